@@ -1,0 +1,3 @@
+"""Kubernetes-native authorization for MLflow."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,170 @@
+"""What a catalog entry is made of: frozen values, no I/O, no MLflow import.
+
+A :class:`Route` is one HTTP method and one path template with exactly one :data:`Policy`. The five
+policies are separate types, so that "public, but needs a right" or "guarded by nothing" cannot be
+written down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from workspace_authz.types import USABLE, USE, Resource, Verb
+
+
+class Origin(StrEnum):
+    """Where in a request (or response) MLflow's handler reads a value."""
+
+    PATH = "path"
+    QUERY = "query"
+    BODY = "body"
+    """JSON body, or query string on a GET: MLflow's protobuf RPCs read one or the other by method."""
+    HEADER = "header"
+    RESPONSE = "response"
+    """The names are in MLflow's answer: a list that must be filtered afterwards."""
+    GRAPHQL = "graphql"
+
+
+class Identifier(StrEnum):
+    """What a value identifies. ``NAME`` is the RBAC name itself; all others need a look-up."""
+
+    NAME = "name"
+    EXPERIMENT_ID = "experiment_id"
+    RUN_ID = "run_id"
+    TRACE_ID = "trace_id"
+    LOGGED_MODEL_ID = "logged_model_id"
+    DATASET_ID = "dataset_id"
+    ISSUE_ID = "issue_id"
+    LABEL_SCHEMA_ID = "label_schema_id"
+    REVIEW_QUEUE_ID = "review_queue_id"
+    SCORER_ID = "scorer_id"
+    JOB_ID = "job_id"
+    ARTIFACT_PATH = "artifact_path"
+    """``[workspaces/<ws>/]<experiment_id>/…`` below the artifact destination."""
+    SECRET_ID = "secret_id"  # noqa: S105 - an identifier's kind, not a secret
+    ENDPOINT_ID = "endpoint_id"
+    MODEL_DEFINITION_ID = "model_definition_id"
+    GUARDRAIL_ID = "guardrail_id"
+    BUDGET_ID = "budget_policy_id"
+    GATEWAY_MODEL_URI = "gateway_model_uri"
+    """A JSON text or URI that may hold ``gateway:/<endpoint>``; it counts only where it does."""
+    MODEL_SOURCE_URI = "model_source_uri"
+    """``models:/<name>/<version>``, ``models:/<model_id>`` or ``runs:/<run_id>/…``."""
+    PROMPT_URI = "prompt_uri"
+    """``prompts:/<name>/<version>``."""
+
+
+@dataclass(frozen=True, slots=True)
+class NameSource:
+    """Where the RBAC name of a requirement comes from."""
+
+    origin: Origin
+    field: str
+    """Dotted path; ``[]`` after a segment means every element: ``metrics[].model_id``."""
+    identifies: Identifier = Identifier.NAME
+    aliases: tuple[str, ...] = ()
+    """Other spellings that MLflow accepts for the same field, for example ``run_uuid``."""
+
+    def __str__(self) -> str:
+        text = f"{self.origin}:{'|'.join((self.field, *self.aliases))}"
+        return text if self.identifies is Identifier.NAME else f"{text}→{self.identifies}"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One right that a route demands."""
+
+    verb: Verb
+    resource: Resource
+    subresource: str = ""
+    names: tuple[NameSource, ...] = ()
+    """Alternatives, the first that is present counts. Empty: only the broad right will do."""
+    when_present: bool = False
+    """The requirement holds only if one of ``names`` is present in the request."""
+
+    def __post_init__(self) -> None:
+        if self.subresource and (self.subresource != USE or self.resource not in USABLE):
+            raise ValueError(f"{self.resource} has no subresource {self.subresource!r}")
+        if self.subresource and self.verb is not Verb.CREATE:
+            raise ValueError("a use is asked with the verb create")
+        if self.when_present and not self.names:
+            raise ValueError("a requirement that depends on a name needs a name source")
+
+    def __str__(self) -> str:
+        target = f"{self.resource}/{self.subresource}" if self.subresource else str(self.resource)
+        names = f" ({', '.join(map(str, self.names))})" if self.names else ""
+        return f"{self.verb} {target}{names}{' if present' if self.when_present else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Public:
+    """Open to everybody; no credential is looked at and none reaches MLflow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """Any caller whom the API server knows, in no workspace. ``reason`` says why no right is needed."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnyRight:
+    """Any MLflow right in the workspace that the path names, or, with ``listing``, in each one listed."""
+
+    listing: bool = False
+    parameter: str = ""
+    """The path parameter that names the workspace."""
+
+    def __post_init__(self) -> None:
+        if self.listing == bool(self.parameter):
+            raise ValueError("either a listing or a path parameter")
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Open to nobody. ``reason`` is shown to the (authenticated) caller."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """All requirements must be allowed in the request's workspace. Never empty."""
+
+    requirements: tuple[Requirement, ...]
+
+    def __post_init__(self) -> None:
+        if not self.requirements:
+            raise ValueError("a guarded route needs a requirement")
+
+
+Policy = Public | Authenticated | AnyRight | Refused | Guarded
+
+
+class Mount(StrEnum):
+    """How MLflow applies ``--static-prefix`` to a path."""
+
+    PREFIXED = "prefixed"
+    """Served below the prefix only."""
+    ROOT = "root"
+    """Ignores the prefix."""
+    BOTH = "both"
+    """Served below the prefix and, by another server (Flask or FastAPI), at the root too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One HTTP method and path template that MLflow serves."""
+
+    method: str
+    path: str
+    """``/api/2.0/mlflow/runs/get``; ``{name}`` matches one segment, ``{name:path}`` one or more
+    characters of any kind. No static prefix."""
+    operation: str
+    """MLflow's RPC or handler name, the same for all paths of one operation."""
+    policy: Policy
+    mount: Mount = Mount.PREFIXED
+    since: str = ""
+    """The MLflow release in which the route appeared, where known to be newer than 3.16."""

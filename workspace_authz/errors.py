@@ -1,0 +1,98 @@
+"""Every error that leaves the project, each with the status and code a caller sees.
+
+::
+
+    AuthzError
+    ├── ConfigurationError        the operator must change something; stops the start
+    └── RequestError              refuses one request, in MLflow's JSON error shape
+        ├── BadRequestError       400 INVALID_PARAMETER_VALUE
+        ├── UnauthenticatedError  401 UNAUTHENTICATED
+        ├── ForbiddenError        403 PERMISSION_DENIED
+        ├── UnknownRouteError     404 ENDPOINT_NOT_FOUND
+        └── UnavailableError      503 TEMPORARILY_UNAVAILABLE: no decision could be had
+            └── MisconfiguredError  503: the cluster forbids or lacks the review itself
+
+The codes are those of MLflow's ``mlflow.exceptions`` (``ERROR_CODE_TO_HTTP_STATUS``). Messages are
+shown to callers: none may hold a token, or an answer of the API server that was not meant for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class AuthzError(Exception):
+    """Root of the tree."""
+
+
+class ConfigurationError(AuthzError):
+    """A setting, a flag or the environment is wrong. The message is one clear sentence with the remedy."""
+
+
+class RequestError(AuthzError):
+    """One request is refused."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "INTERNAL_ERROR"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    @property
+    def headers(self) -> Sequence[tuple[str, str]]:
+        """Response headers that belong to this refusal."""
+        return ()
+
+
+class BadRequestError(RequestError):
+    """The request cannot be understood, for example because it names no workspace."""
+
+    status = 400
+    code = "INVALID_PARAMETER_VALUE"
+
+
+class UnauthenticatedError(RequestError):
+    """No credential, two that disagree, or one that the API server rejects."""
+
+    status = 401
+    code = "UNAUTHENTICATED"
+
+    @property
+    def headers(self) -> Sequence[tuple[str, str]]:
+        # Basic second: a browser offers the first scheme it knows, and it knows only Basic.
+        return (
+            ("www-authenticate", 'Bearer realm="kubernetes"'),
+            ("www-authenticate", 'Basic realm="any user name, Kubernetes token as password", charset="UTF-8"'),
+        )
+
+
+class ForbiddenError(RequestError):
+    """The API server answered, and the answer was not yes; or the route is refused to everybody."""
+
+    status = 403
+    code = "PERMISSION_DENIED"
+
+
+class UnknownRouteError(RequestError):
+    """The catalog has no entry for this method and path."""
+
+    status = 404
+    code = "ENDPOINT_NOT_FOUND"
+
+
+class UnavailableError(RequestError):
+    """The API server gave no usable answer. Never a decision, never cached."""
+
+    status = 503
+    code = "TEMPORARILY_UNAVAILABLE"
+    retry_after_seconds: ClassVar[int] = 1
+
+    @property
+    def headers(self) -> Sequence[tuple[str, str]]:
+        return (("retry-after", str(self.retry_after_seconds)),)
+
+
+class MisconfiguredError(UnavailableError):
+    """The review itself is forbidden or missing in this cluster; readiness turns red."""

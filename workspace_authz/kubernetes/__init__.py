@@ -1,0 +1,1 @@
+"""How Kubernetes is asked. The only importer of ``kubernetes_asyncio``."""

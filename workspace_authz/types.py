@@ -1,0 +1,108 @@
+"""The values that every layer shares: who asks, what is asked, and what was answered.
+
+The words are Kubernetes' own (k8s.io/apiserver ``user.Info``, ``authorizer.Attributes``,
+``authorizer.Decision``); see ``DESIGN.md`` for the whole vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+API_GROUP = "mlflow.kubeflow.org"
+"""The API group of the pseudo-resources. They exist in Roles only, never as objects."""
+
+
+class Verb(StrEnum):
+    """What a caller wants to do, in the verbs that Red Hat's and Kubeflow's Roles use."""
+
+    GET = "get"
+    LIST = "list"
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+class Resource(StrEnum):
+    """The pseudo-resources of :data:`API_GROUP`. There are no others."""
+
+    EXPERIMENTS = "experiments"
+    REGISTERED_MODELS = "registeredmodels"
+    DATASETS = "datasets"
+    MCP_SERVERS = "mcpservers"
+    GATEWAY_ENDPOINTS = "gatewayendpoints"
+    GATEWAY_SECRETS = "gatewaysecrets"
+    GATEWAY_MODEL_DEFINITIONS = "gatewaymodeldefinitions"
+    GATEWAY_GUARDRAILS = "gatewayguardrails"
+    GATEWAY_BUDGETS = "gatewaybudgets"
+    ASSISTANTS = "assistants"
+
+
+USABLE = frozenset({Resource.GATEWAY_ENDPOINTS, Resource.GATEWAY_SECRETS, Resource.GATEWAY_MODEL_DEFINITIONS})
+"""Resources that have the subresource :data:`USE` (asked with the verb ``create``)."""
+
+USE = "use"
+
+
+@dataclass(frozen=True, slots=True)
+class UserInfo:
+    """A caller as the API server names them in ``SelfSubjectReview.status.userInfo``."""
+
+    username: str
+    uid: str = ""
+    groups: tuple[str, ...] = ()
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Sorted by key, so that equal users compare equal."""
+
+    @property
+    def service_account(self) -> tuple[str, str] | None:
+        """``(namespace, name)`` when the user is a service account, else None."""
+        parts = self.username.split(":")
+        if len(parts) == 4 and parts[:2] == ["system", "serviceaccount"] and parts[2] and parts[3]:
+            return parts[2], parts[3]
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """One concrete question to Kubernetes: may the caller do this there?"""
+
+    namespace: str
+    verb: Verb
+    resource: Resource
+    subresource: str = ""
+    name: str = ""
+    """Empty asks for the right on every object of the resource (the broad question)."""
+
+    @property
+    def qualified_resource(self) -> str:
+        """``gatewayendpoints/use`` or ``experiments``, as Kubernetes prints it."""
+        return f"{self.resource}/{self.subresource}" if self.subresource else str(self.resource)
+
+
+class Outcome(StrEnum):
+    """The three answers of a Kubernetes authorizer. Only :attr:`ALLOW` lets a request pass."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+    NO_OPINION = "no-opinion"
+
+
+class Source(StrEnum):
+    """Where a decision came from."""
+
+    REVIEW = "review"
+    CACHE = "cache"
+    CATALOG = "catalog"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An answer to one :class:`Attributes`. It has no truth value on purpose: compare the outcome."""
+
+    outcome: Outcome
+    source: Source
+    reason: str = field(default="", compare=False)
+
+    def __bool__(self) -> bool:
+        raise TypeError("a decision has three outcomes; compare decision.outcome")
