@@ -64,7 +64,7 @@ class UnauthenticatedError(RequestError):
         # Basic second: a browser offers the first scheme it knows, and it knows only Basic.
         return (
             ("www-authenticate", 'Bearer realm="kubernetes"'),
-            ("www-authenticate", 'Basic realm="any user name, Kubernetes token as password", charset="UTF-8"'),
+            ("www-authenticate", 'Basic realm="Kubernetes token as password", charset="UTF-8"'),
         )
 
 

@@ -64,6 +64,14 @@ class UserInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated user together with the token that reviews are asked with."""
+
+    user: UserInfo
+    token: str = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Attributes:
     """One concrete question to Kubernetes: may the caller do this there?"""
 

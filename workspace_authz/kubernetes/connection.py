@@ -43,9 +43,12 @@ async def load_configuration(kubeconfig: str | None = None) -> Configuration:
             file = Path(path) if path else Path.home() / ".kube" / "config"
             if not path and not file.exists():
                 raise ConfigurationError(
-                    "No Kubernetes API server is configured: run in a pod, or set KUBECONFIG to a kubeconfig file."
+                    "No Kubernetes API server is configured: "
+                    "run in a pod, or set KUBECONFIG to a kubeconfig file."
                 )
-            await load_kube_config(config_file=str(file), client_configuration=configuration, persist_config=False)
+            await load_kube_config(
+                config_file=str(file), client_configuration=configuration, persist_config=False
+            )
     except (ConfigException, OSError, ValueError, TypeError) as error:
         raise ConfigurationError(f"The Kubernetes configuration cannot be used: {error}") from error
     return configuration

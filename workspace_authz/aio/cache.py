@@ -1,0 +1,45 @@
+"""A bounded cache whose entries expire."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class ExpiringCache(Generic[K, V]):
+    """Least recently used entries leave first once ``size`` is reached; expired ones are never returned."""
+
+    def __init__(self, *, size: int, monotonic: Callable[[], float]) -> None:
+        self._size = size
+        self._monotonic = monotonic
+        self._entries: OrderedDict[K, tuple[float, V]] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        """The value, or None when there is none or its time is over."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        expires, value = entry
+        if self._monotonic() >= expires:
+            del self._entries[key]
+            return None
+        self._entries.move_to_end(key)
+        return value
+
+    def put(self, key: K, value: V, *, seconds: float) -> None:
+        """Keep ``value`` for ``seconds`` from now."""
+        self._entries[key] = (self._monotonic() + seconds, value)
+        self._entries.move_to_end(key)
+        while len(self._entries) > self._size:
+            self._entries.popitem(last=False)
+
+    def discard(self, key: K) -> None:
+        """Forget one entry, if it is there."""
+        self._entries.pop(key, None)
+
+    def __len__(self) -> int:
+        return len(self._entries)

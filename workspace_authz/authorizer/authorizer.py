@@ -1,0 +1,133 @@
+"""May they? The API server's answer to one question, remembered as long as DESIGN.md allows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from workspace_authz.aio.cache import ExpiringCache
+from workspace_authz.aio.coalesce import Coalescer
+from workspace_authz.authorizer.rules import any_mlflow_right
+from workspace_authz.kubernetes.reviews import Reviews
+from workspace_authz.types import (
+    USABLE,
+    USE,
+    Attributes,
+    Caller,
+    Decision,
+    Outcome,
+    Resource,
+    Source,
+    UserInfo,
+    Verb,
+)
+
+_CREDENTIAL_ID: Final = "authentication.kubernetes.io/credential-id"
+"""Differs between two tokens of one user; no authorizer of Kubernetes looks at it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """How long decisions hold, in seconds."""
+
+    allow: float = 10.0
+    deny: float = 5.0
+
+
+class Authorizer:
+    """Asks SelfSubjectAccessReviews with the caller's own token. Errors are raised and never remembered."""
+
+    def __init__(
+        self,
+        reviews: Reviews,
+        *,
+        monotonic: Callable[[], float],
+        lifetimes: Lifetimes,
+        size: int = 50_000,
+        concurrency: int = 32,
+    ) -> None:
+        self._reviews = reviews
+        self._lifetimes = lifetimes
+        self._concurrency = concurrency
+        self._decisions: ExpiringCache[tuple[UserInfo, Attributes], Decision] = ExpiringCache(
+            size=size, monotonic=monotonic
+        )
+        self._rights: ExpiringCache[tuple[UserInfo, str], bool] = ExpiringCache(
+            size=size, monotonic=monotonic
+        )
+        self._asking: Coalescer[tuple[UserInfo, Attributes], Decision] = Coalescer()
+        self._listing: Coalescer[tuple[UserInfo, str], bool] = Coalescer()
+
+    async def authorize(self, caller: Caller, attributes: Attributes) -> Decision:
+        """The API server's answer for ``attributes``; raises ``UnavailableError`` when there is none."""
+        key = (_stable(caller.user), attributes)
+        known = self._decisions.get(key)
+        if known is not None:
+            return known
+        return await self._asking.share(key, lambda: self._review(key, caller.token))
+
+    async def _review(self, key: tuple[UserInfo, Attributes], token: str) -> Decision:
+        answer = await self._reviews.may(token, key[1])
+        if answer.allowed:
+            outcome, seconds = Outcome.ALLOW, self._lifetimes.allow
+        else:
+            outcome = Outcome.DENY if answer.denied else Outcome.NO_OPINION
+            seconds = self._lifetimes.deny
+        self._decisions.put(key, Decision(outcome, Source.CACHE), seconds=seconds)
+        return Decision(outcome, Source.REVIEW)
+
+    async def holds_any_right(self, caller: Caller, namespace: str) -> bool:
+        """Whether the caller holds some MLflow right in ``namespace``, on every object or a named one."""
+        key = (_stable(caller.user), namespace)
+        known = self._rights.get(key)
+        if known is not None:
+            return known
+        return await self._listing.share(key, lambda: self._look_for_right(key, caller))
+
+    async def _look_for_right(self, key: tuple[UserInfo, str], caller: Caller) -> bool:
+        namespace = key[1]
+        answer = await self._reviews.rules(caller.token, namespace)
+        holds = any_mlflow_right(answer.rules)
+        if not holds and answer.incomplete:
+            # A webhook authorizer cannot enumerate: ask for each right there is.
+            holds = await self._holds_one_of(caller, _every_question(namespace))
+        self._rights.put(key, holds, seconds=self._lifetimes.allow if holds else self._lifetimes.deny)
+        return holds
+
+    async def _holds_one_of(self, caller: Caller, questions: Iterable[Attributes]) -> bool:
+        for question in questions:
+            if (await self.authorize(caller, question)).outcome is Outcome.ALLOW:
+                return True
+        return False
+
+    async def namespaces_with_rights(self, caller: Caller, namespaces: Iterable[str]) -> frozenset[str]:
+        """Those of ``namespaces`` in which the caller holds some MLflow right; asked concurrently, bounded."""
+        gate = asyncio.Semaphore(self._concurrency)
+
+        async def ask(namespace: str) -> str | None:
+            async with gate:
+                return namespace if await self.holds_any_right(caller, namespace) else None
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(ask(namespace)) for namespace in namespaces]
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return frozenset(name for task in tasks if (name := task.result()) is not None)
+
+
+def _stable(user: UserInfo) -> UserInfo:
+    if not any(key == _CREDENTIAL_ID for key, _ in user.extra):
+        return user
+    return replace(user, extra=tuple(item for item in user.extra if item[0] != _CREDENTIAL_ID))
+
+
+def _every_question(namespace: str) -> Iterable[Attributes]:
+    """Every broad right there is, the usual ones first."""
+    for verb in (Verb.LIST, Verb.GET, Verb.CREATE, Verb.UPDATE, Verb.DELETE):
+        for resource in Resource:
+            yield Attributes(namespace, verb, resource)
+    for resource in sorted(USABLE):
+        yield Attributes(namespace, Verb.CREATE, resource, USE)

@@ -1,0 +1,95 @@
+"""The caller's token, wherever a client puts it.
+
+| header | who sends it |
+|---|---|
+| ``Authorization: Bearer`` | the SDK with ``MLFLOW_TRACKING_TOKEN``, curl, pods |
+| ``Authorization: Basic`` | ``MLFLOW_TRACKING_USERNAME``/``_PASSWORD``, a browser: token as password |
+| ``X-Forwarded-Access-Token`` | an OAuth proxy in front |
+| ``X-MLflow-Authorization`` | callers of the AI gateway, whose ``Authorization`` belongs to the provider |
+
+Nothing in here trusts a token: only the API server says whose it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from workspace_authz.errors import UnauthenticatedError
+
+AUTHORIZATION = b"authorization"
+FORWARDED_TOKEN = b"x-forwarded-access-token"
+GATEWAY_AUTHORIZATION = b"x-mlflow-authorization"
+
+MAX_TOKEN_BYTES = 32 * 1024
+"""Longer than any token that fits into a request header of uvicorn's default 64 KiB."""
+
+HOW_TO = (
+    "Send a Kubernetes token: set MLFLOW_TRACKING_TOKEN to the output of `oc whoami -t` or "
+    "`kubectl create token SERVICE_ACCOUNT`, or, in a pod, MLFLOW_TRACKING_AUTH=kubernetes-namespaced."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A token as it was presented, not yet verified."""
+
+    token: str = field(repr=False)
+    provider_keeps_authorization: bool = False
+    """True when ``Authorization`` was not ours: it goes on to the gateway's provider."""
+
+
+def find_credential(headers: Iterable[tuple[bytes, bytes]], *, gateway: bool) -> Credential:
+    """The one token that the request presents.
+
+    ``gateway`` says that the route is one of the AI gateway's, where ``X-MLflow-Authorization`` counts and,
+    if present, ``Authorization`` does not. Raises :class:`UnauthenticatedError` when there is no token,
+    when two disagree, or when one cannot be a token.
+    """
+    found: dict[bytes, set[bytes]] = {}
+    for name, value in headers:
+        if name in (AUTHORIZATION, FORWARDED_TOKEN, GATEWAY_AUTHORIZATION):
+            found.setdefault(name, set()).add(value)
+    for_us = gateway and GATEWAY_AUTHORIZATION in found
+    schemes = found.get(GATEWAY_AUTHORIZATION if for_us else AUTHORIZATION, set())
+    tokens = {token for value in schemes if (token := _from_scheme(value)) is not None}
+    tokens |= {_checked(value.strip()) for value in found.get(FORWARDED_TOKEN, set())}
+    if not tokens:
+        raise UnauthenticatedError(f"This request carries no Kubernetes token. {HOW_TO}")
+    if len(tokens) > 1:
+        raise UnauthenticatedError("This request carries two different credentials; send only one.")
+    return Credential(token=tokens.pop(), provider_keeps_authorization=for_us)
+
+
+def _from_scheme(value: bytes) -> str | None:
+    """The token of a Bearer or Basic header; None for a scheme that is not ours."""
+    scheme, _, rest = value.strip().partition(b" ")
+    match scheme.lower():
+        case b"bearer":
+            return _checked(rest.strip())
+        case b"basic":
+            return _from_basic(rest.strip())
+        case _:
+            return None
+
+
+def _from_basic(encoded: bytes) -> str:
+    try:
+        decoded = base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        raise _unusable() from None
+    # RFC 7617 splits at the first colon, but service accounts' names hold colons and tokens never do.
+    return _checked(decoded.rpartition(b":")[2])
+
+
+def _checked(token: bytes) -> str:
+    """A token as text. RFC 6750 allows visible ASCII only."""
+    if not token or len(token) > MAX_TOKEN_BYTES or not all(0x21 <= byte <= 0x7E for byte in token):
+        raise _unusable()
+    return token.decode("ascii")
+
+
+def _unusable() -> UnauthenticatedError:
+    return UnauthenticatedError(f"The credential of this request holds no Kubernetes token. {HOW_TO}")

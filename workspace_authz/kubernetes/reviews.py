@@ -1,0 +1,197 @@
+"""The questions that are asked with a caller's own token.
+
+| review | path | answers |
+|---|---|---|
+| SelfSubjectReview | ``authentication.k8s.io/v1`` | who the token's owner is (Kubernetes 1.28 or later) |
+| SelfSubjectAccessReview | ``authorization.k8s.io/v1`` | whether they may do one thing |
+| SelfSubjectRulesReview | ``authorization.k8s.io/v1`` | what they may do in a namespace |
+
+Whatever is not a well-formed answer is an :class:`UnavailableError`, never a decision, and nothing of
+the API server's own text reaches the caller.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import aiohttp
+
+from workspace_authz.errors import MisconfiguredError, UnauthenticatedError, UnavailableError
+from workspace_authz.kubernetes.connection import Connection
+from workspace_authz.types import API_GROUP, Attributes, UserInfo
+
+_log = logging.getLogger(__name__)
+
+_AUTHENTICATION = "/apis/authentication.k8s.io/v1/"
+_AUTHORIZATION = "/apis/authorization.k8s.io/v1/"
+_MAX_ANSWER_BYTES = 8 * 2**20
+
+NO_ANSWER = "The Kubernetes API server gives no usable answer at the moment; try again."
+REJECTED = (
+    "The Kubernetes API server does not accept this token: it may have expired. "
+    "Get a new one with `oc whoami -t` or `kubectl create token SERVICE_ACCOUNT`."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessAnswer:
+    """``status`` of a SelfSubjectAccessReview."""
+
+    allowed: bool
+    denied: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceRule:
+    """One rule of a SelfSubjectRulesReview."""
+
+    verbs: frozenset[str]
+    groups: frozenset[str]
+    resources: frozenset[str]
+    names: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RulesAnswer:
+    """``status`` of a SelfSubjectRulesReview."""
+
+    rules: tuple[ResourceRule, ...]
+    incomplete: bool
+    """True when an authorizer of the cluster cannot enumerate its rules."""
+
+
+class Reviews(Protocol):
+    """The seam between us and the API server."""
+
+    async def who(self, token: str) -> UserInfo:
+        """The owner of ``token``. Raises :class:`UnauthenticatedError` or :class:`UnavailableError`."""
+
+    async def may(self, token: str, attributes: Attributes) -> AccessAnswer:
+        """Whether the owner of ``token`` may. Raises as :meth:`who`."""
+
+    async def rules(self, token: str, namespace: str) -> RulesAnswer:
+        """What the owner of ``token`` may do in ``namespace``. Raises as :meth:`who`."""
+
+
+class ApiReviews:
+    """:class:`Reviews` over a caller connection. ``timeout`` bounds each review, in seconds."""
+
+    def __init__(self, connection: Connection, *, timeout: float) -> None:
+        self._connection = connection
+        self._timeout = aiohttp.ClientTimeout(total=timeout)
+
+    async def who(self, token: str) -> UserInfo:
+        """See :class:`Reviews`."""
+        status = await self._ask(_AUTHENTICATION, "SelfSubjectReview", {}, token)
+        try:
+            info = status["userInfo"]
+            extra = {str(key): tuple(map(str, values)) for key, values in (info.get("extra") or {}).items()}
+            return UserInfo(
+                username=_text(info["username"]),
+                uid=str(info.get("uid") or ""),
+                groups=tuple(map(str, info.get("groups") or ())),
+                extra=tuple(sorted(extra.items())),
+            )
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise _nonsense("SelfSubjectReview") from error
+
+    async def may(self, token: str, attributes: Attributes) -> AccessAnswer:
+        """See :class:`Reviews`."""
+        asked = {
+            "group": API_GROUP,
+            "resource": str(attributes.resource),
+            "verb": str(attributes.verb),
+            "namespace": attributes.namespace,
+        }
+        if attributes.subresource:
+            asked["subresource"] = attributes.subresource
+        if attributes.name:
+            asked["name"] = attributes.name
+        status = await self._ask(
+            _AUTHORIZATION, "SelfSubjectAccessReview", {"resourceAttributes": asked}, token
+        )
+        allowed, denied = status.get("allowed"), status.get("denied", False)
+        if not isinstance(allowed, bool) or not isinstance(denied, bool) or (allowed and denied):
+            raise _nonsense("SelfSubjectAccessReview")
+        return AccessAnswer(allowed=allowed, denied=denied)
+
+    async def rules(self, token: str, namespace: str) -> RulesAnswer:
+        """See :class:`Reviews`."""
+        status = await self._ask(_AUTHORIZATION, "SelfSubjectRulesReview", {"namespace": namespace}, token)
+        try:
+            rules = tuple(
+                ResourceRule(
+                    verbs=frozenset(rule["verbs"]),
+                    groups=frozenset(rule.get("apiGroups") or ()),
+                    resources=frozenset(rule.get("resources") or ()),
+                    names=frozenset(rule.get("resourceNames") or ()),
+                )
+                for rule in status["resourceRules"]
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise _nonsense("SelfSubjectRulesReview") from error
+        return RulesAnswer(rules=rules, incomplete=bool(status.get("incomplete")))
+
+    async def _ask(self, api: str, kind: str, spec: Mapping[str, Any], token: str) -> Mapping[str, Any]:
+        """POST one review and return its ``status``."""
+        body = {"apiVersion": api.removeprefix("/apis/").rstrip("/"), "kind": kind, "spec": spec}
+        try:
+            async with self._connection.request(
+                "POST", f"{api}{kind.lower()}s", token=token, json=body, timeout=self._timeout
+            ) as response:
+                if response.status in (200, 201):
+                    return _status_of(kind, await _bounded(kind, response))
+                failure = response.status
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            _log.warning("%s failed: %s", kind, type(error).__name__)
+            raise UnavailableError(NO_ANSWER) from error
+        raise _failed(kind, failure)
+
+
+async def _bounded(kind: str, response: aiohttp.ClientResponse) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > _MAX_ANSWER_BYTES:
+            raise _nonsense(kind)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _status_of(kind: str, answer: bytes) -> Mapping[str, Any]:
+    try:
+        document = json.loads(answer)
+    except ValueError as error:
+        raise _nonsense(kind) from error
+    status = document.get("status") if isinstance(document, dict) else None
+    if not isinstance(status, dict) or document.get("kind") != kind:
+        raise _nonsense(kind)
+    return status
+
+
+def _failed(kind: str, status: int) -> UnauthenticatedError | UnavailableError:
+    if status == 401:
+        return UnauthenticatedError(REJECTED)
+    _log.warning("%s was answered with HTTP %d", kind, status)
+    if status in (403, 404):
+        return MisconfiguredError(
+            f"This cluster does not answer a {kind}, so nobody can be authorized. "
+            "An administrator finds the remedy with `workspace-authz check`."
+        )
+    return UnavailableError(NO_ANSWER)
+
+
+def _nonsense(kind: str) -> UnavailableError:
+    _log.warning("the answer to a %s could not be understood", kind)
+    return UnavailableError(NO_ANSWER)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError("not a name")
+    return value

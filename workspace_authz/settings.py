@@ -1,0 +1,165 @@
+"""Every setting, read from the environment once at start.
+
+Each has the name ``WORKSPACE_AUTHZ_<FIELD>``; where Red Hat's and Kubeflow's plugin has a setting of the
+same meaning, its name works too, so that a deployment swaps the image and keeps its configuration.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import AliasChoices, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from workspace_authz.errors import ConfigurationError
+
+_PREFIX = "WORKSPACE_AUTHZ_"
+
+
+def _names(field: str, plugin: str) -> AliasChoices:
+    return AliasChoices(_PREFIX + field.upper(), plugin)
+
+
+class Settings(BaseSettings):
+    """The settings of one server. Times are in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
+    )
+
+    authorization_mode: Literal["self_subject_access_review", "subject_access_review"] = Field(
+        default="self_subject_access_review",
+        validation_alias=_names("authorization_mode", "MLFLOW_K8S_AUTH_AUTHORIZATION_MODE"),
+        description="Only self_subject_access_review is built in this release.",
+    )
+    allow_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        le=3600,
+        validation_alias=_names("allow_seconds", "MLFLOW_K8S_AUTH_CACHE_TTL_SECONDS"),
+        description="How long a yes of the API server holds.",
+    )
+    deny_seconds: float = Field(default=5.0, gt=0, le=3600, description="How long a no holds.")
+    identity_seconds: float = Field(
+        default=15.0, gt=0, le=300, description="How long the owner of a token is remembered."
+    )
+    username_claim: str | None = Field(
+        default=None,
+        validation_alias=_names("username_claim", "MLFLOW_K8S_AUTH_USERNAME_CLAIM"),
+        description="Has no effect: the API server names the user. Accepted from the plugin's configuration.",
+    )
+    remote_user_header: str | None = Field(
+        default=None,
+        validation_alias=_names("remote_user_header", "MLFLOW_K8S_AUTH_REMOTE_USER_HEADER"),
+        description="Identity headers come with a later release; setting it stops the start.",
+    )
+    remote_groups_header: str | None = Field(
+        default=None,
+        validation_alias=_names("remote_groups_header", "MLFLOW_K8S_AUTH_REMOTE_GROUPS_HEADER"),
+        description="As remote_user_header.",
+    )
+    remote_groups_separator: str | None = Field(
+        default=None,
+        validation_alias=_names("remote_groups_separator", "MLFLOW_K8S_AUTH_REMOTE_GROUPS_SEPARATOR"),
+        description="As remote_user_header.",
+    )
+    workspaces_enabled: bool | None = Field(
+        default=None,
+        validation_alias=_names("workspaces_enabled", "MLFLOW_K8S_AUTH_WORKSPACES_ENABLED"),
+        description="Must agree with MLflow's --enable-workspaces; unset follows it.",
+    )
+    namespace: str | None = Field(
+        default=None,
+        validation_alias=_names("namespace", "MLFLOW_K8S_AUTH_NAMESPACE"),
+        description="Without workspaces: the one namespace in which every request is judged.",
+    )
+    workspace_label_selector: str | None = Field(
+        default=None,
+        validation_alias=_names("workspace_label_selector", "MLFLOW_K8S_WORKSPACE_LABEL_SELECTOR"),
+        description="Only namespaces with these labels are workspaces.",
+    )
+    default_workspace: str | None = Field(
+        default=None,
+        validation_alias=_names("default_workspace", "MLFLOW_K8S_DEFAULT_WORKSPACE"),
+        description="The workspace of requests that name none.",
+    )
+    namespace_exclude_globs: str | None = Field(
+        default=None,
+        validation_alias=_names("namespace_exclude_globs", "MLFLOW_K8S_NAMESPACE_EXCLUDE_GLOBS"),
+        description="Comma-separated patterns of namespaces that are no workspaces.",
+    )
+    service_account_workspace: bool = Field(
+        default=False, description="A service account's own namespace is its default workspace."
+    )
+    strict: bool = Field(default=False, description="A route of MLflow without a rule stops the start.")
+    assistant: bool = Field(default=False, description="Serve MLflow's assistant to holders of `assistants`.")
+    api_timeout_seconds: float = Field(
+        default=4.0, gt=0, le=9, description="The longest that one review may take."
+    )
+    api_connections: int = Field(
+        default=64, ge=1, le=1024, description="Connections per worker for callers' reviews."
+    )
+    body_bytes: int = Field(
+        default=4 * 2**20, ge=1024, description="The largest request body in which names are looked for."
+    )
+    audit_sink: str = Field(
+        default="stderr", description="`stderr`, `stdout`, `off`, or the path of a file for audit records."
+    )
+    audit_max_bytes: int = Field(
+        default=100 * 2**20, ge=0, description="Size at which an audit file is rotated once; 0 never."
+    )
+    audit_queue: int = Field(
+        default=10_000, ge=1, description="Records that may wait for the sink; more are dropped and counted."
+    )
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment. Raises :class:`ConfigurationError` naming the variable that is wrong."""
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigurationError(f"The setting {first['loc'][0]} is not usable: {first['msg']}.") from error
+    _refuse_what_is_not_built(settings)
+    return settings
+
+
+def _refuse_what_is_not_built(settings: Settings) -> None:
+    if settings.authorization_mode != "self_subject_access_review":
+        raise ConfigurationError(
+            "The authorization mode subject_access_review is not built in this release: "
+            "set MLFLOW_K8S_AUTH_AUTHORIZATION_MODE=self_subject_access_review."
+        )
+    for field in ("remote_user_header", "remote_groups_header", "remote_groups_separator"):
+        if getattr(settings, field) is not None:
+            raise ConfigurationError(
+                f"MLFLOW_K8S_AUTH_{field.upper()} is set, but identity headers are not built in this release: "
+                "unset it and let callers send tokens."
+            )
+
+
+def resolve_single_namespace(settings: Settings, *, mlflow_workspaces: bool) -> str | None:
+    """The one namespace of a server without workspaces, or None with workspaces.
+
+    Raises :class:`ConfigurationError` when the settings contradict each other or MLflow's own.
+    """
+    if settings.workspaces_enabled is not None and settings.workspaces_enabled != mlflow_workspaces:
+        raise ConfigurationError(
+            "MLFLOW_K8S_AUTH_WORKSPACES_ENABLED and MLflow's --enable-workspaces disagree; set both alike."
+        )
+    if mlflow_workspaces:
+        if settings.namespace:
+            raise ConfigurationError(
+                "MLFLOW_K8S_AUTH_NAMESPACE is for a server without workspaces; "
+                "unset it, or start without --enable-workspaces."
+            )
+        return None
+    if not settings.namespace:
+        raise ConfigurationError(
+            "Workspaces are off, so one namespace must be given: set MLFLOW_K8S_AUTH_NAMESPACE, "
+            "or start with --enable-workspaces --workspace-store-uri kubernetes://."
+        )
+    return settings.namespace
+
+
+__all__ = ["Settings", "load_settings", "resolve_single_namespace"]
