@@ -146,7 +146,9 @@ def _issue_server(authority: _Authority, pki: Pki) -> None:
     names = x509.SubjectAlternativeName(
         [*(x509.DNSName(name) for name in _SERVER_NAMES), *(x509.IPAddress(address) for address in addresses)]
     )
-    builder = _leaf(authority, subject, key, ExtendedKeyUsageOID.SERVER_AUTH).add_extension(names, critical=False)
+    builder = _leaf(authority, subject, key, ExtendedKeyUsageOID.SERVER_AUTH).add_extension(
+        names, critical=False
+    )
     _write(pki.serving_cert, builder.sign(authority.key, SHA256()).public_bytes(Encoding.PEM))
     _write(pki.serving_key, _private_pem(key), secret=True)
 
