@@ -1,0 +1,44 @@
+# Every target sets up what it needs. ARGS are passed on: make demo ARGS="--once --port 5001"
+.PHONY: help demo test check bench kube format refresh lock clean
+ARGS ?=
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\): *## /  make \1	/p' Makefile | expand -t 18
+
+demo: ## a guarded MLflow with two teams and a tour, on this machine
+	@scripts/setup demo
+	@.venv/bin/workspace-authz demo $(ARGS)
+
+test: ## everything that must hold (ARGS go to pytest); .ci/run calls it
+	@scripts/test $(ARGS)
+
+check: ## the quick checks only: format, lint, types, imports, generated files
+	@scripts/setup dev
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	scripts/generated --check
+
+bench: ## guarded against unguarded MLflow, in figures
+	@scripts/setup dev
+	@.venv/bin/python -m bench $(ARGS)
+
+kube: ## build kube-apiserver, etcd and kubectl; prints their directory
+	@scripts/kube
+
+format: ## format, and mend what ruff can mend
+	@scripts/setup dev
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+refresh: ## write the generated files again
+	@scripts/setup dev
+	scripts/generated
+
+lock: ## compile requirements/ again (ARGS=--upgrade for newer versions)
+	scripts/lock $(ARGS)
+
+clean: ## remove what the targets made in the work tree
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
