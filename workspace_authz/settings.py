@@ -27,6 +27,10 @@ class Settings(BaseSettings):
         env_prefix=_PREFIX, frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
     )
 
+    kubeconfig: str | None = Field(
+        default=None,
+        description="A kubeconfig file for the server itself; unset: KUBECONFIG, else the pod's own account.",
+    )
     authorization_mode: Literal["self_subject_access_review", "subject_access_review"] = Field(
         default="self_subject_access_review",
         validation_alias=_names("authorization_mode", "MLFLOW_K8S_AUTH_AUTHORIZATION_MODE"),
@@ -133,7 +137,7 @@ def _refuse_what_is_not_built(settings: Settings) -> None:
     for field in ("remote_user_header", "remote_groups_header", "remote_groups_separator"):
         if getattr(settings, field) is not None:
             raise ConfigurationError(
-                f"MLFLOW_K8S_AUTH_{field.upper()} is set, but identity headers are not built in this release: "
+                f"MLFLOW_K8S_AUTH_{field.upper()} is set, but this release has no identity headers: "
                 "unset it and let callers send tokens."
             )
 

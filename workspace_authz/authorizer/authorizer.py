@@ -103,7 +103,7 @@ class Authorizer:
         return False
 
     async def namespaces_with_rights(self, caller: Caller, namespaces: Iterable[str]) -> frozenset[str]:
-        """Those of ``namespaces`` in which the caller holds some MLflow right; asked concurrently, bounded."""
+        """Those of ``namespaces`` in which the caller holds some MLflow right; concurrently, bounded."""
         gate = asyncio.Semaphore(self._concurrency)
 
         async def ask(namespace: str) -> str | None:

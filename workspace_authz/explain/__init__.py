@@ -1,0 +1,1 @@
+"""Why a request would pass or not, step by step."""

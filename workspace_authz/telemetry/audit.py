@@ -44,7 +44,7 @@ class NoAudit:
 
 
 class QueuedAudit:
-    """A bounded queue and one thread that writes. Records that find it full are counted, and the count told."""
+    """A bounded queue and one thread that writes. Records that find it full are counted and reported."""
 
     def __init__(self, emit: Callable[[bytes], None], *, size: int) -> None:
         self._emit = emit

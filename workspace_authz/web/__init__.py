@@ -1,0 +1,1 @@
+"""Where MLflow hosts us: the app that ``mlflow server --app-name`` loads."""

@@ -1,0 +1,140 @@
+"""The way of a request: what is asked, who asks, where, may they. Deny is the value of doing nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from workspace_authz.authorizer.authorizer import Authorizer
+from workspace_authz.catalog.compile import CompiledCatalog
+from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Public, Refused
+from workspace_authz.enforcement.presence import applies
+from workspace_authz.enforcement.refusals import forbidden
+from workspace_authz.enforcement.request import AccessRequest
+from workspace_authz.enforcement.verdict import Check, Verdict
+from workspace_authz.errors import ForbiddenError, RequestError, UnavailableError, UnknownRouteError
+from workspace_authz.identity.authenticator import Authenticator
+from workspace_authz.identity.credentials import find_credential
+from workspace_authz.kubernetes.reviews import NO_ANSWER
+from workspace_authz.types import Attributes, Caller, Outcome, Resource, Verb
+from workspace_authz.workspaces.requested import WORKSPACE_HEADER, WorkspaceRule, requested_workspace
+
+DEADLINE_SECONDS: Final = 9.0
+"""The longest that a verdict may take; a client hears of an API server that hangs within ten seconds."""
+
+
+class Workspaces(Protocol):
+    """The namespaces that are workspaces."""
+
+    def names(self) -> Iterable[str]:
+        """All of them, from memory."""
+
+    async def lookup(self, name: str) -> object:
+        """Make sure that a namespace made a moment ago is known, so that MLflow finds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The stages, joined in order. They never call each other."""
+
+    catalog: CompiledCatalog
+    authenticator: Authenticator
+    authorizer: Authorizer
+    rule: WorkspaceRule
+    workspaces: Workspaces | None
+    """None on a server without workspaces."""
+
+    async def judge(self, request: AccessRequest) -> Verdict:
+        """The verdict for one request. A refusal is in ``verdict.error``; it is never raised."""
+        verdict = Verdict()
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                await self._judge(request, verdict)
+            verdict.passed = True
+        except RequestError as error:
+            verdict.error = error
+        except TimeoutError:
+            verdict.error = UnavailableError(NO_ANSWER)
+        return verdict
+
+    async def _judge(self, request: AccessRequest, verdict: Verdict) -> None:
+        match = self.catalog.match(request.method, request.path)
+        if match is not None:
+            verdict.route = match.route
+            if isinstance(match.route.policy, Public):
+                verdict.public = True
+                return
+        caller = await self._identify(request, verdict)
+        if match is None:
+            raise UnknownRouteError(
+                f"No rule of workspace-authz covers {request.method} {request.path}, so it is refused."
+            )
+        match match.route.policy:
+            case Refused(reason=reason):
+                raise ForbiddenError(reason)
+            case Authenticated():
+                return
+            case AnyRight(listing=True):
+                verdict.visible = await self._visible(caller)
+            case AnyRight(parameter=parameter):
+                workspace = self._locate(request, verdict, match.parameters.get(parameter))
+                await self._demand_any_right(verdict, workspace)
+                await self._find(workspace)
+            case Guarded() as guarded:
+                workspace = self._locate(request, verdict, None)
+                await self._demand(guarded, request, verdict, match.parameters)
+                await self._find(workspace)
+
+    async def _identify(self, request: AccessRequest, verdict: Verdict) -> Caller:
+        gateway = verdict.route is not None and verdict.route.path.startswith("/gateway/")
+        credential = find_credential(request.headers, gateway=gateway)
+        verdict.provider_keeps_authorization = credential.provider_keeps_authorization
+        verdict.caller = await self.authenticator.authenticate(credential.token)
+        return verdict.caller
+
+    def _locate(self, request: AccessRequest, verdict: Verdict, parameter: str | None) -> str:
+        caller = _known(verdict)
+        verdict.workspace = requested_workspace(
+            self.rule, parameter=parameter, headers=request.header(WORKSPACE_HEADER), user=caller.user
+        )
+        return verdict.workspace
+
+    async def _demand(
+        self, guarded: Guarded, request: AccessRequest, verdict: Verdict, parameters: Mapping[str, str]
+    ) -> None:
+        """Every requirement must be allowed; the first refusal in the catalog's order is the one told."""
+        caller, namespace = _known(verdict), verdict.workspace or ""
+        questions = [
+            Attributes(namespace, needed.verb, needed.resource, needed.subresource)
+            for needed in guarded.requirements
+            if await applies(needed, request, parameters)
+        ]
+        for question in dict.fromkeys(questions):
+            decision = await self.authorizer.authorize(caller, question)
+            verdict.checks.append(Check(question, decision))
+            if decision.outcome is not Outcome.ALLOW:
+                raise forbidden(caller.user, question)
+        if not questions:
+            raise ForbiddenError("This request names nothing that could be allowed.")
+
+    async def _demand_any_right(self, verdict: Verdict, namespace: str) -> None:
+        caller = _known(verdict)
+        if not await self.authorizer.holds_any_right(caller, namespace):
+            raise forbidden(caller.user, Attributes(namespace, Verb.LIST, Resource.EXPERIMENTS))
+
+    async def _visible(self, caller: Caller) -> frozenset[str]:
+        if self.workspaces is None:
+            return frozenset()
+        return await self.authorizer.namespaces_with_rights(caller, self.workspaces.names())
+
+    async def _find(self, workspace: str) -> None:
+        if self.workspaces is not None:
+            await self.workspaces.lookup(workspace)
+
+
+def _known(verdict: Verdict) -> Caller:
+    if verdict.caller is None:
+        raise TypeError("no caller has been identified")
+    return verdict.caller

@@ -1,0 +1,74 @@
+"""One request as the pipeline sees it, and its body, read only when asked for and replayed byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+
+
+class Body(Protocol):
+    """The body of a request."""
+
+    async def read(self) -> bytes | None:
+        """All of it, or None when it is larger than the bound or the client went away."""
+
+
+class EmptyBody:
+    """No body: a dry run's."""
+
+    async def read(self) -> bytes | None:
+        """Nothing."""
+        return b""
+
+
+class ReplayedBody:
+    """Reads an ASGI request's body up to ``limit`` bytes and is itself the ``receive`` for the application.
+
+    What was read is handed on first, message by message as it came; the rest flows through untouched.
+    """
+
+    def __init__(self, receive: Receive, *, limit: int) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._read: list[Message] = []
+        self._complete = False
+
+    async def read(self) -> bytes | None:
+        """See :class:`Body`."""
+        size = sum(len(message.get("body", b"")) for message in self._read)
+        while not self._complete and size <= self._limit:
+            message = await self._receive()
+            self._read.append(message)
+            if message["type"] != "http.request":
+                return None
+            size += len(message.get("body", b""))
+            self._complete = not message.get("more_body", False)
+        if size > self._limit:
+            return None
+        return b"".join(message.get("body", b"") for message in self._read)
+
+    async def __call__(self) -> Message:
+        """The next ASGI message for the application."""
+        if self._read:
+            return self._read.pop(0)
+        return await self._receive()
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRequest:
+    """What is judged: method, route path, query, headers (names in lower case) and body."""
+
+    method: str
+    path: str
+    """The ASGI route path: decoded, below the root path, with the static prefix."""
+    headers: Sequence[tuple[bytes, bytes]] = field(default=(), repr=False)
+    query: bytes = field(default=b"", repr=False)
+    body: Body = field(default_factory=EmptyBody, repr=False)
+
+    def header(self, name: bytes) -> list[bytes]:
+        """Every value of one header."""
+        return [value for key, value in self.headers if key == name]

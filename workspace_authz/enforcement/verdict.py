@@ -1,0 +1,73 @@
+"""What the pipeline concludes for one request, and the trail of how it got there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from workspace_authz.catalog.model import Route
+from workspace_authz.errors import RequestError
+from workspace_authz.types import Attributes, Caller, Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question that was asked and its answer."""
+
+    attributes: Attributes
+    decision: Decision
+
+
+@dataclass(slots=True)
+class Verdict:
+    """Filled step by step; it passes only when the pipeline has set :attr:`passed` at its end.
+
+    The effects for the door: :attr:`workspace` (the one value that MLflow may see), :attr:`visible` (the
+    workspaces that a listing may show) and :attr:`provider_keeps_authorization`.
+    """
+
+    route: Route | None = None
+    public: bool = False
+    caller: Caller | None = None
+    provider_keeps_authorization: bool = False
+    workspace: str | None = None
+    checks: list[Check] = field(default_factory=list)
+    visible: frozenset[str] | None = None
+    passed: bool = False
+    error: RequestError | None = None
+
+    def record(self) -> dict[str, Any]:
+        """The verdict as the audit trail and ``explain`` show it: no token, no body."""
+        return {
+            "user": self.caller.user.username if self.caller else None,
+            "workspace": self.workspace,
+            "route": self.route.path if self.route else None,
+            "operation": self.route.operation if self.route else None,
+            "checks": [_check(check) for check in self.checks],
+            "decision": "allow" if self.passed else "error" if self.unanswered else "deny",
+            "reason": self.reason,
+        }
+
+    @property
+    def unanswered(self) -> bool:
+        """True when no decision could be had."""
+        return self.error is None or self.error.status >= 500
+
+    @property
+    def reason(self) -> str:
+        """Why, in one sentence."""
+        if self.error is not None:
+            return self.error.message
+        return "public" if self.public else ""
+
+
+def _check(check: Check) -> dict[str, str]:
+    asked = check.attributes
+    record = {
+        "verb": str(asked.verb),
+        "resource": asked.qualified_resource,
+        "namespace": asked.namespace,
+        "decision": str(check.decision.outcome),
+        "source": str(check.decision.source),
+    }
+    return {**record, "name": asked.name} if asked.name else record

@@ -1,0 +1,96 @@
+"""A dry run of the pipeline, shown step by step. It asks the real API server and calls no MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Public, Refused, Route
+from workspace_authz.enforcement.pipeline import Pipeline
+from workspace_authz.enforcement.request import AccessRequest
+from workspace_authz.enforcement.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBody:
+    """A body that is at hand."""
+
+    content: bytes
+
+    async def read(self) -> bytes | None:
+        """All of it."""
+        return self.content
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What each step of the pipeline came to."""
+
+    method: str
+    path: str
+    verdict: Verdict
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the refusal, or 200 when MLflow would be asked."""
+        return self.verdict.error.status if self.verdict.error else 200
+
+    def document(self) -> dict[str, Any]:
+        """As JSON: what the audit record holds, and the rule that was applied."""
+        return {
+            "method": self.method,
+            "path": self.path,
+            **self.verdict.record(),
+            "rule": rule_of(self.verdict.route),
+            "visible": sorted(self.verdict.visible) if self.verdict.visible is not None else None,
+            "status": self.status,
+        }
+
+
+async def explain(pipeline: Pipeline, request: AccessRequest) -> Explanation:
+    """Judge ``request`` without acting on it."""
+    verdict = await pipeline.judge(request)
+    return Explanation(method=request.method, path=request.path, verdict=verdict)
+
+
+def rule_of(route: Route | None) -> list[str]:
+    """The rule of a route in words, a line for each requirement."""
+    if route is None:
+        return ["no rule covers this request"]
+    match route.policy:
+        case Public():
+            return ["public"]
+        case Authenticated(reason=reason):
+            return [f"any authenticated caller: {reason}"]
+        case Refused(reason=reason):
+            return [f"refused: {reason}"]
+        case AnyRight(listing=True):
+            return ["any authenticated caller; shows the workspaces in which they hold a right"]
+        case AnyRight():
+            return ["any MLflow right in the workspace that the path names"]
+        case Guarded(requirements=requirements):
+            return [str(requirement) for requirement in requirements]
+
+
+def lines(document: Mapping[str, Any]) -> list[str]:
+    """An explanation's document, as text for a terminal."""
+    text = [
+        f"request    {document['method']} {document['path']}",
+        f"route      {document['route'] or '-'} ({document['operation'] or 'unknown'})",
+        *(f"rule       {rule}" for rule in document["rule"]),
+        f"user       {document['user'] or '-'}",
+        f"workspace  {document['workspace'] or '-'}",
+    ]
+    for check in document["checks"]:
+        name = f" named {check['name']}" if "name" in check else ""
+        text.append(
+            f"check      {check['verb']} {check['resource']}{name} in {check['namespace']}: "
+            f"{check['decision']} ({check['source']})"
+        )
+    if document["visible"] is not None:
+        text.append(f"visible    {', '.join(document['visible']) or 'no workspace'}")
+    text.append(f"verdict    {document['decision']} ({document['status']})")
+    if document["reason"]:
+        text.append(f"reason     {document['reason']}")
+    return text

@@ -1,0 +1,88 @@
+"""``mlflow server --app-name workspace-authz``: stock MLflow behind the guard.
+
+MLflow's parent process imports this module before it starts workers; each worker calls
+:func:`create_app`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from mlflow.server.fastapi_app import create_fastapi_app
+from starlette.middleware import Middleware
+
+from workspace_authz.catalog.compile import compile_catalog
+from workspace_authz.enforcement.middleware import GuardMiddleware
+from workspace_authz.runtime import cell
+from workspace_authz.runtime.build import Blueprint, running
+from workspace_authz.settings import load_settings, resolve_single_namespace
+from workspace_authz.web import preflight
+from workspace_authz.web.explaining import ExplainMiddleware
+from workspace_authz.web.inventory import uncovered
+from workspace_authz.web.options import from_environment
+from workspace_authz.web.probes import ProbesMiddleware
+
+_log = logging.getLogger(__name__)
+
+
+def create_app() -> FastAPI:
+    """MLflow's own app with the guard inside its Host and CORS protection. Raises ``ConfigurationError``."""
+    settings = load_settings()
+    options = from_environment(os.environ)
+    preflight.check(options, settings, os.environ)
+    catalog = compile_catalog(static_prefix=options.static_prefix, assistant=settings.assistant)
+    blueprint = Blueprint(
+        settings=settings,
+        catalog=catalog,
+        single_namespace=resolve_single_namespace(settings, mlflow_workspaces=options.workspaces),
+        policy=preflight.namespace_policy(options, settings),
+    )
+    app = create_fastapi_app()
+    for route in uncovered(app, catalog):
+        _log.warning("no rule covers %s: it is refused", route)
+    _guard(app, options.static_prefix)
+    _start_with(app, blueprint)
+    return app
+
+
+def _guard(app: FastAPI, static_prefix: str) -> None:
+    """Order, from the outside: probes, MLflow's Host and CORS protection, ours, MLflow's workspace.
+
+    MLflow adds its workspace middleware outside its protection (3.17.2); left there, it would tell
+    strangers which namespaces exist.
+    """
+    protection = [middleware for middleware in app.user_middleware if _protects(middleware)]
+    inner = [middleware for middleware in app.user_middleware if not _protects(middleware)]
+    app.user_middleware = [
+        Middleware(ProbesMiddleware, static_prefix=static_prefix, runtime=cell.current),
+        *protection,
+        Middleware(ExplainMiddleware, static_prefix=static_prefix, runtime=cell.require),
+        Middleware(GuardMiddleware, guard=cell.require),
+        *inner,
+    ]
+
+
+def _protects(middleware: Middleware) -> bool:
+    module: str = getattr(middleware.cls, "__module__", "")
+    return module in ("mlflow.server.fastapi_security", "starlette.middleware.cors")
+
+
+def _start_with(app: FastAPI, blueprint: Blueprint) -> None:
+    """Run the guard's background work for as long as the app runs."""
+    inner = app.router.lifespan_context
+
+    @asynccontextmanager
+    async def lifespan(application: FastAPI) -> AsyncIterator[Any]:
+        async with running(blueprint), inner(application) as state:
+            yield state
+
+    app.router.lifespan_context = lifespan
+
+
+# MLflow's parent runs no code of an app but this import; see preflight for why it must stop there.
+preflight.check_parent()

@@ -1,0 +1,77 @@
+"""``POST /workspace-authz/explain``: a running server explains itself, to the caller about the caller.
+
+The body is JSON: ``{"method": "GET", "path": "/api/…", "body": "…"}``; credentials and workspace are those of
+the request itself, so that nobody learns of another's rights.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+from workspace_authz.enforcement.middleware import App, Scope, Send, refuse, route_path
+from workspace_authz.enforcement.request import AccessRequest, Receive, ReplayedBody
+from workspace_authz.errors import BadRequestError, RequestError
+from workspace_authz.explain.explanation import Explanation, GivenBody, explain
+from workspace_authz.identity.credentials import find_credential
+from workspace_authz.runtime.build import Runtime
+
+EXPLAIN_PATH: Final = "/workspace-authz/explain"
+_MAX_BODY: Final = 256 * 1024
+
+
+class ExplainMiddleware:
+    """Answers the explain route below the static prefix; everything else goes on."""
+
+    def __init__(self, app: App, *, static_prefix: str, runtime: Callable[[], Runtime]) -> None:
+        self._app = app
+        self._runtime = runtime
+        self._path = static_prefix.rstrip("/") + EXPLAIN_PATH
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One ASGI connection."""
+        if scope["type"] != "http" or scope["method"] != "POST" or route_path(scope) != self._path:
+            await self._app(scope, receive, send)
+            return
+        try:
+            explanation = await self._explain(scope, receive)
+        except RequestError as error:
+            await refuse(error, send)
+            return
+        content = json.dumps(explanation.document()).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(content)).encode()),
+            (b"cache-control", b"no-store"),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    async def _explain(self, scope: Scope, receive: Receive) -> Explanation:
+        pipeline = self._runtime().pipeline
+        # First of all: strangers learn nothing, not even which routes are public.
+        credential = find_credential(scope["headers"], gateway=False)
+        await pipeline.authenticator.authenticate(credential.token)
+        asked = _asked(await ReplayedBody(receive, limit=_MAX_BODY).read())
+        request = AccessRequest(
+            method=asked["method"],
+            path=asked["path"],
+            headers=scope["headers"],
+            query=asked["query"].encode(),
+            body=GivenBody(asked["body"].encode()),
+        )
+        return await explain(pipeline, request)
+
+
+def _asked(body: bytes | None) -> dict[str, str]:
+    try:
+        document: Any = json.loads(body or b"")
+        asked = {"query": "", "body": "", **document}
+        if all(isinstance(asked[key], str) for key in ("method", "path", "query", "body")):
+            return asked
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    raise BadRequestError(
+        'Send {"method": "GET", "path": "/api/2.0/mlflow/…"}, with "query" and "body" as text.'
+    )

@@ -1,0 +1,68 @@
+"""How ``mlflow server`` was started, seen from its parent process or from a worker.
+
+MLflow 3.17.2 tells the parent through click's context and the workers through environment variables
+(``mlflow.server._run_server``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+_TRUE = frozenset({"true", "1"})
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """The options of the server that decide whether it can be guarded."""
+
+    server: str
+    """``uvicorn``, ``gunicorn`` or ``waitress``."""
+    workspaces: bool
+    workspace_store_uri: str | None
+    static_prefix: str
+    serve_artifacts: bool
+    artifacts_only: bool
+
+
+def from_parent() -> ServerOptions | None:
+    """The options of the ``mlflow server`` command that is running in this process, or None."""
+    context = click.get_current_context(silent=True)
+    if context is None or "gunicorn_opts" not in context.params:
+        return None
+    return _from_parameters(context.params)
+
+
+def _from_parameters(parameters: Mapping[str, Any]) -> ServerOptions:
+    server = "uvicorn"
+    if parameters.get("gunicorn_opts") is not None:
+        server = "gunicorn"
+    elif parameters.get("waitress_opts") is not None:
+        server = "waitress"
+    return ServerOptions(
+        server=server,
+        workspaces=bool(parameters.get("enable_workspaces")),
+        workspace_store_uri=parameters.get("workspace_store_uri"),
+        static_prefix=parameters.get("static_prefix") or "",
+        serve_artifacts=bool(parameters.get("serve_artifacts", True)),
+        artifacts_only=bool(parameters.get("artifacts_only")),
+    )
+
+
+def from_environment(environ: Mapping[str, str]) -> ServerOptions:
+    """The options as a worker finds them."""
+
+    def flag(name: str) -> bool:
+        return environ.get(name, "").lower() in _TRUE
+
+    return ServerOptions(
+        server=environ.get("_MLFLOW_SGI_NAME", "uvicorn"),
+        workspaces=flag("MLFLOW_ENABLE_WORKSPACES"),
+        workspace_store_uri=environ.get("MLFLOW_WORKSPACE_STORE_URI"),
+        static_prefix=environ.get("_MLFLOW_STATIC_PREFIX", ""),
+        serve_artifacts=flag("_MLFLOW_SERVER_SERVE_ARTIFACTS"),
+        artifacts_only=flag("_MLFLOW_SERVER_ARTIFACTS_ONLY"),
+    )
