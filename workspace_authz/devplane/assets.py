@@ -16,7 +16,7 @@ KUBECTL = "kubectl"
 
 
 def find_binary(name: str, *, environ: Mapping[str, str] = os.environ) -> Path:
-    """The executable ``name``: from ``$KUBEBUILDER_ASSETS``, else as ``make kube`` built it, else from ``PATH``.
+    """The executable ``name``: in ``$KUBEBUILDER_ASSETS``, else as ``make kube`` built it, else on ``PATH``.
 
     ``KUBEBUILDER_ASSETS`` is the variable of the Kubernetes project's own test environment (envtest).
     Raises :class:`~workspace_authz.errors.ConfigurationError` when there is none.
