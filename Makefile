@@ -25,7 +25,8 @@ bench: ## guarded against unguarded MLflow, in figures
 	@.venv/bin/python -m bench $(ARGS)
 
 kube: ## build kube-apiserver, etcd and kubectl; prints their directory
-	@scripts/kube
+	@scripts/setup dev
+	@PYTHON=.venv/bin/python scripts/kube
 
 format: ## format, and mend what ruff can mend
 	@scripts/setup dev

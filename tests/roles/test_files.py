@@ -1,0 +1,91 @@
+"""Generated files: what is in them, and that stale ones are noticed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from workspace_authz.roles.__main__ import main
+from workspace_authz.roles.files import deletions_table, rbac_files, stale, with_section
+from workspace_authz.roles.generate import cluster_roles
+from workspace_authz.roles.policy import Right
+from workspace_authz.types import Resource, Verb
+
+ROOT = Path(__file__).parents[2]
+README = "# Title\n<!-- generated:deletions -->\nold\n<!-- /generated:deletions -->\nend\n"
+
+
+def written(root: Path) -> Path:
+    """A repository in which nothing is stale."""
+    (root / "rbac").mkdir()
+    (root / "README.md").write_text(README)
+    assert main(["--root", str(root)]) == 0
+    return root
+
+
+def test_committed_roles_are_fresh() -> None:
+    assert stale(ROOT, rbac_files()) == []
+
+
+def test_kustomization_names_every_role() -> None:
+    files = rbac_files()
+    named = yaml.safe_load(files["rbac/kustomization.yaml"])["resources"]
+    assert {f"rbac/{name}" for name in named} == {*files} - {"rbac/kustomization.yaml"}
+    assert [yaml.safe_load(files[f"rbac/{name}"]) for name in named] == cluster_roles()
+
+
+def test_writing_makes_everything_fresh(tmp_path: Path) -> None:
+    root = written(tmp_path)
+    assert main(["--check", "--root", str(root)]) == 0
+    readme = (root / "README.md").read_text()
+    assert readme.startswith("# Title\n")
+    assert readme.endswith("\nend\n")
+    assert "old" not in readme
+    assert "`delete experiments`" in readme
+
+
+@pytest.mark.parametrize("path", ["rbac/mlflow-edit.yaml", "README.md"])
+def test_check_names_a_stale_file_and_leaves_it_alone(
+    path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(tmp_path) / path
+    changed = file.read_text().replace("create", "creates").replace("DeleteRun", "DropRun")
+    file.write_text(changed)
+    assert main(["--check", "--root", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"stale: {path} (make refresh)\n"
+    assert file.read_text() == changed
+
+
+def test_a_role_that_is_no_longer_generated_is_stale_and_removed(tmp_path: Path) -> None:
+    stray = written(tmp_path) / "rbac" / "mlflow-old.yaml"
+    stray.write_text("kind: ClusterRole\n")
+    assert main(["--check", "--root", str(tmp_path)]) == 1
+    assert main(["--root", str(tmp_path)]) == 0
+    assert not stray.exists()
+
+
+def test_deletions_table_is_markdown() -> None:
+    table = deletions_table({Right(Resource.EXPERIMENTS, "", Verb.UPDATE): ("DeleteRun", "DeleteTag")})
+    assert table.splitlines()[2:] == ["| `update experiments` | DeleteRun, DeleteTag |"]
+
+
+def test_section_is_replaced_between_its_markers() -> None:
+    text = "a\n<!-- generated:x -->\nold\n<!-- /generated:x -->\nb"
+    assert with_section(text, "x", "new") == "a\n<!-- generated:x -->\nnew\n<!-- /generated:x -->\nb"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "<!-- generated:x -->",
+        "<!-- /generated:x --> <!-- generated:x -->",
+        "<!-- generated:x --> <!-- generated:x --> <!-- /generated:x -->",
+        "<!-- generated:x --> <!-- /generated:x --> <!-- /generated:x -->",
+    ],
+)
+def test_missing_or_doubled_markers_are_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match="must each be there once"):
+        with_section(text, "x", "new")

@@ -1,0 +1,40 @@
+"""``python -m workspace_authz.roles [--check]``: write the generated files, or name the stale ones."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from workspace_authz.catalog.compile import compile_catalog
+from workspace_authz.roles.files import deletions_table, rbac_files, stale, with_section
+from workspace_authz.roles.generate import deletions
+
+
+def generated(root: Path) -> dict[str, str]:
+    """Every generated file below ``root`` as it should be."""
+    table = deletions_table(deletions(compile_catalog().routes))
+    readme = with_section((root / "README.md").read_text(), "deletions", table)
+    return {**rbac_files(), "README.md": readme}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit status: 1 when ``--check`` finds a stale file."""
+    parser = argparse.ArgumentParser(prog="python -m workspace_authz.roles", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
+    parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: here)")
+    options = parser.parse_args(arguments)
+    wanted = generated(options.root)
+    outdated = stale(options.root, wanted)
+    for path in outdated:
+        if options.check:
+            sys.stderr.write(f"stale: {path} (make refresh)\n")
+        elif path in wanted:
+            (options.root / path).write_text(wanted[path])
+        else:
+            (options.root / path).unlink()
+    return int(options.check and bool(outdated))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

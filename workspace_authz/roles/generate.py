@@ -1,0 +1,89 @@
+"""ClusterRoles as Kubernetes objects, and what MLflow calls a deletion under which verb."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from workspace_authz.catalog.model import Guarded, Route
+from workspace_authz.roles.policy import ROLES, SERVER_ROLE, SERVER_RULES, Right, Role
+from workspace_authz.types import API_GROUP, USE, Resource, Verb
+
+Manifest = dict[str, Any]
+
+_AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
+"""One label does: ``edit`` takes in ``view``, and ``admin`` ``edit`` (bootstrappolicy/policy.go)."""
+
+_DESCRIPTION = "kubernetes.io/description"
+
+
+def cluster_roles() -> list[Manifest]:
+    """Every ClusterRole of an installation, the same ones in the same order each time."""
+    own = [_rule(group, resources, verbs) for group, resources, verbs in SERVER_RULES]
+    server = _cluster_role(SERVER_ROLE, "For the server itself: follow the namespaces, nothing else.", own)
+    return [*(_from_policy(role) for role in ROLES), server]
+
+
+def demanded(routes: Iterable[Route]) -> frozenset[Right]:
+    """Every right that some guarded route demands."""
+    return frozenset(
+        Right(requirement.resource, requirement.subresource, requirement.verb)
+        for route in routes
+        if isinstance(route.policy, Guarded)
+        for requirement in route.policy.requirements
+    )
+
+
+def deletions(routes: Iterable[Route]) -> dict[Right, tuple[str, ...]]:
+    """MLflow's operations that take something away, under the right of their first requirement.
+
+    MLflow has no naming rule for them: those that its REST API calls with ``DELETE``, or names so.
+    """
+    found: dict[Right, set[str]] = {}
+    for route in routes:
+        if isinstance(route.policy, Guarded) and _takes_away(route):
+            first = route.policy.requirements[0]
+            found.setdefault(Right(first.resource, first.subresource, first.verb), set()).add(route.operation)
+    order = list(Resource)
+    ranked = sorted(found, key=lambda right: (order.index(right.resource), right.verb))
+    return {right: tuple(sorted(found[right])) for right in ranked}
+
+
+def _takes_away(route: Route) -> bool:
+    words = ("delete", "remove", "detach")
+    return route.method == "DELETE" or any(word in route.operation.lower() for word in words)
+
+
+def _from_policy(role: Role) -> Manifest:
+    labels = {f"{_AGGREGATE}{role.aggregates_to}": "true"} if role.aggregates_to else {}
+    return _cluster_role(role.name, role.description, _rules(role.rights), labels)
+
+
+def _rules(rights: frozenset[Right]) -> list[Manifest]:
+    """One rule for all resources with the same verbs, in the order of :class:`Resource`."""
+    by_verbs: dict[tuple[Verb, ...], list[str]] = {}
+    for subresource in ("", USE):
+        for resource in Resource:
+            verbs = tuple(verb for verb in Verb if Right(resource, subresource, verb) in rights)
+            if verbs:
+                target = f"{resource}/{subresource}" if subresource else str(resource)
+                by_verbs.setdefault(verbs, []).append(target)
+    return [_rule(API_GROUP, resources, verbs) for verbs, resources in by_verbs.items()]
+
+
+def _rule(group: str, resources: Iterable[str], verbs: Iterable[str]) -> Manifest:
+    return {"apiGroups": [group], "resources": [*resources], "verbs": [str(verb) for verb in verbs]}
+
+
+def _cluster_role(
+    name: str, description: str, rules: list[Manifest], labels: dict[str, str] | None = None
+) -> Manifest:
+    metadata: Manifest = {"name": name, "annotations": {_DESCRIPTION: description}}
+    if labels:
+        metadata["labels"] = labels
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": metadata,
+        "rules": rules,
+    }
