@@ -1,0 +1,187 @@
+"""A local copy of one resource that follows the API server: list once, then watch for ever."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, Generic, TypeVar
+
+from workspace_authz.aio.clock import Clock
+from workspace_authz.kubernetes.connection import Connection
+from workspace_authz.kubernetes.informer_state import Change, InformerState, Timing
+from workspace_authz.kubernetes.listwatch import get_page, watch
+from workspace_authz.kubernetes.listwatch_answers import (
+    DeniedError,
+    Event,
+    EventType,
+    ExpiredError,
+    JsonObject,
+    ListWatchError,
+    SilentError,
+    UnreachableError,
+    object_key,
+)
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_RELIST_AFTER: Final = 3
+"""Watches that fail this often in a row give up their resource version: what is wrong may be the version."""
+
+
+class Informer(Generic[T]):
+    """Follows one resource path and keeps what ``keep`` makes of each object.
+
+    ``keep`` reduces an object to what is needed, so that memory holds nothing else; ``on_change`` is told of
+    every difference, in order, one batch per list and one per event; both run on the event loop and must be
+    quick. Run :meth:`run` in a supervised task.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        path: str,
+        *,
+        keep: Callable[[JsonObject], T],
+        on_change: Callable[[Sequence[Change[T]]], None],
+        clock: Clock,
+        label_selector: str = "",
+        page_size: int = 250,
+        timing: Timing | None = None,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._connection = connection
+        self._path = path
+        self._keep = keep
+        self._on_change = on_change
+        self._clock = clock
+        self._selection = {"labelSelector": label_selector} if label_selector else {}
+        self._page_size = page_size
+        self._timing = timing or Timing()
+        self._chance = chance
+        self._objects: dict[tuple[str, str], T] = {}
+        self._version: str | None = None
+        self._failures = 0
+        self._state = InformerState()
+
+    @property
+    def state(self) -> InformerState:
+        """How well the API server is being followed."""
+        return self._state
+
+    @property
+    def objects(self) -> Mapping[tuple[str, str], T]:
+        """What is known, by ``(namespace, name)``. Changes while the informer runs."""
+        return self._objects
+
+    async def run(self) -> None:
+        """Follow until cancelled, through outages of any length."""
+        while True:
+            try:
+                if self._version is None:
+                    await self._list()
+                await self._watch()
+            except SilentError as error:
+                # Maybe only the connection died unnoticed; opening the next one will tell.
+                _log.info("%s: %s; it is opened again", self._path, error)
+            except ListWatchError as error:
+                self._failed(error)
+                await self._clock.sleep(self._delay())
+
+    async def _list(self) -> None:
+        found: dict[tuple[str, str], T] = {}
+        query = {**self._selection, "limit": str(self._page_size)}
+        while True:
+            page = await get_page(self._connection, self._path, query=query, timeout=self._timing.list_page)
+            self._heard()
+            found.update((object_key(item), self._keep(item)) for item in page.items)
+            if not page.token:
+                break
+            query["continue"] = page.token
+        changes = [
+            Change(key, self._objects.get(key), found.get(key))
+            for key in dict.fromkeys((*self._objects, *found))
+            if self._objects.get(key) != found.get(key)
+        ]
+        for change in changes:
+            self._put(change.key, change.new)
+        self._on_change(changes)
+        self._version = page.version
+        self._state = replace(self._state, synced=True)
+
+    async def _watch(self) -> None:
+        lifetime = int(self._timing.lifetime * (1 + self._chance() / 2))
+        query = {
+            **self._selection,
+            "allowWatchBookmarks": "true",
+            "resourceVersion": self._version or "",
+            "timeoutSeconds": str(lifetime),
+        }
+        begun, version = self._clock.monotonic(), self._version
+        useful = False
+        try:
+            await watch(
+                self._connection,
+                self._path,
+                query=query,
+                silence=self._timing.silence,
+                on_open=self._well,
+                on_event=self._apply,
+            )
+        finally:
+            useful = version != self._version or self._clock.monotonic() - begun >= self._timing.short_watch
+            if useful:
+                self._failures = 0
+        if not useful:
+            raise UnreachableError("the API server closed the watch at once")
+
+    def _apply(self, event: Event) -> None:
+        self._heard()
+        if event.type is not EventType.BOOKMARK:
+            key = object_key(event.item)
+            old = self._objects.get(key)
+            new = None if event.type is EventType.DELETED else self._keep(event.item)
+            if old != new:
+                self._put(key, new)
+                self._on_change([Change(key, old, new)])
+        self._version = event.version
+
+    def _put(self, key: tuple[str, str], new: T | None) -> None:
+        # One step per object: threads read while the event loop writes.
+        if new is None:
+            self._objects.pop(key, None)
+        else:
+            self._objects[key] = new
+
+    def _heard(self) -> None:
+        self._state = replace(self._state, last_contact=self._clock.monotonic())
+
+    def _well(self) -> None:
+        if self._state.problem:
+            _log.info("%s is followed again", self._path)
+        self._state = replace(
+            self._state, last_contact=self._clock.monotonic(), problem=None, missing_right=False
+        )
+
+    def _failed(self, error: ListWatchError) -> None:
+        self._failures += 1
+        if isinstance(error, ExpiredError) or self._failures >= _RELIST_AFTER:
+            self._version = None
+        if isinstance(error, ExpiredError) and self._failures == 1:
+            _log.info("%s: %s; it is listed again", self._path, error)
+            return
+        problem = f"{self._path} cannot be followed: {error}."
+        denied = isinstance(error, DeniedError)
+        if denied:
+            problem += " The server's own account needs the rights list and watch on it."
+        if problem != self._state.problem:
+            _log.warning("%s", problem)
+        self._state = replace(self._state, problem=problem, missing_right=denied)
+
+    def _delay(self) -> float:
+        """Doubles with every failure in a row, up to the longest; the random half spreads many servers."""
+        doubled: float = self._timing.first_delay * 2 ** min(self._failures - 1, 16)
+        return min(doubled, self._timing.longest_delay) * (0.5 + self._chance() / 2)
