@@ -1,0 +1,1 @@
+"""``python -m bench``: guarded against unguarded MLflow, interleaved in one run."""

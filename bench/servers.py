@@ -1,0 +1,130 @@
+"""The two servers that are compared, and the Kubernetes API beneath one of them, as real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+READY_SECONDS = 180
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server and the processes that serve."""
+
+    name: str
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def cpu_seconds(self) -> float:
+        """User and system time that the server's processes have used so far (``/proc``, Linux)."""
+        return sum(map(_cpu, _tree(self.process.pid)))
+
+
+def _tree(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(found for child in children for found in _tree(int(child)))]
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def free_port() -> int:
+    """A port of the loopback interface that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def started(
+    command: Sequence[str], *, log: Path, environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A process in a group of its own, ended with the block."""
+    with log.open("wb") as sink:
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=sink,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            with_group(process, signal.SIGTERM)
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                with_group(process, signal.SIGKILL)
+                process.wait()
+            if process.stdout:
+                process.stdout.close()
+
+
+def with_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Send a signal to the process and everything it started."""
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return
+
+
+@contextmanager
+def devplane(engine: str, state: Path, users: Path, manifests: Path) -> Iterator[dict[str, str]]:
+    """A Kubernetes API; yields the line that it prints when it is ready."""
+    command = [sys.executable, "-m", "workspace_authz.cli.main", "devplane", "--engine", engine]
+    command += ["--state", str(state), "--users", str(users), "-f", str(manifests)]
+    with started(command, log=state.parent / "devplane.log", environment={}) as process:
+        if process.stdout is None:
+            raise RuntimeError("the dev plane has no output")
+        line = process.stdout.readline()
+        if not line:
+            raise RuntimeError((state.parent / "devplane.log").read_text()[-2000:])
+        ready: dict[str, str] = json.loads(line)
+        yield ready
+
+
+@contextmanager
+def mlflow_server(
+    name: str, directory: Path, *, arguments: Sequence[str], environment: Mapping[str, str]
+) -> Iterator[Server]:
+    """``mlflow server`` with one worker, SQLite and local artifacts, awaited on ``/health``."""
+    directory.mkdir(parents=True)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", "1", "--enable-workspaces", *arguments]
+    command += ["--backend-store-uri", f"sqlite:///{directory}/mlflow.db"]
+    command += ["--artifacts-destination", str(directory / "artifacts")]
+    settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with started(command, log=directory / "log", environment={**settings, **environment}) as process:
+        _await(url + "/health", process, directory / "log")
+        yield Server(name=name, url=url, process=process)
+
+
+def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    for _ in range(READY_SECONDS * 5):
+        if process.poll() is not None:
+            raise RuntimeError(log.read_text()[-2000:])
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise RuntimeError(f"{url} did not answer within {READY_SECONDS} s")
