@@ -1,0 +1,72 @@
+"""What the Deployment and the image tell MLflow, held against MLflow itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import mlflow.environment_variables
+import pytest
+import yaml
+from mlflow.cli import server
+from mlflow.utils.crypto import CRYPTO_KEK_PASSPHRASE_ENV_VAR
+
+from tests.manifests.kube import ROOT
+
+QUICKSTART = ROOT / "manifests" / "quickstart.yaml"
+
+
+def objects(file: Path, kind: str) -> list[dict[str, Any]]:
+    return [found for found in yaml.safe_load_all(file.read_text()) if found["kind"] == kind]
+
+
+def container() -> dict[str, Any]:
+    (deployment,) = objects(QUICKSTART, "Deployment")
+    (only,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert isinstance(only, dict)
+    return only
+
+
+def instruction(name: str) -> str:
+    """The last instruction of this name in the Dockerfile."""
+    lines = [line for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith(f"{name} ")]
+    return lines[-1].removeprefix(f"{name} ")
+
+
+@pytest.mark.parametrize(
+    "arguments", [container()["args"], json.loads(instruction("CMD"))], ids=["deployment", "image"]
+)
+def test_mlflow_understands_the_arguments(arguments: list[str]) -> None:
+    with server.make_context("server", list(arguments)) as context:
+        assert context.params["app_name"] == "workspace-authz"
+        assert context.params["enable_workspaces"] is True
+        assert context.params["workspace_store_uri"] == "kubernetes://"
+        assert (context.params["host"], context.params["port"]) == ("0.0.0.0", 8080)
+    assert json.loads(instruction("ENTRYPOINT")) == ["mlflow", "server"]
+
+
+def test_every_variable_is_one_that_mlflow_reads() -> None:
+    known = {*vars(mlflow.environment_variables), CRYPTO_KEK_PASSPHRASE_ENV_VAR}
+    known |= {str(parameter.envvar) for parameter in server.params if parameter.envvar}
+    given = {entry["name"] for entry in container()["env"]} - {"HOME"}
+    assert given - known == set()
+
+
+def test_mlflow_answers_to_the_names_of_the_service() -> None:
+    (service,) = objects(QUICKSTART, "Service")
+    name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+    (hosts,) = [entry for entry in container()["env"] if entry["name"] == "MLFLOW_SERVER_ALLOWED_HOSTS"]
+    assert {name, f"{name}.{namespace}.svc", f"{name}.{namespace}.svc.cluster.local"} <= {
+        *hosts["value"].split(",")
+    }
+    # A client leaves the port out of the Host header only where it is the scheme's default.
+    assert [port["port"] for port in service["spec"]["ports"]] == [80]
+
+
+def test_image_user_may_write_to_the_volume() -> None:
+    (deployment,) = objects(QUICKSTART, "Deployment")
+    security = deployment["spec"]["template"]["spec"]["securityContext"]
+    assert str(security["fsGroup"]) == instruction("USER")
+    assert container()["securityContext"]["readOnlyRootFilesystem"] is True
+    assert {mount["mountPath"] for mount in container()["volumeMounts"]} == {"/tmp", "/mlflow"}

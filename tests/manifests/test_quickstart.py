@@ -1,0 +1,110 @@
+"""``manifests/quickstart.yaml`` on a real API server: it is accepted, and it means what it should."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from tests.manifests.kube import Kubectl
+from workspace_authz.roles.policy import ADMIN, EDIT, INTEGRATION, VIEW, Right, Role
+from workspace_authz.types import API_GROUP, Resource, Verb
+
+SERVER = "system:serviceaccount:mlflow:mlflow"
+SERVER_GROUPS = ("system:serviceaccounts", "system:serviceaccounts:mlflow", "system:authenticated")
+
+
+def rights_of(cluster_role: dict[str, Any]) -> frozenset[Right]:
+    """What a ClusterRole says about our pseudo-resources."""
+    return frozenset(
+        Right(Resource(resource.partition("/")[0]), resource.partition("/")[2], Verb(verb))
+        for rule in cluster_role["rules"]
+        if API_GROUP in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    )
+
+
+def rules_of(kubectl: Kubectl, account: str) -> list[dict[str, Any]]:
+    """Every resource rule that holds for a service account of the namespace mlflow there."""
+    impersonated = ["--as", f"system:serviceaccount:mlflow:{account}"]
+    for group in SERVER_GROUPS:
+        impersonated += ["--as-group", group]
+    status = kubectl.create(
+        "SelfSubjectRulesReview", {"namespace": "mlflow"}, "--validate=false", *impersonated
+    )
+    assert not status["incomplete"]
+    rules: list[dict[str, Any]] = status["resourceRules"]
+    return rules
+
+
+def test_applying_it_again_changes_nothing(kubectl: Kubectl) -> None:
+    assert kubectl.run("diff", "--server-side", "-f", "manifests/quickstart.yaml") == ""
+
+
+def test_pod_passes_the_restricted_standard(kubectl: Kubectl) -> None:
+    template = kubectl.json("get", "deployment", "mlflow", "-n", "mlflow")["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe"}, "spec": template["spec"]}
+    kubectl.run("create", "--dry-run=server", "-n", "mlflow", "-f", "-", stdin=pod)
+
+    (container,) = template["spec"]["containers"]
+    del container["securityContext"]["allowPrivilegeEscalation"]
+    with pytest.raises(AssertionError, match='violates PodSecurity "restricted'):
+        kubectl.run("create", "--dry-run=server", "-n", "mlflow", "-f", "-", stdin=pod)
+
+
+def test_server_holds_what_everybody_holds_and_the_namespaces(kubectl: Kubectl) -> None:
+    everybody = rules_of(kubectl, "default")
+    beyond = [rule for rule in rules_of(kubectl, "mlflow") if rule not in everybody]
+    assert beyond == [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]}]
+
+
+@pytest.mark.parametrize(
+    ("builtin", "role"), [("view", VIEW), ("edit", EDIT), ("admin", ADMIN)], ids=["view", "edit", "admin"]
+)
+def test_builtin_role_takes_in_exactly_ours(builtin: str, role: Role, kubectl: Kubectl) -> None:
+    deadline = time.monotonic() + 30
+    found: frozenset[Right] = frozenset()
+    while found != role.rights and time.monotonic() < deadline:
+        found = rights_of(kubectl.json("get", "clusterrole", builtin))  # aggregated a moment after the apply
+    assert found == role.rights
+
+
+def test_integration_is_aggregated_into_nothing(kubectl: Kubectl) -> None:
+    role = kubectl.json("get", "clusterrole", "mlflow-integration")
+    assert rights_of(role) == INTEGRATION.rights
+    assert "labels" not in role["metadata"]
+
+
+@pytest.fixture(scope="module")
+def examples(kubectl: Kubectl) -> Kubectl:
+    """With the team's namespace, a neighbour's, and every example applied."""
+    for namespace in ("team-a", "team-b"):
+        kubectl.run("create", "namespace", namespace)
+    kubectl.run("create", "serviceaccount", "trainer", "-n", "team-a")
+    kubectl.run("apply", "--server-side", "-f", "manifests/examples")
+    return kubectl
+
+
+MEMBER = {"user": "dana", "groups": ["data-scientists", "system:authenticated"]}
+TRAINER = {"user": "system:serviceaccount:team-a:trainer", "groups": ["system:authenticated"]}
+
+
+@pytest.mark.parametrize(
+    ("who", "verb", "resource", "namespace", "allowed"),
+    [
+        (MEMBER, "delete", "experiments", "team-a", True),
+        (MEMBER, "update", "gatewaybudgets", "team-a", False),
+        (MEMBER, "get", "experiments", "team-b", False),
+        (TRAINER, "update", "experiments", "team-a", True),
+        (TRAINER, "delete", "experiments", "team-a", False),
+        (TRAINER, "get", "experiments", "team-b", False),
+    ],
+)
+def test_examples_grant_what_they_say(
+    who: dict[str, Any], verb: str, resource: str, namespace: str, allowed: bool, examples: Kubectl
+) -> None:
+    attributes = {"group": API_GROUP, "resource": resource, "verb": verb, "namespace": namespace}
+    status = examples.create("SubjectAccessReview", {**who, "resourceAttributes": attributes})
+    assert status["allowed"] is allowed
