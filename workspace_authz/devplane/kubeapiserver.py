@@ -42,12 +42,13 @@ class KubeApiserverEngine:
         programs = [
             assets.find_binary(name) for name in (assets.ETCD, assets.APISERVER, assets.CONTROLLER_MANAGER)
         ]
+        users = self._users()
         self._state.mkdir(parents=True, exist_ok=True, mode=0o700)
         pki = await asyncio.to_thread(create_pki, self._state / "pki")
         port, admin_token = self._reserve_port(), secrets.token_urlsafe(32)
         endpoint = Endpoint(url=f"https://127.0.0.1:{port}", ca_file=pki.ca_cert, admin_token=admin_token)
         tokens = self._state / "tokens.csv"
-        write_private(tokens, f'{admin_token},admin,devplane-admin,"system:masters"\n{self._users()}')
+        write_private(tokens, f'{admin_token},admin,devplane-admin,"system:masters"\n{users}')
         write_private(
             self._state / flags.CONTROLLER_MANAGER_KUBECONFIG, token_kubeconfig(endpoint, admin_token)
         )
