@@ -49,7 +49,11 @@ class GuardMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        guard = self._guard()
+        try:
+            guard = self._guard()
+        except RequestError as error:
+            await refuse(error, send, head=scope["method"] == "HEAD")
+            return
         started = time.perf_counter()
         body = ReplayedBody(receive, limit=guard.body_bytes)
         request = AccessRequest(

@@ -7,13 +7,42 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from workspace_authz.aio.clock import SystemClock
+from workspace_authz.aio.supervisor import Supervisor
 from workspace_authz.authorizer.authorizer import Authorizer, Lifetimes
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.enforcement.pipeline import Pipeline, Workspaces
+from workspace_authz.errors import ConfigurationError
 from workspace_authz.identity.authenticator import Authenticator
-from workspace_authz.kubernetes.reviews import Reviews
+from workspace_authz.kubernetes.connection import caller_connection, load_configuration, server_connection
+from workspace_authz.kubernetes.reviews import ApiReviews, Reviews
+from workspace_authz.runtime import cell
+from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.settings import Settings
+from workspace_authz.telemetry.audit import AuditSink, open_audit
+from workspace_authz.workspaces.directory import Directory
+from workspace_authz.workspaces.policy import NamespacePolicy
 from workspace_authz.workspaces.requested import WorkspaceRule
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """Everything that is decided before the event loop runs."""
+
+    settings: Settings
+    catalog: CompiledCatalog
+    single_namespace: str | None
+    policy: NamespacePolicy | None
+    """Which namespaces are workspaces; None on a server without workspaces."""
+
+    @property
+    def rule(self) -> WorkspaceRule:
+        """How the workspace of a request is found."""
+        return WorkspaceRule(
+            single=self.single_namespace,
+            default=self.policy.default_workspace if self.policy else None,
+            service_account=self.settings.service_account_workspace,
+        )
 
 
 def build_pipeline(
@@ -41,3 +70,48 @@ def build_pipeline(
         rule=rule,
         workspaces=workspaces,
     )
+
+
+@asynccontextmanager
+async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
+    """Start a worker's parts, install them in the process's cell, and end them with the block.
+
+    Needs no answer of the API server: a worker starts in an outage and says so in its readiness.
+    """
+    settings = blueprint.settings
+    configuration = await load_configuration(settings.kubeconfig)
+    async with AsyncExitStack() as stack:
+        audit = _audit(settings)
+        stack.callback(audit.close)
+        callers = caller_connection(configuration, limit=settings.api_connections)
+        stack.push_async_callback(callers.close)
+        directory: Directory | None = None
+        if blueprint.policy is not None:
+            server = server_connection(configuration)
+            stack.push_async_callback(server.close)
+            directory = Directory(server, blueprint.policy, clock=SystemClock())
+            supervisor = Supervisor()
+            stack.push_async_callback(supervisor.close)
+            supervisor.run("namespaces", directory.run)
+        pipeline = build_pipeline(
+            ApiReviews(callers, timeout=settings.api_timeout_seconds),
+            settings=settings,
+            catalog=blueprint.catalog,
+            rule=blueprint.rule,
+            workspaces=directory,
+        )
+        runtime = Runtime(pipeline, audit, settings.body_bytes, directory)
+        cell.install(runtime)
+        stack.callback(cell.remove)
+        yield runtime
+
+
+def _audit(settings: Settings) -> AuditSink:
+    try:
+        return open_audit(
+            settings.audit_sink, max_bytes=settings.audit_max_bytes, queue_size=settings.audit_queue
+        )
+    except OSError as error:
+        raise ConfigurationError(
+            f"The audit file {settings.audit_sink} cannot be written: {error.strerror}."
+        ) from error

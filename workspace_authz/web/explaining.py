@@ -15,7 +15,7 @@ from workspace_authz.enforcement.request import AccessRequest, Receive, Replayed
 from workspace_authz.errors import BadRequestError, RequestError
 from workspace_authz.explain.explanation import Explanation, GivenBody, explain
 from workspace_authz.identity.credentials import find_credential
-from workspace_authz.runtime.build import Runtime
+from workspace_authz.runtime.runtime import Runtime
 
 EXPLAIN_PATH: Final = "/workspace-authz/explain"
 _MAX_BODY: Final = 256 * 1024

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from workspace_authz.enforcement.middleware import App, Scope, Send, route_path
 from workspace_authz.enforcement.request import Receive
-from workspace_authz.runtime.build import Runtime
+from workspace_authz.runtime.runtime import Runtime
 
 
 class ProbesMiddleware:
