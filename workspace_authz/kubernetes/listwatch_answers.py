@@ -62,7 +62,7 @@ class Page:
 
 
 def object_key(item: JsonObject) -> tuple[str, str]:
-    """``(namespace, name)``, the namespace empty for cluster-scoped objects. Raises :class:`ListWatchError`."""
+    """``(namespace, name)``; cluster-scoped objects have no namespace. Raises :class:`ListWatchError`."""
     metadata = _metadata(item)
     namespace, name = metadata.get("namespace") or "", metadata.get("name")
     if not isinstance(name, str) or not name or not isinstance(namespace, str):

@@ -1,0 +1,144 @@
+"""The namespaces that are workspaces, in memory, and what to do about one that is not there yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from workspace_authz.aio.cache import ExpiringCache
+from workspace_authz.aio.clock import Clock
+from workspace_authz.aio.coalesce import Coalescer
+from workspace_authz.errors import MisconfiguredError, UnavailableError
+from workspace_authz.kubernetes.connection import Connection
+from workspace_authz.kubernetes.informer import Informer
+from workspace_authz.kubernetes.informer_state import Change, InformerState, Timing
+from workspace_authz.kubernetes.listwatch import get_object
+from workspace_authz.kubernetes.listwatch_answers import DeniedError, JsonObject, ListWatchError
+from workspace_authz.workspaces.ahead import TRUSTED_SECONDS, Ahead
+from workspace_authz.workspaces.namespace import NamespaceInfo, read_namespace
+from workspace_authz.workspaces.policy import NamespacePolicy
+
+PATH: Final = "/api/v1/namespaces"
+
+_LOOKUPS: Final = 8
+"""Look-ups in flight at a time; more wait their turn."""
+_LOOKUP_SECONDS: Final = 4.0
+"""The longest look-up, the wait for a turn included."""
+_MISSING_SECONDS: Final = 2.0
+"""How long a miss is believed, unless the watch says otherwise before."""
+_MISSING_SIZE: Final = 4096
+
+_DENIED: Final = (
+    "The server may not read namespaces, so a workspace cannot be looked up. "
+    "An administrator finds the remedy with `workspace-authz check`."
+)
+_UNKNOWN: Final = "The Kubernetes API server gave no usable answer, so this workspace could not be looked up."
+
+
+class Directory:
+    """Follows the namespaces that ``policy`` admits; the others, and terminating ones, are not served.
+
+    :meth:`get` and :meth:`names` read memory and may be called from any thread; everything else belongs to
+    one event loop, on which :meth:`run` is running.
+    """
+
+    def __init__(
+        self, connection: Connection, policy: NamespacePolicy, *, clock: Clock, timing: Timing | None = None
+    ) -> None:
+        self.policy = policy
+        self._connection = connection
+        self._informer = Informer(
+            connection,
+            PATH,
+            keep=self._read,
+            on_change=self._changed,
+            clock=clock,
+            label_selector=policy.label_selector,
+            timing=timing,
+        )
+        self._served: dict[str, NamespaceInfo] = {}
+        self._ahead = Ahead(clock.monotonic)
+        self._missing: ExpiringCache[str, bool] = ExpiringCache(size=_MISSING_SIZE, monotonic=clock.monotonic)
+        self._lookups: Coalescer[str, NamespaceInfo | None] = Coalescer()
+        self._turns = asyncio.Semaphore(_LOOKUPS)
+        self._overtaken: dict[str, bool] = {}
+        """Names being looked up, and whether the watch has reported on them meanwhile."""
+
+    @property
+    def state(self) -> InformerState:
+        """How well the API server is being followed."""
+        return self._informer.state
+
+    @property
+    def synced(self) -> bool:
+        """Whether all namespaces have been seen once."""
+        return self._informer.state.synced
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        await self._informer.run()
+
+    def get(self, name: str) -> NamespaceInfo | None:
+        """The namespace, if it is known and served."""
+        return self._served.get(name) or self._ahead.get(name)
+
+    def names(self) -> tuple[str, ...]:
+        """All that are known and served, sorted."""
+        return tuple(sorted({*tuple(self._served), *self._ahead.names()}))
+
+    async def lookup(self, name: str) -> NamespaceInfo | None:
+        """As :meth:`get`, but ask the API server before a namespace counts as missing.
+
+        Raises :class:`UnavailableError` when that cannot be known.
+        """
+        known = self._served.get(name) or self._ahead.get(name, seconds=TRUSTED_SECONDS)
+        if known is not None:
+            return known
+        # The policy also keeps everything from the request's path that is no namespace's name.
+        if self.policy.hides(name) or self._missing.get(name):
+            return None
+        return await self._lookups.share(name, lambda: self._fetch(name))
+
+    async def _fetch(self, name: str) -> NamespaceInfo | None:
+        try:
+            async with asyncio.timeout(_LOOKUP_SECONDS), self._turns:
+                info = await self._fetch_current(name)
+        except DeniedError as error:
+            raise MisconfiguredError(_DENIED) from error
+        except (ListWatchError, TimeoutError) as error:
+            raise UnavailableError(_UNKNOWN) from error
+        if info is None or not info.served:
+            self._missing.put(name, True, seconds=_MISSING_SECONDS)
+            return None
+        if name not in self._served:
+            self._ahead.put(info)
+        return info
+
+    async def _fetch_current(self, name: str) -> NamespaceInfo | None:
+        """Fetch until the watch has reported nothing meanwhile: which of the two is newer cannot be told."""
+        try:
+            while True:
+                self._overtaken[name] = False
+                item = await get_object(self._connection, f"{PATH}/{name}", timeout=_LOOKUP_SECONDS)
+                if not self._overtaken[name]:
+                    return None if item is None else self._read(item)
+        finally:
+            del self._overtaken[name]
+
+    def _read(self, item: JsonObject) -> NamespaceInfo:
+        return read_namespace(item, self.policy)
+
+    def _changed(self, changes: Sequence[Change[NamespaceInfo]]) -> None:
+        for change in changes:
+            _, name = change.key
+            if change.new is not None and change.new.served:
+                self._served[name] = change.new
+            else:
+                self._served.pop(name, None)
+            self._missing.discard(name)
+            for known in (change.old, change.new):
+                if known is not None:
+                    self._ahead.settle(name, known.uid)
+            if name in self._overtaken:
+                self._overtaken[name] = True
