@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -66,6 +67,7 @@ class Informer(Generic[T]):
         self._version: str | None = None
         self._failures = 0
         self._state = InformerState()
+        self._synced = asyncio.Event()
 
     @property
     def state(self) -> InformerState:
@@ -76,6 +78,10 @@ class Informer(Generic[T]):
     def objects(self) -> Mapping[tuple[str, str], T]:
         """What is known, by ``(namespace, name)``. Changes while the informer runs."""
         return self._objects
+
+    async def wait_synced(self) -> None:
+        """Return once the first list is complete."""
+        await self._synced.wait()
 
     async def run(self) -> None:
         """Follow until cancelled, through outages of any length."""
@@ -111,6 +117,7 @@ class Informer(Generic[T]):
         self._on_change(changes)
         self._version = page.version
         self._state = replace(self._state, synced=True)
+        self._synced.set()
 
     async def _watch(self) -> None:
         lifetime = int(self._timing.lifetime * (1 + self._chance() / 2))

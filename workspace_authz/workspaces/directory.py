@@ -75,6 +75,10 @@ class Directory:
         """Whether all namespaces have been seen once."""
         return self._informer.state.synced
 
+    async def wait_synced(self) -> None:
+        """Return once :attr:`synced` is true."""
+        await self._informer.wait_synced()
+
     async def run(self) -> None:
         """Follow until cancelled."""
         await self._informer.run()

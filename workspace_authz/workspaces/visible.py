@@ -6,4 +6,4 @@ from contextvars import ContextVar
 from typing import Final
 
 visible_workspaces: Final[ContextVar[frozenset[str] | None]] = ContextVar("visible_workspaces", default=None)
-"""Set by the pipeline before MLflow lists workspaces. None: nobody decided, so a guarded worker lists none."""
+"""Set by the pipeline before MLflow lists workspaces. None: nobody decided; a guarded worker lists none."""
