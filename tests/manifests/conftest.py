@@ -7,21 +7,18 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from tests.devplane.real import require_binaries
 from tests.manifests.kube import Kubectl
 from workspace_authz.devplane import assets
 from workspace_authz.devplane.engine import EngineOptions
 from workspace_authz.devplane.kubeapiserver import KubeApiserverEngine
 from workspace_authz.devplane.kubeconfig import token_kubeconfig, write_private
-from workspace_authz.errors import ConfigurationError
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def kubectl(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kubectl]:
     """kubectl as ``system:masters`` of a fresh cluster to which ``manifests/quickstart.yaml`` was applied."""
-    try:
-        assets.find_binary(assets.APISERVER)
-    except ConfigurationError as error:
-        pytest.skip(str(error))
+    require_binaries()
     state = tmp_path_factory.mktemp("cluster")
     engine = KubeApiserverEngine(EngineOptions(state=state))
     endpoint = await engine.start()
