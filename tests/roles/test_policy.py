@@ -41,7 +41,7 @@ def named(rights: frozenset[Right]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("column", "role"), enumerate(ROLES, start=1), ids=["view", "edit", "admin", "integration"]
+    ("column", "role"), [*enumerate(ROLES, start=1)], ids=["view", "edit", "admin", "integration"]
 )
 def test_role_is_its_column_of_the_table(column: int, role: Role) -> None:
     assert role.rights == rights_in(column)
