@@ -19,7 +19,8 @@ class Origin(StrEnum):
     PATH = "path"
     QUERY = "query"
     BODY = "body"
-    """JSON body, or query string on a GET: MLflow's protobuf RPCs read one or the other by method."""
+    """A field of the RPC's message (``mlflow.server.handlers._get_request_message``): the JSON body, where
+    protobuf accepts lowerCamelCase too; on a GET the query string, and the body only if there is none."""
     HEADER = "header"
     RESPONSE = "response"
     """The names are in MLflow's answer: a list that must be filtered afterwards."""
@@ -27,7 +28,11 @@ class Origin(StrEnum):
 
 
 class Identifier(StrEnum):
-    """What a value identifies. ``NAME`` is the RBAC name itself; all others need a look-up."""
+    """What a value identifies. ``NAME`` is the RBAC name itself; all others need a look-up.
+
+    The look-up leads to an object of the requirement's resource: a ``RUN_ID`` to the name of the run's
+    experiment, a ``MODEL_DEFINITION_ID`` under ``gatewaysecrets`` to the name of the secret that it stores.
+    """
 
     NAME = "name"
     EXPERIMENT_ID = "experiment_id"
@@ -46,13 +51,12 @@ class Identifier(StrEnum):
     ENDPOINT_ID = "endpoint_id"
     MODEL_DEFINITION_ID = "model_definition_id"
     GUARDRAIL_ID = "guardrail_id"
-    BUDGET_ID = "budget_policy_id"
     GATEWAY_MODEL_URI = "gateway_model_uri"
     """A JSON text or URI that may hold ``gateway:/<endpoint>``; it counts only where it does."""
     MODEL_SOURCE_URI = "model_source_uri"
     """``models:/<name>/<version>``, ``models:/<model_id>`` or ``runs:/<run_id>/…``."""
-    PROMPT_URI = "prompt_uri"
-    """``prompts:/<name>/<version>``."""
+    FLAG = "flag"
+    """Nothing: a switch of the request. It counts by being set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +86,28 @@ class Requirement:
     """Alternatives, the first that is present counts. Empty: only the broad right will do."""
     when_present: bool = False
     """The requirement holds only if one of ``names`` is present in the request."""
+    unless_present: bool = False
+    """The opposite: it holds only if none of ``names`` is present, and then the broad right is asked."""
 
     def __post_init__(self) -> None:
         if self.subresource and (self.subresource != USE or self.resource not in USABLE):
             raise ValueError(f"{self.resource} has no subresource {self.subresource!r}")
         if self.subresource and self.verb is not Verb.CREATE:
             raise ValueError("a use is asked with the verb create")
-        if self.when_present and not self.names:
+        if (self.when_present or self.unless_present) and not self.names:
             raise ValueError("a requirement that depends on a name needs a name source")
+        if self.when_present and self.unless_present:
+            raise ValueError("a requirement holds with a name or without it, not both")
+
+    @property
+    def qualified_resource(self) -> str:
+        """``gatewayendpoints/use`` or ``experiments``, as Kubernetes prints it."""
+        return f"{self.resource}/{self.subresource}" if self.subresource else str(self.resource)
 
     def __str__(self) -> str:
-        target = f"{self.resource}/{self.subresource}" if self.subresource else str(self.resource)
         names = f" ({', '.join(map(str, self.names))})" if self.names else ""
-        return f"{self.verb} {target}{names}{' if present' if self.when_present else ''}"
+        condition = " if present" if self.when_present else " if absent" if self.unless_present else ""
+        return f"{self.verb} {self.qualified_resource}{names}{condition}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,15 +156,24 @@ class Guarded:
 Policy = Public | Authenticated | AnyRight | Refused | Guarded
 
 
+class Server(StrEnum):
+    """Which of MLflow's two web frameworks answers. They read path templates differently."""
+
+    FASTAPI = "fastapi"
+    """Native. Tried first, in MLflow's order of declaration, which the catalog keeps."""
+    FLASK = "flask"
+    """Mounted behind the native routes; takes each method and path that these leave."""
+
+
 class Mount(StrEnum):
-    """How MLflow applies ``--static-prefix`` to a path."""
+    """How MLflow applies ``--static-prefix`` (``fastapi_app.py``, ``handlers._add_static_prefix``)."""
 
     PREFIXED = "prefixed"
     """Served below the prefix only."""
     ROOT = "root"
     """Ignores the prefix."""
     BOTH = "both"
-    """Served below the prefix and, by another server (Flask or FastAPI), at the root too."""
+    """FastAPI ignores the prefix, and Flask serves the same path below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +182,12 @@ class Route:
 
     method: str
     path: str
-    """``/api/2.0/mlflow/runs/get``; ``{name}`` matches one segment, ``{name:path}`` one or more
-    characters of any kind. No static prefix."""
+    """``/api/2.0/mlflow/runs/get``, without static prefix; ``{name}`` is one segment or a part of one,
+    ``{name:path}`` also takes slashes."""
     operation: str
     """MLflow's RPC or handler name, the same for all paths of one operation."""
     policy: Policy
+    server: Server = Server.FLASK
     mount: Mount = Mount.PREFIXED
     since: str = ""
     """The MLflow release in which the route appeared, where known to be newer than 3.16."""

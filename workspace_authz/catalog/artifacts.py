@@ -1,0 +1,43 @@
+"""MLflow's artifact proxy. Every path lies in an experiment: ``[workspaces/<ws>/]<experiment_id>/…``.
+
+Up- and download are native and ignore ``--static-prefix`` (``artifact_router.py``); below the prefix Flask
+serves the same two. A path that names no experiment has no name: only the broad right will do.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from workspace_authz.catalog.build import body, experiments, path, plain, rpc
+from workspace_authz.catalog.model import Identifier, Mount, Route, Server
+from workspace_authz.types import Verb
+
+_ARTIFACTS: Final = "2.0/mlflow-artifacts/artifacts"
+_ARTIFACT: Final = f"{_ARTIFACTS}/{{artifact_path:path}}"
+_UPLOADS: Final = "2.0/mlflow-artifacts/mpu"
+_GET: Final = experiments(Verb.GET, path("artifact_path", Identifier.ARTIFACT_PATH))
+_UPDATE: Final = experiments(Verb.UPDATE, path("artifact_path", Identifier.ARTIFACT_PATH))
+
+_TRANSFER_ROUTES: Final[tuple[Route, ...]] = tuple(
+    route
+    for base in ("api", "ajax-api")
+    for method, operation, demand in (("GET", "DownloadArtifact", _GET), ("PUT", "UploadArtifact", _UPDATE))
+    for route in plain(
+        method, f"/{base}/{_ARTIFACT}", operation, demand, server=Server.FASTAPI, mount=Mount.BOTH
+    )
+)
+
+ROUTES: Final[tuple[Route, ...]] = (
+    *_TRANSFER_ROUTES,
+    *rpc(
+        "GET",
+        _ARTIFACTS,
+        "ListArtifactsMlflowArtifacts",
+        experiments(Verb.GET, body("path", Identifier.ARTIFACT_PATH)),
+    ),
+    *rpc("DELETE", _ARTIFACT, "DeleteArtifact", _UPDATE),
+    *rpc("POST", f"{_UPLOADS}/create/{{artifact_path:path}}", "CreateMultipartUpload", _UPDATE),
+    *rpc("POST", f"{_UPLOADS}/complete/{{artifact_path:path}}", "CompleteMultipartUpload", _UPDATE),
+    *rpc("POST", f"{_UPLOADS}/abort/{{artifact_path:path}}", "AbortMultipartUpload", _UPDATE),
+    *rpc("GET", "2.0/mlflow-artifacts/presigned/{artifact_path:path}", "GetPresignedDownloadUrl", _GET),
+)

@@ -1,0 +1,118 @@
+"""The small words in which the route tables are written. All of them are pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from workspace_authz.catalog.model import (
+    Guarded,
+    Identifier,
+    Mount,
+    NameSource,
+    Origin,
+    Policy,
+    Requirement,
+    Route,
+    Server,
+)
+from workspace_authz.types import USE, Resource, Verb
+
+Demand = Policy | Requirement
+"""What a route asks for: a policy, or one requirement that guards it."""
+
+
+def body(field: str, identifies: Identifier = Identifier.NAME, *aliases: str) -> NameSource:
+    """A field of the RPC's message (query string of a GET, else JSON body)."""
+    return NameSource(Origin.BODY, field, identifies, aliases)
+
+
+def path(field: str, identifies: Identifier = Identifier.NAME) -> NameSource:
+    """A parameter of the path."""
+    return NameSource(Origin.PATH, field, identifies)
+
+
+def query(field: str, identifies: Identifier = Identifier.NAME, *aliases: str) -> NameSource:
+    """A parameter of the query string, whatever the method."""
+    return NameSource(Origin.QUERY, field, identifies, aliases)
+
+
+def header(field: str, identifies: Identifier) -> NameSource:
+    """A request header."""
+    return NameSource(Origin.HEADER, field, identifies)
+
+
+def response(field: str, identifies: Identifier = Identifier.NAME) -> NameSource:
+    """A field of MLflow's answer."""
+    return NameSource(Origin.RESPONSE, field, identifies)
+
+
+def graphql(field: str, identifies: Identifier = Identifier.NAME, *aliases: str) -> NameSource:
+    """An input field of a GraphQL operation, or with dots one of its results."""
+    return NameSource(Origin.GRAPHQL, field, identifies, aliases)
+
+
+def right(
+    verb: Verb,
+    resource: Resource,
+    *names: NameSource,
+    when_present: bool = False,
+    unless_present: bool = False,
+) -> Requirement:
+    """One right on one resource."""
+    return Requirement(verb, resource, names=names, when_present=when_present, unless_present=unless_present)
+
+
+def experiments(
+    verb: Verb, *names: NameSource, when_present: bool = False, unless_present: bool = False
+) -> Requirement:
+    """A right on experiments, and so on the runs, traces, logged models and scorers in them."""
+    return right(verb, Resource.EXPERIMENTS, *names, when_present=when_present, unless_present=unless_present)
+
+
+def models(verb: Verb, *names: NameSource, when_present: bool = False) -> Requirement:
+    """A right on registered models and prompts, and so on their versions."""
+    return right(verb, Resource.REGISTERED_MODELS, *names, when_present=when_present)
+
+
+EXPERIMENT: Final = body("experiment_id", Identifier.EXPERIMENT_ID)
+"""The experiment that a request names."""
+
+
+def use(resource: Resource, *names: NameSource, when_present: bool = False) -> Requirement:
+    """The right to let the server act with a gateway object: ``create`` on its subresource ``use``."""
+    return Requirement(Verb.CREATE, resource, USE, names, when_present)
+
+
+def all_of(*requirements: Requirement) -> Guarded:
+    """Every one of them; the first names the object that the route is about."""
+    return Guarded(requirements)
+
+
+def rpc(
+    method: str, path: str, operation: str, demand: Demand, *, server: Server = Server.FLASK
+) -> tuple[Route, ...]:
+    """One operation below ``/api`` (clients) and ``/ajax-api`` (the UI); ``path`` starts with the version."""
+    return tuple(
+        plain(method, f"/{base}/{path}", operation, demand, server=server)[0] for base in ("api", "ajax-api")
+    )
+
+
+def ajax(
+    method: str, path: str, operation: str, demand: Demand, *, server: Server = Server.FLASK
+) -> tuple[Route, ...]:
+    """One operation below ``/ajax-api`` only."""
+    return plain(method, f"/ajax-api/{path}", operation, demand, server=server)
+
+
+def plain(
+    method: str,
+    path: str,
+    operation: str,
+    demand: Demand,
+    *,
+    server: Server = Server.FLASK,
+    mount: Mount = Mount.PREFIXED,
+) -> tuple[Route, ...]:
+    """One operation at this path."""
+    policy = Guarded((demand,)) if isinstance(demand, Requirement) else demand
+    return (Route(method, path, operation, policy, server, mount),)

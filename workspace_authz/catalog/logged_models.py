@@ -1,0 +1,40 @@
+"""Logged models (``m-…``): they follow their experiment. Their registration is in :mod:`.registry`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from workspace_authz.catalog.build import EXPERIMENT, ajax, all_of, body, experiments, path, rpc
+from workspace_authz.catalog.model import Identifier, Route
+from workspace_authz.types import Verb
+
+_MODELS: Final = "2.0/mlflow/logged-models"
+_MODEL: Final = f"{_MODELS}/{{model_id}}"
+_GET: Final = experiments(Verb.GET, path("model_id", Identifier.LOGGED_MODEL_ID))
+_UPDATE: Final = experiments(Verb.UPDATE, path("model_id", Identifier.LOGGED_MODEL_ID))
+
+ROUTES: Final[tuple[Route, ...]] = (
+    *rpc(
+        "POST",
+        _MODELS,
+        "CreateLoggedModel",
+        all_of(
+            experiments(Verb.UPDATE, EXPERIMENT),
+            experiments(Verb.GET, body("source_run_id", Identifier.RUN_ID), when_present=True),
+        ),
+    ),
+    *rpc(
+        "POST",
+        f"{_MODELS}/search",
+        "SearchLoggedModels",
+        experiments(Verb.LIST, body("experiment_ids[]", Identifier.EXPERIMENT_ID)),
+    ),
+    *rpc("GET", _MODEL, "GetLoggedModel", _GET),
+    *rpc("PATCH", _MODEL, "FinalizeLoggedModel", _UPDATE),
+    *rpc("DELETE", _MODEL, "DeleteLoggedModel", _UPDATE),
+    *rpc("PATCH", f"{_MODEL}/tags", "SetLoggedModelTags", _UPDATE),
+    *rpc("DELETE", f"{_MODEL}/tags/{{tag_key}}", "DeleteLoggedModelTag", _UPDATE),
+    *rpc("POST", f"{_MODEL}/params", "LogLoggedModelParamsRequest", _UPDATE),
+    *rpc("GET", f"{_MODEL}/artifacts/directories", "ListLoggedModelArtifacts", _GET),
+    *ajax("GET", f"{_MODEL}/artifacts/files", "GetLoggedModelArtifact", _GET),
+)

@@ -1,0 +1,39 @@
+"""All routes of MLflow 3.17, family by family."""
+
+from __future__ import annotations
+
+from workspace_authz.catalog import (
+    artifacts,
+    datasets,
+    experiments,
+    gateway,
+    gateway_calls,
+    jobs,
+    logged_models,
+    mcp,
+    registry,
+    reviews,
+    server,
+    traces,
+)
+from workspace_authz.catalog.assistant import assistant_routes
+from workspace_authz.catalog.model import Route
+
+
+def all_routes(*, assistant: bool = False) -> tuple[Route, ...]:
+    """Every route. Within a family those of FastAPI stand in MLflow's order, which decides between them."""
+    return (
+        *experiments.ROUTES,
+        *traces.ROUTES,
+        *logged_models.ROUTES,
+        *reviews.ROUTES,
+        *jobs.ROUTES,
+        *registry.ROUTES,
+        *datasets.ROUTES,
+        *gateway.ROUTES,
+        *gateway_calls.ROUTES,
+        *mcp.ROUTES,
+        *artifacts.ROUTES,
+        *assistant_routes(enabled=assistant),
+        *server.ROUTES,
+    )

@@ -1,0 +1,91 @@
+"""The server itself: the UI's files, probes, workspaces, GraphQL, demo data, telemetry."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from workspace_authz.catalog.build import ajax, all_of, experiments, graphql, models, plain, right, rpc
+from workspace_authz.catalog.model import (
+    AnyRight,
+    Authenticated,
+    Guarded,
+    Identifier,
+    Mount,
+    Public,
+    Refused,
+    Route,
+    Server,
+)
+from workspace_authz.types import Resource, Verb
+
+_PUBLIC_ROUTES: Final[tuple[Route, ...]] = (
+    *plain("GET", "/", "Index", Public()),
+    *plain("GET", "/static-files/{path:path}", "StaticFile", Public()),
+    # The same files, by the route that Flask makes for its static folder.
+    *plain("GET", "/build/{filename:path}", "StaticFolder", Public(), mount=Mount.ROOT),
+    *plain("GET", "/version", "Version", Public()),
+    *plain("GET", "/health", "Health", Public(), server=Server.FASTAPI),
+    *rpc("GET", "3.0/mlflow/server-info", "GetServerInfo", Public(), server=Server.FASTAPI),
+)
+
+_NAMESPACES: Final = Refused(
+    "Workspaces are Kubernetes namespaces: they are created, changed and deleted in Kubernetes."
+)
+_WORKSPACES: Final = "3.0/mlflow/workspaces"
+_WORKSPACE: Final = f"{_WORKSPACES}/{{workspace_name}}"
+_WORKSPACE_ROUTES: Final[tuple[Route, ...]] = (
+    *rpc("GET", _WORKSPACES, "ListWorkspaces", AnyRight(listing=True)),
+    *rpc("GET", _WORKSPACE, "GetWorkspace", AnyRight(parameter="workspace_name")),
+    *rpc("POST", _WORKSPACES, "CreateWorkspace", _NAMESPACES),
+    *rpc("PATCH", _WORKSPACE, "UpdateWorkspace", _NAMESPACES),
+    *rpc("DELETE", _WORKSPACE, "DeleteWorkspace", _NAMESPACES),
+)
+
+# What a document could ask for at most (graphql_schema_extensions.py), as long as documents are not read.
+# MLflow runs the body of a GET too, and ignores ?query=.
+_ANY_DOCUMENT: Final = all_of(
+    experiments(
+        Verb.GET,
+        graphql("experimentId", Identifier.EXPERIMENT_ID),
+        graphql("runId", Identifier.RUN_ID, "runUuid"),
+        graphql("runIds[]", Identifier.RUN_ID),
+    ),
+    experiments(Verb.LIST, graphql("experimentIds[]", Identifier.EXPERIMENT_ID)),
+    models(Verb.LIST, graphql("modelVersions[].name")),
+)
+_GRAPHQL_ROUTES: Final[tuple[Route, ...]] = (
+    *plain("GET", "/graphql", "GraphQL", _ANY_DOCUMENT),
+    *plain("POST", "/graphql", "GraphQL", _ANY_DOCUMENT),
+)
+
+
+def _on_demo_data(verb: Verb) -> Guarded:
+    """Demo data are experiments, datasets and prompts with names of MLflow's choice."""
+    return all_of(experiments(verb), right(verb, Resource.DATASETS), models(verb))
+
+
+_DEMO_ROUTES: Final[tuple[Route, ...]] = (
+    *ajax("POST", "3.0/mlflow/demo/generate", "GenerateDemo", _on_demo_data(Verb.CREATE)),
+    *ajax("POST", "3.0/mlflow/demo/delete", "DeleteDemo", _on_demo_data(Verb.DELETE)),
+)
+
+_TELEMETRY: Final = Authenticated("The UI's own usage statistics belong to no workspace and hold no objects.")
+_TELEMETRY_ROUTES: Final[tuple[Route, ...]] = (
+    *ajax("GET", "3.0/mlflow/ui-telemetry", "GetUiTelemetry", _TELEMETRY),
+    *ajax("POST", "3.0/mlflow/ui-telemetry", "PostUiTelemetry", _TELEMETRY),
+    *plain(
+        "GET",
+        "/metrics",
+        "PrometheusMetrics",
+        Refused("MLflow's own exporter shows the requests of all workspaces, so it is refused."),
+        mount=Mount.ROOT,
+    ),
+)
+
+ROUTES: Final[tuple[Route, ...]] = (
+    *_PUBLIC_ROUTES,
+    *_WORKSPACE_ROUTES,
+    *_GRAPHQL_ROUTES,
+    *_DEMO_ROUTES,
+    *_TELEMETRY_ROUTES,
+)

@@ -1,0 +1,144 @@
+"""Traces, assessments, issues and OpenTelemetry spans: all of them follow their experiment."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from workspace_authz.catalog.build import (
+    EXPERIMENT,
+    ajax,
+    all_of,
+    body,
+    experiments,
+    header,
+    models,
+    path,
+    plain,
+    query,
+    rpc,
+)
+from workspace_authz.catalog.experiments import NOT_IMPLEMENTED
+from workspace_authz.catalog.model import Identifier, Route, Server
+from workspace_authz.types import Verb
+
+_EXPERIMENTS: Final = body("experiment_ids[]", Identifier.EXPERIMENT_ID)
+_TRACE: Final = path("trace_id", Identifier.TRACE_ID)
+_TRACE_V2: Final = path("request_id", Identifier.TRACE_ID)
+_TRACES: Final = body("trace_ids[]", Identifier.TRACE_ID)
+_ISSUE: Final = path("issue_id", Identifier.ISSUE_ID)
+_SOURCE_RUN: Final = body("source_run_id", Identifier.RUN_ID)
+_ARTIFACT: Final = experiments(Verb.GET, query("request_id", Identifier.TRACE_ID))
+_LOCATION: Final = "trace_location.mlflow_experiment.experiment_id"
+
+_TRACE_ROUTES: Final[tuple[Route, ...]] = (
+    *rpc(
+        "POST",
+        "3.0/mlflow/traces",
+        "StartTraceV3",
+        experiments(Verb.UPDATE, body(f"trace.trace_info.{_LOCATION}", Identifier.EXPERIMENT_ID)),
+    ),
+    *rpc("POST", "2.0/mlflow/traces", "StartTrace", experiments(Verb.UPDATE, EXPERIMENT)),
+    *rpc("PATCH", "2.0/mlflow/traces/{request_id}", "EndTrace", experiments(Verb.UPDATE, _TRACE_V2)),
+    *rpc("GET", "2.0/mlflow/traces/{request_id}/info", "GetTraceInfo", experiments(Verb.GET, _TRACE_V2)),
+    *rpc("GET", "3.0/mlflow/traces/{trace_id}", "GetTraceInfoV3", experiments(Verb.GET, _TRACE)),
+    *rpc(
+        "GET",
+        "3.0/mlflow/traces/get",
+        "GetTrace",
+        experiments(Verb.GET, body("trace_id", Identifier.TRACE_ID)),
+    ),
+    *rpc("GET", "3.0/mlflow/traces/batchGet", "BatchGetTraces", experiments(Verb.GET, _TRACES)),
+    *rpc("POST", "3.0/mlflow/traces/batchGetInfos", "BatchGetTraceInfos", experiments(Verb.GET, _TRACES)),
+    *rpc("GET", "2.0/mlflow/traces", "SearchTraces", experiments(Verb.LIST, _EXPERIMENTS)),
+    *rpc(
+        "POST",
+        "3.0/mlflow/traces/search",
+        "SearchTracesV3",
+        experiments(Verb.LIST, body("locations[].mlflow_experiment.experiment_id", Identifier.EXPERIMENT_ID)),
+    ),
+    *rpc(
+        "POST",
+        "3.0/mlflow/traces/calculate-filter-correlation",
+        "CalculateTraceFilterCorrelation",
+        experiments(Verb.LIST, _EXPERIMENTS),
+    ),
+    *rpc("POST", "3.0/mlflow/traces/metrics", "QueryTraceMetrics", experiments(Verb.LIST, _EXPERIMENTS)),
+    *rpc("POST", "2.0/mlflow/traces/delete-traces", "DeleteTraces", experiments(Verb.UPDATE, EXPERIMENT)),
+    *rpc("POST", "3.0/mlflow/traces/delete-traces", "DeleteTracesV3", experiments(Verb.UPDATE, EXPERIMENT)),
+    *rpc(
+        "POST",
+        "2.0/mlflow/traces/link-to-run",
+        "LinkTracesToRun",
+        all_of(
+            experiments(Verb.UPDATE, body("run_id", Identifier.RUN_ID)),
+            experiments(Verb.GET, _TRACES),
+        ),
+    ),
+    *rpc(
+        "POST",
+        "2.0/mlflow/traces/link-prompts",
+        "LinkPromptsToTrace",
+        all_of(
+            experiments(Verb.UPDATE, body("trace_id", Identifier.TRACE_ID)),
+            models(Verb.GET, body("prompt_versions[].name")),
+        ),
+    ),
+    *ajax("GET", "2.0/mlflow/get-trace-artifact", "GetTraceArtifact", _ARTIFACT),
+    *ajax("GET", "3.0/mlflow/get-trace-artifact", "GetTraceArtifact", _ARTIFACT),
+    *rpc("GET", "2.0/mlflow/unified-traces", "SearchUnifiedTraces", NOT_IMPLEMENTED),
+    *rpc("GET", "2.0/mlflow/get-online-trace-details", "GetOnlineTraceDetails", NOT_IMPLEMENTED),
+)
+
+_TRACE_TAG_ROUTES: Final[tuple[Route, ...]] = (
+    *rpc("PATCH", "2.0/mlflow/traces/{request_id}/tags", "SetTraceTag", experiments(Verb.UPDATE, _TRACE_V2)),
+    *rpc("PATCH", "3.0/mlflow/traces/{trace_id}/tags", "SetTraceTagV3", experiments(Verb.UPDATE, _TRACE)),
+    *rpc(
+        "DELETE", "2.0/mlflow/traces/{request_id}/tags", "DeleteTraceTag", experiments(Verb.UPDATE, _TRACE_V2)
+    ),
+    *rpc("DELETE", "3.0/mlflow/traces/{trace_id}/tags", "DeleteTraceTagV3", experiments(Verb.UPDATE, _TRACE)),
+)
+
+# The trace in the path wins over assessment.trace_id in the body (handlers._create_assessment).
+_ASSESSMENTS: Final = "3.0/mlflow/traces/{trace_id}/assessments"
+_ASSESSMENT: Final = f"{_ASSESSMENTS}/{{assessment_id}}"
+_ASSESSMENT_ROUTES: Final[tuple[Route, ...]] = (
+    *rpc("POST", _ASSESSMENTS, "CreateAssessment", experiments(Verb.UPDATE, _TRACE)),
+    *rpc("GET", _ASSESSMENT, "GetAssessmentRequest", experiments(Verb.GET, _TRACE)),
+    *rpc("PATCH", _ASSESSMENT, "UpdateAssessment", experiments(Verb.UPDATE, _TRACE)),
+    *rpc("DELETE", _ASSESSMENT, "DeleteAssessment", experiments(Verb.UPDATE, _TRACE)),
+)
+
+_ISSUE_ROUTES: Final[tuple[Route, ...]] = (
+    *rpc(
+        "POST",
+        "3.0/mlflow/issues",
+        "CreateIssue",
+        all_of(
+            experiments(Verb.UPDATE, EXPERIMENT),
+            experiments(Verb.GET, _SOURCE_RUN, when_present=True),
+        ),
+    ),
+    *rpc("GET", "3.0/mlflow/issues/{issue_id}", "GetIssue", experiments(Verb.GET, _ISSUE)),
+    *rpc("PATCH", "3.0/mlflow/issues/{issue_id}", "UpdateIssue", experiments(Verb.UPDATE, _ISSUE)),
+    # Without an experiment it searches the whole workspace.
+    *rpc("POST", "3.0/mlflow/issues/search", "SearchIssues", experiments(Verb.LIST, EXPERIMENT)),
+)
+
+_OPENTELEMETRY_ROUTES: Final[tuple[Route, ...]] = plain(
+    "POST",
+    "/v1/traces",
+    "ExportTraces",
+    all_of(
+        experiments(Verb.UPDATE, header("x-mlflow-experiment-id", Identifier.EXPERIMENT_ID)),
+        experiments(Verb.UPDATE, header("x-mlflow-run-id", Identifier.RUN_ID), when_present=True),
+    ),
+    server=Server.FASTAPI,
+)
+
+ROUTES: Final[tuple[Route, ...]] = (
+    *_OPENTELEMETRY_ROUTES,
+    *_TRACE_ROUTES,
+    *_TRACE_TAG_ROUTES,
+    *_ASSESSMENT_ROUTES,
+    *_ISSUE_ROUTES,
+)
