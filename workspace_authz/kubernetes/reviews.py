@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import aiohttp
 
 from workspace_authz.errors import MisconfiguredError, UnauthenticatedError, UnavailableError
-from workspace_authz.kubernetes.connection import Connection
+from workspace_authz.kubernetes.transport import Connection
 from workspace_authz.types import API_GROUP, Attributes, UserInfo
 
 _log = logging.getLogger(__name__)
