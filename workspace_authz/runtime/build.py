@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from workspace_authz.aio.clock import SystemClock
 from workspace_authz.aio.supervisor import Supervisor
-from workspace_authz.authorizer.authorizer import Authorizer, Lifetimes
 from workspace_authz.catalog.compile import CompiledCatalog
-from workspace_authz.enforcement.pipeline import Pipeline, Workspaces
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.identity.authenticator import Authenticator
 from workspace_authz.kubernetes.connection import caller_connection, load_configuration, server_connection
-from workspace_authz.kubernetes.reviews import ApiReviews, Reviews
+from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.runtime import cell
+from workspace_authz.runtime.joined import build_pipeline
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.settings import Settings
 from workspace_authz.telemetry.audit import AuditSink, open_audit
@@ -43,33 +40,6 @@ class Blueprint:
             default=self.policy.default_workspace if self.policy else None,
             service_account=self.settings.service_account_workspace,
         )
-
-
-def build_pipeline(
-    reviews: Reviews,
-    *,
-    settings: Settings,
-    catalog: CompiledCatalog,
-    rule: WorkspaceRule,
-    workspaces: Workspaces | None,
-) -> Pipeline:
-    """The pipeline over ``reviews``, with caches of its own."""
-    return Pipeline(
-        catalog=catalog,
-        authenticator=Authenticator(
-            reviews,
-            monotonic=time.monotonic,
-            seconds=settings.identity_seconds,
-            rejected_seconds=settings.deny_seconds,
-        ),
-        authorizer=Authorizer(
-            reviews,
-            monotonic=time.monotonic,
-            lifetimes=Lifetimes(allow=settings.allow_seconds, deny=settings.deny_seconds),
-        ),
-        rule=rule,
-        workspaces=workspaces,
-    )
 
 
 @asynccontextmanager

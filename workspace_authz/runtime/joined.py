@@ -1,0 +1,40 @@
+"""The pipeline's stages, joined. Apart from what a worker also runs, so that a dry run starts at once."""
+
+from __future__ import annotations
+
+import time
+
+from workspace_authz.authorizer.authorizer import Authorizer, Lifetimes
+from workspace_authz.catalog.compile import CompiledCatalog
+from workspace_authz.enforcement.pipeline import Pipeline, Workspaces
+from workspace_authz.identity.authenticator import Authenticator
+from workspace_authz.kubernetes.reviews import Reviews
+from workspace_authz.settings import Settings
+from workspace_authz.workspaces.requested import WorkspaceRule
+
+
+def build_pipeline(
+    reviews: Reviews,
+    *,
+    settings: Settings,
+    catalog: CompiledCatalog,
+    rule: WorkspaceRule,
+    workspaces: Workspaces | None,
+) -> Pipeline:
+    """The pipeline over ``reviews``, with caches of its own."""
+    return Pipeline(
+        catalog=catalog,
+        authenticator=Authenticator(
+            reviews,
+            monotonic=time.monotonic,
+            seconds=settings.identity_seconds,
+            rejected_seconds=settings.deny_seconds,
+        ),
+        authorizer=Authorizer(
+            reviews,
+            monotonic=time.monotonic,
+            lifetimes=Lifetimes(allow=settings.allow_seconds, deny=settings.deny_seconds),
+        ),
+        rule=rule,
+        workspaces=workspaces,
+    )
