@@ -13,6 +13,7 @@ from mlflow.cli import server
 from mlflow.utils.crypto import CRYPTO_KEK_PASSPHRASE_ENV_VAR
 
 from tests.manifests.kube import ROOT
+from workspace_authz.web.probes import ProbesMiddleware
 
 QUICKSTART = ROOT / "manifests" / "quickstart.yaml"
 
@@ -62,6 +63,29 @@ def test_mlflow_answers_to_the_names_of_the_service() -> None:
     }
     # A client leaves the port out of the Host header only where it is the scheme's default.
     assert [port["port"] for port in service["spec"]["ports"]] == [80]
+
+
+@pytest.mark.parametrize(
+    ("probe", "status"), [("startupProbe", 200), ("livenessProbe", 200), ("readinessProbe", 503)]
+)
+async def test_probes_are_answered_without_a_token_and_before_the_workspaces_are_known(
+    probe: str, status: int
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError(f"{scope['path']} is no probe of the guarded server")
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asked = container()[probe]["httpGet"]["path"]
+    scope = {"type": "http", "method": "GET", "path": asked, "root_path": "", "headers": []}
+    await ProbesMiddleware(app, static_prefix="", runtime=lambda: None)(scope, receive, send)
+    assert sent[0]["status"] == status
 
 
 def test_image_user_may_write_to_the_volume() -> None:

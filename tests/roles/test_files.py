@@ -14,7 +14,7 @@ from workspace_authz.roles.policy import Right
 from workspace_authz.types import Resource, Verb
 
 ROOT = Path(__file__).parents[2]
-README = "# Title\n<!-- generated:deletions -->\nold\n<!-- /generated:deletions -->\nend\n"
+README = "# Title\n<!-- generated:deletions -->\nstale\n<!-- /generated:deletions -->\nend\n"
 
 
 def written(root: Path) -> Path:
@@ -42,7 +42,7 @@ def test_writing_makes_everything_fresh(tmp_path: Path) -> None:
     readme = (root / "README.md").read_text()
     assert readme.startswith("# Title\n")
     assert readme.endswith("\nend\n")
-    assert "old" not in readme
+    assert "stale" not in readme
     assert "`delete experiments`" in readme
 
 
@@ -66,13 +66,19 @@ def test_a_role_that_is_no_longer_generated_is_stale_and_removed(tmp_path: Path)
     assert not stray.exists()
 
 
+def test_a_readme_without_the_markers_is_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (written(tmp_path) / "README.md").write_text("# Title\n")
+    assert main(["--check", "--root", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("README.md: the markers <!-- generated:deletions -->")
+
+
 def test_deletions_table_is_markdown() -> None:
     table = deletions_table({Right(Resource.EXPERIMENTS, "", Verb.UPDATE): ("DeleteRun", "DeleteTag")})
     assert table.splitlines()[2:] == ["| `update experiments` | DeleteRun, DeleteTag |"]
 
 
 def test_section_is_replaced_between_its_markers() -> None:
-    text = "a\n<!-- generated:x -->\nold\n<!-- /generated:x -->\nb"
+    text = "a\n<!-- generated:x -->\nstale\n<!-- /generated:x -->\nb"
     assert with_section(text, "x", "new") == "a\n<!-- generated:x -->\nnew\n<!-- /generated:x -->\nb"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from workspace_authz.catalog.model import Guarded, Route
@@ -16,6 +16,8 @@ _AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
 
 _DESCRIPTION = "kubernetes.io/description"
 
+_TAKES_AWAY = ("delete", "remove", "detach")
+
 
 def cluster_roles() -> list[Manifest]:
     """Every ClusterRole of an installation, the same ones in the same order each time."""
@@ -26,32 +28,32 @@ def cluster_roles() -> list[Manifest]:
 
 def demanded(routes: Iterable[Route]) -> frozenset[Right]:
     """Every right that some guarded route demands."""
-    return frozenset(
-        Right(requirement.resource, requirement.subresource, requirement.verb)
-        for route in routes
-        if isinstance(route.policy, Guarded)
-        for requirement in route.policy.requirements
-    )
+    return frozenset(right for _, policy in _guarded(routes) for right in _rights(policy))
 
 
 def deletions(routes: Iterable[Route]) -> dict[Right, tuple[str, ...]]:
-    """MLflow's operations that take something away, under the right of their first requirement.
+    """MLflow's operations that take something away, under the first right that they demand.
 
-    MLflow has no naming rule for them: those that its REST API calls with ``DELETE``, or names so.
+    Further rights are named in brackets. MLflow has no rule for such operations: they are those that its
+    REST API calls with ``DELETE``, or names so.
     """
     found: dict[Right, set[str]] = {}
-    for route in routes:
-        if isinstance(route.policy, Guarded) and _takes_away(route):
-            first = route.policy.requirements[0]
-            found.setdefault(Right(first.resource, first.subresource, first.verb), set()).add(route.operation)
+    for route, policy in _guarded(routes):
+        if route.method == "DELETE" or any(word in route.operation.lower() for word in _TAKES_AWAY):
+            first, *others = _rights(policy)
+            also = f" (and {', '.join(f'`{right}`' for right in others)})" if others else ""
+            found.setdefault(first, set()).add(route.operation + also)
     order = list(Resource)
     ranked = sorted(found, key=lambda right: (order.index(right.resource), right.verb))
     return {right: tuple(sorted(found[right])) for right in ranked}
 
 
-def _takes_away(route: Route) -> bool:
-    words = ("delete", "remove", "detach")
-    return route.method == "DELETE" or any(word in route.operation.lower() for word in words)
+def _guarded(routes: Iterable[Route]) -> Iterator[tuple[Route, Guarded]]:
+    return ((route, route.policy) for route in routes if isinstance(route.policy, Guarded))
+
+
+def _rights(policy: Guarded) -> list[Right]:
+    return [Right(each.resource, each.subresource, each.verb) for each in policy.requirements]
 
 
 def _from_policy(role: Role) -> Manifest:
