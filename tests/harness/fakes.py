@@ -1,0 +1,78 @@
+"""Stand-ins at the two seams where faults must be caused: the clock and the reviews."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from workspace_authz.kubernetes.reviews import AccessAnswer, RulesAnswer
+from workspace_authz.types import Attributes, UserInfo
+
+YES = AccessAnswer(allowed=True)
+NO = AccessAnswer(allowed=False)
+NO_RULES = RulesAnswer(rules=(), incomplete=False)
+
+
+class ManualClock:
+    """A clock that only a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class ScriptedReviews:
+    """Answers as a test says and writes down every question.
+
+    ``hold()`` makes questions wait until ``release()``, so that a test can look at what is in flight.
+    """
+
+    def __init__(self) -> None:
+        self.who_answer: UserInfo | Exception = UserInfo("alice", groups=("system:authenticated",))
+        self.may_answer: AccessAnswer | Exception | Callable[[Attributes], AccessAnswer] = YES
+        self.rules_answer: RulesAnswer | Exception = NO_RULES
+        self.tokens: list[str] = []
+        self.questions: list[Attributes] = []
+        self.namespaces: list[str] = []
+        self._gate = asyncio.Event()
+        self._gate.set()
+
+    def hold(self) -> None:
+        self._gate.clear()
+
+    def release(self) -> None:
+        self._gate.set()
+
+    async def who(self, token: str) -> UserInfo:
+        self.tokens.append(token)
+        await self._gate.wait()
+        if isinstance(self.who_answer, Exception):
+            raise self.who_answer
+        return self.who_answer
+
+    async def may(self, token: str, attributes: Attributes) -> AccessAnswer:
+        self.tokens.append(token)
+        self.questions.append(attributes)
+        await self._gate.wait()
+        if isinstance(self.may_answer, Exception):
+            raise self.may_answer
+        return self.may_answer(attributes) if callable(self.may_answer) else self.may_answer
+
+    async def rules(self, token: str, namespace: str) -> RulesAnswer:
+        self.tokens.append(token)
+        self.namespaces.append(namespace)
+        await self._gate.wait()
+        if isinstance(self.rules_answer, Exception):
+            raise self.rules_answer
+        return self.rules_answer
+
+
+async def settle() -> None:
+    """Let every task that can run do so."""
+    for _ in range(10):
+        await asyncio.sleep(0)
