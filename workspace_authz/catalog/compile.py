@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Final
 
-from workspace_authz.catalog.entries import Entry, placed, refuse_double_claims
+from workspace_authz.catalog.entries import Entry, ServedRoute, placed, refuse_double_claims
 from workspace_authz.catalog.model import Route, Server
 from workspace_authz.catalog.routes import all_routes
 from workspace_authz.catalog.template import is_static, literal_prefix, pattern, shape
@@ -28,10 +27,15 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    rank: int
-    """Lower is tried first by MLflow."""
+    rank: tuple[bool, int]
+    """Lower is tried first by MLflow: FastAPI's templates in their order, then Flask's."""
     pattern: re.Pattern[str]
-    entry: Entry
+    route: Route | None
+    """None for a route that the app serves and the catalog does not know."""
+
+
+_Table = Mapping[str, Mapping[str, tuple[_Candidate, ...]]]
+"""By method, then by the literal beginning of the template, up to a slash; in each place by rank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +43,9 @@ class CompiledCatalog:
     """Made by :func:`compile_catalog`. Immutable; safe to share between threads."""
 
     entries: tuple[Entry, ...]
-    """In the catalog's order."""
+    """Every route at each place where MLflow serves it, in the catalog's order."""
     _static: Mapping[tuple[str, str], Match] = field(repr=False)
-    _dynamic: Mapping[str, Mapping[str, tuple[_Candidate, ...]]] = field(repr=False)
-    """By method, then by the literal beginning of the template, up to a slash."""
+    _table: _Table = field(repr=False)
     _shapes: frozenset[tuple[str, str]] = field(repr=False)
 
     def match(self, method: str, path: str) -> Match | None:
@@ -53,39 +56,36 @@ class CompiledCatalog:
         if method == "HEAD":
             method = "GET"
         found = self._static.get((method, path))
-        return found if found is not None else self._match_template(method, path)
+        return found if found is not None else _match_template(self._table.get(method, {}), path)
 
     def covers(self, method: str, template: str) -> bool:
         """Whether a served route, given as a template, has an entry. Names of parameters do not count."""
         return (method, shape(template)) in self._shapes
 
-    def _match_template(self, method: str, path: str) -> Match | None:
-        by_prefix = self._dynamic.get(method)
-        # Starlette's ".*" stops at a line break and its "$" forgives one: no path with one is understood.
-        if by_prefix is None or len(path) > LONGEST_PATH or "\n" in path:
-            return None
-        best: tuple[_Candidate, re.Match[str]] | None = None
-        slash = path.find("/")
-        while slash >= 0:
-            for candidate in by_prefix.get(path[: slash + 1], ()):
-                if best is not None and best[0].rank <= candidate.rank:
-                    break
-                if found := candidate.pattern.fullmatch(path):
-                    best = candidate, found
-                    break
-            slash = path.find("/", slash + 1)
-        if best is None:
-            return None
-        parameters = best[1].groupdict()
-        # FastAPI's "{name:path}" also takes nothing; MLflow has no object without a name.
-        return Match(best[0].entry.route, parameters) if all(parameters.values()) else None
+    def without(self, unknown: Iterable[ServedRoute]) -> CompiledCatalog:
+        """This catalog beside routes that the app serves too, so that none of them passes for a known one.
+
+        A later MLflow's ``GET …/traces/new`` is not the trace named "new": it matches nothing.
+        """
+        routes = [served for served in unknown if not self.covers(served.method, served.path)]
+        strangers = [(served.method, served.path, _stranger(served)) for served in routes]
+        static = {
+            (method, path): found
+            for (method, path), found in self._static.items()
+            if not any(
+                method == of and not candidate.rank[0] and candidate.pattern.fullmatch(path)
+                for of, _, candidate in strangers
+            )
+        }
+        known = [(entry.method, entry.path, one) for entry, one in _candidates(self.entries)]
+        return CompiledCatalog(self.entries, static, _table([*strangers, *known]), self._shapes)
 
 
 def compile_catalog(*, static_prefix: str = "", assistant: bool = False) -> CompiledCatalog:
     """The catalog as MLflow serves it below ``static_prefix`` (``--static-prefix``).
 
     ``assistant`` guards MLflow's assistant instead of refusing it. Raises :class:`ConfigurationError` when
-    the prefix is none, or when two entries claim one request.
+    the prefix is none, or when two routes claim one request.
     """
     return compile_routes(all_routes(assistant=assistant), static_prefix=static_prefix)
 
@@ -94,19 +94,51 @@ def compile_routes(routes: Iterable[Route], *, static_prefix: str = "") -> Compi
     """The same for any routes, in MLflow's order of declaration."""
     entries = placed(routes, static_prefix)
     refuse_double_claims(entries)
-    static = {(entry.method, entry.path): Match(entry.route) for entry in entries if is_static(entry.path)}
-    dynamic = _by_prefix(entry for entry in entries if not is_static(entry.path))
-    shapes = frozenset((entry.method, shape(entry.path)) for entry in entries)
-    return CompiledCatalog(entries, MappingProxyType(static), MappingProxyType(dynamic), shapes)
+    return CompiledCatalog(
+        entries,
+        {(entry.method, entry.path): Match(entry.route) for entry in entries if is_static(entry.path)},
+        _table((entry.method, entry.path, candidate) for entry, candidate in _candidates(entries)),
+        frozenset((entry.method, shape(entry.path)) for entry in entries),
+    )
 
 
-def _by_prefix(entries: Iterable[Entry]) -> dict[str, dict[str, tuple[_Candidate, ...]]]:
-    """FastAPI's templates rank before Flask's and keep their order, as in MLflow."""
-    ranked = sorted(entries, key=lambda entry: entry.server is Server.FLASK)
+def _match_template(by_prefix: Mapping[str, tuple[_Candidate, ...]], path: str) -> Match | None:
+    # Starlette's ".*" stops at a line break and its "$" forgives one: no path with one is understood.
+    if len(path) > LONGEST_PATH or "\n" in path:
+        return None
+    best: tuple[_Candidate, re.Match[str]] | None = None
+    slash = path.find("/")
+    while slash >= 0:
+        for candidate in by_prefix.get(path[: slash + 1], ()):
+            if best is not None and best[0].rank <= candidate.rank:
+                break
+            if found := candidate.pattern.fullmatch(path):
+                best = candidate, found
+                break
+        slash = path.find("/", slash + 1)
+    if best is None or best[0].route is None:
+        return None
+    parameters = best[1].groupdict()
+    # FastAPI's "{name:path}" also takes nothing; MLflow has no object without a name.
+    return Match(best[0].route, parameters) if all(parameters.values()) else None
+
+
+def _candidates(entries: Iterable[Entry]) -> Iterable[tuple[Entry, _Candidate]]:
+    for position, entry in enumerate(entries):
+        if not is_static(entry.path):
+            rank = (entry.server is Server.FLASK, position)
+            yield entry, _Candidate(rank, pattern(entry.path, entry.server), entry.route)
+
+
+def _stranger(served: ServedRoute) -> _Candidate:
+    """First among the routes of its server: where MLflow would put it is not known here."""
+    return _Candidate((served.server is Server.FLASK, -1), pattern(served.path, served.server), None)
+
+
+def _table(candidates: Iterable[tuple[str, str, _Candidate]]) -> _Table:
     table: dict[str, dict[str, tuple[_Candidate, ...]]] = {}
-    for rank, entry in enumerate(ranked):
-        candidate = _Candidate(rank, pattern(entry.path, entry.server), entry)
-        by_prefix = table.setdefault(entry.method, {})
-        prefix = literal_prefix(entry.path)
+    for method, path, candidate in sorted(candidates, key=lambda found: found[2].rank):
+        by_prefix = table.setdefault(method, {})
+        prefix = literal_prefix(path)
         by_prefix[prefix] = (*by_prefix.get(prefix, ()), candidate)
     return table

@@ -12,9 +12,21 @@ from workspace_authz.catalog.template import is_static, overlap, pattern, shape
 from workspace_authz.errors import ConfigurationError
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class ServedRoute:
+    """One method and path template that a running app serves, in the catalog's notation."""
+
+    method: str
+    path: str
+    server: Server
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One route at the one place where a server serves it."""
+    """One route of the catalog at the one place where a server serves it."""
 
     method: str
     path: str

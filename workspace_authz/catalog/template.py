@@ -7,7 +7,7 @@ from typing import Final
 
 from workspace_authz.catalog.model import Server
 
-_PARAMETER: Final = re.compile(r"\{([a-zA-Z_]\w*)(:path)?\}")
+_PARAMETER: Final = re.compile(r"\{([a-zA-Z_]\w*)(:[^{}]+)?\}")
 
 _PATTERNS: Final = {
     # starlette.convertors: StringConvertor, PathConvertor.
@@ -30,15 +30,18 @@ def shape(path: str) -> str:
 def literal_prefix(path: str) -> str:
     """The directory of the first parameter, with its slash: every match starts so."""
     head, _, _ = path.partition("{")
-    return head[: head.rindex("/") + 1]
+    return head[: head.rfind("/") + 1]
 
 
 def pattern(path: str, server: Server) -> re.Pattern[str]:
-    """The regular expression that ``server`` uses; its groups are named as the parameters are."""
+    """The regular expression that ``server`` uses; its groups are named as the parameters are.
+
+    A converter that the catalog does not use may take anything.
+    """
     text, position = "", 0
     for found in _PARAMETER.finditer(path):
         text += re.escape(path[position : found.start()])
-        text += f"(?P<{found[1]}>{_PATTERNS[server][found[2] or '']})"
+        text += f"(?P<{found[1]}>{_PATTERNS[server].get(found[2] or '', '.*')})"
         position = found.end()
     return re.compile(text + re.escape(path[position:]))
 

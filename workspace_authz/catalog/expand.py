@@ -1,0 +1,102 @@
+"""The compiled catalog as a table: one line per method and path, for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from workspace_authz.catalog.entries import Entry
+from workspace_authz.catalog.model import (
+    AnyRight,
+    Authenticated,
+    Guarded,
+    NameSource,
+    Origin,
+    Policy,
+    Public,
+    Refused,
+    Requirement,
+)
+
+
+def as_text(entries: Iterable[Entry]) -> str:
+    """One aligned line per entry: method, path, what it demands. Further requirements follow a ``+``."""
+    rows = [(entry.method, entry.path, describe(entry.route.policy, entry.method)) for entry in entries]
+    methods = max((len(method) for method, _, _ in rows), default=0)
+    paths = max((len(path) for _, path, _ in rows), default=0)
+    return "".join(f"{method:<{methods}}  {path:<{paths}}  {demand}\n" for method, path, demand in rows)
+
+
+def as_json(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """The same as plain values."""
+    return [
+        {
+            "method": entry.method,
+            "path": entry.path,
+            "operation": entry.route.operation,
+            "server": str(entry.server),
+            **_policy(entry.route.policy, entry.method),
+        }
+        for entry in entries
+    ]
+
+
+def describe(policy: Policy, method: str) -> str:
+    """A policy on one line, with name sources as a request of ``method`` has them."""
+    match policy:
+        case Public():
+            return "public"
+        case Authenticated(reason=reason):
+            return f"authenticated: {reason}"
+        case AnyRight(listing=True):
+            return "any right, in each workspace listed"
+        case AnyRight(parameter=parameter):
+            return f"any right in the workspace path:{parameter}"
+        case Refused(reason=reason):
+            return f"refused: {reason}"
+        case Guarded(requirements=requirements):
+            return " + ".join(_requirement(requirement, method) for requirement in requirements)
+
+
+def _requirement(requirement: Requirement, method: str) -> str:
+    names = ", ".join(_source(source, method) for source in requirement.names)
+    condition = _condition(requirement)
+    text = f"{requirement.verb} {requirement.qualified_resource}"
+    return f"{text}{f' ({names})' if names else ''}{f' if {condition}' if condition else ''}"
+
+
+def _condition(requirement: Requirement) -> str:
+    return "present" if requirement.when_present else "absent" if requirement.unless_present else ""
+
+
+def _source(source: NameSource, method: str) -> str:
+    """A GET has the fields of its RPC in the query string."""
+    text = str(source)
+    in_query = method == "GET" and source.origin is Origin.BODY
+    return text.replace(Origin.BODY, Origin.QUERY, 1) if in_query else text
+
+
+def _policy(policy: Policy, method: str) -> dict[str, Any]:
+    match policy:
+        case Public():
+            return {"policy": "public"}
+        case Authenticated(reason=reason):
+            return {"policy": "authenticated", "reason": reason}
+        case AnyRight(listing=listing, parameter=parameter):
+            return {"policy": "any-right", "listing": listing, "parameter": parameter}
+        case Refused(reason=reason):
+            return {"policy": "refused", "reason": reason}
+        case Guarded(requirements=requirements):
+            return {
+                "policy": "guarded",
+                "requirements": [
+                    {
+                        "verb": str(requirement.verb),
+                        "resource": str(requirement.resource),
+                        "subresource": requirement.subresource,
+                        "names": [_source(source, method) for source in requirement.names],
+                        "if": _condition(requirement) or "always",
+                    }
+                    for requirement in requirements
+                ],
+            }
