@@ -1,0 +1,114 @@
+"""``workspace-authz``: the command line. Each command's module is imported when it is chosen."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from workspace_authz import __version__
+from workspace_authz.cli.lazy import load
+from workspace_authz.cli.options import ERROR, OK, PROGRAM, Parser
+from workspace_authz.errors import AuthzError, UnavailableError
+
+_INTERRUPTED: Final = 130
+"""128 + SIGINT, as shells have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One line of the help, and where its code is."""
+
+    summary: str
+    target: str
+    """``module:function`` from arguments to exit status."""
+    extra: str = ""
+    """The extra of the package that brings what it needs beyond the base install."""
+    logs: int = logging.CRITICAL
+    """From which level on the command logs to standard error."""
+
+
+COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
+    {
+        "whoami": Command("who you are to Kubernetes, and so to MLflow", "workspace_authz.cli.whoami:run"),
+        "can-i": Command("may you do this in MLflow? yes or no", "workspace_authz.cli.can_i:run"),
+        "explain": Command(
+            "what would become of a request to MLflow, step by step", "workspace_authz.cli.explain:run"
+        ),
+        "routes": Command("every route of MLflow and the rule for it", "workspace_authz.cli.routes:run"),
+        "check": Command(
+            "what is wrong with this installation, and the fix", "workspace_authz.cli.check:run"
+        ),
+        "devplane": Command(
+            "a Kubernetes API on this machine, for development",
+            "workspace_authz.cli.devplane:run",
+            extra="devplane",
+            logs=logging.WARNING,
+        ),
+        "demo": Command(
+            "two teams, five callers and a guarded MLflow, on this machine",
+            "workspace_authz.apps.demo.main:run",
+            extra="demo",
+            logs=logging.WARNING,
+        ),
+    }
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit status; what went wrong is one line on standard error."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = _dispatch(given)
+        sys.stdout.flush()
+    except AuthzError as error:
+        sys.stderr.write(f"{PROGRAM}: {_one_line(error)}\n")
+        return ERROR
+    except BrokenPipeError:
+        # The reader of a pipe left; without this, the interpreter complains when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ERROR
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return status
+
+
+def _dispatch(given: Sequence[str]) -> int:
+    if given and given[0] in COMMANDS:
+        command = COMMANDS[given[0]]
+        logging.basicConfig(level=command.logs, format="%(levelname)s: %(message)s")
+        run: Callable[[Sequence[str]], int] = load(command.target, extra=command.extra)
+        return run(given[1:])
+    parser = _parser()
+    if given:
+        parser.parse(given[:1])
+    parser.print_help()
+    return OK
+
+
+def _parser() -> Parser:
+    width = max(map(len, COMMANDS))
+    summaries = "\n".join(f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items())
+    parser = Parser(
+        prog=PROGRAM,
+        description="Kubernetes decides who may do what in MLflow.",
+        epilog=f"commands:\n{summaries}\n\n{PROGRAM} COMMAND --help says more about one.",
+    )
+    parser.add_argument("command", metavar="COMMAND", choices=tuple(COMMANDS))
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return parser
+
+
+def _one_line(error: AuthzError) -> str:
+    """The message; for an API server that gave no answer, also what kind of failure that was."""
+    text = " ".join(str(error).split())
+    cause = error.__cause__
+    return f"{text} ({type(cause).__name__})" if isinstance(error, UnavailableError) and cause else text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""Options that commands share, and a parser whose errors are one sentence."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from workspace_authz.errors import ConfigurationError
+
+OK: Final = 0
+NO: Final = 1
+ERROR: Final = 2
+"""Exit statuses: yes, no, and "cannot say", as ``kubectl auth can-i`` has the first two."""
+
+PROGRAM: Final = "workspace-authz"
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises instead of printing, and repeats no argument that it does not know: it may be a token."""
+
+    def __init__(self, *, prog: str, description: str, epilog: str | None = None) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """argparse's hook for a wrong command line. Raises :class:`ConfigurationError`."""
+        raise ConfigurationError(f"{message}; see {self.prog} --help")
+
+    def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
+        """Parse options and arguments in any order. Raises :class:`ConfigurationError`."""
+        parsed, unknown = self.parse_known_intermixed_args(list(arguments))
+        for argument in unknown:
+            if argument.startswith("-"):
+                self.error(f"unknown option {argument.partition('=')[0]}")
+        if unknown:
+            self.error("too many arguments")
+        return parsed
+
+
+def command_parser(name: str, description: str, *, epilog: str | None = None) -> Parser:
+    """A parser for one command."""
+    return Parser(prog=f"{PROGRAM} {name}", description=description, epilog=epilog)
+
+
+def add_caller(parser: argparse.ArgumentParser) -> None:
+    """Whose rights are meant, and which cluster's."""
+    group = parser.add_argument_group("caller and cluster")
+    token = group.add_mutually_exclusive_group()
+    token.add_argument(
+        "--token",
+        metavar="TOKEN",
+        help="the caller's token (others on this machine see it: prefer the next two); default: "
+        "MLFLOW_TRACKING_TOKEN, else the current user of the kubeconfig, or the pod's service account",
+    )
+    token.add_argument("--token-file", metavar="FILE", help="a file with the token; - for standard input")
+    add_kubeconfig(group)
+
+
+def add_kubeconfig(parser: argparse._ActionsContainer) -> None:
+    """Where the API server is."""
+    parser.add_argument(
+        "--kubeconfig", metavar="FILE", help="default: KUBECONFIG, else the pod's own, else ~/.kube/config"
+    )
+
+
+def add_namespace(parser: argparse.ArgumentParser) -> None:
+    """Where the rights are meant."""
+    parser.add_argument(
+        "-n",
+        "--namespace",
+        metavar="NAME",
+        help="the workspace; default: MLFLOW_WORKSPACE, else the namespace of the kubeconfig, or the pod's",
+    )
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """For people or for programs."""
+    parser.add_argument(
+        "-o", "--output", choices=("text", "json"), default="text", help="text (default) or json"
+    )
