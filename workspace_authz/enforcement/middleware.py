@@ -104,7 +104,11 @@ async def refuse(error: RequestError | None, send: Send, *, head: bool = False) 
     """Answer in MLflow's JSON error shape; a HEAD gets the same without a body."""
     refusal = error or RequestError("The request was not judged.")
     content = json.dumps({"error_code": refusal.code, "message": refusal.message}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(content)).encode()),
+        (b"x-content-type-options", b"nosniff"),
+    ]
     headers += [(name.encode(), value.encode()) for name, value in refusal.headers]
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else content})

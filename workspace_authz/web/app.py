@@ -14,7 +14,9 @@ from typing import Any
 
 from fastapi import FastAPI
 from mlflow.server.fastapi_app import create_fastapi_app
+from mlflow.server.fastapi_security import CORSBlockingMiddleware, HostValidationMiddleware
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from workspace_authz.catalog.compile import compile_catalog
 from workspace_authz.enforcement.middleware import GuardMiddleware
@@ -54,7 +56,8 @@ def _guard(app: FastAPI, static_prefix: str) -> None:
     """Order, from the outside: probes, MLflow's Host and CORS protection, ours, MLflow's workspace.
 
     MLflow adds its workspace middleware outside its protection (3.17.2); left there, it would tell
-    strangers which namespaces exist.
+    strangers which namespaces exist. Its security headers stay inside: they keep one line of a header
+    that is repeated, and a 401 has two challenges.
     """
     protection = [middleware for middleware in app.user_middleware if _protects(middleware)]
     inner = [middleware for middleware in app.user_middleware if not _protects(middleware)]
@@ -68,8 +71,7 @@ def _guard(app: FastAPI, static_prefix: str) -> None:
 
 
 def _protects(middleware: Middleware) -> bool:
-    module: str = getattr(middleware.cls, "__module__", "")
-    return module in ("mlflow.server.fastapi_security", "starlette.middleware.cors")
+    return middleware.cls in (HostValidationMiddleware, CORSMiddleware, CORSBlockingMiddleware)
 
 
 def _start_with(app: FastAPI, blueprint: Blueprint) -> None:
