@@ -1,7 +1,7 @@
 """Whether a request names an object at all: decides if a conditional requirement applies.
 
-A request in which that cannot be seen (a body too large, encoded or not JSON) counts as naming it: then
-more is asked, never less.
+Where that cannot be seen (a body too large, encoded or not JSON) the requirement applies: more is asked, never
+less.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -22,12 +23,26 @@ _UNREADABLE: Final = object()
 
 async def applies(requirement: Requirement, request: AccessRequest, parameters: Mapping[str, str]) -> bool:
     """Whether ``requirement`` holds for this request."""
+    if requirement.unless_present:
+        return not await _certainly_named(requirement, request, parameters)
     if not requirement.when_present:
         return True
     for source in requirement.names:
         async for value in _values(source, request, parameters):
             if value is _UNREADABLE or _counts(source, value):
                 return True
+    return False
+
+
+async def _certainly_named(
+    requirement: Requirement, request: AccessRequest, parameters: Mapping[str, str]
+) -> bool:
+    """Whether MLflow finds a name for sure: a query beside a body does not count, MLflow ignores it."""
+    bare = replace(request, query=b"") if request.method != "GET" else request
+    for source in requirement.names:
+        values = [value async for value in _values(source, bare, parameters)]
+        if _UNREADABLE not in values and any(_counts(source, value) for value in values):
+            return True
     return False
 
 
