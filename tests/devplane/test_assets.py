@@ -145,5 +145,5 @@ def test_the_cache_is_where_the_xdg_variables_say(tmp_path: Path) -> None:
 def test_a_missing_binary_is_an_error_that_names_the_remedy(tmp_path: Path) -> None:
     not_executable = tmp_path / assets.ETCD
     not_executable.write_text("")
-    with pytest.raises(ConfigurationError, match="run `make kube` .* `--engine embedded`"):
+    with pytest.raises(ConfigurationError, match=r"run `make kube` .* `--engine embedded`"):
         assets.find_binary(assets.ETCD, environ={"PATH": str(tmp_path), "WORKSPACE_AUTHZ_CACHE": "/none"})

@@ -1,0 +1,231 @@
+"""Random questions about a world, as HTTP requests that either engine can be sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from tests.properties.worlds import DEFAULT_ROLES, MLFLOW, RBAC, RESOURCES, World, random_rule
+
+AUTHORIZATION = "/apis/authorization.k8s.io/v1"
+AUTHENTICATION = "/apis/authentication.k8s.io/v1"
+ROLES = f"/apis/{RBAC}/v1"
+ADMIN, ANONYMOUS, GARBAGE = "admin", "anonymous", "garbage"
+AUDIENCES = ("mlflow", "https://kubernetes.default.svc.cluster.local", "other")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One request. ``asker`` names whose token goes with it (see ``Plane.tokens``)."""
+
+    asker: str
+    method: str
+    path: str
+    body: Mapping[str, Any] | None = None
+    content_type: str = "application/json"
+    about: str | None = None
+    """For a TokenReview: whose token is the subject of the review."""
+
+    @property
+    def is_review(self) -> bool:
+        """Whether it changes nothing, so that it may be asked again."""
+        return self.method == "GET" or self.path.startswith((AUTHORIZATION, AUTHENTICATION))
+
+
+class Asker:
+    """Draws questions about one world."""
+
+    def __init__(self, world: World, random: Random, *, tokens: Sequence[str]) -> None:
+        self.world = world
+        self.random = random
+        self.tokens = tokens
+        """Tokens of users, accounts (``ns/name``), accounts for an audience (``ns/name@aud``)."""
+        self.askers = [*(name for name in tokens if "@" not in name), ANONYMOUS, GARBAGE]
+        self.rules = [*world.rules(), random_rule(random, namespaced=False)]
+
+    def subject_access_review(self) -> Question:
+        """An admin asks about anybody."""
+        user, groups = self.subject()
+        spec: dict[str, Any] = {"user": user, "groups": groups, **self.attributes()}
+        return _review(ADMIN, AUTHORIZATION, "SubjectAccessReview", spec)
+
+    def self_subject_access_review(self) -> Question:
+        """Somebody asks about themselves."""
+        asker = self.random.choice(self.askers)
+        return _review(asker, AUTHORIZATION, "SelfSubjectAccessReview", self.attributes())
+
+    def self_subject_rules_review(self) -> Question:
+        """Somebody asks for all their rules."""
+        namespace = self.random.choice((*self.world.namespaces, "kube-system", "ghost", ""))
+        asker = self.random.choice(self.askers)
+        return _review(asker, AUTHORIZATION, "SelfSubjectRulesReview", {"namespace": namespace})
+
+    def self_subject_review(self) -> Question:
+        """Somebody asks who they are."""
+        return _review(
+            self.random.choice([*self.askers, *self.tokens]), AUTHENTICATION, "SelfSubjectReview", None
+        )
+
+    def token_review(self) -> Question:
+        """An admin, or somebody who probably may not, asks whose token it is."""
+        about = self.random.choice([*self.tokens, GARBAGE])
+        audiences = self.random.sample(AUDIENCES, self.random.randint(0, 2))
+        asker = ADMIN if self.random.random() < 0.9 else self.random.choice(self.askers)
+        spec = {"audiences": audiences} if audiences else {}
+        return _review(asker, AUTHENTICATION, "TokenReview", spec, about=about)
+
+    def invalid_review(self) -> Question:
+        """A review that no API server accepts."""
+        resource = {"resourceAttributes": {"verb": "get", "resource": "experiments", "group": MLFLOW}}
+        url = {"nonResourceAttributes": {"verb": "get", "path": "/healthz"}}
+        choices: Sequence[tuple[str, Mapping[str, Any]]] = (
+            ("SubjectAccessReview", {"user": "alice", **resource, **url}),
+            ("SubjectAccessReview", {"user": "alice"}),
+            ("SubjectAccessReview", resource),
+            ("SelfSubjectAccessReview", {**resource, **url}),
+            ("SelfSubjectAccessReview", {}),
+            ("SelfSubjectRulesReview", {}),
+        )
+        kind, spec = self.random.choice(choices)
+        return _review(ADMIN, AUTHORIZATION, kind, spec)
+
+    def read(self) -> Question:
+        """Somebody reads something through the API, and mostly may not."""
+        version, resource, namespaced = self.random.choice(
+            [
+                ("/api/v1", "namespaces", False),
+                ("/api/v1", "secrets", True),
+                ("/api/v1", "serviceaccounts", True),
+                (ROLES, "roles", True),
+                (ROLES, "rolebindings", True),
+                (ROLES, "clusterroles", False),
+                (ROLES, "clusterrolebindings", False),
+            ]
+        )
+        everywhere = namespaced and self.random.random() < 0.2
+        namespace = self.random.choice((*self.world.namespaces, "ghost"))
+        path = f"{version}/namespaces/{namespace}" if namespaced and not everywhere else version
+        names = ("", "churn", "fraud", *self.world.namespaces)
+        name = "" if everywhere else self.random.choice(names)
+        return Question(self.random.choice(self.askers), "GET", f"{path}/{resource}/{name}".rstrip("/"))
+
+    def escalation(self, number: int) -> Question:
+        """Somebody tries to make a role or a binding, which may give more than they hold."""
+        asker = self.random.choice([name for name in self.tokens if "@" not in name][:5])
+        name = f"{self.world.prefix}-attempt-{number}"
+        namespace = self.random.choice((*self.world.namespaces, self.world.namespaces[0]))
+        make = self.random.choice((self._role, self._role, self._binding, self._aggregating))
+        kind, content = make()
+        cluster_wide = kind.startswith("Cluster")
+        metadata = {"name": name} if cluster_wide else {"name": name, "namespace": namespace}
+        collection = f"{kind.lower()}s" if cluster_wide else f"namespaces/{namespace}/{kind.lower()}s"
+        body = {"apiVersion": f"{RBAC}/v1", "kind": kind, "metadata": metadata, **content}
+        return Question(asker, "POST", f"{ROLES}/{collection}", body)
+
+    def widening(self) -> Question:
+        """Somebody tries to change a role that exists, bound to nobody, or a binding."""
+        asker = self.random.choice([name for name in self.tokens if "@" not in name][:5])
+        prefix, namespace = self.world.prefix, self.world.namespaces[0]
+        name = f"{prefix}-sentinel"
+        choices: Sequence[tuple[str, Mapping[str, Any]]] = (
+            (f"namespaces/{namespace}/rolebindings/{name}", {"subjects": [_nobody(prefix)]}),
+            (f"clusterrolebindings/{name}", {"subjects": [_nobody(prefix)]}),
+            (f"namespaces/{namespace}/roles/{name}", {"rules": self._rules(namespaced=True)}),
+            (f"clusterroles/{name}", {"rules": self._rules(namespaced=False)}),
+            (f"clusterroles/{name}", {"metadata": {"labels": {"changed": str(self.random.random())}}}),
+        )
+        path, patch = self.random.choice(choices)
+        return Question(asker, "PATCH", f"{ROLES}/{path}", patch, content_type="application/merge-patch+json")
+
+    def subject(self) -> tuple[str, list[str]]:
+        """A user name and groups: of a user, of a service account, or made up."""
+        prefix, random = self.world.prefix, self.random
+        name, groups = random.choice([*self.world.users.items()])
+        namespace, account = random.choice(self.world.accounts)
+        return random.choice(
+            [
+                (name, [*groups, "system:authenticated"]),
+                (name, [*groups, "system:authenticated"]),
+                (name, []),
+                (
+                    f"system:serviceaccount:{namespace}:{account}",
+                    ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"],
+                ),
+                (f"system:serviceaccount:{namespace}:{account}", []),
+                ("", [f"{prefix}-devs"]),
+                (f"{prefix}-stranger", [f"{prefix}-leads"]),
+                ("system:anonymous", ["system:unauthenticated"]),
+                ("root", ["system:masters"]),
+            ]
+        )
+
+    def attributes(self) -> dict[str, Any]:
+        """What is asked: near a rule of the world, so that a good part of the answers is yes."""
+        random, rule = self.random, self.random.choice(self.rules)
+        verb = self._one(rule["verbs"], ("get", "list", "create", "use", "*"))
+        if "nonResourceURLs" in rule:
+            url = random.choice(rule["nonResourceURLs"])
+            path = random.choice((url, url.replace("*", "x/y"), url + "/", "/healthz", "/", "healthz"))
+            return {"nonResourceAttributes": {"verb": verb, "path": path}}
+        group = self._one(rule["apiGroups"], [*RESOURCES])
+        resource, _, subresource = self._one(rule["resources"], RESOURCES.get(group, ("pods",))).partition(
+            "/"
+        )
+        if resource == "*" and random.random() < 0.9:
+            resource = random.choice(RESOURCES.get(group, ("pods",)))
+        attributes = {
+            "verb": verb,
+            "group": group,
+            "resource": resource,
+            "subresource": subresource if random.random() < 0.8 else random.choice(("", "use")),
+            "namespace": random.choice((*self.world.namespaces, *self.world.namespaces, "", "ghost")),
+            "name": random.choice((*(rule.get("resourceNames") or ("", "")), "", "churn")),
+        }
+        if random.random() < 0.1:
+            attributes["version"] = "v1"
+        return {"resourceAttributes": attributes}
+
+    def _one(self, values: Sequence[str], vocabulary: Sequence[str]) -> str:
+        value = self.random.choice(values)
+        wild = value == "*" and self.random.random() < 0.9
+        return self.random.choice(vocabulary) if wild or self.random.random() < 0.1 else value
+
+    def _rules(self, *, namespaced: bool) -> list[Mapping[str, Any]]:
+        held = [rule for rule in self.rules if not (namespaced and "nonResourceURLs" in rule)]
+        return [
+            self.random.choice((self.random.choice(held), random_rule(self.random, namespaced=namespaced)))
+            for _ in range(self.random.randint(1, 2))
+        ]
+
+    def _role(self) -> tuple[str, Mapping[str, Any]]:
+        kind = self.random.choice(("Role", "Role", "ClusterRole"))
+        return kind, {"rules": self._rules(namespaced=kind == "Role")}
+
+    def _aggregating(self) -> tuple[str, Mapping[str, Any]]:
+        selector = {"matchLabels": {"nobody": "has-it"}}
+        return "ClusterRole", {"aggregationRule": {"clusterRoleSelectors": [selector]}}
+
+    def _binding(self) -> tuple[str, Mapping[str, Any]]:
+        role = self.random.choice([*self.world.roles(), *self.world.roles()])
+        kind, name = role["kind"], role["metadata"]["name"]
+        if self.random.random() < 0.2:
+            kind, name = "ClusterRole", self.random.choice((*DEFAULT_ROLES, f"{self.world.prefix}-missing"))
+        wide = kind == "ClusterRole" and self.random.random() < 0.4
+        ref = {"apiGroup": RBAC, "kind": kind, "name": name}
+        content = {"roleRef": ref, "subjects": [_nobody(self.world.prefix)]}
+        return ("ClusterRoleBinding" if wide else "RoleBinding"), content
+
+
+def _nobody(prefix: str) -> Mapping[str, Any]:
+    return {"apiGroup": RBAC, "kind": "User", "name": f"{prefix}-nobody"}
+
+
+def _review(
+    asker: str, root: str, kind: str, spec: Mapping[str, Any] | None, *, about: str | None = None
+) -> Question:
+    body: dict[str, Any] = {"apiVersion": root.removeprefix("/apis/"), "kind": kind}
+    if spec is not None:
+        body["spec"] = dict(spec)
+    return Question(asker, "POST", f"{root}/{kind.lower()}s", body, about=about)
