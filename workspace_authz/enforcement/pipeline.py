@@ -105,19 +105,25 @@ class Pipeline:
         self, guarded: Guarded, request: AccessRequest, verdict: Verdict, parameters: Mapping[str, str]
     ) -> None:
         """Every requirement must be allowed; the first refusal in the catalog's order is the one told."""
-        caller, namespace = _known(verdict), verdict.workspace or ""
-        questions = [
-            Attributes(namespace, needed.verb, needed.resource, needed.subresource)
-            for needed in guarded.requirements
-            if await applies(needed, request, parameters)
-        ]
-        for question in dict.fromkeys(questions):
+        caller = _known(verdict)
+        for question in await self._questions(guarded, request, verdict.workspace or "", parameters):
             decision = await self.authorizer.authorize(caller, question)
             verdict.checks.append(Check(question, decision))
             if decision.outcome is not Outcome.ALLOW:
                 raise forbidden(caller.user, question)
-        if not questions:
+        if not verdict.checks:
             raise ForbiddenError("This request names nothing that could be allowed.")
+
+    async def _questions(
+        self, guarded: Guarded, request: AccessRequest, namespace: str, parameters: Mapping[str, str]
+    ) -> Iterable[Attributes]:
+        """What the route's requirements ask, each question once. A body is read only if an answer needs it."""
+        questions: dict[Attributes, None] = {}
+        for needed in guarded.requirements:
+            question = Attributes(namespace, needed.verb, needed.resource, needed.subresource)
+            if question not in questions and await applies(needed, request, parameters):
+                questions[question] = None
+        return questions
 
     async def _demand_any_right(self, verdict: Verdict, namespace: str) -> None:
         caller = _known(verdict)
