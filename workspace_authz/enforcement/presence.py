@@ -1,7 +1,7 @@
 """Whether a request names an object at all: decides if a conditional requirement applies.
 
-Where that cannot be seen (a body too large, encoded or not JSON) the requirement applies: more is asked, never
-less.
+Where that cannot be seen (a body too large, encoded or not JSON) the requirement applies: more is asked,
+never less.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _counts(source: NameSource, value: object) -> bool:
 
 
 def _unescaped(text: str) -> str:
-    """A JSON text with its escapes resolved, so that ``\\u0067ateway:\\/`` cannot hide; other text as it is."""
+    """A JSON text with its escapes resolved, lest ``\\u0067ateway:\\/`` hide; other text as it is."""
     try:
         return json.dumps(json.loads(text), ensure_ascii=False)
     except (ValueError, RecursionError):
