@@ -117,7 +117,7 @@ class Pipeline:
     async def _questions(
         self, guarded: Guarded, request: AccessRequest, namespace: str, parameters: Mapping[str, str]
     ) -> Iterable[Attributes]:
-        """What the route's requirements ask, each question once. A body is read only if that depends on it."""
+        """What the route's requirements ask, each question once; a body is read only if that matters."""
         questions: dict[Attributes, None] = {}
         for needed in guarded.requirements:
             question = Attributes(namespace, needed.verb, needed.resource, needed.subresource)
