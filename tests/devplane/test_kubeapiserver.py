@@ -106,6 +106,15 @@ async def test_rbac_decides(api: Api) -> None:
     assert (answer.status, answer.reason) == (403, "Forbidden")
 
 
+async def test_no_token_is_logged(api: Api, endpoint: Endpoint) -> None:
+    await api.with_token("alice-token").get("/api/v1/namespaces")
+    await api.with_token("unknown-token").get("/api/v1/namespaces")
+    logs = list(endpoint.ca_file.parent.parent.glob("*.log"))
+    assert {log.stem for log in logs} == PROCESSES
+    for token in (endpoint.admin_token, "alice-token", "unknown-token"):
+        assert not [log for log in logs if token in log.read_text()]
+
+
 async def test_the_controllers_work(api: Api) -> None:
     """Aggregation, the default service account of a namespace, and the end of a namespace's deletion."""
     rule = {"apiGroups": ["example.test"], "resources": ["things"], "verbs": ["get"]}
