@@ -13,7 +13,8 @@ from workspace_authz.errors import AuthzError, ConfigurationError
 _ROUTE: Final = "/workspace-authz/explain"
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=15)
 _KEYS: Final = frozenset(
-    "method path user workspace route operation checks decision reason rule visible status".split()
+    {"method", "path", "user", "workspace", "route", "operation", "checks"}
+    | {"decision", "reason", "rule", "visible", "status"}
 )
 """What an explanation consists of."""
 
