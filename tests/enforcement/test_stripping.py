@@ -1,0 +1,86 @@
+"""What MLflow gets to see of a request's headers."""
+
+from __future__ import annotations
+
+import pytest
+
+from workspace_authz.enforcement.stripping import forwarded_headers
+
+Header = tuple[bytes, bytes]
+KEPT: list[Header] = [
+    (b"host", b"mlflow"),
+    (b"content-type", b"application/json"),
+    (b"x-mlflow-experiment-id", b"1"),
+    (b"x-forwarded-for", b"10.0.0.1"),
+    (b"x-forwarded-proto", b"https"),
+]
+
+
+def forwarded(
+    *headers: Header,
+    workspace: str | None = "team-a",
+    keep_authorization: bool = False,
+    gateway: bool = False,
+) -> list[Header]:
+    return forwarded_headers(
+        headers, workspace=workspace, keep_authorization=keep_authorization, gateway=gateway
+    )
+
+
+def test_what_is_nobodys_credential_is_kept_in_order() -> None:
+    assert forwarded(*KEPT) == [*KEPT, (b"x-mlflow-workspace", b"team-a")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "authorization",
+        "x-forwarded-access-token",
+        "x-mlflow-authorization",
+        "x-mlflow-workspace",
+        "x-forwarded-user",
+        "x-forwarded-email",
+        "x-forwarded-groups",
+        "x-forwarded-id-token",
+        "x-auth-request-user",
+        "x-auth-request-access-token",
+        "x-remote-user",
+        "x-remote-group",
+        "x-remote-extra-scopes",
+        "remote-user",
+        "kubeflow-userid",
+        "kubeflow-groups",
+        "impersonate-user",
+        "impersonate-group",
+        "impersonate-extra-scopes",
+        "proxy-authorization",
+    ],
+)
+@pytest.mark.parametrize("spelling", ["{}", "underscores"])
+def test_a_credential_or_a_claim_about_the_caller_is_dropped_however_it_is_spelt(
+    name: str, spelling: str
+) -> None:
+    """WSGI turns ``x_forwarded_user`` and ``x-forwarded-user`` into the same variable."""
+    spelt = name.replace("-", "_") if spelling == "underscores" else name
+    assert forwarded((spelt.encode(), b"secret"), workspace=None) == []
+
+
+@pytest.mark.parametrize("given", [(), ((b"x-mlflow-workspace", b"team-b"),) * 2])
+def test_the_checked_workspace_is_the_only_one(given: tuple[Header, ...]) -> None:
+    assert forwarded(*given) == [(b"x-mlflow-workspace", b"team-a")]
+
+
+def test_without_a_workspace_none_is_sent() -> None:
+    assert forwarded((b"x-mlflow-workspace", b"team-b"), workspace=None) == []
+
+
+def test_the_providers_authorization_is_kept_where_it_was_not_ours() -> None:
+    provider = (b"authorization", b"Bearer provider-key")
+    ours = (b"x-mlflow-authorization", b"Bearer caller")
+    assert forwarded(provider, ours, workspace=None, keep_authorization=True, gateway=True) == [provider]
+
+
+def test_cookies_reach_the_user_interface_but_not_the_gateways_providers() -> None:
+    cookie = (b"cookie", b"theme=dark")
+    assert forwarded(cookie, workspace=None) == [cookie]
+    assert forwarded(cookie, workspace=None, gateway=True) == []
