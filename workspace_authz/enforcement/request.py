@@ -36,18 +36,18 @@ class ReplayedBody:
         self._limit = limit
         self._read: list[Message] = []
         self._complete = False
+        self._gone = False
 
     async def read(self) -> bytes | None:
         """See :class:`Body`."""
         size = sum(len(message.get("body", b"")) for message in self._read)
-        while not self._complete and size <= self._limit:
+        while not self._complete and not self._gone and size <= self._limit:
             message = await self._receive()
             self._read.append(message)
-            if message["type"] != "http.request":
-                return None
+            self._gone = message["type"] != "http.request"
             size += len(message.get("body", b""))
             self._complete = not message.get("more_body", False)
-        if size > self._limit:
+        if self._gone or size > self._limit:
             return None
         return b"".join(message.get("body", b"") for message in self._read)
 
