@@ -9,7 +9,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.properties.questions import ADMIN, ANONYMOUS, AUDIENCES, AUTHORIZATION, GARBAGE, ROLES, Question
+from multidict import CIMultiDict
+
+from tests.properties.questions import (
+    ADMIN,
+    ANONYMOUS,
+    AUDIENCES,
+    AUTHORIZATION,
+    GARBAGE,
+    ROLES,
+    Question,
+    whose_token,
+)
 from tests.properties.worlds import Object, World, sentinels
 from workspace_authz.devplane.api import Answer, Api, until
 from workspace_authz.devplane.apply import apply
@@ -31,18 +42,36 @@ class Plane:
         self.tokens |= {ADMIN: self.tokens[ADMIN], ANONYMOUS: None, GARBAGE: "no.such.token"}
         self.tokens |= {name: f"{name}-token" for name in world.users}
         for namespace, name in world.accounts:
-            path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
-            for suffix, audiences in (("", []), *((f"@{audience}", [audience]) for audience in AUDIENCES)):
-                spec = {"audiences": audiences, "expirationSeconds": 3600}
-                answer = await self.api.post(
-                    path, {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+            await self.learn_token(f"{namespace}/{name}", {})
+            for audience in AUDIENCES:
+                await self.learn_token(
+                    f"{namespace}/{name}", {"audiences": [audience]}, suffix=f"@{audience}"
                 )
-                assert answer.ok, answer
-                self.tokens[f"{namespace}/{name}{suffix}"] = answer.body["status"]["token"]
+
+    async def learn_token(self, account: str, spec: Object, *, suffix: str = "") -> None:
+        """Make a token of one service account (``ns/name``) as the spec of a TokenRequest says."""
+        namespace, name = account.split("/")
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token"
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
+        answer = await self.api.post(path, request)
+        assert answer.ok, answer
+        self.tokens[account + suffix] = answer.body["status"]["token"]
+
+    async def until_unknown(self, name: str) -> None:
+        """Wait until the token no longer authenticates."""
+        question = whose_token(name)[0]
+
+        async def unknown() -> bool:
+            return (await self.ask(question)).status == 401
+
+        async with asyncio.timeout(_SETTLE_SECONDS):
+            await until(unknown)
 
     async def ask(self, question: Question) -> Answer:
         """Send the question with the asker's token."""
-        api = self.api.with_token(self.tokens[question.asker])
+        own = self.api.with_token(self.tokens[question.asker])
+        headers = CIMultiDict((*own.headers.items(), *question.headers))
+        api = Api(url=own.url, session=own.session, headers=headers)
         body = question.body
         if body is not None and question.about is not None:
             body = {**body, "spec": {**body["spec"], "token": self.tokens[question.about]}}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from multidict import CIMultiDict
 
 _CONNECTIONS = 64
 _TIMEOUT_SECONDS = 30.0
@@ -67,7 +68,9 @@ class Api:
         content_type: str = "application/json",
     ) -> Answer:
         """Send one request. Raises ``aiohttp.ClientError`` or ``TimeoutError`` when there is no answer."""
-        headers = {**self.headers, "Content-Type": content_type} if body is not None else self.headers
+        headers = CIMultiDict(self.headers)  # a header may come more than once
+        if body is not None:
+            headers["Content-Type"] = content_type
         async with self.session.request(method, self.url + path, json=body, headers=headers) as response:
             if response.content_type == "application/json":
                 return Answer(response.status, await response.json())
