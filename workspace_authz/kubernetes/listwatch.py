@@ -14,7 +14,6 @@ from typing import Final, TypeAlias
 import aiohttp
 from kubernetes_asyncio.config import ConfigException
 
-from workspace_authz.kubernetes.connection import Connection
 from workspace_authz.kubernetes.listwatch_answers import (
     Event,
     JsonObject,
@@ -26,6 +25,7 @@ from workspace_authz.kubernetes.listwatch_answers import (
     parse_object,
     parse_page,
 )
+from workspace_authz.kubernetes.transport import Connection, describe_failure
 
 Query: TypeAlias = Mapping[str, str]
 
@@ -104,15 +104,6 @@ def _get(
 
 
 def _describe(error: BaseException) -> str:
-    """Why a request failed. Not ``str(error)``: some of aiohttp's quote URLs, with a proxy's password."""
-    match error:
-        case TimeoutError():
-            return "the API server did not answer in time"
-        case aiohttp.ClientConnectorCertificateError(certificate_error=reason):
-            return f"the API server's certificate is refused: {reason}"
-        case aiohttp.ClientConnectorError(os_error=reason):
-            return f"no connection: {reason.strerror or type(reason).__name__}"
-        case ConfigException():
-            return "the server's own credential cannot be read"
-        case _:
-            return f"the connection failed: {type(error).__name__}"
+    if isinstance(error, ConfigException):
+        return "the server's own credential cannot be read"
+    return describe_failure(error)

@@ -62,6 +62,19 @@ class ApiConfiguration(Protocol):
         """Our own ``Authorization`` header for ``identifier`` "BearerToken", renewed if need be."""
 
 
+def describe_failure(error: BaseException) -> str:
+    """Why there was no answer. Not ``str(error)``: some of aiohttp's quote URLs, with a proxy's password."""
+    match error:
+        case TimeoutError():
+            return "the API server did not answer in time"
+        case aiohttp.ClientConnectorCertificateError(certificate_error=reason):
+            return f"the API server's certificate is refused: {reason}"
+        case aiohttp.ClientConnectorError(os_error=reason):
+            return f"no connection: {reason.strerror or type(reason).__name__}"
+        case _:
+            return f"the connection failed: {type(error).__name__}"
+
+
 def _tls(configuration: ApiConfiguration, *, with_client_certificate: bool) -> ssl.SSLContext:
     authority = configuration.ssl_ca_cert
     try:

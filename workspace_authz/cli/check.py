@@ -1,0 +1,134 @@
+"""``workspace-authz check``: for the person on call. Everything an installation needs, each with the fix."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from collections.abc import Awaitable, Sequence
+from dataclasses import asdict, dataclass
+
+from workspace_authz.cli.checks import api_server, cluster_roles, rights, software
+from workspace_authz.cli.checks.finding import Finding, Level, failing, ok
+from workspace_authz.cli.checks.probe import NoAnswerError
+from workspace_authz.cli.checks.workspaces import workspaces
+from workspace_authz.cli.options import NO, OK, add_kubeconfig, add_output, command_parser
+from workspace_authz.cli.output import print_json, print_lines
+from workspace_authz.errors import ConfigurationError
+from workspace_authz.kubernetes.connection import load_configuration
+from workspace_authz.kubernetes.transport import Connection, server_connection
+from workspace_authz.settings import Settings, load_settings
+from workspace_authz.workspaces.policy import NamespacePolicy
+
+_DESCRIPTION = """\
+Look at an installation as its server sees it: with the server's own credential and settings, so best in its
+pod (kubectl exec deploy/mlflow -- workspace-authz check). Changes nothing.
+
+Levels: ok, warning (works, but look at it), failing (does not work), unknown (the server may not see it,
+and need not). Exit status 0, or 1 when something is failing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The server's settings, as far as checks need them."""
+
+    kubeconfig: str | None
+    policy: NamespacePolicy | None
+    """None on a server without workspaces."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The command. Returns its exit status."""
+    parser = command_parser("check", _DESCRIPTION)
+    parser.add_argument(
+        "--workspace-store-uri",
+        default=os.environ.get("MLFLOW_WORKSPACE_STORE_URI", "kubernetes://"),
+        metavar="URI",
+        help="as given to mlflow server; default: MLFLOW_WORKSPACE_STORE_URI, else kubernetes://",
+    )
+    parser.add_argument("--no-routes", action="store_true", help="leave out the slow look at MLflow's routes")
+    add_kubeconfig(parser)
+    add_output(parser)
+    options = parser.parse(arguments)
+    findings = asyncio.run(_check(options))
+    if options.output == "json":
+        print_json([asdict(finding) for finding in findings])
+    else:
+        print_lines([line for finding in findings for line in _lines(finding)])
+    return NO if any(finding.level is Level.FAILING for finding in findings) else OK
+
+
+def _lines(finding: Finding) -> list[str]:
+    first = f"{finding.level:8} {finding.check:16} {finding.what}"
+    return [first, f"{'':25} fix: {finding.fix}"] if finding.fix else [first]
+
+
+async def _check(options: argparse.Namespace) -> list[Finding]:
+    settings, plan = _settings(options)
+    version = software.installed_mlflow()
+    findings = [settings, software.mlflow(version)]
+    if options.no_routes or version is None:
+        return [*findings, *await _cluster(plan)]
+    routes, cluster = await asyncio.gather(software.routes(), _cluster(plan))
+    return [*findings, routes, *cluster]
+
+
+def _settings(options: argparse.Namespace) -> tuple[Finding, Plan]:
+    try:
+        settings = load_settings()
+        plan = Plan(options.kubeconfig or settings.kubeconfig, _policy(settings, options.workspace_store_uri))
+    except ConfigurationError as error:
+        fix = "change the environment of the server; it does not start with this one"
+        return failing("settings", str(error), fix=fix), Plan(options.kubeconfig, None)
+    return ok("settings", "the environment's settings are valid"), plan
+
+
+def _policy(settings: Settings, uri: str) -> NamespacePolicy | None:
+    if settings.namespace is not None:
+        return None
+    return NamespacePolicy.from_uri(
+        uri,
+        label_selector=settings.workspace_label_selector,
+        default_workspace=settings.default_workspace,
+        namespace_exclude_globs=settings.namespace_exclude_globs,
+    )
+
+
+async def _cluster(plan: Plan) -> list[Finding]:
+    try:
+        connection = server_connection(await load_configuration(plan.kubeconfig))
+    except ConfigurationError as error:
+        return [
+            failing("api-server", str(error), fix="use --kubeconfig, or run the check in the server's pod")
+        ]
+    try:
+        there, findings = await api_server.reachable(connection)
+        if not there:
+            return findings
+        return [*findings, *await asyncio.gather(*map(_guarded, _checks(connection, plan)))]
+    finally:
+        await connection.close()
+
+
+def _checks(connection: Connection, plan: Plan) -> list[Awaitable[Finding]]:
+    followed = (
+        [rights.needed(connection), rights.watch(connection), workspaces(connection, plan.policy)]
+        if plan.policy is not None
+        else []
+    )
+    return [
+        api_server.identity(connection),
+        api_server.basic_user(connection),
+        *followed,
+        rights.unneeded(connection),
+        cluster_roles.installed(connection),
+        cluster_roles.aggregated(connection),
+    ]
+
+
+async def _guarded(check: Awaitable[Finding]) -> Finding:
+    """An API server that stopped answering is a finding too."""
+    try:
+        return await check
+    except NoAnswerError as error:
+        return failing("api-server", f"it stopped answering: {error}", fix="run the check again")

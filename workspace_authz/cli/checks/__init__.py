@@ -1,0 +1,1 @@
+"""What ``workspace-authz check`` looks at."""

@@ -1,0 +1,86 @@
+"""What the server itself may do: all that it needs, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Iterable
+from typing import Final, TypeAlias
+
+from workspace_authz.cli.checks.finding import Finding, failing, ok, warning
+from workspace_authz.cli.checks.probe import RBAC, allowed, may_i, username, watches, who_am_i
+from workspace_authz.kubernetes.transport import Connection
+from workspace_authz.roles.policy import SERVER_ROLE, SERVER_RULES
+from workspace_authz.types import UserInfo
+
+_Question: TypeAlias = tuple[str, str, str]
+"""Verb, API group, resource."""
+
+_NAMESPACES: Final = "/api/v1/namespaces"
+
+_TOO_MUCH: Final = (
+    ("create", "", "pods"),
+    ("get", "", "secrets"),
+    ("delete", "", "namespaces"),
+    ("impersonate", "", "users"),
+    ("create", RBAC, "clusterrolebindings"),
+)
+"""Each a way to all of the cluster's data, for whoever takes over the server."""
+
+
+async def needed(connection: Connection) -> Finding:
+    """Every right of the server's ClusterRole."""
+    questions = [
+        (verb, group, resource)
+        for group, resources, verbs in SERVER_RULES
+        for resource in resources
+        for verb in verbs
+    ]
+    check, missing = "own-rights", await _answered(connection, questions, yes=False)
+    if missing:
+        fix = await _binding_command(connection)
+        return failing(check, f"the server may not {' or '.join(missing)} in the cluster", fix=fix)
+    held = ", ".join(f"{verb} {resource}" for verb, _, resource in questions)
+    return ok(check, f"the server may {held}")
+
+
+async def unneeded(connection: Connection) -> Finding:
+    """No right that would make the server worth attacking."""
+    check, excess = "least-privilege", await _answered(connection, _TOO_MUCH, yes=True)
+    if excess:
+        what = f"the server may also {', '.join(excess)} anywhere in the cluster"
+        return warning(check, what, fix=f"bind its account to the ClusterRole {SERVER_ROLE} only")
+    return ok(check, "the server has none of the rights that would endanger the cluster")
+
+
+async def watch(connection: Connection) -> Finding:
+    """Whether a watch on namespaces opens."""
+    check, status = "watch", await watches(connection, _NAMESPACES)
+    if status == 200:
+        return ok(check, "a watch on namespaces opens")
+    denied = status in (401, 403)
+    fix = await _binding_command(connection) if denied else "look into the log of the API server"
+    return failing(check, f"a watch on namespaces is answered {status}", fix=fix)
+
+
+async def _answered(connection: Connection, questions: Iterable[_Question], *, yes: bool) -> list[str]:
+    """Those of the questions that were answered so, in words."""
+    questions = tuple(questions)
+    answers = await asyncio.gather(
+        *(may_i(connection, verb, resource, group=group) for verb, group, resource in questions)
+    )
+    return [
+        f"{verb} {resource}"
+        for (verb, _, resource), answer in zip(questions, answers, strict=True)
+        if allowed(answer) is yes
+    ]
+
+
+async def _binding_command(connection: Connection) -> str:
+    """The command that gives the server its rights."""
+    name = username(await who_am_i(connection))
+    account = UserInfo(name).service_account
+    subject = f"--serviceaccount={account[0]}:{account[1]}" if account else f"--user={name}"
+    return (
+        f"kubectl create clusterrolebinding {SERVER_ROLE} --clusterrole={SERVER_ROLE} {shlex.quote(subject)}"
+    )

@@ -1,0 +1,71 @@
+"""The settings, the MLflow of this environment, and whether every route of it has a rule."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+from importlib import metadata
+from typing import Final
+
+from workspace_authz.cli.checks.finding import Finding, failing, ok, warning
+
+OLDEST: Final = (3, 16)
+BEFORE: Final = (3, 18)
+"""MLflow's releases that this one supports, as in pyproject.toml."""
+
+_COVERAGE: Final = "workspace_authz.web.coverage"
+_COVERAGE_SECONDS: Final = 120.0
+_SHOWN: Final = 5
+
+
+def installed_mlflow() -> str | None:
+    """Its version by its metadata, since importing it takes seconds; None when it is not installed."""
+    try:
+        return metadata.version("mlflow")
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def mlflow(version: str | None) -> Finding:
+    """Whether this release supports the installed MLflow."""
+    check, supported = "mlflow", f"{_text(OLDEST)} up to, not including, {_text(BEFORE)}"
+    fix = "pip install 'workspace-authz[server]'"
+    if version is None:
+        return warning(check, "MLflow is not installed here; a server needs it", fix=fix)
+    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+    if numbers < OLDEST:
+        return failing(check, f"MLflow {version} is too old; supported is {supported}", fix=fix)
+    if numbers >= BEFORE:
+        what = f"MLflow {version} is newer than supported ({supported}): its new routes are refused"
+        return warning(check, what, fix="upgrade workspace-authz")
+    return ok(check, f"MLflow {version}")
+
+
+async def routes() -> Finding:
+    """Whether each route of the installed MLflow has a rule. Imports MLflow, in a process of its own."""
+    check = "routes"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", _COVERAGE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(_COVERAGE_SECONDS):
+            output, errors = await process.communicate()
+        uncovered = json.loads(output)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return failing(check, f"no answer in {_COVERAGE_SECONDS:.0f} s", fix=f"python -m {_COVERAGE}")
+    except ValueError:
+        last = (errors.decode(errors="replace").strip().splitlines() or ["it printed nothing"])[-1]
+        return failing(check, f"MLflow's routes cannot be read: {last}", fix=f"python -m {_COVERAGE}")
+    if uncovered:
+        shown = ", ".join(uncovered[:_SHOWN])
+        what = f"{len(uncovered)} routes have no rule and are refused: {shown}"
+        return warning(check, what, fix="upgrade workspace-authz")
+    return ok(check, "every route of this MLflow has a rule")
+
+
+def _text(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
