@@ -32,6 +32,8 @@ class Row:
 
 async def take(stage: Stage, everybody: Mapping[str, Performer]) -> Sequence[Row]:
     """The rows of one stage, in the tour's order. Raises ``DemoError`` when somebody cannot even try."""
+    if not stage.together:
+        return [await _take(step, everybody[step.who]) for step in stage.steps]
     people = dict.fromkeys(step.who for step in stage.steps)
     async with asyncio.TaskGroup() as group:
         tasks = {

@@ -138,7 +138,11 @@ async def _tour(demo: Demo, state: Path) -> Sequence[tuple[str, Sequence[Row]]]:
     ) as everybody:
         await servers.ready(demo.mlflow, demo.url)
         _say(f"MLflow is at {demo.address.uri}; the tour begins")
-        return [(stage.title, await take(stage, everybody)) for stage in STAGES]
+        stages = []
+        for stage in STAGES:
+            _say(stage.title)
+            stages.append((stage.title, await take(stage, everybody)))
+        return stages
 
 
 async def _stay(demo: Demo) -> None:

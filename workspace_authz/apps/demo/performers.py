@@ -127,5 +127,5 @@ def _credential(name: str, account_files: str) -> str:
     if name == NOBODY:
         return "nothing"
     if name != TRAINER.name:
-        return "MLFLOW_TRACKING_TOKEN"
-    return "files, mounted" if account_files == "mount" else "files, by constants"
+        return "token"
+    return "pod's files, mounted" if account_files == "mount" else "pod's files, by constants"

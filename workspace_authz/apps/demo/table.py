@@ -24,9 +24,7 @@ def table(stages: Iterable[tuple[str, Sequence[Row]]]) -> str:
 
     lines = [line(_HEADINGS), line([("-" * width) for width in widths])]
     for title, some in stages:
-        if title:
-            lines += ["", title]
-        lines += [line(_cells(row)) for row in some]
+        lines += ["", title, *(line(_cells(row)) for row in some)]
     wrong = [row for row in rows if not row.as_expected]
     lines += ["", f"{len(rows) - len(wrong)} of {len(rows)} as expected."]
     lines += [f"{row.step.who} {row.step.what}: {row.got} {row.detail}" for row in wrong]

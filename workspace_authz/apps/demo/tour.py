@@ -15,6 +15,7 @@ FORBIDDEN: Final = "403 PERMISSION_DENIED"
 
 _RUN: Final = "demo-run, baseline"
 _SMOKE: Final = "run FINISHED, 5 accuracies"
+_BOTH: Final = f"{TEAM_A}, {TEAM_B}"
 _NOWHERE: Final = "team-nowhere"
 
 _FORGET_SECONDS: Final = 30.0
@@ -38,10 +39,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Steps of different people run side by side, those of one person in order."""
+    """Some steps below one title."""
 
     title: str
     steps: tuple[Step, ...]
+    together: bool = True
+    """Different people act at the same time, each in order; else everybody waits for their turn."""
 
 
 STAGES: Final = (
@@ -78,23 +81,23 @@ STAGES: Final = (
             Step(TRAINER.name, "deletes an experiment of team-a", "delete_experiment", FORBIDDEN),
         ),
     ),
-    Stage("A RoleBinding lets bob in", (Step(ADMINISTRATOR, "binds bob to view in team-b", "bind", "done"),)),
     Stage(
-        "",
+        "A RoleBinding lets bob in",
         (
+            Step(ADMINISTRATOR, "binds bob to view in team-b", "bind", "done"),
             Step(BOB.name, "reads carol's run in team-b", "read_runs", _RUN, TEAM_B, _FORGET_SECONDS),
-            Step(
-                BOB.name, "lists workspaces", "list_workspaces", f"{TEAM_A}, {TEAM_B}", within=_FORGET_SECONDS
-            ),
+            Step(BOB.name, "lists workspaces", "list_workspaces", _BOTH, within=_FORGET_SECONDS),
         ),
+        together=False,
     ),
-    Stage("Without it he is out", (Step(ADMINISTRATOR, "removes that RoleBinding", "unbind", "done"),)),
     Stage(
-        "",
+        "Without it he is out",
         (
+            Step(ADMINISTRATOR, "removes that RoleBinding", "unbind", "done"),
             Step(BOB.name, "reads team-b", "read_runs", FORBIDDEN, TEAM_B, _FORGET_SECONDS),
             Step(BOB.name, "lists workspaces", "list_workspaces", TEAM_A, within=_FORGET_SECONDS),
         ),
+        together=False,
     ),
 )
 """In this order; one stage is over before the next begins."""
