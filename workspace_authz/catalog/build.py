@@ -112,7 +112,8 @@ def plain(
     *,
     server: Server = Server.FLASK,
     mount: Mount = Mount.PREFIXED,
+    since: str = "",
 ) -> tuple[Route, ...]:
     """One operation at this path."""
     policy = Guarded((demand,)) if isinstance(demand, Requirement) else demand
-    return (Route(method, path, operation, policy, server, mount),)
+    return (Route(method, path, operation, policy, server, mount, since),)

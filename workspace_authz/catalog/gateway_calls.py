@@ -19,8 +19,8 @@ _BY_MODEL: Final = use(Resource.GATEWAY_ENDPOINTS, body("model"))
 _GEMINI: Final = "gemini/v1beta/models/{endpoint_name}"
 
 
-def _call(method: str, path: str, operation: str, demand: Demand) -> tuple[Route, ...]:
-    return plain(method, f"/gateway/{path}", operation, demand, server=Server.FASTAPI)
+def _call(method: str, path: str, operation: str, demand: Demand, *, since: str = "") -> tuple[Route, ...]:
+    return plain(method, f"/gateway/{path}", operation, demand, server=Server.FASTAPI, since=since)
 
 
 _NATIVE_ROUTES: Final[tuple[Route, ...]] = (
@@ -31,10 +31,11 @@ _NATIVE_ROUTES: Final[tuple[Route, ...]] = (
         "mlflow/v1/models",
         "ListModels",
         right(Verb.LIST, Resource.GATEWAY_ENDPOINTS, response("data[].id")),
+        since="3.17",
     ),
     *_call("POST", "openai/v1/chat/completions", "OpenAIChatCompletions", _BY_MODEL),
     *_call("POST", "openai/v1/embeddings", "OpenAIEmbeddings", _BY_MODEL),
-    *_call("POST", "typesafe/v1/systemone", "TypesafeSystemOne", _BY_MODEL),
+    *_call("POST", "typesafe/v1/systemone", "TypesafeSystemOne", _BY_MODEL, since="3.17"),
     *_call("POST", "openai/v1/responses", "OpenAIResponses", _BY_MODEL),
     *_call("POST", "openai/v1/responses/compact", "OpenAIResponsesCompact", _BY_MODEL),
     *_call("POST", "anthropic/v1/messages", "AnthropicMessages", _BY_MODEL),

@@ -1,0 +1,63 @@
+"""Combinations that mean nothing cannot be written down."""
+
+from __future__ import annotations
+
+import pytest
+
+from workspace_authz.catalog.build import body, right, use
+from workspace_authz.catalog.model import AnyRight, Guarded, Identifier, Requirement
+from workspace_authz.types import Resource, Verb
+
+NAME = body("name")
+
+
+def test_a_guard_needs_a_requirement() -> None:
+    with pytest.raises(ValueError, match="needs a requirement"):
+        Guarded(())
+
+
+@pytest.mark.parametrize("resource", [Resource.EXPERIMENTS, Resource.GATEWAY_BUDGETS])
+def test_only_some_resources_can_be_used(resource: Resource) -> None:
+    with pytest.raises(ValueError, match="has no subresource"):
+        use(resource)
+
+
+def test_there_is_no_other_subresource() -> None:
+    with pytest.raises(ValueError, match="has no subresource 'status'"):
+        Requirement(Verb.CREATE, Resource.GATEWAY_ENDPOINTS, "status")
+
+
+def test_a_use_is_a_create() -> None:
+    with pytest.raises(ValueError, match="verb create"):
+        Requirement(Verb.GET, Resource.GATEWAY_ENDPOINTS, "use")
+
+
+@pytest.mark.parametrize("condition", ["when_present", "unless_present"])
+def test_a_condition_needs_something_to_look_for(condition: str) -> None:
+    with pytest.raises(ValueError, match="needs a name source"):
+        right(Verb.GET, Resource.DATASETS, **{condition: True})
+
+
+def test_a_requirement_cannot_hold_with_a_name_and_without_it() -> None:
+    with pytest.raises(ValueError, match="not both"):
+        right(Verb.GET, Resource.DATASETS, NAME, when_present=True, unless_present=True)
+
+
+@pytest.mark.parametrize(("listing", "parameter"), [(True, "workspace_name"), (False, "")])
+def test_any_right_is_asked_in_one_workspace_or_in_all_listed(listing: bool, parameter: str) -> None:
+    with pytest.raises(ValueError, match="either a listing or a path parameter"):
+        AnyRight(listing=listing, parameter=parameter)
+
+
+def test_a_requirement_reads_like_a_sentence() -> None:
+    run = body("run_id", Identifier.RUN_ID, "run_uuid")
+    assert (
+        str(right(Verb.UPDATE, Resource.EXPERIMENTS, run))
+        == "update experiments (body:run_id|run_uuid→run_id)"
+    )
+    assert str(use(Resource.GATEWAY_ENDPOINTS, NAME, when_present=True)) == (
+        "create gatewayendpoints/use (body:name) if present"
+    )
+    assert str(right(Verb.CREATE, Resource.EXPERIMENTS, NAME, unless_present=True)) == (
+        "create experiments (body:name) if absent"
+    )
