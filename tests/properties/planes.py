@@ -21,7 +21,8 @@ from tests.properties.questions import (
     Question,
     whose_token,
 )
-from tests.properties.worlds import Object, World, sentinels
+from tests.properties.vocabulary import Object
+from tests.properties.worlds import World, sentinels
 from workspace_authz.devplane.api import Answer, Api, until
 from workspace_authz.devplane.apply import apply
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from tests.properties.worlds import DEFAULT_ROLES, MLFLOW, RBAC, RESOURCES, World, random_rule
+from tests.properties.vocabulary import MLFLOW, RBAC, RESOURCES, random_rule
+from tests.properties.worlds import World
 
 AUTHORIZATION = "/apis/authorization.k8s.io/v1"
 AUTHENTICATION = "/apis/authentication.k8s.io/v1"
@@ -127,34 +128,6 @@ class Asker:
         name = "" if everywhere else self.random.choice(names)
         return Question(self.random.choice(self.askers), "GET", f"{path}/{resource}/{name}".rstrip("/"))
 
-    def escalation(self, number: int) -> Question:
-        """Somebody tries to make a role or a binding, which may give more than they hold."""
-        asker = self.random.choice([name for name in self.tokens if "@" not in name][:5])
-        name = f"{self.world.prefix}-attempt-{number}"
-        namespace = self.random.choice((*self.world.namespaces, self.world.namespaces[0]))
-        make = self.random.choice((self._role, self._role, self._binding, self._aggregating))
-        kind, content = make()
-        cluster_wide = kind.startswith("Cluster")
-        metadata = {"name": name} if cluster_wide else {"name": name, "namespace": namespace}
-        collection = f"{kind.lower()}s" if cluster_wide else f"namespaces/{namespace}/{kind.lower()}s"
-        body = {"apiVersion": f"{RBAC}/v1", "kind": kind, "metadata": metadata, **content}
-        return Question(asker, "POST", f"{ROLES}/{collection}", body)
-
-    def widening(self) -> Question:
-        """Somebody tries to change a role that exists, bound to nobody, or a binding."""
-        asker = self.random.choice([name for name in self.tokens if "@" not in name][:5])
-        prefix, namespace = self.world.prefix, self.world.namespaces[0]
-        name = f"{prefix}-sentinel"
-        choices: Sequence[tuple[str, Mapping[str, Any]]] = (
-            (f"namespaces/{namespace}/rolebindings/{name}", {"subjects": [_nobody(prefix)]}),
-            (f"clusterrolebindings/{name}", {"subjects": [_nobody(prefix)]}),
-            (f"namespaces/{namespace}/roles/{name}", {"rules": self._rules(namespaced=True)}),
-            (f"clusterroles/{name}", {"rules": self._rules(namespaced=False)}),
-            (f"clusterroles/{name}", {"metadata": {"labels": {"changed": str(self.random.random())}}}),
-        )
-        path, patch = self.random.choice(choices)
-        return Question(asker, "PATCH", f"{ROLES}/{path}", patch, content_type="application/merge-patch+json")
-
     def subject(self) -> tuple[str, list[str]]:
         """A user name and groups: of a user, of a service account, or made up."""
         prefix, random = self.world.prefix, self.random
@@ -208,31 +181,6 @@ class Asker:
         wild = value == "*" and self.random.random() < 0.9
         return self.random.choice(vocabulary) if wild or self.random.random() < 0.1 else value
 
-    def _rules(self, *, namespaced: bool) -> list[Mapping[str, Any]]:
-        held = [rule for rule in self.rules if not (namespaced and "nonResourceURLs" in rule)]
-        return [
-            self.random.choice((self.random.choice(held), random_rule(self.random, namespaced=namespaced)))
-            for _ in range(self.random.randint(1, 2))
-        ]
-
-    def _role(self) -> tuple[str, Mapping[str, Any]]:
-        kind = self.random.choice(("Role", "Role", "ClusterRole"))
-        return kind, {"rules": self._rules(namespaced=kind == "Role")}
-
-    def _aggregating(self) -> tuple[str, Mapping[str, Any]]:
-        selector = {"matchLabels": {"nobody": "has-it"}}
-        return "ClusterRole", {"aggregationRule": {"clusterRoleSelectors": [selector]}}
-
-    def _binding(self) -> tuple[str, Mapping[str, Any]]:
-        role = self.random.choice([*self.world.roles(), *self.world.roles()])
-        kind, name = role["kind"], role["metadata"]["name"]
-        if self.random.random() < 0.2:
-            kind, name = "ClusterRole", self.random.choice((*DEFAULT_ROLES, f"{self.world.prefix}-missing"))
-        wide = kind == "ClusterRole" and self.random.random() < 0.4
-        ref = {"apiGroup": RBAC, "kind": kind, "name": name}
-        content = {"roleRef": ref, "subjects": [_nobody(self.world.prefix)]}
-        return ("ClusterRoleBinding" if wide else "RoleBinding"), content
-
 
 def whose_token(name: str) -> Sequence[Question]:
     """The two ways to ask whose token it is: by using it, and as an admin."""
@@ -240,10 +188,6 @@ def whose_token(name: str) -> Sequence[Question]:
         _review(name, AUTHENTICATION, "SelfSubjectReview", None),
         _review(ADMIN, AUTHENTICATION, "TokenReview", {}, about=name),
     )
-
-
-def _nobody(prefix: str) -> Mapping[str, Any]:
-    return {"apiGroup": RBAC, "kind": "User", "name": f"{prefix}-nobody"}
 
 
 def _review(

@@ -10,25 +10,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
 
-Object = dict[str, Any]
-Rule = dict[str, Any]
-
-RBAC = "rbac.authorization.k8s.io"
-MLFLOW = "mlflow.kubeflow.org"
-RESOURCES: Mapping[str, Sequence[str]] = {
-    MLFLOW: ("experiments", "registeredmodels", "datasets", "gatewayendpoints", "gatewaysecrets"),
-    "": ("namespaces", "secrets", "serviceaccounts", "configmaps", "pods"),
-    RBAC: ("roles", "rolebindings", "clusterroles", "clusterrolebindings"),
-    "apps": ("deployments",),
-}
-SUBRESOURCES = ("use", "token", "status", "log")
-VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "use", "bind", "escalate")
-NAMES = ("churn", "fraud", "*", "team/x")
-PATHS = ("/healthz", "/healthz/*", "/api", "/api/*", "/metrics", "*", "/openapi/*", "/met*rics")
-DEFAULT_ROLES = ("view", "edit", "admin", "cluster-admin")
-_AGGREGATE = f"{RBAC}/aggregate-to-"
+from tests.properties.vocabulary import (
+    AGGREGATE,
+    DEFAULT_ROLES,
+    RBAC,
+    RESOURCES,
+    Object,
+    Rule,
+    account,
+    an_object,
+    group,
+    random_rule,
+    rbac_object,
+    role_ref,
+    user,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,33 +68,6 @@ def make_world(seed: int) -> World:
     return _Maker(seed).make()
 
 
-def random_rule(random: Random, *, namespaced: bool) -> Rule:
-    """One valid rule. Only a ClusterRole (not ``namespaced``) can hold URLs."""
-    verbs = ["*"] if random.random() < 0.15 else random.sample(VERBS, random.randint(1, 3))
-    if not namespaced and random.random() < 0.15:
-        return {"verbs": verbs, "nonResourceURLs": random.sample(PATHS, random.randint(1, 2))}
-    groups = random.sample([*RESOURCES], 2 if random.random() < 0.15 else 1)
-    resources = {_resource(random, random.choice(groups)) for _ in range(random.randint(1, 3))}
-    rule: Rule = {
-        "verbs": verbs,
-        "apiGroups": ["*"] if random.random() < 0.1 else groups,
-        "resources": sorted(resources),
-    }
-    if random.random() < 0.3:
-        rule["resourceNames"] = random.sample(NAMES, random.randint(1, 2))
-    return rule
-
-
-def _resource(random: Random, group: str) -> str:
-    resource = random.choice(RESOURCES[group])
-    shape = random.random()
-    if shape < 0.6:
-        return resource
-    if shape < 0.8:
-        return f"{resource}/{random.choice(SUBRESOURCES)}"
-    return random.choice(("*", "*/use", "*/*", f"{resource}/*", "*/token"))
-
-
 class _Maker:
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
@@ -115,8 +85,8 @@ class _Maker:
         cluster_bindings = [self.cluster_role_binding(number) for number in range(4)]
         rbac = [*roles, *cluster_roles, *bindings, *cluster_bindings, *self.managers()]
         self.random.shuffle(rbac)  # a binding may come before its role
-        namespaces = [_object("v1", "Namespace", name) for name in self.namespaces]
-        accounts = [_object("v1", "ServiceAccount", name, namespace) for namespace, name in self.accounts]
+        namespaces = [an_object("v1", "Namespace", name) for name in self.namespaces]
+        accounts = [an_object("v1", "ServiceAccount", name, namespace) for namespace, name in self.accounts]
         changed = [self.role(number) for number in (0, 1)] + [
             self.cluster_role(number) for number in (0, 1, 2)
         ]
@@ -137,14 +107,14 @@ class _Maker:
 
     def role(self, number: int) -> Object:
         namespace = self.namespaces[number % 2]
-        role = _rbac("Role", f"{self.prefix}-role-{number}", namespace)
+        role = rbac_object("Role", f"{self.prefix}-role-{number}", namespace)
         return {**role, "rules": self.rules(namespaced=True)}
 
     def cluster_role(self, number: int) -> Object:
-        role = _rbac("ClusterRole", f"{self.prefix}-role-{number}")
+        role = rbac_object("ClusterRole", f"{self.prefix}-role-{number}")
         labels = {f"{self.prefix}/{label}": "true" for label in ("x", "y") if self.random.random() < 0.4}
         if self.random.random() < 0.2:
-            labels[f"{_AGGREGATE}{self.random.choice(('view', 'edit', 'admin'))}"] = "true"
+            labels[f"{AGGREGATE}{self.random.choice(('view', 'edit', 'admin'))}"] = "true"
         role["metadata"]["labels"] = labels
         if number == 7:  # may aggregate 6, but not the reverse: a circle never forgets a rule
             role["metadata"]["labels"] = {}
@@ -179,23 +149,23 @@ class _Maker:
                 ("ClusterRole", self.random.choice(DEFAULT_ROLES)),
             ]
         )
-        binding = _rbac("RoleBinding", f"{self.prefix}-binding-{number}", namespace)
-        shared = [_group(name) for name in ("system:authenticated", "system:serviceaccounts")]
-        return {**binding, "roleRef": _ref(kind, name), "subjects": self.subjects(extra=shared)}
+        binding = rbac_object("RoleBinding", f"{self.prefix}-binding-{number}", namespace)
+        shared = [group(name) for name in ("system:authenticated", "system:serviceaccounts")]
+        return {**binding, "roleRef": role_ref(kind, name), "subjects": self.subjects(extra=shared)}
 
     def cluster_role_binding(self, number: int) -> Object:
-        binding = _rbac("ClusterRoleBinding", f"{self.prefix}-binding-{number}")
+        binding = rbac_object("ClusterRoleBinding", f"{self.prefix}-binding-{number}")
         name = f"{self.prefix}-role-{self.random.randrange(9)}"
-        return {**binding, "roleRef": _ref("ClusterRole", name), "subjects": self.subjects(extra=[])}
+        return {**binding, "roleRef": role_ref("ClusterRole", name), "subjects": self.subjects(extra=[])}
 
     def subjects(self, *, extra: Sequence[Object]) -> list[Object]:
-        groups = {group for member in self.users.values() for group in member}
+        groups = {name for member in self.users.values() for name in member}
         pool = [
-            *(_user(name) for name in self.users),
-            *(_group(name) for name in sorted(groups)),
-            *(_account(namespace, name) for namespace, name in self.accounts),
-            *(_group(f"system:serviceaccounts:{namespace}") for namespace in self.namespaces),
-            _user(f"system:serviceaccount:{self.namespaces[0]}:robot"),
+            *(user(name) for name in self.users),
+            *(group(name) for name in sorted(groups)),
+            *(account(namespace, name) for namespace, name in self.accounts),
+            *(group(f"system:serviceaccounts:{namespace}") for namespace in self.namespaces),
+            user(f"system:serviceaccount:{self.namespaces[0]}:robot"),
             *extra,
         ]
         return self.random.sample(pool, self.random.randint(1, 3))
@@ -220,56 +190,29 @@ class _Maker:
                 )
             if self.random.random() < 0.2:
                 rules.append({"apiGroups": [RBAC], "resources": ["roles"], "verbs": ["escalate"]})
-            role = _rbac("ClusterRole", f"{self.prefix}-manager-{number}")
+            role = rbac_object("ClusterRole", f"{self.prefix}-manager-{number}")
             kind, namespace = (
                 ("ClusterRoleBinding", None) if cluster_wide else ("RoleBinding", self.namespaces[0])
             )
-            binding = _rbac(kind, f"{self.prefix}-manager-{number}", namespace)
-            ref = _ref("ClusterRole", role["metadata"]["name"])
-            managers += [{**role, "rules": rules}, {**binding, "roleRef": ref, "subjects": [_user(name)]}]
+            binding = rbac_object(kind, f"{self.prefix}-manager-{number}", namespace)
+            ref = role_ref("ClusterRole", role["metadata"]["name"])
+            managers += [{**role, "rules": rules}, {**binding, "roleRef": ref, "subjects": [user(name)]}]
         return managers
 
 
 def sentinels(prefix: str, namespace: str) -> Sequence[Object]:
-    """One object of each RBAC kind, for the user ``<prefix>-sentinel``.
+    """One object of each RBAC kind, for the users ``<prefix>-sentinel`` and ``<prefix>-sentinel-wide``.
 
     Whoever has seen these, made last, has seen everything that was done before: watches keep the order
     of their kind.
     """
     name = f"{prefix}-sentinel"
     rules = [{"apiGroups": ["sentinel"], "resources": ["sentinels"], "verbs": ["see"]}]
+    bound = {"roleRef": role_ref("Role", name), "subjects": [user(name)]}
+    bound_widely = {"roleRef": role_ref("ClusterRole", name), "subjects": [user(f"{name}-wide")]}
     return (
-        {**_rbac("Role", name, namespace), "rules": rules},
-        {**_rbac("ClusterRole", name), "rules": rules},
-        {**_rbac("RoleBinding", name, namespace), "roleRef": _ref("Role", name), "subjects": [_user(name)]},
-        {
-            **_rbac("ClusterRoleBinding", name),
-            "roleRef": _ref("ClusterRole", name),
-            "subjects": [_user(f"{name}-wide")],
-        },
+        {**rbac_object("Role", name, namespace), "rules": rules},
+        {**rbac_object("ClusterRole", name), "rules": rules},
+        {**rbac_object("RoleBinding", name, namespace), **bound},
+        {**rbac_object("ClusterRoleBinding", name), **bound_widely},
     )
-
-
-def _rbac(kind: str, name: str, namespace: str | None = None) -> Object:
-    return _object(f"{RBAC}/v1", kind, name, namespace)
-
-
-def _object(version: str, kind: str, name: str, namespace: str | None = None) -> Object:
-    metadata: Object = {"name": name} if namespace is None else {"name": name, "namespace": namespace}
-    return {"apiVersion": version, "kind": kind, "metadata": metadata}
-
-
-def _ref(kind: str, name: str) -> Object:
-    return {"apiGroup": RBAC, "kind": kind, "name": name}
-
-
-def _user(name: str) -> Object:
-    return {"apiGroup": RBAC, "kind": "User", "name": name}
-
-
-def _group(name: str) -> Object:
-    return {"apiGroup": RBAC, "kind": "Group", "name": name}
-
-
-def _account(namespace: str, name: str) -> Object:
-    return {"kind": "ServiceAccount", "name": name, "namespace": namespace}
