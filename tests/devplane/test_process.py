@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,12 @@ async def test_it_runs_in_the_directory_and_logs_there(tmp_path: Path) -> None:
     died = await child.died()
     assert str(died) == f"sh ended with status 7 (log: {tmp_path / 'sh.log'}): {tmp_path} | problem"
     await child.stop()  # of one that has ended
+
+
+async def test_ctrl_c_in_a_terminal_does_not_reach_it(tmp_path: Path) -> None:
+    child = await shell("exec sleep 600", tmp_path)
+    assert os.getpgid(child.process.pid) == child.process.pid != os.getpgid(0)
+    await child.stop()
 
 
 async def test_a_later_start_keeps_the_log_and_only_its_end_is_told(tmp_path: Path) -> None:
