@@ -94,12 +94,15 @@ def test_decoded_names_may_hold_anything_but_a_slash(catalog: CompiledCatalog) -
     )
 
 
-def test_fastapis_artifact_paths_take_slashes_and_flasks_no_outer_ones(catalog: CompiledCatalog) -> None:
+def test_fastapis_artifact_paths_take_slashes_and_flasks_none_in_front(catalog: CompiledCatalog) -> None:
     for inner in ("1/a/b", "/etc/passwd", "a//b", "../x", "a/"):
         assert found(catalog, "GET", f"{ARTIFACTS}/{inner}") == ("DownloadArtifact", {"artifact_path": inner})
-    assert found(catalog, "DELETE", f"{ARTIFACTS}/a//b") == ("DeleteArtifact", {"artifact_path": "a//b"})
+    for inner in ("1/a/b", "a//b", "../x", "a/"):
+        assert found(catalog, "DELETE", f"{ARTIFACTS}/{inner}") == (
+            "DeleteArtifact",
+            {"artifact_path": inner},
+        )
     assert found(catalog, "DELETE", f"{ARTIFACTS}//a") is None
-    assert found(catalog, "DELETE", f"{ARTIFACTS}/a/") is None
 
 
 def test_an_artifact_without_a_path_is_no_artifact(catalog: CompiledCatalog) -> None:

@@ -58,7 +58,7 @@ def fit(template: str, text: str, server: Server) -> dict[str, str] | None:
 def takes(kind: str, value: str, server: Server) -> bool:
     if kind == "":
         return value != "" and "/" not in value
-    return server is Server.FASTAPI or (value != "" and value == value.strip("/"))
+    return server is Server.FASTAPI or (value != "" and not value.startswith("/"))
 
 
 def answer(catalog: CompiledCatalog, method: str, path: str) -> tuple[Route, dict[str, str]] | None:

@@ -48,7 +48,8 @@ def test_the_table_is_the_one_that_was_reviewed() -> None:
         "routes.txt",
         f"{as_text(plain.entries)}\n"
         f"# With the assistant switched on\n{as_text(assistant)}\n"
-        f"# With --static-prefix /mlflow all but /build and /metrics are below it; these besides\n{as_text(below)}",
+        "# With --static-prefix /mlflow all but /build and /metrics are below it; these besides\n"
+        f"{as_text(below)}",
     )
 
 

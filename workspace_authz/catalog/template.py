@@ -12,8 +12,8 @@ _PARAMETER: Final = re.compile(r"\{([a-zA-Z_]\w*)(:[^{}]+)?\}")
 _PATTERNS: Final = {
     # starlette.convertors: StringConvertor, PathConvertor.
     Server.FASTAPI: {"": "[^/]+", ":path": ".*"},
-    # werkzeug.routing.converters; a trailing slash never matches a rule that has none (strict_slashes).
-    Server.FLASK: {"": "[^/]+", ":path": "[^/](?:.*[^/])?"},
+    # werkzeug.routing.converters: UnicodeConverter, PathConverter.
+    Server.FLASK: {"": "[^/]+", ":path": "[^/].*"},
 }
 
 
