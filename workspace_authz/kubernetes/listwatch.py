@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final, TypeAlias
 
 import aiohttp
+from aiohttp.http_exceptions import LineTooLong
 from kubernetes_asyncio.config import ConfigException
 
 from workspace_authz.kubernetes.listwatch_answers import (
@@ -92,8 +93,8 @@ async def watch(
 async def _line(content: aiohttp.StreamReader) -> bytes:
     try:
         return await content.readline()
-    except ValueError as error:
-        # aiohttp's own for a line beyond its buffer.
+    except (LineTooLong, ValueError) as error:
+        # More than the connection's buffer; which of the two depends on aiohttp's version.
         raise UnreachableError("the watch sent a line that is too long") from error
 
 
