@@ -1,0 +1,219 @@
+"""Writes: what happens to an object between a request and the store, and what follows from it.
+
+The registry fills in metadata and defaults, validates, keeps versions honest, and does at once what
+Kubernetes' controllers do a moment later: a namespace's ``default`` service account, aggregation. Only
+the deletion of a namespace takes time, as in a real cluster (:meth:`Registry.finish_namespaces`).
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from workspace_authz.devplane.embedded.aggregation import aggregate_cluster_roles
+from workspace_authz.devplane.embedded.defaulting import with_defaults
+from workspace_authz.devplane.embedded.kinds import CLUSTER_ROLES, NAMESPACES, SERVICE_ACCOUNTS, STORED, Kind
+from workspace_authz.devplane.embedded.objects import (
+    Object,
+    is_terminating,
+    metadata,
+    name_of,
+    namespace_of,
+    timestamp,
+    uid_of,
+    with_metadata,
+)
+from workspace_authz.devplane.embedded.status import (
+    already_exists,
+    bad_request,
+    conflict,
+    forbidden,
+    method_not_allowed,
+    not_found,
+)
+from workspace_authz.devplane.embedded.store import Store
+from workspace_authz.devplane.embedded.validation import check
+
+_SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # spells no words, as Kubernetes chose them
+_GENERATED_LIMIT = 58
+_STALE = "the object has been modified; please apply your changes to the latest version and try again"
+_UNDELETABLE = frozenset(("default", "kube-system", "kube-public"))
+_SYSTEM_FIELDS = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+
+
+@dataclass(frozen=True, slots=True)
+class Preconditions:
+    """What must still hold of an object; empty means anything."""
+
+    uid: str = ""
+    version: str = ""
+
+    @classmethod
+    def of(cls, fields: Mapping[str, object]) -> Preconditions:
+        """From ``metadata``, or from ``DeleteOptions.preconditions``."""
+        return cls(str(fields.get("uid") or ""), str(fields.get("resourceVersion") or ""))
+
+
+class Registry:
+    """Creates, updates and deletes objects in ``store``. ``clock`` is seconds since the epoch."""
+
+    def __init__(self, store: Store, *, clock: Callable[[], float] = time.time) -> None:
+        self.store = store
+        self._clock = clock
+
+    def get(self, kind: Kind, *, namespace: str, name: str) -> Object:
+        """The object, or a 404."""
+        found = self.store.get(kind.resource, namespace, name)
+        if found is None:
+            raise not_found(kind.target(name))
+        return found
+
+    def prepare(self, kind: Kind, obj: Object, *, namespace: str) -> Object:
+        """A new object as it would be stored. Raises a 400 or 422."""
+        new = with_defaults(kind, self._new_metadata(kind, obj, namespace))
+        check(kind, new)
+        return new
+
+    def create(self, kind: Kind, new: Object, *, namespace: str, dry_run: bool = False) -> Object:
+        """Store what :meth:`prepare` made. Raises a 404 or 403 for its namespace, 409 for its name."""
+        self._require_namespace(kind, namespace, name_of(new))
+        if self.store.get(kind.resource, namespace, name_of(new)) is not None:
+            raise already_exists(kind.target(name_of(new)))
+        if dry_run:
+            return new
+        stored = self.store.put(kind.resource, new)
+        if kind is NAMESPACES:
+            self._add_default_account(name_of(stored))
+        self._aggregate(kind)
+        return self.get(kind, namespace=namespace, name=name_of(stored))
+
+    def prepare_update(self, kind: Kind, new: Object, *, old: Object) -> Object:
+        """A changed object as it would be stored. Raises a 409 if it was made from another version, 422."""
+        expected = Preconditions.of(metadata(new))
+        _same_object(kind, old, expected)
+        if expected.version and expected.version != metadata(old)["resourceVersion"]:
+            raise conflict(kind.target(name_of(old)), _STALE)
+        kept = {key: metadata(old).get(key) for key in (*_SYSTEM_FIELDS, "resourceVersion", "generateName")}
+        new = with_metadata(new, **kept, namespace=namespace_of(old) or None, selfLink=None)
+        new = {**new, "apiVersion": kind.api_version, "kind": kind.kind}
+        if kind is NAMESPACES:
+            new |= {"spec": old["spec"], "status": old["status"]}  # Kubernetes has subresources for them
+        if new.get("aggregationRule") and old.get("aggregationRule"):
+            new["rules"] = old["rules"]  # they are not the author's to write
+        new = with_defaults(kind, new)
+        check(kind, new, old=old)
+        return new
+
+    def update(self, kind: Kind, new: Object, *, old: Object, dry_run: bool = False) -> Object:
+        """Replace ``old`` by what :meth:`prepare_update` made; without a change the version stays."""
+        if new == old or dry_run:
+            return new
+        stored = self.store.put(kind.resource, new)
+        if is_terminating(stored) and not metadata(stored).get("finalizers") and kind is not NAMESPACES:
+            return self._remove(kind, stored)
+        self._aggregate(kind)
+        return self.get(kind, namespace=namespace_of(old), name=name_of(old))
+
+    def delete(
+        self, kind: Kind, obj: Object, *, expected: Preconditions, dry_run: bool = False
+    ) -> tuple[Object, bool]:
+        """Delete, or begin to; returns the object, and whether it is gone. Raises a 409."""
+        _same_object(kind, obj, expected)
+        if expected.version and expected.version != (current := metadata(obj)["resourceVersion"]):
+            raise conflict(kind.target(name_of(obj)), _failed("ResourceVersion", expected.version, current))
+        if kind is NAMESPACES and name_of(obj) in _UNDELETABLE:
+            raise forbidden(kind.target(name_of(obj)), "this namespace may not be deleted")
+        waits = kind is NAMESPACES or bool(metadata(obj).get("finalizers"))
+        if dry_run:
+            return obj, not waits
+        if not waits:
+            return self._remove(kind, obj), True
+        if is_terminating(obj):
+            return obj, False
+        doomed = with_metadata(obj, deletionTimestamp=self._now())
+        if kind is NAMESPACES:
+            doomed["status"] = {"phase": "Terminating"}
+        else:
+            doomed = with_metadata(doomed, deletionGracePeriodSeconds=0)
+        return self.store.put(kind.resource, doomed), False
+
+    def finish_namespaces(self) -> None:
+        """Empty every terminating namespace, and remove those that nothing holds any more."""
+        for namespace in self.store.list(NAMESPACES.resource):
+            if is_terminating(namespace):
+                self._finish_namespace(namespace)
+
+    def _finish_namespace(self, namespace: Object) -> None:
+        name = name_of(namespace)
+        for kind in STORED:
+            if kind.namespaced:
+                for obj in self.store.list(kind.resource, name):
+                    self.delete(kind, obj, expected=Preconditions())
+        empty = not any(self.store.list(kind.resource, name) for kind in STORED if kind.namespaced)
+        if not empty:
+            return
+        if namespace["spec"].get("finalizers"):
+            namespace = self.store.put(NAMESPACES.resource, {**namespace, "spec": {}})
+        if not metadata(namespace).get("finalizers"):
+            self._remove(NAMESPACES, namespace)
+
+    def _new_metadata(self, kind: Kind, obj: Object, namespace: str) -> Object:
+        given = metadata(obj)
+        if given.get("resourceVersion"):
+            raise bad_request("resourceVersion should not be set on objects to be created")
+        if given.get("namespace", namespace) != namespace:
+            raise bad_request(
+                f"the namespace of the provided object does not match the namespace sent on the request "
+                f"({given['namespace']} != {namespace})"
+            )
+        name = name_of(obj)
+        if not name and (prefix := str(given.get("generateName", ""))):
+            suffix = "".join(secrets.choice(_SUFFIX_LETTERS) for _ in range(5))
+            name = prefix[:_GENERATED_LIMIT] + suffix
+        fields = {"namespace": namespace or None, "name": name or None, "selfLink": None}
+        fields |= {"deletionTimestamp": None, "deletionGracePeriodSeconds": None, "generation": None}
+        fields |= {"uid": str(uuid.uuid4()), "creationTimestamp": self._now()}
+        content = {**obj, "apiVersion": kind.api_version, "kind": kind.kind}
+        if kind is NAMESPACES:
+            content = {key: value for key, value in content.items() if key not in ("spec", "status")}
+        return with_metadata(content, **fields)
+
+    def _require_namespace(self, kind: Kind, namespace: str, name: str) -> None:
+        if not kind.namespaced:
+            return
+        if not namespace:
+            raise method_not_allowed()
+        found = self.store.get(NAMESPACES.resource, "", namespace)
+        if found is None:
+            raise not_found(NAMESPACES.target(namespace))
+        if is_terminating(found):
+            why = f"unable to create new content in namespace {namespace} because it is being terminated"
+            raise forbidden(kind.target(name), why)
+
+    def _add_default_account(self, namespace: str) -> None:
+        account = self.prepare(SERVICE_ACCOUNTS, {"metadata": {"name": "default"}}, namespace=namespace)
+        self.create(SERVICE_ACCOUNTS, account, namespace=namespace)
+
+    def _remove(self, kind: Kind, obj: Object) -> Object:
+        gone = self.store.remove(kind.resource, namespace_of(obj), name_of(obj))
+        self._aggregate(kind)
+        return gone
+
+    def _aggregate(self, kind: Kind) -> None:
+        if kind is CLUSTER_ROLES:
+            aggregate_cluster_roles(self.store)
+
+    def _now(self) -> str:
+        return timestamp(self._clock())
+
+
+def _same_object(kind: Kind, obj: Object, expected: Preconditions) -> None:
+    if expected.uid and expected.uid != uid_of(obj):
+        raise conflict(kind.target(name_of(obj)), _failed("UID", expected.uid, uid_of(obj)))
+
+
+def _failed(field: str, expected: str, current: str) -> str:
+    return f"Precondition failed: {field} in precondition: {expected}, {field} in object meta: {current}"

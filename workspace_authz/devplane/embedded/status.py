@@ -1,0 +1,166 @@
+"""Failures in the API server's shape and words: a ``Status`` object with code, reason, message, details.
+
+Source of the wording: ``k8s.io/apimachinery/pkg/api/errors`` and ``…/util/validation/field`` of 1.36.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from workspace_authz.devplane.embedded.objects import Object
+
+
+class ApiError(Exception):
+    """A request that ends in a failure ``Status``."""
+
+    def __init__(
+        self, code: int, reason: str, message: str, *, details: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.details = dict(details or {})
+
+    def body(self) -> Object:
+        """The ``Status`` object."""
+        status: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
+        status |= {"message": self.message, "reason": self.reason}
+        if self.details:
+            status["details"] = self.details
+        return status | {"code": self.code}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a failure is about. ``resource`` is the plural; ``kind`` is used where the API server does."""
+
+    group: str
+    resource: str
+    kind: str = ""
+    name: str = ""
+
+    @property
+    def qualified(self) -> str:
+        """``roles.rbac.authorization.k8s.io``, or ``secrets`` in the core group."""
+        return f"{self.resource}.{self.group}" if self.group else self.resource
+
+    def details(self) -> Object:
+        """``Status.details``."""
+        fields = {"name": self.name, "group": self.group, "kind": self.resource}
+        return {key: value for key, value in fields.items() if value}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One reason why an object is invalid."""
+
+    field: str
+    type: str
+    """``FieldValueInvalid`` and so on, as in ``Status.details.causes``."""
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+def invalid_value(field: str, value: object, why: str) -> FieldProblem:
+    """The value cannot be accepted."""
+    shown = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return FieldProblem(field, "FieldValueInvalid", f"Invalid value: {shown}: {why}")
+
+
+def required_value(field: str, why: str = "") -> FieldProblem:
+    """The value is missing."""
+    return FieldProblem(field, "FieldValueRequired", f"Required value: {why}" if why else "Required value")
+
+
+def unsupported_value(field: str, value: object, supported: Sequence[str]) -> FieldProblem:
+    """The value is none of those that exist."""
+    choices = ", ".join(quoted(choice) for choice in supported)
+    message = f"Unsupported value: {json.dumps(value)}: supported values: {choices}"
+    return FieldProblem(field, "FieldValueNotSupported", message)
+
+
+def too_long(field: str, limit: int) -> FieldProblem:
+    """The value has more than ``limit`` bytes."""
+    return FieldProblem(field, "FieldValueTooLong", f"Too long: may not be more than {limit} bytes")
+
+
+def invalid(target: Target, problems: Sequence[FieldProblem]) -> ApiError:
+    """422: the object breaks a rule of its kind. ``problems`` is not empty."""
+    texts = list(dict.fromkeys(map(str, problems)))
+    shown = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+    kind = f"{target.kind}.{target.group}" if target.group else target.kind
+    causes = [{"reason": each.type, "message": each.message, "field": each.field} for each in problems]
+    details = {**target.details(), "kind": target.kind, "causes": causes}
+    message = f"{kind} {quoted(target.name)} is invalid: {shown}"
+    return ApiError(422, "Invalid", message, details=details)
+
+
+def not_found(target: Target) -> ApiError:
+    """404: no such object."""
+    message = f"{target.qualified} {quoted(target.name)} not found"
+    return ApiError(404, "NotFound", message, details=target.details())
+
+
+def no_such_resource() -> ApiError:
+    """404: this server has nothing at that path."""
+    return ApiError(404, "NotFound", "the server could not find the requested resource")
+
+
+def already_exists(target: Target) -> ApiError:
+    """409: the name is taken."""
+    message = f"{target.qualified} {quoted(target.name)} already exists"
+    return ApiError(409, "AlreadyExists", message, details=target.details())
+
+
+def conflict(target: Target, why: str) -> ApiError:
+    """409: the object is not what the caller thought it was."""
+    message = f"Operation cannot be fulfilled on {target.qualified} {quoted(target.name)}: {why}"
+    return ApiError(409, "Conflict", message, details=target.details())
+
+
+def forbidden(target: Target, why: str) -> ApiError:
+    """403."""
+    subject = f"{target.qualified} {quoted(target.name)}" if target.name else target.qualified
+    message = f"{subject} is forbidden: {why}" if target.resource else f"forbidden: {why}"
+    return ApiError(403, "Forbidden", message, details=target.details())
+
+
+def bad_request(message: str) -> ApiError:
+    """400."""
+    return ApiError(400, "BadRequest", message)
+
+
+def unauthorized() -> ApiError:
+    """401. It never says why: that would help who guesses."""
+    return ApiError(401, "Unauthorized", "Unauthorized")
+
+
+def expired(message: str) -> ApiError:
+    """410: the resource version is older than the history that is kept; list again."""
+    return ApiError(410, "Expired", message)
+
+
+def method_not_allowed() -> ApiError:
+    """405."""
+    message = "the server does not allow this method on the requested resource"
+    return ApiError(405, "MethodNotAllowed", message)
+
+
+def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
+    """415."""
+    message = (
+        "the body of the request was in an unknown format - accepted media types include: "
+        f"{', '.join(accepted)}"
+    )
+    return ApiError(415, "UnsupportedMediaType", message)
+
+
+def quoted(text: str) -> str:
+    """``text`` in double quotes, as Go's ``%q`` prints ordinary strings."""
+    return json.dumps(text, ensure_ascii=False)
