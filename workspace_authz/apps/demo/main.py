@@ -126,7 +126,7 @@ async def _set_up(state: Path, *, port: int, static_prefix: str) -> AsyncIterato
                 uri=url + static_prefix,
                 kubeconfig=files["admin_kubeconfig"],
                 audit=str(state / "audit.jsonl"),
-                command=str(servers.PROGRAM),
+                programs=str(servers.PROGRAM.parent),
             )
             yield Demo(cluster, tokens, mlflow, devplane, url, address)
 

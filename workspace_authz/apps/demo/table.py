@@ -44,30 +44,32 @@ class Address:
     uri: str
     kubeconfig: str
     audit: str
-    command: str
-    """The ``workspace-authz`` program."""
+    programs: str
+    """The directory of ``mlflow``, ``python`` and ``workspace-authz``."""
 
 
 def to_try(address: Address, tokens: Mapping[str, str]) -> str:
     """The URL, the tokens, and lines to paste into another terminal."""
-    people = "\n".join(f"  {person.name:<8} {_rights(person):<36} {tokens[person.name]}" for person in PEOPLE)
+    people = "\n".join(f"  {person.name:<8} {_rights(person):<28} {tokens[person.name]}" for person in PEOPLE)
     return f"""\
 MLflow is at {address.uri}
-In a browser, any user name will do; the password is one of these tokens:
+In a browser any user name will do; the password is one of these tokens:
 
 {people}
 
-As alice, in another terminal (python needs mlflow):
+To be alice, in another terminal:
 
+  export PATH={address.programs}:$PATH
   export MLFLOW_TRACKING_URI={address.uri}
   export MLFLOW_WORKSPACE={ALICE.namespace}
   export MLFLOW_TRACKING_TOKEN={tokens[ALICE.name]}
+  mlflow experiments search
 
-As the cluster's administrator:
+May she read team-b? After the second line (yours, as the cluster's administrator) she may:
 
   export KUBECONFIG={address.kubeconfig}
   kubectl -n team-b create rolebinding alice-view --clusterrole=view --user=alice
-  {address.command} can-i list experiments -n team-b --token {tokens[ALICE.name]}
+  workspace-authz can-i list experiments -n team-b
 
 Who did what: tail -f {address.audit}
 Ctrl-C ends it."""
