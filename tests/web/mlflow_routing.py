@@ -30,6 +30,8 @@ class Routing(NamedTuple):
 
     served: list[str]
     answers: dict[Question, Answer | None]
+    messages: dict[str, list[str]]
+    """By name of an RPC's request message: its fields, as dotted paths with ``[]`` after repeated ones."""
 
 
 def ask(questions: Iterable[Question], *, static_prefix: str, directory: Path) -> Routing:
@@ -49,13 +51,14 @@ def ask(questions: Iterable[Question], *, static_prefix: str, directory: Path) -
         },
     )
     assert done.returncode == 0, done.stderr
-    served, answers = json.loads(done.stdout)
+    served, answers, messages = json.loads(done.stdout)
     return Routing(
         served,
         {
             question: None if answer is None else Answer(*answer)
             for question, answer in zip(asked, answers, strict=True)
         },
+        messages,
     )
 
 
@@ -63,6 +66,7 @@ def main() -> None:
     """Answer the questions on standard input."""
     from mlflow.server import app as flask_app  # noqa: PLC0415 - only this process imports MLflow
     from mlflow.server.fastapi_app import app  # noqa: PLC0415
+    from mlflow.server.handlers import HANDLERS  # noqa: PLC0415
 
     from workspace_authz.web.inventory import served_routes  # noqa: PLC0415
 
@@ -71,7 +75,11 @@ def main() -> None:
     answers = [
         _native_answer(native, *asked) or _flask_answer(adapter, *asked) for asked in json.load(sys.stdin)
     ]
-    json.dump([[str(route) for route in sorted(served_routes(app))], answers], sys.stdout)
+    messages: dict[str, list[str]] = {}
+    for message in HANDLERS:
+        messages.setdefault(message.DESCRIPTOR.name, []).extend(_fields(message.DESCRIPTOR, "", depth=5))
+    served = [str(route) for route in sorted(served_routes(app))]
+    json.dump([served, answers, messages], sys.stdout)
 
 
 def _native(app: Any) -> Iterator[Any]:
@@ -99,6 +107,14 @@ def _flask_answer(adapter: Any, method: str, path: str) -> Answer | None:
     for name in parameters:
         template = template.replace(f"<path:{name}>", f"{{{name}:path}}").replace(f"<{name}>", f"{{{name}}}")
     return Answer(template, parameters)
+
+
+def _fields(descriptor: Any, prefix: str, *, depth: int) -> Iterator[str]:
+    for field in descriptor.fields:
+        path = f"{prefix}{field.name}{'[]' if field.is_repeated else ''}"
+        yield path
+        if field.message_type is not None and depth > 1:
+            yield from _fields(field.message_type, f"{path}.", depth=depth - 1)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 
 from tests.web.mlflow_routing import Question, Routing, ask
 from workspace_authz.catalog.compile import LONGEST_PATH, CompiledCatalog, Match, compile_catalog
+from workspace_authz.catalog.model import Guarded, Origin
 from workspace_authz.catalog.template import shape
 
 ONLY_WITH_EXPOSE_PROMETHEUS = ("GET", "/metrics")
@@ -116,3 +117,28 @@ def test_enough_was_asked(compared: Compared) -> None:
     answered = [answer for answer in compared.mlflow.answers.values() if answer is not None]
     assert len(compared.asked) > 3000
     assert len(answered) > 1000
+
+
+def test_fields_of_rpcs_are_those_of_their_messages(compared: Compared) -> None:
+    unknown, checked = [], 0
+    for entry in compared.catalog.entries:
+        fields = compared.mlflow.messages.get(entry.route.operation)
+        if fields is None or not isinstance(entry.route.policy, Guarded):
+            continue
+        for source in (source for need in entry.route.policy.requirements for source in need.names):
+            if source.origin is Origin.BODY:
+                checked += 1
+                unknown += [
+                    (entry.path, field) for field in (source.field, *source.aliases) if field not in fields
+                ]
+    assert unknown == []
+    assert checked > 150
+
+
+def test_where_a_message_knows_a_second_spelling_the_catalog_does(compared: Compared) -> None:
+    """``run_uuid`` stands for ``run_id`` in the messages that have it (handlers: ``run_id or run_uuid``)."""
+    for entry in compared.catalog.entries:
+        fields = compared.mlflow.messages.get(entry.route.operation, ())
+        if "run_uuid" in fields and isinstance(entry.route.policy, Guarded):
+            first = entry.route.policy.requirements[0].names[0]
+            assert (first.field, first.aliases) == ("run_id", ("run_uuid",)), entry.path
