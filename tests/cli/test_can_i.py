@@ -1,0 +1,103 @@
+"""``can-i`` against real API servers, and against kubectl."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.planes import ALICE, BOB, MALLORY, TEAM, Plane
+from workspace_authz.types import Resource
+
+
+@pytest.mark.parametrize(
+    ("token", "question", "answer"),
+    [
+        (ALICE, ("create", "experiments", "-n", TEAM), "yes"),
+        (ALICE, ("create", "experiments.mlflow.kubeflow.org", "-n", TEAM), "yes"),
+        (ALICE, ("create", "gatewayendpoints/use", "-n", TEAM), "yes"),
+        (ALICE, ("create", "experiments", "-n", "team-b"), "no"),
+        (ALICE, ("create", "experiments", "-n", "does-not-exist"), "no"),
+        (ALICE, ("update", "gatewaybudgets", "-n", TEAM), "no"),
+        (BOB, ("get", "experiments", "-n", TEAM), "no"),
+        (BOB, ("get", "experiments", "--name", "shared", "-n", TEAM), "yes"),
+        (BOB, ("get", "experiments", "--name", "other", "-n", TEAM), "no"),
+        (MALLORY, ("list", "experiments", "-n", TEAM), "no"),
+    ],
+)
+def test_the_answer_is_a_word_and_a_status(
+    run: Run, plane: Plane, token: str, question: tuple[str, ...], answer: str
+) -> None:
+    result = run("can-i", *question, "--kubeconfig", plane.server, "--token", token)
+    assert (result.out, result.err) == (f"{answer}\n", "")
+    assert result.status == (0 if answer == "yes" else 1)
+
+
+def test_the_answer_as_json_repeats_the_question(run: Run, plane: Plane) -> None:
+    question = ("get", "experiments", "--name", "shared", "-n", TEAM, "-o", "json")
+    result = run("can-i", *question, "--kubeconfig", plane.server, "--token", MALLORY)
+    assert result.status == 1
+    assert result.json() == {
+        "allowed": False,
+        "verb": "get",
+        "resource": "experiments",
+        "group": "mlflow.kubeflow.org",
+        "namespace": TEAM,
+        "name": "shared",
+    }
+
+
+def test_a_certificates_user_is_asked_about_too(run: Run, plane: Plane) -> None:
+    result = run("can-i", "create", "experiments", "-n", TEAM, "--kubeconfig", plane.certificate)
+    assert (result.status, result.out) == (0, "yes\n")
+
+
+def test_the_list_shows_every_resource(run: Run, plane: Plane) -> None:
+    result = run("can-i", "--list", "-n", TEAM, "--kubeconfig", plane.server, "--token", ALICE)
+    rows = {line.split()[0]: line.split()[1:] for line in result.out.splitlines()}
+    assert result.status == 0
+    assert rows["RESOURCE"] == ["get", "list", "create", "update", "delete"]
+    assert rows["experiments"] == ["yes"] * 5
+    assert rows["gatewaybudgets"] == ["yes", "yes", "-", "-", "-"]
+    assert rows["gatewaysecrets/use"] == ["-", "-", "yes", "-", "-"]
+    assert rows["assistants"] == ["-"] * 5
+    assert set(Resource) <= set(rows)
+
+
+def test_the_list_about_one_object(run: Run, plane: Plane) -> None:
+    arguments = ("--list", "--name", "shared", "-n", TEAM, "-o", "json")
+    rights = run("can-i", *arguments, "--kubeconfig", plane.server, "--token", BOB).json()["rights"]
+    assert {resource: verbs for resource, verbs in rights.items() if verbs} == {"experiments": ["get"]}
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        (("create", "runs"), "no resource 'runs' in Kubernetes; there are experiments, registeredmodels"),
+        (("create", "experiments.apps"), "no resource 'experiments.apps'"),
+        (("watch", "experiments"), "verb 'watch'; there are get, list, create, update, delete"),
+        (("create", "experiments/use"), "no experiments/use; there are gatewayendpoints/use"),
+        (("get", "gatewayendpoints/use"), "can-i create gatewayendpoints/use"),
+        (("create",), "give a VERB and a RESOURCE, or --list"),
+        (("--list", "create", "experiments"), "--list takes no verb"),
+    ],
+)
+def test_a_wrong_question_is_told_what_there_is(run: Run, question: tuple[str, ...], said: str) -> None:
+    result = run("can-i", *question, "-n", TEAM)
+    assert (result.status, result.out) == (2, "")
+    assert said in result.err
+    assert result.err.count("\n") == 1
+
+
+def test_kubectl_says_no_where_the_answer_is_yes(
+    run: Run, plane: Plane, kubectl: Path, tmp_path: Path
+) -> None:
+    caller = ("--kubeconfig", str(plane.server), "--token", ALICE, "-n", TEAM)
+    question = ("auth", "can-i", "create", "experiments.mlflow.kubeflow.org")
+    command = [str(kubectl), *caller, *question]
+    theirs = subprocess.run(command, capture_output=True, text=True, check=False, env={"HOME": str(tmp_path)})
+    ours = run("can-i", "create", "experiments", *caller)
+    assert (theirs.stdout, theirs.returncode) == ("no\n", 1)
+    assert (ours.out, ours.status) == ("yes\n", 0)
