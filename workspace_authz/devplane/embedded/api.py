@@ -13,7 +13,7 @@ from aiohttp import web
 
 from workspace_authz.devplane.embedded import kinds
 from workspace_authz.devplane.embedded.authentication import Authenticator
-from workspace_authz.devplane.embedded.bodies import decode_object, parse
+from workspace_authz.devplane.embedded.bodies import Body, parse_object
 from workspace_authz.devplane.embedded.discovery import OPENAPI_V2, OPENAPI_V2_TYPE, VERSION, documents
 from workspace_authz.devplane.embedded.http import (
     client_certificate,
@@ -28,7 +28,7 @@ from workspace_authz.devplane.embedded.lists import list_objects
 from workspace_authz.devplane.embedded.objects import Object
 from workspace_authz.devplane.embedded.rbac import RbacAuthorizer
 from workspace_authz.devplane.embedded.requests import ApiRequest, is_true, parse_request, refusal
-from workspace_authz.devplane.embedded.resources import Body, Resources, object_list
+from workspace_authz.devplane.embedded.resources import Resources, object_list
 from workspace_authz.devplane.embedded.reviews import Reviewer
 from workspace_authz.devplane.embedded.selectors import selection
 from workspace_authz.devplane.embedded.status import (
@@ -126,9 +126,8 @@ class Api:
         return json_response(found)
 
     def _reviewed(self, kind: Kind, parsed: ApiRequest, body: Body, user: UserInfo) -> web.Response:
-        document = parse(body.content, body.media_type)
         validation = parsed.query.get("fieldValidation", "")
-        review = decode_object(kind, document, field_validation=validation)
+        review = parse_object(kind, body, field_validation=validation)
         if kind is kinds.TOKEN_REQUESTS:
             namespace, name = parsed.attributes.namespace, parsed.path_name
             answer = self._parts.token_requests.answer(review, namespace=namespace, name=name)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
-from workspace_authz.devplane.embedded.kinds import Kind
+from workspace_authz.devplane.embedded.kinds import DELETE_OPTIONS, Kind
 from workspace_authz.devplane.embedded.objects import Object
-from workspace_authz.devplane.embedded.schema import decode
+from workspace_authz.devplane.embedded.protobuf import decode_protobuf
+from workspace_authz.devplane.embedded.schema import Struct, decode
 from workspace_authz.devplane.embedded.status import bad_request, unsupported_media_type
 
 JSON, YAML = "application/json", "application/yaml"
@@ -18,18 +19,49 @@ JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 PATCHES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_PATCH)
-_OBJECTS = (JSON, YAML)
+_OBJECTS = (JSON, YAML, PROTOBUF)
 
 
-def parse(body: bytes, media_type: str, *, accepted: Sequence[str] = _OBJECTS) -> Any:
-    """Parse a body. Raises a 400 or 415."""
-    if media_type not in accepted:
-        raise unsupported_media_type(accepted)
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What came with a request."""
+
+    content: bytes
+    media_type: str
+
+
+def parse_patch(body: Body) -> Any:
+    """Parse one of :data:`PATCHES`. Raises a 400 or 415."""
+    if body.media_type not in PATCHES:
+        raise unsupported_media_type(PATCHES)
+    return _parse(None, body)
+
+
+def parse_object(kind: Kind, body: Body, *, field_validation: str) -> Object:
+    """Parse an object of ``kind``; see :func:`decode_object`. Raises a 400 or 415."""
+    if body.media_type not in _OBJECTS:
+        raise unsupported_media_type(_OBJECTS)
+    return decode_object(kind, _parse(kind.schema, body), field_validation=field_validation)
+
+
+def parse_delete_options(body: Body) -> Object:
+    """Parse what comes with a deletion, if anything does. Raises a 400 or 415."""
+    if not body.content:
+        return {}
+    if body.media_type not in _OBJECTS:
+        raise unsupported_media_type(_OBJECTS)
+    return decode(DELETE_OPTIONS, _parse(DELETE_OPTIONS, body), what="DeleteOptions").value
+
+
+def _parse(schema: Struct | None, body: Body) -> Any:
     try:
-        if media_type in (YAML, APPLY_PATCH):
-            return yaml.safe_load(body)
-        return json.loads(body)
+        if body.media_type == PROTOBUF and schema is not None:
+            return decode_protobuf(schema, body.content)
+        if body.media_type in (YAML, APPLY_PATCH):
+            return yaml.safe_load(body.content)
+        return json.loads(body.content)
     except (ValueError, yaml.YAMLError):
         raise bad_request("the object provided is unrecognized: it cannot be parsed") from None
 

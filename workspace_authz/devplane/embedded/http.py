@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from workspace_authz.devplane.embedded.authentication import ClientCertificate
-from workspace_authz.devplane.embedded.resources import Body
+from workspace_authz.devplane.embedded.bodies import Body
 from workspace_authz.devplane.embedded.status import ApiError
 
 _BODY_LIMIT = 3 * 1024 * 1024  # kube-apiserver's

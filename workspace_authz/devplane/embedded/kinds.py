@@ -50,20 +50,21 @@ class Kind:
 
 
 def _object(fields: Mapping[str, Schema], *, kept: tuple[str, ...] = ()) -> Struct:
-    common: Mapping[str, Schema] = {"apiVersion": STRING, "kind": STRING, "metadata": OBJECT_META}
-    return Struct({**common, **fields}, kept=frozenset(kept))
+    # The type comes last: protobuf carries it outside of the object, so it takes no number.
+    every = {"metadata": OBJECT_META, **fields, "apiVersion": STRING, "kind": STRING}
+    return Struct(every, kept=frozenset(kept))
 
 
 _OWNER = Struct(
     {
-        "apiVersion": STRING,
         "kind": STRING,
         "name": STRING,
         "uid": STRING,
+        "apiVersion": STRING,
         "controller": BOOLEAN,
         "blockOwnerDeletion": BOOLEAN,
     },
-    kept=frozenset(("controller", "blockOwnerDeletion")),
+    renumbered={"name": 3, "uid": 4, "apiVersion": 5, "controller": 6, "blockOwnerDeletion": 7},
 )
 _MANAGED_FIELDS = Struct(
     {
@@ -74,13 +75,15 @@ _MANAGED_FIELDS = Struct(
         "fieldsType": STRING,
         "fieldsV1": Opaque(),
         "subresource": STRING,
-    }
+    },
+    renumbered={"fieldsType": 6, "fieldsV1": 7, "subresource": 8},
 )
 OBJECT_META = Struct(
     {
         "name": STRING,
         "generateName": STRING,
         "namespace": STRING,
+        "selfLink": STRING,
         "uid": STRING,
         "resourceVersion": STRING,
         "generation": INTEGER,
@@ -92,11 +95,11 @@ OBJECT_META = Struct(
         "ownerReferences": ListOf(_OWNER, merge_key="uid"),
         "finalizers": ListOf(STRING, unique=True),
         "managedFields": ListOf(_MANAGED_FIELDS),
-        "selfLink": STRING,
-    }
+    },
+    renumbered={"managedFields": 17},
 )
 _OBJECT_REFERENCE = Struct(
-    dict.fromkeys(("apiVersion", "fieldPath", "kind", "name", "namespace", "resourceVersion", "uid"), STRING)
+    dict.fromkeys(("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath"), STRING)
 )
 _RULE = Struct(
     dict.fromkeys(("verbs", "apiGroups", "resources", "resourceNames", "nonResourceURLs"), STRINGS),
@@ -140,7 +143,7 @@ SECRETS = Kind(
     "secrets",
     "Secret",
     _object(
-        {"data": MapOf(BYTES), "stringData": MapOf(STRING), "immutable": BOOLEAN, "type": STRING},
+        {"data": MapOf(BYTES), "type": STRING, "stringData": MapOf(STRING), "immutable": BOOLEAN},
     ),
     namespaced=True,
 )
@@ -177,17 +180,30 @@ _ATTRIBUTES: Mapping[str, Schema] = {
     "resourceAttributes": _RESOURCE_ATTRIBUTES,
     "nonResourceAttributes": Struct({"path": STRING, "verb": STRING}),
 }
-_WHO: Mapping[str, Schema] = {"user": STRING, "groups": STRINGS, "uid": STRING, "extra": MapOf(STRINGS)}
+_WHO: Mapping[str, Schema] = {"user": STRING, "groups": STRINGS, "extra": MapOf(STRINGS), "uid": STRING}
 _BOUND_OBJECT = Struct(dict.fromkeys(("kind", "apiVersion", "name", "uid"), STRING))
-_TOKEN_SPEC: Mapping[str, Schema] = {
-    "audiences": STRINGS,
-    "expirationSeconds": INTEGER,
-    "boundObjectRef": _BOUND_OBJECT,
-}
+_TOKEN_SPEC = Struct(
+    {"audiences": STRINGS, "expirationSeconds": INTEGER, "boundObjectRef": _BOUND_OBJECT},
+    renumbered={"expirationSeconds": 4, "boundObjectRef": 3},
+)
+
+DELETE_OPTIONS = Struct(
+    {
+        "gracePeriodSeconds": INTEGER,
+        "preconditions": Struct({"uid": STRING, "resourceVersion": STRING}),
+        "orphanDependents": BOOLEAN,
+        "propagationPolicy": STRING,
+        "dryRun": STRINGS,
+        "apiVersion": STRING,
+        "kind": STRING,
+    },
+    renumbered={"apiVersion": 100, "kind": 101},  # outside of the message, too
+)
+"""What may come with a deletion. Nothing is collected here, so the policy changes nothing."""
 
 
-def _review(spec: Mapping[str, Schema]) -> Struct:
-    return _object({"spec": Struct(spec), "status": Opaque()})
+def _review(spec: Struct) -> Struct:
+    return _object({"spec": spec, "status": Opaque()})
 
 
 TOKEN_REQUESTS = Kind(
@@ -199,19 +215,22 @@ TOKEN_REQUESTS = Kind(
     subresource="token",
 )
 TOKEN_REVIEWS = Kind(
-    _AUTHENTICATION, "tokenreviews", "TokenReview", _review({"token": STRING, "audiences": STRINGS})
+    _AUTHENTICATION, "tokenreviews", "TokenReview", _review(Struct({"token": STRING, "audiences": STRINGS}))
 )
 SELF_SUBJECT_REVIEWS = Kind(
     _AUTHENTICATION, "selfsubjectreviews", "SelfSubjectReview", _object({"status": Opaque()})
 )
 SELF_ACCESS_REVIEWS = Kind(
-    _AUTHORIZATION, "selfsubjectaccessreviews", "SelfSubjectAccessReview", _review(_ATTRIBUTES)
+    _AUTHORIZATION, "selfsubjectaccessreviews", "SelfSubjectAccessReview", _review(Struct(_ATTRIBUTES))
 )
 ACCESS_REVIEWS = Kind(
-    _AUTHORIZATION, "subjectaccessreviews", "SubjectAccessReview", _review({**_ATTRIBUTES, **_WHO})
+    _AUTHORIZATION, "subjectaccessreviews", "SubjectAccessReview", _review(Struct({**_ATTRIBUTES, **_WHO}))
 )
 SELF_RULES_REVIEWS = Kind(
-    _AUTHORIZATION, "selfsubjectrulesreviews", "SelfSubjectRulesReview", _review({"namespace": STRING})
+    _AUTHORIZATION,
+    "selfsubjectrulesreviews",
+    "SelfSubjectRulesReview",
+    _review(Struct({"namespace": STRING})),
 )
 
 REVIEWS = (TOKEN_REVIEWS, SELF_SUBJECT_REVIEWS, SELF_ACCESS_REVIEWS, ACCESS_REVIEWS, SELF_RULES_REVIEWS)

@@ -41,7 +41,14 @@ _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"  # spells no words, as Kubernete
 _GENERATED_LIMIT = 58
 _STALE = "the object has been modified; please apply your changes to the latest version and try again"
 _UNDELETABLE = frozenset(("default", "kube-system", "kube-public"))
-_SYSTEM_FIELDS = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+_SYSTEM_FIELDS = (
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+    "selfLink",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,7 @@ class Registry:
         if expected.version and expected.version != metadata(old)["resourceVersion"]:
             raise conflict(kind.target(name_of(old)), _STALE)
         kept = {key: metadata(old).get(key) for key in (*_SYSTEM_FIELDS, "resourceVersion", "generateName")}
-        new = with_metadata(new, **kept, namespace=namespace_of(old) or None, selfLink=None)
+        new = with_metadata(new, **kept, namespace=namespace_of(old) or None)
         new = {**new, "apiVersion": kind.api_version, "kind": kind.kind}
         if kind is NAMESPACES:
             new |= {"spec": old["spec"], "status": old["status"]}  # Kubernetes has subresources for them
@@ -173,8 +180,8 @@ class Registry:
         if not name and (prefix := str(given.get("generateName", ""))):
             suffix = "".join(secrets.choice(_SUFFIX_LETTERS) for _ in range(5))
             name = prefix[:_GENERATED_LIMIT] + suffix
-        fields = {"namespace": namespace or None, "name": name or None, "selfLink": None}
-        fields |= {"deletionTimestamp": None, "deletionGracePeriodSeconds": None, "generation": None}
+        fields: dict[str, str | None] = dict.fromkeys(_SYSTEM_FIELDS)
+        fields |= {"namespace": namespace or None, "name": name or None}
         fields |= {"uid": str(uuid.uuid4()), "creationTimestamp": self._now()}
         content = {**obj, "apiVersion": kind.api_version, "kind": kind.kind}
         if kind is NAMESPACES:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from workspace_authz.devplane.embedded import bodies
+from workspace_authz.devplane.embedded.bodies import Body
 from workspace_authz.devplane.embedded.escalation import EscalationGuard
 from workspace_authz.devplane.embedded.kinds import NAMESPACES, SERVICE_ACCOUNTS, Kind
 from workspace_authz.devplane.embedded.lists import list_objects
@@ -21,16 +21,8 @@ from workspace_authz.devplane.embedded.status import bad_request, not_found
 from workspace_authz.types import UserInfo
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
-    """What came with a request."""
-
-    content: bytes
-    media_type: str
-
-
 class Resources:
-    """Reads and writes of stored kinds, of callers who were allowed the request. Escalation is checked here."""
+    """Reads and writes of stored kinds, for callers who were allowed the request; escalation is checked."""
 
     def __init__(
         self, registry: Registry, authorizer: RbacAuthorizer, *, clock: Callable[[], float] = time.time
@@ -46,20 +38,18 @@ class Resources:
 
     def create(self, kind: Kind, request: ApiRequest, body: Body, user: UserInfo) -> Object:
         """Create what the body says."""
-        document = bodies.parse(body.content, body.media_type)
-        return self._create(kind, request, self._decode(kind, request, document), user)
+        return self._create(kind, request, self._parse(kind, request, body), user)
 
     def update(self, kind: Kind, request: ApiRequest, body: Body, user: UserInfo) -> Object:
         """Replace an object by what the body says."""
-        document = bodies.parse(body.content, body.media_type)
-        new = self._decode(kind, request, document)
+        new = self._parse(kind, request, body)
         old = self.get(kind, request)
-        managers = (old.get("metadata") or {}).get("managedFields")
+        managers = old["metadata"].get("managedFields")
         return self._update(kind, request, with_metadata(new, managedFields=managers), old=old, user=user)
 
     def patch(self, kind: Kind, request: ApiRequest, body: Body, user: UserInfo) -> tuple[Object, bool]:
         """Change an object as the body says; returns it, and whether it is new (only apply creates)."""
-        patch = bodies.parse(body.content, body.media_type, accepted=bodies.PATCHES)
+        patch = bodies.parse_patch(body)
         if body.media_type == bodies.APPLY_PATCH:
             return self._apply(kind, request, patch, user)
         old = self.get(kind, request)
@@ -74,10 +64,10 @@ class Resources:
 
     def delete(self, kind: Kind, request: ApiRequest, body: Body) -> Object:
         """Delete one object: the object where Kubernetes returns it, else a ``Status``."""
-        options = bodies.parse(body.content, body.media_type) if body.content else {}
-        expected = Preconditions.of((options or {}).get("preconditions") or {})
+        options = bodies.parse_delete_options(body)
+        expected = Preconditions.of(options.get("preconditions") or {})
         obj = self.get(kind, request)
-        dry_run = request.dry_run or "All" in ((options or {}).get("dryRun") or ())
+        dry_run = request.dry_run or "All" in options.get("dryRun", ())
         deleted, gone = self._registry.delete(kind, obj, expected=expected, dry_run=dry_run)
         if not gone or kind in (SERVICE_ACCOUNTS, NAMESPACES):
             return deleted
@@ -131,15 +121,22 @@ class Resources:
         self._guard.check(kind, prepared, user=user, namespace=_namespace(kind, request), old=old)
         return self._registry.update(kind, prepared, old=old, dry_run=request.dry_run)
 
+    def _parse(self, kind: Kind, request: ApiRequest, body: Body) -> Object:
+        validation = request.query.get("fieldValidation", "")
+        return _named(request, bodies.parse_object(kind, body, field_validation=validation))
+
     def _decode(self, kind: Kind, request: ApiRequest, document: Any) -> Object:
         validation = request.query.get("fieldValidation", "")
-        obj = bodies.decode_object(kind, document, field_validation=validation)
-        if request.path_name and name_of(obj) != request.path_name:
-            raise bad_request(
-                f"the name of the object ({name_of(obj)}) does not match the name on the URL "
-                f"({request.path_name})"
-            )
-        return obj
+        return _named(request, bodies.decode_object(kind, document, field_validation=validation))
+
+
+def _named(request: ApiRequest, obj: Object) -> Object:
+    if request.path_name and name_of(obj) != request.path_name:
+        raise bad_request(
+            f"the name of the object ({name_of(obj)}) does not match the name on the URL "
+            f"({request.path_name})"
+        )
+    return obj
 
 
 def object_list(kind: Kind, objects: list[Object], metadata: Object) -> Object:

@@ -43,13 +43,20 @@ class ListOf:
 
 @dataclass(frozen=True, slots=True)
 class Struct:
-    """An object with fixed fields."""
+    """An object with fixed fields, in the order of their protobuf field numbers."""
 
     fields: Mapping[str, Schema]
+    renumbered: Mapping[str, int] = field(default_factory=dict)
+    """Protobuf numbers that are not the field's position, counted from 1."""
     kept: frozenset[str] = field(default=frozenset())
     """Fields that are written out even when they are empty."""
     atomic: bool = False
     """Server-side apply owns it as a whole."""
+
+    @property
+    def numbers(self) -> Mapping[int, str]:
+        """Field by protobuf number."""
+        return {self.renumbered.get(key, index): key for index, key in enumerate(self.fields, 1)}
 
 
 Schema = Scalar | Opaque | MapOf | ListOf | Struct
