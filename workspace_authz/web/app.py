@@ -37,16 +37,17 @@ def create_app() -> FastAPI:
     settings = load_settings()
     options = from_environment(os.environ)
     preflight.check(options, settings, os.environ)
+    app = create_fastapi_app()
     catalog = compile_catalog(static_prefix=options.static_prefix, assistant=settings.assistant)
+    unknown = uncovered(app, catalog)
+    for route in unknown:
+        _log.warning("no rule covers %s: it is refused", route)
     blueprint = Blueprint(
         settings=settings,
-        catalog=catalog,
+        catalog=catalog.without(unknown),
         single_namespace=resolve_single_namespace(settings, mlflow_workspaces=options.workspaces),
         policy=preflight.namespace_policy(options, settings),
     )
-    app = create_fastapi_app()
-    for route in uncovered(app, catalog):
-        _log.warning("no rule covers %s: it is refused", route)
     _guard(app, options.static_prefix)
     _start_with(app, blueprint)
     return app
