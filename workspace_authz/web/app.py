@@ -37,7 +37,7 @@ def create_app() -> FastAPI:
     settings = load_settings()
     options = from_environment(os.environ)
     preflight.check(options, settings, os.environ)
-    app = create_fastapi_app()
+    app: FastAPI = create_fastapi_app()
     catalog = compile_catalog(static_prefix=options.static_prefix, assistant=settings.assistant)
     unknown = uncovered(app, catalog)
     for route in unknown:

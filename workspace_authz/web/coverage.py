@@ -1,4 +1,4 @@
-"""``python -m workspace_authz.web.coverage``: the routes of MLflow in this environment without a rule, as JSON."""
+"""``python -m workspace_authz.web.coverage``: the routes of MLflow here that have no rule, as JSON."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def uncovered_routes(options: ServerOptions) -> list[str]:
         "_MLFLOW_SGI_NAME": "uvicorn",
         "_MLFLOW_STATIC_PREFIX": options.static_prefix,
     }
-    finished = subprocess.run(  # noqa: S603 - our own interpreter and module
+    finished = subprocess.run(
         [sys.executable, "-m", "workspace_authz.web.coverage"],
         env=environment,
         stdout=subprocess.PIPE,
@@ -107,6 +107,6 @@ def check_parent() -> None:
         raise click.ClickException(str(error)) from error
     if not options.serve_artifacts:
         _log.warning(
-            "--no-serve-artifacts: clients reach the artifact store directly, so the bucket's own credentials "
-            "decide who reads and writes artifacts, not Kubernetes."
+            "--no-serve-artifacts: clients reach the artifact store directly, "
+            "so the bucket's own credentials decide who reads and writes artifacts, not Kubernetes."
         )
