@@ -51,7 +51,7 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
     settings = blueprint.settings
     configuration = await load_configuration(settings.kubeconfig)
     async with AsyncExitStack() as stack:
-        audit = _audit(settings)
+        audit = open_audit_sink(settings)
         stack.callback(audit.close)
         callers = caller_connection(configuration, limit=settings.api_connections)
         stack.push_async_callback(callers.close)
@@ -76,7 +76,8 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
         yield runtime
 
 
-def _audit(settings: Settings) -> AuditSink:
+def open_audit_sink(settings: Settings) -> AuditSink:
+    """The sink of the settings. Raises :class:`ConfigurationError` when it cannot be written."""
     try:
         return open_audit(
             settings.audit_sink, max_bytes=settings.audit_max_bytes, queue_size=settings.audit_queue

@@ -20,6 +20,7 @@ import click
 
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import load_configuration
+from workspace_authz.runtime.build import open_audit_sink
 from workspace_authz.settings import Settings, load_settings, resolve_single_namespace
 from workspace_authz.web.options import ServerOptions, from_parent
 from workspace_authz.workspaces.policy import NamespacePolicy
@@ -76,16 +77,16 @@ def uncovered_routes(options: ServerOptions) -> list[str]:
         "_MLFLOW_SGI_NAME": "uvicorn",
         "_MLFLOW_STATIC_PREFIX": options.static_prefix,
     }
-    finished = subprocess.run(
-        [sys.executable, "-m", "workspace_authz.web.coverage"],
-        env=environment,
-        stdout=subprocess.PIPE,
-        timeout=_COVERAGE_SECONDS,
-        check=False,
-    )
-    if finished.returncode != 0:
-        raise ConfigurationError("MLflow's routes could not be listed for --strict; see the lines above.")
-    routes: list[str] = json.loads(finished.stdout)
+    command = [sys.executable, "-m", "workspace_authz.web.coverage"]
+    try:
+        listed = subprocess.run(
+            command, env=environment, stdout=subprocess.PIPE, timeout=_COVERAGE_SECONDS, check=True
+        )
+    except subprocess.SubprocessError as error:
+        raise ConfigurationError(
+            "MLflow's routes could not be listed for WORKSPACE_AUTHZ_STRICT; see the lines above."
+        ) from error
+    routes: list[str] = json.loads(listed.stdout)
     return routes
 
 
@@ -98,6 +99,7 @@ def check_parent() -> None:
         settings = load_settings()
         check(options, settings, os.environ)
         asyncio.run(load_configuration(settings.kubeconfig))
+        open_audit_sink(settings).close()
         if settings.strict and (missing := uncovered_routes(options)):
             raise ConfigurationError(
                 f"WORKSPACE_AUTHZ_STRICT is set and {len(missing)} of MLflow's routes have no rule: "
