@@ -77,10 +77,13 @@ def uncovered_routes(options: ServerOptions) -> list[str]:
         "_MLFLOW_SGI_NAME": "uvicorn",
         "_MLFLOW_STATIC_PREFIX": options.static_prefix,
     }
-    command = [sys.executable, "-m", "workspace_authz.web.coverage"]
     try:
         listed = subprocess.run(
-            command, env=environment, stdout=subprocess.PIPE, timeout=_COVERAGE_SECONDS, check=True
+            [sys.executable, "-m", "workspace_authz.web.coverage"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            timeout=_COVERAGE_SECONDS,
+            check=True,
         )
     except subprocess.SubprocessError as error:
         raise ConfigurationError(
