@@ -1,0 +1,64 @@
+"""The scenarios' world: a control plane of each engine, MLflow guarded by it, and the people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.harness.plane import EMBEDDED, REAL, devplane
+from tests.harness.sdk import Sdk, preload, sdk
+from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
+from tests.scenarios.people import SELECTOR, Cluster, People, given_two_teams
+
+ENGINES = [
+    pytest.param(EMBEDDED, marks=pytest.mark.xdist_group(EMBEDDED)),
+    pytest.param(REAL, marks=pytest.mark.xdist_group(REAL)),
+]
+
+As = Callable[..., Sdk]
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """The name of an engine. Whatever depends on it runs once on each."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def cluster(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A control plane with two teams."""
+    preload()
+    people = People()
+    with devplane(engine, tmp_path_factory.mktemp(engine) / "plane", users=people.all) as plane:
+        yield given_two_teams(plane, people)
+
+
+@pytest.fixture(scope="session")
+def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """MLflow guarded by the cluster; only labelled namespaces are workspaces."""
+    options = ServerOptions(
+        kubeconfig=cluster.plane.server_kubeconfig,
+        workspace_store=f"kubernetes://?label_selector={SELECTOR.replace('=', '%3D')}",
+    )
+    with mlflow_server(tmp_path_factory.mktemp("guarded"), options) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def using_sdk(server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[As]:
+    """``using_sdk(token=…, workspace=…)``: somebody's SDK process, kept for who asks for the same again."""
+    with ExitStack() as stack:
+        processes: dict[tuple[tuple[str, str | None], ...], Sdk] = {}
+
+        def start(**who: str | None) -> Sdk:
+            key = tuple(sorted(who.items()))
+            if key not in processes:
+                home: Path = tmp_path_factory.mktemp("sdk")
+                given = {name: value for name, value in who.items() if value is not None}
+                processes[key] = stack.enter_context(sdk(server.uri, home, **given))
+            return processes[key]
+
+        yield start

@@ -1,0 +1,70 @@
+"""Who takes part in the scenarios, and the namespaces that they work in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tests.harness.plane import Plane, User
+
+TEAM_A, TEAM_B, HIDDEN, ABSENT = "team-a", "team-b", "team-hidden", "team-absent"
+LABEL, SELECTOR = {"mlflow-enabled": "true"}, "mlflow-enabled=true"
+INTEGRATION = "mlflow-integration"
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Everybody by name, with a token."""
+
+    alice: User = field(default_factory=lambda: User("alice"))
+    """edit in team-a, as Kubernetes' own ClusterRole grants it."""
+    bob: User = field(default_factory=lambda: User("bob@example.com", groups=("readers",)))
+    """view in team-a, through a group."""
+    carol: User = field(default_factory=lambda: User("carol"))
+    """admin in team-b."""
+    mallory: User = field(default_factory=lambda: User("mallory"))
+    """Nothing, anywhere."""
+    dora: User = field(default_factory=lambda: User("dora"))
+    """Nothing at first; a test may give her something and must take it back."""
+    root: User = field(default_factory=lambda: User("root", groups=("system:masters",)))
+    """Everything, everywhere."""
+
+    @property
+    def all(self) -> tuple[User, ...]:
+        """For the users file."""
+        return (self.alice, self.bob, self.carol, self.mallory, self.dora, self.root)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A control plane with two teams."""
+
+    plane: Plane
+    people: People
+    trainer: str = field(repr=False)
+    """A token of team-a's service account ``trainer``, bound to mlflow-integration."""
+    stranger: str = field(repr=False)
+    """A token of team-a's service account ``stranger``, bound to nothing."""
+
+
+def given_two_teams(plane: Plane, people: People) -> Cluster:
+    """Namespaces, bindings and service accounts of the scenarios."""
+    plane.namespace(
+        TEAM_A,
+        labels=LABEL,
+        annotations={"mlflow.kubeflow.org/workspace-description": "The first team"},
+    )
+    plane.namespace(TEAM_B, labels=LABEL)
+    plane.namespace(HIDDEN)
+    plane.bind(TEAM_A, "edit", user=people.alice.name)
+    plane.bind(TEAM_A, "view", group="readers")
+    plane.bind(TEAM_B, "admin", user=people.carol.name)
+    plane.bind(HIDDEN, "edit", user=people.alice.name)
+    trainer = plane.service_account(TEAM_A, "trainer")
+    stranger = plane.service_account(TEAM_A, "stranger")
+    plane.bind(TEAM_A, INTEGRATION, account=(TEAM_A, "trainer"))
+    plane.settle(people.alice.token, TEAM_A, "create", "experiments")
+    plane.settle(people.alice.token, HIDDEN, "create", "experiments")
+    plane.settle(people.bob.token, TEAM_A, "list", "experiments")
+    plane.settle(people.carol.token, TEAM_B, "create", "gatewaybudgets")
+    plane.settle(trainer, TEAM_A, "create", "experiments")
+    return Cluster(plane, people, trainer, stranger)

@@ -1,0 +1,141 @@
+"""What people do with MLflow's SDK. Runs in their processes: arguments and results are plain values."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import ViewType
+
+
+def become(token: str | None = None, **environment: str) -> None:
+    """Use another token, or other variables, from now on."""
+    if token is not None:
+        os.environ["MLFLOW_TRACKING_TOKEN"] = token
+    os.environ.update(environment)
+
+
+def work_in(workspace: str) -> None:
+    """``mlflow.set_workspace``."""
+    mlflow.set_workspace(workspace)
+
+
+def create_experiment(name: str) -> str:
+    return str(mlflow.create_experiment(name))
+
+
+def delete_experiment(experiment_id: str) -> None:
+    MlflowClient().delete_experiment(experiment_id)
+
+
+def experiment_by_name(name: str) -> str | None:
+    found = mlflow.get_experiment_by_name(name)
+    return None if found is None else str(found.experiment_id)
+
+
+def experiment_names() -> list[str]:
+    return sorted(found.name for found in mlflow.search_experiments())
+
+
+def log_run(experiment_id: str, *, metric: float = 0.5) -> str:
+    """A run with a metric, a parameter and a tag."""
+    with mlflow.start_run(experiment_id=experiment_id, run_name="scenario") as run:
+        mlflow.log_metric("accuracy", metric)
+        mlflow.log_param("depth", 3)
+        mlflow.set_tag("purpose", "scenario")
+    return str(run.info.run_id)
+
+
+def create_run(experiment_id: str) -> str:
+    return str(MlflowClient().create_run(experiment_id).info.run_id)
+
+
+def run_content(run_id: str) -> dict[str, Any]:
+    """Metric, parameter, tag and status of a run."""
+    run = mlflow.get_run(run_id)
+    return {
+        "metrics": dict(run.data.metrics),
+        "params": dict(run.data.params),
+        "purpose": run.data.tags.get("purpose"),
+        "status": run.info.status,
+    }
+
+
+def run_ids(experiment_ids: Sequence[str]) -> list[str]:
+    found = MlflowClient().search_runs(list(experiment_ids), run_view_type=ViewType.ACTIVE_ONLY)
+    return sorted(run.info.run_id for run in found)
+
+
+def upload(run_id: str, name: str, content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory, name)
+        file.write_bytes(content)
+        MlflowClient().log_artifact(run_id, str(file))
+
+
+def download(run_id: str, name: str) -> bytes:
+    with tempfile.TemporaryDirectory() as directory:
+        file = MlflowClient().download_artifacts(run_id, name, dst_path=directory)
+        return Path(file).read_bytes()
+
+
+def artifacts(run_id: str) -> list[str]:
+    return sorted(item.path for item in MlflowClient().list_artifacts(run_id))
+
+
+def create_model(name: str) -> str:
+    return str(MlflowClient().create_registered_model(name).name)
+
+
+def create_version(name: str, run_id: str) -> str:
+    made = MlflowClient().create_model_version(name, source=f"runs:/{run_id}/model", run_id=run_id)
+    return str(made.version)
+
+
+def delete_model(name: str) -> None:
+    MlflowClient().delete_registered_model(name)
+
+
+def get_model(name: str) -> str:
+    return str(MlflowClient().get_registered_model(name).name)
+
+
+def model_names() -> list[str]:
+    return sorted(found.name for found in MlflowClient().search_registered_models())
+
+
+def trace(experiment_id: str, name: str = "think") -> str:
+    """A trace of one span."""
+    mlflow.set_experiment(experiment_id=experiment_id)
+    with mlflow.start_span(name) as span:
+        span.set_inputs({"question": "?"})
+        span.set_outputs({"answer": "!"})
+    return str(span.trace_id)
+
+
+def trace_ids(experiment_id: str) -> list[str]:
+    found = MlflowClient().search_traces(locations=[experiment_id])
+    return sorted(item.info.trace_id for item in found)
+
+
+def register_prompt(name: str, template: str) -> int:
+    return int(mlflow.genai.register_prompt(name=name, template=template).version)
+
+
+def load_prompt(name: str) -> str:
+    return str(mlflow.genai.load_prompt(f"prompts:/{name}/1").template)
+
+
+def create_dataset(name: str, experiment_id: str) -> str:
+    made = mlflow.genai.datasets.create_dataset(name=name, experiment_id=[experiment_id])
+    made.merge_records([{"inputs": {"question": "?"}, "expectations": {"answer": "!"}}])
+    return str(made.dataset_id)
+
+
+def workspace_names() -> list[str]:
+    return sorted(found.name for found in mlflow.list_workspaces())
