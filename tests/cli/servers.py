@@ -47,7 +47,7 @@ def scripted(answers: dict[str, tuple[int, Any]]) -> Iterator[Scripted]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         script = Scripted(f"http://127.0.0.1:{server.server_port}", answers)
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
             yield script

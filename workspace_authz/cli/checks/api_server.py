@@ -55,10 +55,10 @@ def _clock(answer: Answer) -> Finding:
         skew = time.time() - parsedate_to_datetime(answer.date or "").timestamp()
     except ValueError:
         return warning(check, "the API server does not say its time", fix="compare `date` on both machines")
-    what = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the API server"
     if abs(skew) > _SKEW_SECONDS:
+        what = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the API server's"
         return warning(check, what, fix="synchronize the clocks of the nodes (chrony, NTP)")
-    return ok(check, what)
+    return ok(check, "agrees with the API server's")
 
 
 async def identity(connection: Connection) -> Finding:

@@ -15,8 +15,8 @@ OLDEST: Final = (3, 16)
 BEFORE: Final = (3, 18)
 """MLflow's releases that this one supports, as in pyproject.toml."""
 
-_COVERAGE: Final = "workspace_authz.web.coverage"
-_COVERAGE_SECONDS: Final = 120.0
+COVERAGE: Final = "workspace_authz.web.coverage"
+COVERAGE_SECONDS: Final = 120.0
 _SHOWN: Final = 5
 
 
@@ -43,23 +43,23 @@ def mlflow(version: str | None) -> Finding:
     return ok(check, f"MLflow {version}")
 
 
-async def routes() -> Finding:
-    """Whether each route of the installed MLflow has a rule. Imports MLflow, in a process of its own."""
+async def routes(*, module: str = COVERAGE, seconds: float = COVERAGE_SECONDS) -> Finding:
+    """Whether each route of the installed MLflow has a rule. ``module`` runs apart: it imports MLflow."""
     check = "routes"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", _COVERAGE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        sys.executable, "-m", module, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
-        async with asyncio.timeout(_COVERAGE_SECONDS):
+        async with asyncio.timeout(seconds):
             output, errors = await process.communicate()
         uncovered = json.loads(output)
     except TimeoutError:
         process.kill()
         await process.wait()
-        return failing(check, f"no answer in {_COVERAGE_SECONDS:.0f} s", fix=f"python -m {_COVERAGE}")
+        return failing(check, f"no answer in {seconds:g} s", fix=f"python -m {module}")
     except ValueError:
         last = (errors.decode(errors="replace").strip().splitlines() or ["it printed nothing"])[-1]
-        return failing(check, f"MLflow's routes cannot be read: {last}", fix=f"python -m {_COVERAGE}")
+        return failing(check, f"MLflow's routes cannot be read: {last}", fix=f"python -m {module}")
     if uncovered:
         shown = ", ".join(uncovered[:_SHOWN])
         what = f"{len(uncovered)} routes have no rule and are refused: {shown}"

@@ -1,0 +1,239 @@
+"""``check`` on installations that are well, and on ones with each kind of trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import tomllib
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Result, Run
+from tests.cli.kubeconfigs import kubeconfig
+from tests.cli.planes import ALICE, Plane
+from tests.cli.servers import scripted
+from workspace_authz.cli.checks import software
+from workspace_authz.cli.checks.finding import Level
+
+ROOT = Path(__file__).parents[2]
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+WHO = "POST /apis/authentication.k8s.io/v1/selfsubjectreviews"
+MAY = "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+RULES = "POST /apis/authorization.k8s.io/v1/selfsubjectrulesreviews"
+BASIC_USER = f"GET {RBAC}/clusterrolebindings/system:basic-user"
+NAMESPACES = "GET /api/v1/namespaces"
+REFUSED = (403, {"message": "not allowed"})
+
+
+def healthy() -> dict[str, tuple[int, Any]]:
+    """An API server in which the server may do everything and nothing else is installed."""
+    return {
+        "GET /version": (200, {"gitVersion": "v1.99.0"}),
+        WHO: (201, {"status": {"userInfo": {"username": "system:serviceaccount:mlflow:server"}}}),
+        MAY: (201, {"status": {"allowed": True}}),
+        RULES: (201, {"status": {"resourceRules": []}}),
+        BASIC_USER: (200, {"subjects": [{"kind": "Group", "name": "system:authenticated"}]}),
+        NAMESPACES: (200, {"items": [{"metadata": {"name": "team-a", "labels": {"mlflow": "yes"}}}]}),
+    }
+
+
+def findings(result: Result) -> dict[str, dict[str, str]]:
+    return {finding["check"]: finding for finding in result.json()}
+
+
+@pytest.fixture
+def check(run: Run, tmp_path: Path) -> Any:
+    """Run ``check`` against an API server with these answers."""
+
+    def check(answers: dict[str, tuple[int, Any]], *arguments: str, **headers: str) -> Result:
+        with scripted(answers) as server:
+            server.headers.update(headers or {"Date": formatdate(usegmt=True)})
+            path = kubeconfig(
+                tmp_path / "kubeconfig", cluster={"server": server.url}, user={"token": "hidden-token"}
+            )
+            result = run("check", "--no-routes", "-o", "json", "--kubeconfig", path, *arguments)
+        assert "hidden-token" not in result.out + result.err
+        return result
+
+    return check
+
+
+def test_the_server_as_installed_is_well(run: Run, plane: Plane) -> None:
+    result = run("check", "--no-routes", "--kubeconfig", plane.server, "-o", "json")
+    found = findings(result)
+    assert result.status == 0
+    assert found["who-am-i"]["what"] == "the server itself is system:serviceaccount:mlflow:mlflow"
+    assert {name for name, finding in found.items() if finding["level"] != "ok"} == {"roles", "aggregation"}
+    assert found["roles"]["level"] == found["aggregation"]["level"] == "unknown"
+
+
+def test_an_administrator_sees_the_roles_and_is_too_mighty_for_a_server(run: Run, plane: Plane) -> None:
+    result = run("check", "--no-routes", "--kubeconfig", plane.admin, "-o", "json")
+    found = findings(result)
+    assert result.status == 0
+    assert {name for name, finding in found.items() if finding["level"] != "ok"} == {"least-privilege"}
+    assert "create pods, get secrets" in found["least-privilege"]["what"]
+
+
+def test_a_server_without_rights_is_told_the_command(run: Run, plane: Plane, tmp_path: Path) -> None:
+    config = plane.server.read_text().splitlines()
+    text = "\n".join(f"    token: {ALICE}" if line.lstrip().startswith("token:") else line for line in config)
+    path = tmp_path / "kubeconfig"
+    path.write_text(text)
+    result = run("check", "--no-routes", "--kubeconfig", path)
+    assert result.status == 1
+    assert "failing  own-rights       the server may not get namespaces or list namespaces" in result.out
+    assert (
+        "kubectl create clusterrolebinding mlflow-server --clusterrole=mlflow-server --user=alice"
+        in result.out
+    )
+    assert ALICE not in result.out
+
+
+def test_every_level_but_ok_comes_with_a_fix(check: Any) -> None:
+    for finding in check({**healthy(), WHO: REFUSED, RULES: REFUSED}).json():
+        assert (finding["level"] == "ok") != bool(finding["fix"])
+
+
+def test_an_api_server_that_is_away(run: Run, tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path / "kubeconfig", cluster={"server": "http://127.0.0.1:9"}, user={"token": "t"})
+    result = run("check", "--no-routes", "--kubeconfig", path)
+    assert result.status == 1
+    assert "failing  api-server       http://127.0.0.1:9: no connection" in result.out
+
+
+def test_without_any_cluster_it_is_a_finding_as_well(run: Run) -> None:
+    result = run("check", "--no-routes")
+    assert result.status == 1
+    assert "failing  api-server       No Kubernetes API server is configured" in result.out
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "level", "said"),
+    [
+        ("api-server", {"GET /version": (401, {})}, "failing", "does not accept the server's own credential"),
+        ("who-am-i", {WHO: (404, {})}, "failing", "no SelfSubjectReview"),
+        ("who-am-i", {WHO: REFUSED}, "failing", "not allowed"),
+        ("reviews", {RULES: REFUSED}, "failing", "reviews are refused"),
+        ("reviews", {MAY: REFUSED}, "failing", "reviews are refused"),
+        ("reviews", {BASIC_USER: (404, {})}, "failing", "callers may not ask"),
+        ("reviews", {BASIC_USER: (200, {"subjects": None})}, "failing", "callers may not ask"),
+        ("reviews", {BASIC_USER: (403, {})}, "ok", "are answered"),
+        ("own-rights", {MAY: (201, {"status": {"allowed": False}})}, "failing", "may not get namespaces"),
+        ("watch", {NAMESPACES: REFUSED}, "failing", "is answered 403"),
+        ("watch", {NAMESPACES: (500, {})}, "failing", "is answered 500"),
+        ("workspaces", {NAMESPACES: REFUSED}, "failing", "cannot be listed: not allowed"),
+        ("workspaces", {NAMESPACES: (200, {"items": []})}, "warning", "no namespace is a workspace"),
+        ("least-privilege", {}, "warning", "impersonate users"),
+        ("roles", {}, "warning", "not installed: mlflow-view"),
+        ("aggregation", {}, "warning", "view, edit, admin hold no MLflow rights"),
+        ("roles", {f"GET {RBAC}/clusterroles/mlflow-view": REFUSED}, "unknown", "may not read ClusterRoles"),
+    ],
+)
+def test_each_kind_of_trouble(
+    check: Any, name: str, changes: dict[str, tuple[int, Any]], level: str, said: str
+) -> None:
+    result = check({**healthy(), **changes})
+    finding = findings(result)[name]
+    assert finding["level"] == level
+    assert said in finding["what"]
+    assert result.status == (1 if level == "failing" else 0)
+
+
+def test_roles_of_another_release(check: Any) -> None:
+    names = ("mlflow-view", "mlflow-edit", "mlflow-admin", "mlflow-integration", "mlflow-server")
+    other: dict[str, tuple[int, Any]] = {
+        f"GET {RBAC}/clusterroles/{name}": (200, {"rules": []}) for name in names
+    }
+    found = findings(check({**healthy(), **other}))
+    assert found["roles"]["level"] == "warning"
+    assert "other rights than this release's: mlflow-view" in found["roles"]["what"]
+
+
+def test_clocks_that_differ(check: Any) -> None:
+    found = findings(check(healthy(), Date=formatdate(0, usegmt=True)))
+    assert found["clock"]["level"] == "warning"
+    assert "ahead of the API server's" in found["clock"]["what"]
+    assert findings(check(healthy(), Server="no date"))["clock"]["level"] == "warning"
+
+
+def test_the_selector_of_the_uri_is_checked(check: Any) -> None:
+    uri = "--workspace-store-uri=kubernetes://?label_selector=mlflow"
+    result = check(healthy(), f"{uri}%20in%20no")
+    assert (result.status, findings(result)["settings"]["level"]) == (1, "failing")
+    assert "label selector" in findings(result)["settings"]["what"]
+    assert findings(check(healthy(), f"{uri}%3Dyes"))["workspaces"]["level"] == "ok"
+    assert findings(check(healthy(), f"{uri}%3Dno"))["workspaces"]["level"] == "warning"
+
+
+def test_a_default_workspace_that_does_not_exist(check: Any) -> None:
+    found = findings(check(healthy(), "--workspace-store-uri=kubernetes://?default_workspace=missing"))
+    assert found["workspaces"]["level"] == "warning"
+    assert "missing is none of the 1 workspaces" in found["workspaces"]["what"]
+
+
+def test_wrong_settings_fail_and_the_rest_is_checked(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKSPACE_AUTHZ_ALLOW_SECONDS", "soon")
+    result = check(healthy())
+    assert result.status == 1
+    assert findings(result)["settings"]["level"] == "failing"
+    assert findings(result)["api-server"]["level"] == "ok"
+
+
+def test_without_workspaces_no_right_on_namespaces_is_needed(
+    check: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_K8S_AUTH_NAMESPACE", "team-a")
+    found = findings(check({**healthy(), NAMESPACES: REFUSED}))
+    assert not {"own-rights", "watch", "workspaces"} & set(found)
+
+
+@pytest.mark.parametrize(
+    ("version", "level"),
+    [
+        ("3.17.2", Level.OK),
+        ("3.16.0rc1", Level.OK),
+        ("3.15.9", Level.FAILING),
+        ("3.18.0", Level.WARNING),
+        ("4.0.0", Level.WARNING),
+        (None, Level.WARNING),
+    ],
+)
+def test_releases_of_mlflow(version: str | None, level: Level) -> None:
+    assert software.mlflow(version).level is level
+
+
+def test_the_supported_releases_are_those_that_are_installed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    oldest, before = (".".join(map(str, version)) for version in (software.OLDEST, software.BEFORE))
+    assert f"mlflow>={oldest},<{before}" in project["optional-dependencies"]["server"]
+
+
+@pytest.mark.parametrize(
+    ("code", "seconds", "level", "said"),
+    [
+        ("print('[]')", 60, Level.OK, "every route"),
+        ("print('[\"GET /new\"]')", 60, Level.WARNING, "1 routes have no rule and are refused: GET /new"),
+        ("raise RuntimeError('broken install')", 60, Level.FAILING, "RuntimeError: broken install"),
+        ("import threading; threading.Event().wait()", 0.1, Level.FAILING, "no answer in 0.1 s"),
+    ],
+)
+def test_the_routes_of_the_installed_mlflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, seconds: float, level: Level, said: str
+) -> None:
+    (tmp_path / "stand_in_for_coverage.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    finding = asyncio.run(software.routes(module="stand_in_for_coverage", seconds=seconds))
+    assert (finding.level, said in finding.what) == (level, True)
+
+
+@pytest.mark.parametrize("plane", ["embedded"], indirect=True)  # importing MLflow takes seconds
+def test_the_whole_check_as_a_command(plane: Plane) -> None:
+    command = (sys.executable, "-m", "workspace_authz.cli.main", "check", "--kubeconfig", str(plane.server))
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "ok       routes           every route of this MLflow has a rule" in result.stdout
