@@ -144,7 +144,7 @@ async def test_the_controllers_work(api: Api) -> None:
         await until(gone)
 
 
-async def test_nothing_is_left_after_stop_and_a_restart_finds_the_same_cluster(tmp_path: Path) -> None:
+async def test_nothing_is_left_after_stop_and_a_restart_finds_cluster_and_credentials(tmp_path: Path) -> None:
     require_binaries()
     options = EngineOptions(state=tmp_path)
     first = KubeApiserverEngine(options)
@@ -161,8 +161,8 @@ async def test_nothing_is_left_after_stop_and_a_restart_finds_the_same_cluster(t
 
     second = KubeApiserverEngine(options)
     try:
-        endpoint = await second.start()
-        async with connect(endpoint.url, ca_file=endpoint.ca_file, token=endpoint.admin_token) as api:
+        again = await second.start()
+        async with connect(again.url, ca_file=endpoint.ca_file, token=endpoint.admin_token) as api:
             assert (await api.get("/api/v1/namespaces/kept")).ok
     finally:
         await second.stop()

@@ -11,6 +11,7 @@ import asyncio
 import secrets
 import socket
 from functools import partial
+from pathlib import Path
 
 import aiohttp
 
@@ -45,7 +46,7 @@ class KubeApiserverEngine:
         users = self._users()
         self._state.mkdir(parents=True, exist_ok=True, mode=0o700)
         pki = await asyncio.to_thread(create_pki, self._state / "pki")
-        port, admin_token = self._reserve_port(), secrets.token_urlsafe(32)
+        port, admin_token = self._reserve_port(), _admin_token(self._state / "admin.token")
         endpoint = Endpoint(url=f"https://127.0.0.1:{port}", ca_file=pki.ca_cert, admin_token=admin_token)
         tokens = self._state / "tokens.csv"
         write_private(tokens, f'{admin_token},admin,devplane-admin,"system:masters"\n{users}')
@@ -123,6 +124,13 @@ class KubeApiserverEngine:
         finally:
             death.cancel()
             ready.cancel()
+
+
+def _admin_token(file: Path) -> str:
+    """The administrator's token, the same at every start in this state directory."""
+    if not file.exists():
+        write_private(file, secrets.token_urlsafe(32))
+    return file.read_text(encoding="utf-8")
 
 
 async def _ready(endpoint: Endpoint) -> None:
