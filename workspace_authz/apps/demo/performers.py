@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,12 @@ from workspace_authz.apps.demo.people import BOB, TEAM_A, TEAM_B, TRAINER, USERS
 from workspace_authz.apps.demo.processes import Child, child
 from workspace_authz.apps.demo.tour import ADMINISTRATOR, NOBODY, Step
 
-_STEPS: Final = ("-m", "workspace_authz.apps.demo.steps")
-_POD: Final = ("-m", "workspace_authz.apps.demo.pod")
+_TRACKING: Final = "workspace_authz.apps.demo.steps.tracking"
+_MODELS: Final = "workspace_authz.apps.demo.steps.models"
+"""scikit-learn takes seconds to import: only who needs it has it."""
+_POD: Final = "workspace_authz.apps.demo.pod"
 _IMPORT_SECONDS: Final = 120.0
 _STEP_SECONDS: Final = 90.0
-
-_HOMES: Final = {user.name: user.namespace for user in USERS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +76,12 @@ async def performers(
     *, uri: str, tokens: Mapping[str, str], cluster: Cluster, state: Path
 ) -> AsyncIterator[Mapping[str, Performer]]:
     """Everybody of the tour by name, their processes started and MLflow loaded in them."""
-    commands = {
-        NOBODY: (_STEPS, {}),
-        **{user.name: (_STEPS, _by_token(tokens[user.name], _HOMES[user.name])) for user in USERS},
+    commands: dict[str, tuple[Sequence[str], Mapping[str, str]]] = {
+        NOBODY: ((_TRACKING,), {}),
+        **{user.name: ((_TRACKING,), _by_token(tokens[user.name], user.namespace)) for user in USERS},
+        BOB.name: ((_MODELS,), _by_token(tokens[BOB.name], BOB.namespace)),
         TRAINER.name: (
-            (*_POD, str(account_files(state, tokens[TRAINER.name]))),
+            (_POD, str(account_files(state, tokens[TRAINER.name])), _MODELS),
             {"MLFLOW_TRACKING_AUTH": "kubernetes-namespaced"},
         ),
     }
@@ -89,7 +90,7 @@ async def performers(
             name: await stack.enter_async_context(
                 child(
                     f"{name}'s process",
-                    (sys.executable, *command),
+                    (sys.executable, "-m", *command),
                     environment={**_client(uri, state), **environment},
                     log=state / f"{name}.log",
                     talks=True,

@@ -1,4 +1,4 @@
-"""Service-account files where a pod has them: ``python -m workspace_authz.apps.demo.pod FILES``.
+"""Service-account files where a pod has them: ``python -m workspace_authz.apps.demo.pod FILES MODULE``.
 
 MLflow's SDK reads them from fixed paths. They are mounted there in a mount namespace of this process's
 own, so that nobody else on the machine sees them; then the process becomes the person's. Where the
@@ -24,9 +24,9 @@ _MS_PRIVATE: Final = 0x40000
 
 
 def main() -> None:
-    """Mount if possible, and go on as the person's process."""
-    files = Path(sys.argv[1]).resolve()
-    command = [sys.executable, "-m", "workspace_authz.apps.demo.steps"]
+    """Mount if possible, and go on as the person's process, ``MODULE``."""
+    files, module = Path(sys.argv[1]).resolve(), sys.argv[2]
+    command = [sys.executable, "-m", module]
     if not mounted(files):
         command += ["--account-files", str(files)]
     os.execv(sys.executable, command)  # noqa: S606 - our own interpreter and module

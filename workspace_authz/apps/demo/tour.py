@@ -29,7 +29,7 @@ class Step:
     who: str
     what: str
     action: str
-    """A name in ``steps/actions.py``; for the administrator ``bind`` or ``unbind``."""
+    """A name in ``steps/``; for the administrator ``bind`` or ``unbind``."""
     expected: str
     workspace: str | None = None
     """Where, when it is not the person's own workspace."""

@@ -1,4 +1,4 @@
-"""``python -m workspace_authz.apps.demo.steps [--account-files DIR]``: one person's process.
+"""One person's process: ``python -m workspace_authz.apps.demo.steps.tracking [--account-files DIR]``.
 
 Each line of standard input is ``{"action": …, "workspace": … or null}``; each answer is one line
 ``{"got": …, "detail": …}``. The first line out says that MLflow is loaded. Who the person is, is in
@@ -11,7 +11,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,14 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.tracking.request_auth import kubernetes_request_auth_provider as provider
 
-from workspace_authz.apps.demo.steps.actions import ACTIONS
+Actions = Mapping[str, Callable[[], str]]
 
 
-def perform(request: Mapping[str, Any], home: str | None) -> dict[str, str]:
+def perform(actions: Actions, request: Mapping[str, Any], *, home: str | None) -> dict[str, str]:
     """Do one thing, in ``home`` unless the request names another workspace, and tell what came of it."""
     mlflow.set_workspace(request["workspace"] or home)
     try:
-        return {"got": ACTIONS[request["action"]](), "detail": ""}
+        return {"got": actions[request["action"]](), "detail": ""}
     except MlflowException as error:
         return {"got": f"{error.get_http_status_code()} {error.error_code}", "detail": str(error)}
     except (OSError, LookupError, ValueError) as error:
@@ -39,7 +39,7 @@ def use_account_files(directory: Path) -> None:
     provider._SERVICE_ACCOUNT_NAMESPACE_PATH = directory / "namespace"
 
 
-def main() -> None:
+def serve(actions: Actions) -> None:
     """Answer requests until standard input ends."""
     parser = argparse.ArgumentParser(description="one person's process in the demo")
     parser.add_argument("--account-files", type=Path)
@@ -51,8 +51,4 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # MLflow prints; that belongs in the log
     answers.write(json.dumps({"account_files": "constants" if directory else "mount"}) + "\n")
     for line in sys.stdin:
-        answers.write(json.dumps(perform(json.loads(line), home)) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+        answers.write(json.dumps(perform(actions, json.loads(line), home=home)) + "\n")
