@@ -14,7 +14,7 @@ from aiohttp import web
 from workspace_authz.devplane.embedded import kinds
 from workspace_authz.devplane.embedded.authentication import Authenticator
 from workspace_authz.devplane.embedded.bodies import Body, parse_object
-from workspace_authz.devplane.embedded.discovery import OPENAPI_V2, OPENAPI_V2_TYPE, VERSION, documents
+from workspace_authz.devplane.embedded.discovery import OPENAPI_V2, OPENAPI_V2_TYPE, documents
 from workspace_authz.devplane.embedded.http import (
     client_certificate,
     encode,
@@ -22,11 +22,11 @@ from workspace_authz.devplane.embedded.http import (
     json_response,
     read_body,
 )
-from workspace_authz.devplane.embedded.impersonation import impersonated, required_rights
+from workspace_authz.devplane.embedded.impersonation import Impersonator
 from workspace_authz.devplane.embedded.kinds import Kind
 from workspace_authz.devplane.embedded.lists import list_objects
 from workspace_authz.devplane.embedded.objects import Object
-from workspace_authz.devplane.embedded.rbac import RbacAuthorizer
+from workspace_authz.devplane.embedded.rbac import AccessAttributes, RbacAuthorizer
 from workspace_authz.devplane.embedded.requests import ApiRequest, is_true, parse_request, refusal
 from workspace_authz.devplane.embedded.resources import Resources, object_list
 from workspace_authz.devplane.embedded.reviews import Reviewer
@@ -76,6 +76,7 @@ class Api:
         self._bookmark_seconds = bookmark_seconds
         self._clock = clock
         self._documents = documents()
+        self._impersonator = Impersonator(parts.authorizer)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
@@ -88,12 +89,10 @@ class Api:
         return response
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.path in _HEALTH:
-            return web.Response(text="ok")
-        if request.path.rstrip("/") == "/version":
-            return json_response(VERSION)
         parsed = parse_request(request.method, request.path, request.query)
-        user = self._user(request)
+        user = self._user(request, parsed.attributes)
+        if request.path in _HEALTH:  # allowed to everybody, whatever RBAC says
+            return web.Response(text="ok")
         answer = self._parts.authorizer.authorize(user, parsed.attributes)
         if not answer.allowed:
             raise refusal(user, parsed.attributes, answer.reason)
@@ -106,16 +105,10 @@ class Api:
             raise method_not_allowed()
         return self._reviewed(kind, parsed, await read_body(request), user)
 
-    def _user(self, request: web.BaseRequest) -> UserInfo:
+    def _user(self, request: web.BaseRequest, asked: AccessAttributes) -> UserInfo:
         authorization = request.headers.get("Authorization", "")
         user = self._parts.authenticator.authenticate(client_certificate(request), authorization)
-        if (other := impersonated(request.headers)) is None:
-            return user
-        for right in required_rights(request.headers, other):
-            answer = self._parts.authorizer.authorize(user, right)
-            if not answer.allowed:
-                raise refusal(user, right, answer.reason)
-        return other
+        return self._impersonator.effective_user(user, request.headers, asked)
 
     def _document(self, path: str) -> web.Response:
         if path == OPENAPI_V2:

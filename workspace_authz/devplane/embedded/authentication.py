@@ -1,8 +1,8 @@
 """Who asks: a client certificate, a static token, or a service-account token, in that order.
 
 As on kube-apiserver, a certificate on the connection decides, and a bearer token beside it is not even
-looked at. Unlike there, nobody is anonymous: without a credential the answer is 401 (the API server's
-``--anonymous-auth=false``), and a certificate that the client CA did not sign fails the TLS handshake.
+looked at; who brings nothing is ``system:anonymous``, who may read ``/version`` and nothing else. Unlike
+there, a certificate that the client CA did not sign already fails the TLS handshake.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from workspace_authz.errors import ConfigurationError
 from workspace_authz.types import UserInfo
 
 AUTHENTICATED = "system:authenticated"
+UNAUTHENTICATED = "system:unauthenticated"
+ANONYMOUS = "system:anonymous"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Authenticator:
             return _authenticated(user)
         scheme, _, token = authorization.strip().partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            raise unauthorized()
+            return UserInfo(ANONYMOUS, groups=(UNAUTHENTICATED,))
         try:
             identity = self.authenticate_token(token.strip(), API_AUDIENCES)
         except TokenError:

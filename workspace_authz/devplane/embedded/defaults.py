@@ -1,7 +1,7 @@
 """What a new cluster holds: system namespaces, and the roles and bindings that users rely on.
 
-Content of ``kubernetes/plugin/pkg/auth/authorizer/rbac/bootstrappolicy``, reduced to the kinds served
-here; roles of Kubernetes' own components are left out.
+Content of ``kubernetes/plugin/pkg/auth/authorizer/rbac/bootstrappolicy`` 1.36; roles of Kubernetes' own
+components are left out.
 """
 
 from __future__ import annotations
@@ -13,15 +13,21 @@ from workspace_authz.devplane.embedded.objects import Object
 from workspace_authz.devplane.embedded.rbac import GROUP as RBAC
 from workspace_authz.devplane.embedded.rbac import SUPERUSERS
 from workspace_authz.devplane.embedded.registry import Registry
+from workspace_authz.devplane.embedded.userfacing import ADMIN, EDIT, VIEW
 
 _AUTHENTICATION, _AUTHORIZATION = "authentication.k8s.io", "authorization.k8s.io"
-_EVERYONE = "system:authenticated"
-_READ = ("get", "list", "watch")
-_WRITE = ("create", "update", "patch", "delete", "deletecollection")
 _LABELS = {"kubernetes.io/bootstrapping": "rbac-defaults"}
 _ANNOTATIONS = {"rbac.authorization.kubernetes.io/autoupdate": "true"}
-_HEALTH_URLS = ("/livez", "/readyz", "/healthz", "/version", "/version/")
-_DISCOVERY_URLS = ("/openapi", "/openapi/*", "/api", "/api/*", "/apis", "/apis/*")
+_INFO_URLS = ("/healthz", "/livez", "/readyz", "/version", "/version/")
+_DISCOVERY_URLS = ("/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*")
+_HEALTH_URLS = ("/healthz", "/healthz/*", "/livez", "/livez/*", "/readyz", "/readyz/*")
+_MONITORING_URLS = ("/flagz", "/metrics", "/metrics/slis", "/statusz", *_HEALTH_URLS)
+_ISSUER_URLS = (
+    "/.well-known/openid-configuration",
+    "/.well-known/openid-configuration/",
+    "/openid/v1/jwks",
+    "/openid/v1/jwks/",
+)
 _NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 
 
@@ -29,70 +35,52 @@ def install_defaults(registry: Registry) -> None:
     """Create everything. The registry must be empty."""
     for name in _NAMESPACES:
         _create(registry, NAMESPACES, {"metadata": {"name": name}})
-    for role in _cluster_roles():
+    for role in (*_system_roles(), *_user_facing_roles()):
         _create(registry, CLUSTER_ROLES, role)
-    for name, group in _BINDINGS.items():
-        _create(registry, CLUSTER_ROLE_BINDINGS, _binding(name, group))
+    for name, groups in _BINDINGS.items():
+        _create(registry, CLUSTER_ROLE_BINDINGS, _binding(name, groups))
 
 
-_BINDINGS: Mapping[str, str] = {
-    "cluster-admin": SUPERUSERS,
-    "system:basic-user": _EVERYONE,
-    "system:discovery": _EVERYONE,
-    "system:public-info-viewer": _EVERYONE,
+_BINDINGS: Mapping[str, Sequence[str]] = {
+    "cluster-admin": (SUPERUSERS,),
+    "system:basic-user": ("system:authenticated",),
+    "system:discovery": ("system:authenticated",),
+    "system:monitoring": ("system:monitoring",),
+    "system:public-info-viewer": ("system:authenticated", "system:unauthenticated"),
+    "system:service-account-issuer-discovery": ("system:serviceaccounts",),
 }
-"""Name of the role and of its binding, to the group that is bound."""
+"""Name of the role and of its binding, to the groups that are bound."""
 
 
-def _cluster_roles() -> Iterator[Object]:
-    yield _role("cluster-admin", [_rule(["*"], ["*"], "*"), _urls("*", verb="*")])
-    yield _role("system:discovery", [_urls(*_HEALTH_URLS, *_DISCOVERY_URLS)])
-    yield _role("system:public-info-viewer", [_urls(*_HEALTH_URLS)])
+def _system_roles() -> Iterator[Object]:
+    yield _role("cluster-admin", [_rule("*", "*", "*"), _urls("*", verb="*")])
+    yield _role("system:discovery", [_urls(*sorted((*_INFO_URLS, *_DISCOVERY_URLS)))])
+    yield _role("system:public-info-viewer", [_urls(*_INFO_URLS)])
+    yield _role("system:monitoring", [_urls(*sorted(_MONITORING_URLS)), _rule("get", "", "nodes/metrics")])
+    yield _role("system:service-account-issuer-discovery", [_urls(*_ISSUER_URLS)])
     yield _role(
         "system:basic-user",
         [
-            _rule(["create"], [_AUTHORIZATION], "selfsubjectaccessreviews", "selfsubjectrulesreviews"),
-            _rule(["create"], [_AUTHENTICATION], "selfsubjectreviews"),
+            _rule("create", _AUTHORIZATION, "selfsubjectaccessreviews", "selfsubjectrulesreviews"),
+            _rule("create", _AUTHENTICATION, "selfsubjectreviews"),
         ],
     )
     yield _role(
         "system:auth-delegator",
         [
-            _rule(["create"], [_AUTHENTICATION], "tokenreviews"),
-            _rule(["create"], [_AUTHORIZATION], "subjectaccessreviews"),
+            _rule("create", _AUTHENTICATION, "tokenreviews"),
+            _rule("create", _AUTHORIZATION, "subjectaccessreviews"),
         ],
     )
-    yield from _user_facing()
 
 
-def _user_facing() -> Iterator[Object]:
+def _user_facing_roles() -> Iterator[Object]:
     """``admin``, ``edit`` and ``view``: each gathers what is labelled for it, and the one below."""
     yield _gathering("admin")
     yield _gathering("edit", part_of="admin")
     yield _gathering("view", part_of="edit")
-    yield _role(
-        "system:aggregate-to-admin",
-        [
-            _rule(["create"], [_AUTHORIZATION], "localsubjectaccessreviews"),
-            _rule([*_READ, *_WRITE], [RBAC], "roles", "rolebindings"),
-        ],
-        part_of="admin",
-    )
-    yield _role(
-        "system:aggregate-to-edit",
-        [
-            _rule(_READ, [""], "secrets"),
-            _rule(["impersonate"], [""], "serviceaccounts"),
-            _rule(_WRITE, [""], "serviceaccounts", "secrets"),
-            _rule(["create"], [""], "serviceaccounts/token"),
-        ],
-        part_of="edit",
-    )
-    yield _role(
-        "system:aggregate-to-view",
-        [_rule(_READ, [""], "serviceaccounts"), _rule(_READ, [""], "namespaces")],
-        part_of="view",
-    )
+    for name, rules in (("admin", ADMIN), ("edit", EDIT), ("view", VIEW)):
+        yield _role(f"system:aggregate-to-{name}", rules, part_of=name)
 
 
 def _role(name: str, rules: Sequence[Object], *, part_of: str = "") -> Object:
@@ -112,19 +100,19 @@ def _gathered(name: str) -> str:
     return f"{RBAC}/aggregate-to-{name}"
 
 
-def _rule(verbs: Sequence[str], groups: Sequence[str], *resources: str) -> Object:
-    return {"verbs": list(verbs), "apiGroups": list(groups), "resources": list(resources)}
+def _rule(verb: str, group: str, *resources: str) -> Object:
+    return {"verbs": [verb], "apiGroups": [group], "resources": list(resources)}
 
 
 def _urls(*urls: str, verb: str = "get") -> Object:
     return {"verbs": [verb], "nonResourceURLs": list(urls)}
 
 
-def _binding(name: str, group: str) -> Object:
+def _binding(name: str, groups: Sequence[str]) -> Object:
     return {
         "metadata": {"name": name, "labels": _LABELS, "annotations": _ANNOTATIONS},
         "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": name},
-        "subjects": [{"apiGroup": RBAC, "kind": "Group", "name": group}],
+        "subjects": [{"apiGroup": RBAC, "kind": "Group", "name": group} for group in groups],
     }
 
 

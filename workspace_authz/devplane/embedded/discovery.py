@@ -34,6 +34,7 @@ def documents() -> Mapping[str, Object]:
     """Every discovery document, by path without a trailing slash."""
     groups = sorted({kind.group for kind in _SERVED if kind.group})
     found: dict[str, Object] = {
+        "/version": dict(VERSION),
         "/api": {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []},
         "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(each) for each in groups]},
         "/api/v1": _resource_list("v1", _of_group("")),

@@ -71,7 +71,7 @@ class EscalationGuard:
             return
         rules = self._authorizer.rules_of(role, namespace)
         if rules is None:
-            raise not_found(Target(GROUP, role.kind.lower(), name=role.name))
+            raise not_found(kind.target(role.name))  # kube-apiserver, too, names the binding's resource
         self._confirm(rules, user=user, namespace=namespace, target=kind.target(name_of(obj)))
 
     def _holds(self, user: UserInfo, verb: str, resource: str, *, namespace: str, name: str) -> bool:
@@ -90,8 +90,9 @@ class EscalationGuard:
             f"user {quoted(user.username)} (groups={_quoted_list(user.groups)}) is attempting to grant RBAC "
             "permissions not currently held:\n" + "\n".join(lines)
         )
-        if held.errors:
-            why += f"; resolution errors: {aggregate(held.errors)}"
+        if held.missing:
+            errors = aggregate(f"{target.qualified} {quoted(role.name)} not found" for role in held.missing)
+            why += f"; resolution errors: [{errors}]"
         raise forbidden(target, why)
 
 

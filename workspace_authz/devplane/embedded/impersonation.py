@@ -1,68 +1,164 @@
-"""Acting as somebody else (``kubectl --as``): allowed per user, group, uid and extra value.
+"""Acting as somebody else (``kubectl --as``).
 
+Either of two ways must be allowed: constrained to a kind of user and to what is then done, or without
+bounds by the verb ``impersonate``. A refusal speaks of the constrained way, as kube-apiserver's does.
 https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from multidict import CIMultiDictProxy
 
-from workspace_authz.devplane.embedded.authentication import AUTHENTICATED
-from workspace_authz.devplane.embedded.rbac import AccessAttributes
-from workspace_authz.devplane.embedded.status import bad_request
+from workspace_authz.devplane.embedded.authentication import ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED
+from workspace_authz.devplane.embedded.rbac import SUPERUSERS, AccessAttributes, RbacAuthorizer
+from workspace_authz.devplane.embedded.requests import refusal
+from workspace_authz.devplane.embedded.status import ApiError, Target, bad_request, forbidden, quoted
 from workspace_authz.devplane.embedded.tokens import service_account_groups
 from workspace_authz.types import UserInfo
 
-_USER, _GROUP, _UID, _EXTRA = (
-    "Impersonate-User",
-    "Impersonate-Group",
-    "Impersonate-Uid",
-    "impersonate-extra-",
-)
+_USER, _GROUP, _UID = "Impersonate-User", "Impersonate-Group", "Impersonate-Uid"
+_EXTRA = "impersonate-extra-"
 _AUTHENTICATION = "authentication.k8s.io"
-_UNAUTHENTICATED = "system:unauthenticated"
-_ANONYMOUS = "system:anonymous"
+_NODE = "system:node:"
+_NODES = "system:nodes"
 
 
-def impersonated(headers: CIMultiDictProxy[str]) -> UserInfo | None:
-    """The user that the request wants to act as, not yet authorized. Raises a 400."""
-    groups = tuple(headers.getall(_GROUP, ()))
-    uid = headers.get(_UID, "")
+@dataclass(frozen=True, slots=True)
+class _Mode:
+    """One way to be allowed to act as ``wanted``."""
+
+    verb: str
+    group: str
+    """API group of the pseudo-resources ``users`` and ``groups``."""
+    constraint: str = ""
+    """Verb prefix of the second right, to do the thing itself."""
+
+
+class Impersonator:
+    """Decides whom a request is really made as."""
+
+    def __init__(self, authorizer: RbacAuthorizer) -> None:
+        self._authorizer = authorizer
+
+    def effective_user(
+        self, user: UserInfo, headers: CIMultiDictProxy[str], asked: AccessAttributes
+    ) -> UserInfo:
+        """``user``, or whom the headers name if ``user`` may act as them. Raises a 400 or 403."""
+        wanted = _wanted(headers)
+        if wanted is None:
+            return user
+        refused: ApiError | None = None
+        for mode in _modes(wanted):
+            try:
+                self._check(mode, user, wanted, asked)
+            except ApiError as error:
+                refused = refused or error
+            else:
+                return _completed(wanted, constrained=bool(mode.constraint))
+        raise refused or forbidden(Target("", ""), "no impersonation mode applies")
+
+    def _check(self, mode: _Mode, user: UserInfo, wanted: UserInfo, asked: AccessAttributes) -> None:
+        if mode.constraint:
+            self._require(user, replace(asked, verb=f"{mode.constraint}:{asked.verb}"))
+        self._require(user, _right_on_name(mode, wanted))
+        if wanted.uid:
+            self._require(user, AccessAttributes(mode.verb, _AUTHENTICATION, "uids", name=wanted.uid))
+        groups = AccessAttributes(mode.verb, mode.group, "groups")
+        if mode.constraint:
+            _check_groups(wanted.groups, groups)
+        for group in wanted.groups:
+            self._require(user, replace(groups, name=group))
+        for key, values in wanted.extra:
+            for value in values:
+                extra = AccessAttributes(mode.verb, _AUTHENTICATION, "userextras", key, name=value)
+                self._require(user, extra)
+
+    def _require(self, user: UserInfo, right: AccessAttributes) -> None:
+        answer = self._authorizer.authorize(user, right)
+        if not answer.allowed:
+            raise refusal(user, right, answer.reason)
+
+
+def _wanted(headers: CIMultiDictProxy[str]) -> UserInfo | None:
     extra: dict[str, tuple[str, ...]] = {}
     for header, value in headers.items():
         if header.lower().startswith(_EXTRA):
             key = unquote(header.lower().removeprefix(_EXTRA))
             extra[key] = (*extra.get(key, ()), value)
-    username = headers.get(_USER, "")
-    if not username:
-        if groups or uid or extra:
-            raise bad_request("requested impersonation without impersonating a user")
-        return None
-    account = UserInfo(username).service_account
-    if account is not None and not groups:
-        groups = service_account_groups(account[0])
-    own = _UNAUTHENTICATED if username == _ANONYMOUS else AUTHENTICATED
-    if not {AUTHENTICATED, _UNAUTHENTICATED} & set(groups):
-        groups = (*groups, own)
-    return UserInfo(username, uid, groups, tuple(sorted(extra.items())))
+    wanted = UserInfo(
+        username=headers.get(_USER, ""),
+        uid=headers.get(_UID, ""),
+        groups=tuple(headers.getall(_GROUP, ())),
+        extra=tuple(sorted(extra.items())),
+    )
+    if wanted.username:
+        return wanted
+    if wanted.uid or wanted.groups or wanted.extra:
+        raise bad_request(f"requested {_shown(wanted)} without impersonating a user name")
+    return None
 
 
-def required_rights(headers: CIMultiDictProxy[str], user: UserInfo) -> Iterator[AccessAttributes]:
-    """What the caller must be allowed in order to act as ``user``."""
-    if (account := user.service_account) is not None:
-        namespace, name = account
-        yield AccessAttributes("impersonate", resource="serviceaccounts", namespace=namespace, name=name)
+def _modes(wanted: UserInfo) -> Iterator[_Mode]:
+    bare = not (wanted.uid or wanted.groups or wanted.extra)
+    if wanted.username.startswith(_NODE):
+        kinds: Sequence[str] = ("arbitrary-node",) if bare else ()
+    elif wanted.service_account is not None:
+        kinds = ("serviceaccount",) if bare else ()
     else:
-        yield AccessAttributes("impersonate", resource="users", name=user.username)
-    for group in headers.getall(_GROUP, ()):
-        yield AccessAttributes("impersonate", resource="groups", name=group)
-    for key, values in user.extra:
-        for value in values:
-            yield AccessAttributes(
-                "impersonate", group=_AUTHENTICATION, resource="userextras", subresource=key, name=value
-            )
-    if user.uid:
-        yield AccessAttributes("impersonate", group=_AUTHENTICATION, resource="uids", name=user.uid)
+        kinds = ("user-info",)
+    for kind in kinds:
+        yield _Mode(f"impersonate:{kind}", _AUTHENTICATION, f"impersonate-on:{kind}")
+    yield _Mode("impersonate", "")
+
+
+def _right_on_name(mode: _Mode, wanted: UserInfo) -> AccessAttributes:
+    right = AccessAttributes(mode.verb, mode.group, "users", name=wanted.username)
+    if wanted.service_account is not None:
+        namespace, name = wanted.service_account
+        return replace(right, resource="serviceaccounts", namespace=namespace, name=name)
+    if mode.constraint and wanted.username.startswith(_NODE):
+        return replace(right, resource="nodes", name=wanted.username.removeprefix(_NODE))
+    return right
+
+
+def _check_groups(groups: Sequence[str], right: AccessAttributes) -> None:
+    """What a constrained impersonation may never reach."""
+    target = Target(right.group, right.resource)
+    if "" in groups:
+        raise forbidden(target, "impersonating the empty string group is not allowed")
+    if SUPERUSERS in groups:
+        raise forbidden(
+            replace(target, name=SUPERUSERS), "impersonating the system:masters group is not allowed"
+        )
+
+
+def _completed(wanted: UserInfo, *, constrained: bool) -> UserInfo:
+    """With the groups that come with the name."""
+    groups = wanted.groups
+    if wanted.service_account is not None and not groups:
+        groups = service_account_groups(wanted.service_account[0])
+    if constrained and wanted.username.startswith(_NODE):
+        groups = (_NODES,)
+    own = UNAUTHENTICATED if wanted.username == ANONYMOUS else AUTHENTICATED
+    if own not in groups and UNAUTHENTICATED not in groups:
+        groups = (*groups, own)
+    return replace(wanted, groups=groups)
+
+
+def _shown(user: UserInfo) -> str:
+    """As Go prints it: that is what a caller of the API server gets to see."""
+    extra = ", ".join(f"{quoted(key)}:{_strings(values)}" for key, values in user.extra)
+    extras = f"map[string][]string{{{extra}}}" if user.extra else "map[string][]string(nil)"
+    groups = _strings(user.groups) if user.groups else "[]string(nil)"
+    return (
+        f"&user.DefaultInfo{{Name:{quoted(user.username)}, UID:{quoted(user.uid)}, Groups:{groups}, "
+        f"Extra:{extras}}}"
+    )
+
+
+def _strings(values: Sequence[str]) -> str:
+    return "[]string{" + ", ".join(map(quoted, values)) + "}"

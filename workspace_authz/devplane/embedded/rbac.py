@@ -151,10 +151,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What somebody holds, and the bindings that could not be followed."""
+    """What somebody holds, and the roles that their bindings name in vain."""
 
     rules: tuple[PolicyRule, ...]
-    errors: tuple[str, ...]
+    missing: tuple[RoleRef, ...]
 
 
 class RbacAuthorizer:
@@ -179,14 +179,14 @@ class RbacAuthorizer:
     def rules_for(self, user: UserInfo, namespace: str) -> Rules:
         """Every rule that holds for ``user`` in ``namespace``, cluster-wide ones first."""
         rules: list[PolicyRule] = []
-        errors: list[str] = []
+        missing: list[RoleRef] = []
         for binding, _ in self._bindings(user, namespace):
             granted = self.rules_of(binding.role, binding.namespace)
             if granted is None:
-                errors.append(missing_role(binding.role))
+                missing.append(binding.role)
             else:
                 rules += granted
-        return Rules(tuple(rules), tuple(errors))
+        return Rules(tuple(rules), tuple(missing))
 
     def rules_of(self, role: RoleRef, namespace: str) -> Sequence[PolicyRule] | None:
         """What a binding in ``namespace`` to ``role`` grants; None when the role does not exist."""
@@ -225,7 +225,7 @@ def missing_role(role: RoleRef) -> str:
     return f'unsupported role reference kind: "{role.kind}"'
 
 
-def aggregate(errors: Sequence[str]) -> str:
+def aggregate(errors: Iterable[str]) -> str:
     """Several messages as one, each once."""
     distinct = list(dict.fromkeys(errors))
     return distinct[0] if len(distinct) == 1 else f"[{', '.join(distinct)}]"

@@ -10,25 +10,21 @@ from workspace_authz.devplane.embedded.authentication import Authenticator
 from workspace_authz.devplane.embedded.kinds import Kind
 from workspace_authz.devplane.embedded.objects import Object
 from workspace_authz.devplane.embedded.rbac import (
-    SUPERUSERS,
     AccessAttributes,
     PolicyRule,
     RbacAuthorizer,
     aggregate,
+    missing_role,
 )
 from workspace_authz.devplane.embedded.status import (
     FieldProblem,
+    Target,
     bad_request,
     invalid,
     invalid_value,
 )
 from workspace_authz.devplane.embedded.tokens import API_AUDIENCES, TokenError
 from workspace_authz.types import UserInfo
-
-_SUPERUSER_RULES = (
-    PolicyRule(verbs=("*",), groups=("*",), resources=("*",)),
-    PolicyRule(verbs=("*",), urls=("*",)),
-)
 
 
 class Reviewer:
@@ -92,16 +88,13 @@ class Reviewer:
         if not namespace:
             raise bad_request("no namespace on request")
         held = self._authorizer.rules_for(user, namespace)
-        rules = (*(_SUPERUSER_RULES if SUPERUSERS in user.groups else ()), *held.rules)
         status: Object = {
-            "resourceRules": [_resource_rule(rule) for rule in rules if rule.resources],
-            "nonResourceRules": [
-                {"verbs": list(rule.verbs), "nonResourceURLs": list(rule.urls)} for rule in rules if rule.urls
-            ],
+            "resourceRules": [_resource_rule(rule) for rule in held.rules if rule.resources],
+            "nonResourceRules": [_url_rule(rule) for rule in held.rules if rule.urls],
             "incomplete": False,
         }
-        if held.errors:
-            status["evaluationError"] = aggregate(held.errors)
+        if held.missing:
+            status["evaluationError"] = aggregate(map(missing_role, held.missing))
         return status
 
 
@@ -117,7 +110,8 @@ def _attribute_problems(spec: Mapping[str, Any]) -> Iterator[FieldProblem]:
     resource, other = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
     if resource is not None and other is not None:
         why = "cannot be specified in combination with resourceAttributes"
-        yield invalid_value("spec.nonResourceAttributes", other, why)
+        shown = {"Path": other.get("path", ""), "Verb": other.get("verb", "")}  # Go's names
+        yield invalid_value("spec.nonResourceAttributes", shown, why)
     if resource is None and other is None:
         why = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
         yield invalid_value("spec.resourceAttributes", None, why)
@@ -125,7 +119,7 @@ def _attribute_problems(spec: Mapping[str, Any]) -> Iterator[FieldProblem]:
 
 def _raise_if(kind: Kind, problems: list[FieldProblem]) -> None:
     if problems:
-        raise invalid(kind.target(), problems)
+        raise invalid(Target(kind.group, kind.resource), problems)  # kube-apiserver names no kind here
 
 
 def _user_info(user: UserInfo) -> Object:
@@ -142,3 +136,7 @@ def _resource_rule(rule: PolicyRule) -> Object:
     fields = {"verbs": rule.verbs, "apiGroups": rule.groups, "resources": rule.resources}
     names = {"resourceNames": list(rule.names)} if rule.names else {}
     return {**{key: list(values) for key, values in fields.items()}, **names}
+
+
+def _url_rule(rule: PolicyRule) -> Object:
+    return {"verbs": list(rule.verbs), "nonResourceURLs": list(rule.urls)}

@@ -96,7 +96,8 @@ def invalid(target: Target, problems: Sequence[FieldProblem]) -> ApiError:
     shown = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
     kind = f"{target.kind}.{target.group}" if target.group else target.kind
     causes = [{"reason": each.type, "message": each.message, "field": each.field} for each in problems]
-    details = {**target.details(), "kind": target.kind, "causes": causes}
+    named = {"name": target.name, "group": target.group, "kind": target.kind}
+    details = {**{key: value for key, value in named.items() if value}, "causes": causes}
     message = f"{kind} {quoted(target.name)} is invalid: {shown}"
     return ApiError(422, "Invalid", message, details=details)
 
