@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.cli.conftest import Run
+from tests.cli.kubeconfigs import kubeconfig
 from tests.cli.planes import ALICE, Plane
 
 
@@ -40,9 +43,24 @@ def test_a_rejected_token_is_one_line_and_stays_secret(
     run: Run, plane: Plane, command: tuple[str, ...]
 ) -> None:
     garbage = "garbage-0123456789"
-    for kubeconfig in (plane.server, plane.certificate):
-        result = run(*command, "--kubeconfig", kubeconfig, "--token", garbage)
+    for file in (plane.server, plane.certificate):
+        result = run(*command, "--kubeconfig", file, "--token", garbage)
         assert (result.status, result.out) == (2, "")
         assert "does not accept this token" in result.err
         assert result.err.count("\n") == 1
         assert garbage not in result.err
+
+
+def test_an_api_server_that_is_away_says_why(run: Run, tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path / "kubeconfig", cluster={"server": "http://127.0.0.1:9"}, user={"token": "t"})
+    result = run("whoami", "--kubeconfig", path)
+    assert (result.status, result.out) == (2, "")
+    assert "try again. (no connection: " in result.err
+
+
+def test_an_api_server_with_another_ca_says_so(run: Run, plane: Plane, tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path / "kubeconfig", cluster={"server": plane.url}, user={"token": "t"})
+    result = run("whoami", "--kubeconfig", path)
+    assert result.status == 2
+    assert "certificate is refused" in result.err
+    assert result.err.count("\n") == 1

@@ -27,5 +27,5 @@ def load(target: str, *, extra: str = "") -> Any:
             raise
         needed = f"{PACKAGE.replace('_', '-')}{f'[{extra}]' if extra else ''}"
         raise ConfigurationError(
-            f"This needs the package {missing.split('.')[0]}: pip install '{needed}'"
+            f"This needs the Python module {missing.split('.')[0]}: pip install '{needed}'"
         ) from error

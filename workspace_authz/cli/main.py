@@ -15,6 +15,7 @@ from workspace_authz.cli.lazy import load
 from workspace_authz.cli.options import ERROR, OK, PROGRAM, Parser
 from workspace_authz.errors import AuthzError, UnavailableError
 
+_DESCRIBE: Final = "workspace_authz.kubernetes.transport:describe_failure"
 _INTERRUPTED: Final = 130
 """128 + SIGINT, as shells have it."""
 
@@ -104,10 +105,11 @@ def _parser() -> Parser:
 
 
 def _one_line(error: AuthzError) -> str:
-    """The message; for an API server that gave no answer, also what kind of failure that was."""
+    """The message; for an API server that gave no answer, also why."""
     text = " ".join(str(error).split())
-    cause = error.__cause__
-    return f"{text} ({type(cause).__name__})" if isinstance(error, UnavailableError) and cause else text
+    if isinstance(error, UnavailableError) and error.__cause__ is not None:
+        return f"{text} ({load(_DESCRIBE)(error.__cause__)})"
+    return text
 
 
 if __name__ == "__main__":
