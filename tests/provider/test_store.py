@@ -14,7 +14,7 @@ from mlflow.tracking._workspace.registry import get_workspace_store
 
 from tests.kubernetes.informer_server import ApiServer, FastClock
 from workspace_authz.provider.follower import Follower
-from workspace_authz.provider.store import KubernetesWorkspaceStore, build
+from workspace_authz.provider.store import KubernetesWorkspaceStore, MisconfiguredWorkspaceStore, build
 from workspace_authz.workspaces.directory import Directory
 from workspace_authz.workspaces.namespace import DESCRIPTION_ANNOTATION
 from workspace_authz.workspaces.policy import NamespacePolicy
@@ -48,9 +48,17 @@ def test_mlflow_finds_it_by_its_scheme() -> None:
 
 
 def test_a_wrong_uri_is_said_in_one_sentence() -> None:
+    store = build(workspace_uri="kubernetes://?selector=a")
     with pytest.raises(MlflowException, match="unknown parameter 'selector'") as caught:
-        build(workspace_uri="kubernetes://?selector=a")
+        store.list_workspaces()
     assert error_code(caught) == "INVALID_PARAMETER_VALUE"
+    with pytest.raises(MlflowException, match="unknown parameter 'selector'"):
+        store.get_workspace("team-a")
+
+
+def test_a_wrong_uri_lets_mlflows_parent_come_to_our_own_check() -> None:
+    store = build(workspace_uri="kubernetes://?selector=a")
+    assert get_default_workspace_optional(store) == (None, False)
 
 
 @pytest.mark.parametrize(
@@ -65,15 +73,15 @@ def test_settings_count_and_the_uri_overrides_them(
     variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, value)
-    with pytest.raises(MlflowException):
-        build(workspace_uri="kubernetes://")
-    assert build(workspace_uri="kubernetes://?label_selector=a&default_workspace=b1")
+    assert isinstance(build(workspace_uri="kubernetes://"), MisconfiguredWorkspaceStore)
+    overridden = build(workspace_uri="kubernetes://?label_selector=a&default_workspace=b1")
+    assert isinstance(overridden, KubernetesWorkspaceStore)
 
 
 def test_excluded_globs_come_from_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_K8S_NAMESPACE_EXCLUDE_GLOBS", "tmp-*")
     with pytest.raises(MlflowException, match="'tmp-1' cannot be one"):
-        build(workspace_uri="kubernetes://?default_workspace=tmp-1")
+        build(workspace_uri="kubernetes://?default_workspace=tmp-1").list_workspaces()
 
 
 def test_the_default_workspace_is_what_was_configured() -> None:

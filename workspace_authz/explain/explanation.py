@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Public, Refused, Route
+from workspace_authz.catalog.expand import describe
+from workspace_authz.catalog.model import Route
 from workspace_authz.enforcement.pipeline import Pipeline
 from workspace_authz.enforcement.request import AccessRequest
 from workspace_authz.enforcement.verdict import Verdict
@@ -42,7 +43,7 @@ class Explanation:
             "method": self.method,
             "path": self.path,
             **self.verdict.record(),
-            "rule": rule_of(self.verdict.route),
+            "rule": rule_of(self.verdict.route, self.method),
             "visible": sorted(self.verdict.visible) if self.verdict.visible is not None else None,
             "status": self.status,
         }
@@ -54,23 +55,9 @@ async def explain(pipeline: Pipeline, request: AccessRequest) -> Explanation:
     return Explanation(method=request.method, path=request.path, verdict=verdict)
 
 
-def rule_of(route: Route | None) -> list[str]:
+def rule_of(route: Route | None, method: str) -> list[str]:
     """The rule of a route in words, a line for each requirement."""
-    if route is None:
-        return ["no rule covers this request"]
-    match route.policy:
-        case Public():
-            return ["public"]
-        case Authenticated(reason=reason):
-            return [f"any authenticated caller: {reason}"]
-        case Refused(reason=reason):
-            return [f"refused: {reason}"]
-        case AnyRight(listing=True):
-            return ["any authenticated caller; shows the workspaces in which they hold a right"]
-        case AnyRight():
-            return ["any MLflow right in the workspace that the path names"]
-        case Guarded(requirements=requirements):
-            return [str(requirement) for requirement in requirements]
+    return ["no rule covers this request"] if route is None else describe(route.policy, method).split(" + ")
 
 
 def lines(document: Mapping[str, Any]) -> list[str]:

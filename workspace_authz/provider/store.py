@@ -34,7 +34,7 @@ def build(workspace_uri: str) -> KubernetesWorkspaceStore:
             namespace_exclude_globs=settings.namespace_exclude_globs,
         )
     except ConfigurationError as error:
-        raise MlflowException.invalid_parameter_value(str(error)) from error
+        return MisconfiguredWorkspaceStore(error)
     return KubernetesWorkspaceStore(policy, follower=Follower(policy, kubeconfig=settings.kubeconfig))
 
 
@@ -104,6 +104,28 @@ class KubernetesWorkspaceStore(AbstractStore):  # type: ignore[misc]  # MLflow i
             return self._follower.lookup(name)
         except AuthzError as error:
             raise _unavailable(str(error)) from error
+
+
+class MisconfiguredWorkspaceStore(AbstractStore):  # type: ignore[misc]  # MLflow is not followed by mypy
+    """Serves nothing and says why, in an ``MlflowException``."""
+
+    def __init__(self, error: ConfigurationError) -> None:
+        self._error = error
+
+    def list_workspaces(self) -> list[Workspace]:
+        """Raises the error."""
+        raise self._told()
+
+    def get_workspace(self, workspace_name: str) -> Workspace:
+        """Raises the error."""
+        raise self._told()
+
+    def get_default_workspace(self) -> Workspace:
+        """There is none: what MLflow's parent asks before it comes to our check."""
+        raise NotImplementedError
+
+    def _told(self) -> MlflowException:
+        return MlflowException.invalid_parameter_value(str(self._error))
 
 
 def _workspace(info: NamespaceInfo) -> Workspace:
