@@ -131,6 +131,17 @@ async def test_a_silent_watch_is_opened_again_where_it_was(server: ApiServer) ->
         assert not running.clock.sleeps
 
 
+async def test_a_watch_that_is_silent_from_its_start_is_no_place_to_go_on_from(server: ApiServer) -> None:
+    async with informing(server, timing=Timing(silence=0.3)) as running:
+        await server.next_watch()
+        server.put("a")
+        again = await server.next_watch()
+        assert again.query["resourceVersion"] == str(server.version)
+        assert running.informer.objects.keys() == {("", "a")}
+        assert not running.clock.sleeps
+        assert running.informer.state.problem is None
+
+
 async def test_bookmarks_keep_a_watch_open(server: ApiServer) -> None:
     async with informing(server, timing=Timing(silence=1.0)):
         watch = await server.next_watch()

@@ -65,6 +65,8 @@ class Informer(Generic[T]):
         self._chance = chance
         self._objects: dict[tuple[str, str], T] = {}
         self._version: str | None = None
+        self._carried = False
+        """The present watch has brought an event or a bookmark."""
         self._failures = 0
         self._state = InformerState()
         self._synced = asyncio.Event()
@@ -91,7 +93,7 @@ class Informer(Generic[T]):
                     await self._list()
                 await self._watch()
             except SilentError as error:
-                # Maybe only the connection died unnoticed; opening the next one will tell.
+                # Maybe only the connection died unnoticed; the next one will tell.
                 _log.info("%s: %s; it is opened again", self._path, error)
             except ListWatchError as error:
                 self._failed(error)
@@ -127,8 +129,7 @@ class Informer(Generic[T]):
             "resourceVersion": self._version or "",
             "timeoutSeconds": str(lifetime),
         }
-        begun, version = self._clock.monotonic(), self._version
-        useful = False
+        begun, self._carried = self._clock.monotonic(), False
         try:
             await watch(
                 self._connection,
@@ -138,8 +139,13 @@ class Informer(Generic[T]):
                 on_open=self._well,
                 on_event=self._apply,
             )
+        except SilentError:
+            if not self._carried:
+                # So does a version that is not there yet look, as after a restored etcd (seen on 1.36.3).
+                self._version = None
+            raise
         finally:
-            useful = version != self._version or self._clock.monotonic() - begun >= self._timing.short_watch
+            useful = self._carried or self._clock.monotonic() - begun >= self._timing.short_watch
             if useful:
                 self._failures = 0
         if not useful:
@@ -155,6 +161,7 @@ class Informer(Generic[T]):
                 self._put(key, new)
                 self._on_change([Change(key, old, new)])
         self._version = event.version
+        self._carried = True
 
     def _put(self, key: tuple[str, str], new: T | None) -> None:
         # One step per object: threads read while the event loop writes.

@@ -124,8 +124,6 @@ def _requirement(tokens: _Tokens) -> LabelRequirement:
 def _values(tokens: _Tokens) -> frozenset[str]:
     if tokens.take() != "(":
         raise ValueError("a set of values begins with (")
-    if tokens.peek() == ")":
-        raise ValueError("a set of values cannot be empty")
     values = {_value(tokens)}
     while tokens.take() == ",":
         values.add(_value(tokens))
@@ -142,7 +140,7 @@ def _key(token: str) -> str:
 
 
 def _value(tokens: _Tokens) -> str:
-    """A label value; nothing before a comma, a bracket or the end is the empty value."""
+    """A label value; nothing before a comma, a bracket or the end is the empty value, even in ``()``."""
     if tokens.peek() in (_END, ",", ")"):
         return ""
     value = tokens.take()
