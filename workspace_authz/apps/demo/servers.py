@@ -26,9 +26,11 @@ _POLL_SECONDS: Final = 0.2
 
 
 @asynccontextmanager
-async def devplane(state: Path, *, users: Path) -> AsyncIterator[tuple[Child, dict[str, str]]]:
-    """The embedded dev plane and the JSON line with which it says that it is ready."""
-    command = (str(PROGRAM), "devplane", "--engine", "embedded", "--state", str(state), "--users", str(users))
+async def devplane(
+    state: Path, *, users: Path, engine: str = "embedded"
+) -> AsyncIterator[tuple[Child, dict[str, str]]]:
+    """A dev plane and the JSON line with which it says that it is ready."""
+    command = (str(PROGRAM), "devplane", "--engine", engine, "--state", str(state), "--users", str(users))
     log = state.with_name("devplane.log")
     async with child("the dev plane", command, environment={}, log=log, talks=True) as process:
         yield process, json.loads(await process.line(seconds=_DEVPLANE_SECONDS))
