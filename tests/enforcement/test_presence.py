@@ -196,3 +196,13 @@ async def test_the_opposite_condition() -> None:
     assert await holds(b'{"experiment_id": ""}')
     assert await holds(b"not json")
     assert await holds(b"{}", query=b"experiment_id=1")  # MLflow does not look there
+
+
+@pytest.mark.parametrize(("value", "expected"), [(True, True), (False, False), (0, True)])
+async def test_a_flag_counts_unless_it_is_off(value: object, expected: bool) -> None:
+    flag = body_field("usage_tracking", Identifier.FLAG)
+    assert await present(flag, body={"usage_tracking": value}) is expected
+
+
+async def test_false_is_a_name_like_another_where_a_name_belongs() -> None:
+    assert await present(body_field("run_id"), body={"run_id": False})

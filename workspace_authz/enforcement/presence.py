@@ -47,7 +47,7 @@ async def _certainly_named(
 
 
 def _counts(source: NameSource, value: object) -> bool:
-    if value in (None, "", [], {}):
+    if value in (None, "", [], {}) or (source.identifies is Identifier.FLAG and value is False):
         return False
     text = value if isinstance(value, str) else json.dumps(value)
     match source.identifies:
