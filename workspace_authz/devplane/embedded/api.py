@@ -101,6 +101,8 @@ class Api:
         kind = _kind(parsed)
         if kind in kinds.STORED:
             return await self._stored(kind, parsed, request, user)
+        if kind is not kinds.TOKEN_REQUESTS and parsed.path_name:
+            raise no_such_resource()
         if parsed.attributes.verb != "create":
             raise method_not_allowed()
         return self._reviewed(kind, parsed, await read_body(request), user)
@@ -124,8 +126,6 @@ class Api:
         if kind is kinds.TOKEN_REQUESTS:
             namespace, name = parsed.attributes.namespace, parsed.path_name
             answer = self._parts.token_requests.answer(review, namespace=namespace, name=name)
-        elif parsed.path_name:
-            raise method_not_allowed()
         else:
             answer = self._parts.reviewer.answer(kind, review, user)
         return json_response(answer, status=201)

@@ -12,7 +12,7 @@ from workspace_authz.devplane.embedded.kinds import DELETE_OPTIONS, Kind
 from workspace_authz.devplane.embedded.objects import Object
 from workspace_authz.devplane.embedded.protobuf import decode_protobuf
 from workspace_authz.devplane.embedded.schema import Struct, decode
-from workspace_authz.devplane.embedded.status import bad_request, unsupported_media_type
+from workspace_authz.devplane.embedded.status import ApiError, bad_request, unsupported_media_type
 
 JSON, YAML = "application/json", "application/yaml"
 JSON_PATCH = "application/json-patch+json"
@@ -35,7 +35,7 @@ class Body:
 def parse_patch(body: Body) -> Any:
     """Parse one of :data:`PATCHES`. Raises a 400 or 415."""
     if body.media_type not in PATCHES:
-        raise unsupported_media_type(PATCHES)
+        raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})
     return _parse(None, body)
 
 

@@ -23,7 +23,7 @@ def with_defaults(kind: Kind, obj: Object) -> Object:
     if kind is kinds.SECRETS:
         return _secret(obj)
     if kind in (kinds.ROLES, kinds.CLUSTER_ROLES):
-        return {**obj, "rules": obj.get("rules") or []}
+        return {**obj, "rules": obj.get("rules") or None}  # null, as kube-apiserver writes it
     if kind in (kinds.ROLE_BINDINGS, kinds.CLUSTER_ROLE_BINDINGS):
         return _binding(obj)
     return obj

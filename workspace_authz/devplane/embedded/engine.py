@@ -107,7 +107,7 @@ class EmbeddedEngine:
             authenticator=authenticator,
             authorizer=authorizer,
             resources=Resources(registry, authorizer, clock=clock),
-            reviewer=Reviewer(authenticator=authenticator, authorizer=authorizer),
+            reviewer=Reviewer(authenticator=authenticator, authorizer=authorizer, clock=clock),
             token_requests=TokenRequests(registry, tokens, clock=clock),
         )
         return Api(parts, bookmark_seconds=self._tuning.bookmark_seconds, clock=clock)

@@ -67,16 +67,18 @@ def read(value: Any, path: Path) -> Any:
 
 
 def without(schema: Schema, value: Any, path: Path) -> Any:
-    """A copy of ``value`` without the field at ``path``; an item goes with its key."""
+    """A copy of ``value`` without the field at ``path``. An item goes with its key, a parent when empty."""
     if read(value, path) is MISSING:
         return value
     step, *rest = path
     if step.startswith("f:"):
         key = step[2:]
-        if not rest:
-            return {name: item for name, item in value.items() if name != key}
+        kept = {name: item for name, item in value.items() if name != key}
         inner = _inner(schema, key)
-        return {**value, key: without(inner, value[key], tuple(rest))} if inner is not None else value
+        if not rest or inner is None:
+            return kept
+        below = without(inner, value[key], tuple(rest))
+        return {**value, key: below} if below else kept
     if isinstance(schema, ListOf) and rest and rest != [f"f:{schema.merge_key}"]:
         return [without(schema.items, item, tuple(rest)) if _is_item(step, item) else item for item in value]
     return [item for item in value if not _is_item(step, item)]

@@ -31,7 +31,7 @@ def json_response(document: Any, *, status: int = 200) -> web.Response:
 def failure(error: ApiError) -> web.Response:
     """A failure ``Status``."""
     response = json_response(error.body(), status=error.code)
-    if (seconds := error.details.get("retryAfterSeconds")) is not None:
+    if (seconds := (error.details or {}).get("retryAfterSeconds")) is not None:
         response.headers["Retry-After"] = str(seconds)
     return response
 

@@ -25,6 +25,7 @@ _EXTRA = "impersonate-extra-"
 _AUTHENTICATION = "authentication.k8s.io"
 _NODE = "system:node:"
 _NODES = "system:nodes"
+_REMEMBERED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class Impersonator:
 
     def __init__(self, authorizer: RbacAuthorizer) -> None:
         self._authorizer = authorizer
+        self._succeeded: dict[str, str] = {}
+        """Verb of the way in which a user was last allowed: it is tried first, and its refusal shown."""
 
     def effective_user(
         self, user: UserInfo, headers: CIMultiDictProxy[str], asked: AccessAttributes
@@ -52,14 +55,21 @@ class Impersonator:
         if wanted is None:
             return user
         refused: ApiError | None = None
-        for mode in _modes(wanted):
+        last = self._succeeded.get(user.username)
+        for mode in sorted(_modes(wanted), key=lambda mode: mode.verb != last):
             try:
                 self._check(mode, user, wanted, asked)
             except ApiError as error:
                 refused = refused or error
             else:
+                self._remember(user, mode)
                 return _completed(wanted, constrained=bool(mode.constraint))
         raise refused or forbidden(Target("", ""), "no impersonation mode applies")
+
+    def _remember(self, user: UserInfo, mode: _Mode) -> None:
+        if len(self._succeeded) >= _REMEMBERED:
+            self._succeeded.clear()
+        self._succeeded[user.username] = mode.verb
 
     def _check(self, mode: _Mode, user: UserInfo, wanted: UserInfo, asked: AccessAttributes) -> None:
         if mode.constraint:

@@ -49,10 +49,9 @@ class Kind:
         return Target(self.group, self.resource, self.kind, name)
 
 
-def _object(fields: Mapping[str, Schema], *, kept: tuple[str, ...] = ()) -> Struct:
+def _object(fields: Mapping[str, Schema]) -> Struct:
     # The type comes last: protobuf carries it outside of the object, so it takes no number.
-    every = {"metadata": OBJECT_META, **fields, "apiVersion": STRING, "kind": STRING}
-    return Struct(every, kept=frozenset(kept))
+    return Struct({"metadata": OBJECT_META, **fields, "apiVersion": STRING, "kind": STRING})
 
 
 _OWNER = Struct(
@@ -147,12 +146,12 @@ SECRETS = Kind(
     ),
     namespaced=True,
 )
-ROLES = Kind(_RBAC, "roles", "Role", _object({"rules": ListOf(_RULE)}, kept=("rules",)), namespaced=True)
+ROLES = Kind(_RBAC, "roles", "Role", _object({"rules": ListOf(_RULE)}), namespaced=True)
 CLUSTER_ROLES = Kind(
     _RBAC,
     "clusterroles",
     "ClusterRole",
-    _object({"rules": ListOf(_RULE), "aggregationRule": _AGGREGATION}, kept=("rules",)),
+    _object({"rules": ListOf(_RULE), "aggregationRule": _AGGREGATION}),
 )
 ROLE_BINDINGS = Kind(_RBAC, "rolebindings", "RoleBinding", _object(_BINDING), namespaced=True)
 CLUSTER_ROLE_BINDINGS = Kind(_RBAC, "clusterrolebindings", "ClusterRoleBinding", _object(_BINDING))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from workspace_authz.devplane.embedded.objects import Object
@@ -125,51 +125,67 @@ def _merge_fields(schema: Struct | MapOf, target: Mapping[str, Any], patch: Mapp
     if directive != "merge":
         raise bad_request(f"Unknown patch type found: {directive}")
     merged = {key: value for key, value in target.items() if key in patch.get(_KEPT, target)}
-    for key, value in patch.items():
-        if key.startswith(_REMOVED):
-            field = key.removeprefix(_REMOVED)
-            merged[field] = [item for item in merged.get(field) or () if item not in value]
+    for key, removed in _about(patch, _REMOVED).items():
+        merged[key] = [item for item in merged.get(key) or () if item not in removed]
+    orders = _about(patch, _ORDER)
+    for key in orders.keys() - content.keys():
+        content[key] = []
     for key, value in content.items():
         inner = schema.values if isinstance(schema, MapOf) else schema.fields.get(key)
         if value is None:
             merged.pop(key, None)
         elif isinstance(inner, ListOf) and isinstance(value, list):
-            merged[key] = _merge_list(inner, merged.get(key) or [], value)
+            merged[key] = _merge_list(inner, merged.get(key) or [], value, order=orders.get(key))
         elif inner is None:
             merged[key] = merge_patch(merged.get(key), value)
         else:
             merged[key] = strategic_merge_patch(inner, merged.get(key), value)
-    for key, order in patch.items():
-        if key.startswith(_ORDER):
-            _reorder(schema, merged, key.removeprefix(_ORDER), order)
     return merged
 
 
-def _merge_list(schema: ListOf, target: Sequence[Any], patch: Sequence[Any]) -> list[Any]:
-    if schema.unique:
-        return list(dict.fromkeys((*target, *patch)))
-    if not schema.merge_key:
-        return [item for item in patch if item != {_DIRECTIVE: "replace"}]
-    if {_DIRECTIVE: "replace"} in patch:
-        return [item for item in patch if item != {_DIRECTIVE: "replace"}]
-    merged = {item[schema.merge_key]: item for item in target}
+def _about(patch: Mapping[str, Any], directive: str) -> dict[str, list[Any]]:
+    """What a directive says, by the field that it is about."""
+    return {key.removeprefix(directive): value for key, value in patch.items() if key.startswith(directive)}
+
+
+def _merge_list(
+    schema: ListOf, live: Sequence[Any], patch: list[Any], *, order: list[Any] | None
+) -> list[Any]:
+    replaces = {_DIRECTIVE: "replace"} in patch
+    patch = [item for item in patch if item != {_DIRECTIVE: "replace"}]
+    if replaces or not (schema.merge_key or schema.unique):
+        return patch
+    identify = _identifier(schema)
+    items = {identify(item): item for item in live}
     for item in patch:
-        if (key := item.get(schema.merge_key)) is None:
-            raise bad_request(f"map does not contain declared merge key: {schema.merge_key}")
-        if item.get(_DIRECTIVE) == "delete":
-            merged.pop(key, None)
+        key = identify(item)
+        if isinstance(item, dict) and item.get(_DIRECTIVE) == "delete":
+            items.pop(key, None)
         else:
-            merged[key] = strategic_merge_patch(schema.items, merged.get(key), item)
-    return list(merged.values())
+            items[key] = strategic_merge_patch(schema.items, items.get(key), item)
+    wanted = [key for key in map(identify, patch if order is None else order) if key in items]
+    others = [key for key in items if key not in wanted]
+    return [items[key] for key in _interleaved(others, wanted, [identify(item) for item in live])]
 
 
-def _reorder(schema: Struct | MapOf, merged: Object, field: str, order: Sequence[Any]) -> None:
-    inner = schema.fields.get(field) if isinstance(schema, Struct) else None
-    if not isinstance(inner, ListOf) or field not in merged:
-        return
-    key = inner.merge_key
-    wanted = [item.get(key) if key else item for item in order]
-    position = {value: index for index, value in enumerate(wanted)}
-    merged[field] = sorted(
-        merged[field], key=lambda item: position.get(item.get(key) if key else item, len(wanted))
-    )
+def _identifier(schema: ListOf) -> Callable[[Any], Any]:
+    if not schema.merge_key:
+        return lambda item: item
+
+    def identify(item: Mapping[str, Any]) -> Any:
+        if schema.merge_key not in item:
+            # An internal error in kube-apiserver, too.
+            raise ApiError(500, "", f"{item} does not contain declared merge key: {schema.merge_key}")
+        return item[schema.merge_key]
+
+    return identify
+
+
+def _interleaved(others: list[Any], wanted: list[Any], live: list[Any]) -> list[Any]:
+    """The patch's order for what it names; the rest goes before an item only where it did so already."""
+    result = []
+    while others and wanted:
+        known = others[0] in live and wanted[0] in live
+        first = known and live.index(others[0]) < live.index(wanted[0])
+        result.append((others if first else wanted).pop(0))
+    return [*result, *others, *wanted]

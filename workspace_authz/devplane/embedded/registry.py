@@ -27,11 +27,14 @@ from workspace_authz.devplane.embedded.objects import (
     with_metadata,
 )
 from workspace_authz.devplane.embedded.status import (
+    ApiError,
+    FieldProblem,
+    Target,
     already_exists,
-    bad_request,
     conflict,
     forbidden,
     method_not_allowed,
+    namespace_mismatch,
     not_found,
 )
 from workspace_authz.devplane.embedded.store import Store
@@ -100,7 +103,11 @@ class Registry:
     def prepare_update(self, kind: Kind, new: Object, *, old: Object) -> Object:
         """A changed object as it would be stored. Raises a 409 if it was made from another version, 422."""
         expected = Preconditions.of(metadata(new))
-        _same_object(kind, old, expected)
+        if expected.uid and expected.uid != uid_of(old):
+            why = (
+                f"Precondition failed: UID in precondition: {expected.uid}, UID in object meta: {uid_of(old)}"
+            )
+            raise conflict(kind.target(name_of(old)), why)
         if expected.version and expected.version != metadata(old)["resourceVersion"]:
             raise conflict(kind.target(name_of(old)), _STALE)
         kept = {key: metadata(old).get(key) for key in (*_SYSTEM_FIELDS, "resourceVersion", "generateName")}
@@ -128,9 +135,7 @@ class Registry:
         self, kind: Kind, obj: Object, *, expected: Preconditions, dry_run: bool = False
     ) -> tuple[Object, bool]:
         """Delete, or begin to; returns the object, and whether it is gone. Raises a 409."""
-        _same_object(kind, obj, expected)
-        if expected.version and expected.version != (current := metadata(obj)["resourceVersion"]):
-            raise conflict(kind.target(name_of(obj)), _failed("ResourceVersion", expected.version, current))
+        _check_preconditions(kind, obj, expected)
         if kind is NAMESPACES and name_of(obj) in _UNDELETABLE:
             raise forbidden(kind.target(name_of(obj)), "this namespace may not be deleted")
         waits = kind is NAMESPACES or bool(metadata(obj).get("finalizers"))
@@ -170,12 +175,10 @@ class Registry:
     def _new_metadata(self, kind: Kind, obj: Object, namespace: str) -> Object:
         given = metadata(obj)
         if given.get("resourceVersion"):
-            raise bad_request("resourceVersion should not be set on objects to be created")
+            # An internal error there, too, although it is the caller's.
+            raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
         if given.get("namespace", namespace) != namespace:
-            raise bad_request(
-                f"the namespace of the provided object does not match the namespace sent on the request "
-                f"({given['namespace']} != {namespace})"
-            )
+            raise namespace_mismatch()
         name = name_of(obj)
         if not name and (prefix := str(given.get("generateName", ""))):
             suffix = "".join(secrets.choice(_SUFFIX_LETTERS) for _ in range(5))
@@ -198,7 +201,9 @@ class Registry:
             raise not_found(NAMESPACES.target(namespace))
         if is_terminating(found):
             why = f"unable to create new content in namespace {namespace} because it is being terminated"
-            raise forbidden(kind.target(name), why)
+            message = f"namespace {namespace} is being terminated"
+            cause = FieldProblem("metadata.namespace", "NamespaceTerminating", message)
+            raise forbidden(kind.target(name), why, causes=[cause])
 
     def _add_default_account(self, namespace: str) -> None:
         account = self.prepare(SERVICE_ACCOUNTS, {"metadata": {"name": "default"}}, namespace=namespace)
@@ -217,10 +222,18 @@ class Registry:
         return timestamp(self._clock())
 
 
-def _same_object(kind: Kind, obj: Object, expected: Preconditions) -> None:
+def _check_preconditions(kind: Kind, obj: Object, expected: Preconditions) -> None:
+    target = Target(kind.group, kind.kind, name=name_of(obj))  # here kube-apiserver names the kind
     if expected.uid and expected.uid != uid_of(obj):
-        raise conflict(kind.target(name_of(obj)), _failed("UID", expected.uid, uid_of(obj)))
-
-
-def _failed(field: str, expected: str, current: str) -> str:
-    return f"Precondition failed: {field} in precondition: {expected}, {field} in object meta: {current}"
+        raise conflict(
+            target,
+            f"the UID in the precondition ({expected.uid}) does not match the UID in record ({uid_of(obj)}). "
+            "The object might have been deleted and then recreated",
+        )
+    current = metadata(obj)["resourceVersion"]
+    if expected.version and expected.version != current:
+        raise conflict(
+            target,
+            f"the ResourceVersion in the precondition ({expected.version}) does not match the "
+            f"ResourceVersion in record ({current}). The object might have been modified",
+        )

@@ -17,7 +17,16 @@ from workspace_authz.devplane.embedded.rbac import AccessAttributes, RbacAuthori
 from workspace_authz.devplane.embedded.registry import Preconditions, Registry
 from workspace_authz.devplane.embedded.requests import ApiRequest, is_true, refusal
 from workspace_authz.devplane.embedded.serverside import apply
-from workspace_authz.devplane.embedded.status import bad_request, not_found
+from workspace_authz.devplane.embedded.status import (
+    ApiError,
+    FieldProblem,
+    Target,
+    bad_request,
+    invalid,
+    invalid_value,
+    not_found,
+    required_value,
+)
 from workspace_authz.types import UserInfo
 
 
@@ -59,7 +68,13 @@ class Resources:
             document = merge_patch(old, patch)
         else:
             document = strategic_merge_patch(kind.schema, old, patch)
-        new = self._decode(kind, request, document)
+        try:
+            new = self._decode(kind, request, document)
+        except ApiError as error:
+            raise _unfit_patch(error) from error
+        if (uid := uid_of(new)) != uid_of(old):
+            why = "field is immutable"
+            raise invalid(kind.target(request.path_name), [invalid_value("metadata.uid", uid, why)])
         return self._update(kind, request, new, old=old, user=user), False
 
     def delete(self, kind: Kind, request: ApiRequest, body: Body) -> Object:
@@ -90,7 +105,8 @@ class Resources:
     def _apply(self, kind: Kind, request: ApiRequest, document: Any, user: UserInfo) -> tuple[Object, bool]:
         manager = request.query.get("fieldManager")
         if not manager:
-            raise bad_request("PatchOptions.meta.k8s.io is invalid: fieldManager: Required value")
+            problem = required_value("fieldManager", "is required for apply patch")
+            raise invalid(Target("meta.k8s.io", "", "PatchOptions"), [problem])
         config = self._decode(kind, request, document)
         namespace, now = _namespace(kind, request), timestamp(self._clock())
         live = self._registry.store.get(kind.resource, namespace, request.path_name)
@@ -128,6 +144,11 @@ class Resources:
     def _decode(self, kind: Kind, request: ApiRequest, document: Any) -> Object:
         validation = request.query.get("fieldValidation", "")
         return _named(request, bodies.decode_object(kind, document, field_validation=validation))
+
+
+def _unfit_patch(error: ApiError) -> ApiError:
+    problem = FieldProblem("patch", "FieldValueInvalid", f"Invalid value: {error.message}")
+    return invalid(Target("", ""), [problem])
 
 
 def _named(request: ApiRequest, obj: Object) -> Object:

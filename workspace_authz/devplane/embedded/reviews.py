@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from workspace_authz.devplane.embedded import kinds
 from workspace_authz.devplane.embedded.authentication import Authenticator
 from workspace_authz.devplane.embedded.kinds import Kind
-from workspace_authz.devplane.embedded.objects import Object
+from workspace_authz.devplane.embedded.objects import Object, timestamp
 from workspace_authz.devplane.embedded.rbac import (
     AccessAttributes,
     PolicyRule,
@@ -26,11 +27,21 @@ from workspace_authz.devplane.embedded.status import (
 from workspace_authz.devplane.embedded.tokens import API_AUDIENCES, TokenError
 from workspace_authz.types import UserInfo
 
+_DATED = (kinds.SELF_SUBJECT_REVIEWS,)
+"""Reviews that say when they were answered."""
+
 
 class Reviewer:
     """Answers the kinds of :data:`~.kinds.REVIEWS`."""
 
-    def __init__(self, *, authenticator: Authenticator, authorizer: RbacAuthorizer) -> None:
+    def __init__(
+        self,
+        *,
+        authenticator: Authenticator,
+        authorizer: RbacAuthorizer,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._clock = clock
         self._authenticator = authenticator
         self._authorizer = authorizer
         self._answers: Mapping[str, Callable[[Object, UserInfo], Object]] = {
@@ -45,7 +56,8 @@ class Reviewer:
         """The review with its ``status``. ``user`` asks. Raises a 400 or 422."""
         status = self._answers[kind.resource](review, user)
         spec = {"spec": review.get("spec", {})} if "spec" in kind.schema.fields else {}
-        head = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": {}}
+        metadata = {"creationTimestamp": timestamp(self._clock())} if kind in _DATED else {}
+        head = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata}
         return {**head, **spec, "status": status}
 
     def _self_subject_review(self, _: Object, user: UserInfo) -> Object:

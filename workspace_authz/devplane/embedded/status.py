@@ -23,14 +23,16 @@ class ApiError(Exception):
         self.code = code
         self.reason = reason
         self.message = message
-        self.details = dict(details or {})
+        self.details = details
 
     def body(self) -> Object:
         """The ``Status`` object."""
         status: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
-        status |= {"message": self.message, "reason": self.reason}
-        if self.details:
-            status["details"] = self.details
+        status["message"] = self.message
+        if self.reason:
+            status["reason"] = self.reason
+        if self.details is not None:  # an empty one is shown, too
+            status["details"] = dict(self.details)
         return status | {"code": self.code}
 
 
@@ -95,9 +97,8 @@ def invalid(target: Target, problems: Sequence[FieldProblem]) -> ApiError:
     texts = list(dict.fromkeys(map(str, problems)))
     shown = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
     kind = f"{target.kind}.{target.group}" if target.group else target.kind
-    causes = [{"reason": each.type, "message": each.message, "field": each.field} for each in problems]
     named = {"name": target.name, "group": target.group, "kind": target.kind}
-    details = {**{key: value for key, value in named.items() if value}, "causes": causes}
+    details = {**{key: value for key, value in named.items() if value}, "causes": list(map(_cause, problems))}
     message = f"{kind} {quoted(target.name)} is invalid: {shown}"
     return ApiError(422, "Invalid", message, details=details)
 
@@ -110,7 +111,7 @@ def not_found(target: Target) -> ApiError:
 
 def no_such_resource() -> ApiError:
     """404: this server has nothing at that path."""
-    return ApiError(404, "NotFound", "the server could not find the requested resource")
+    return ApiError(404, "NotFound", "the server could not find the requested resource", details={})
 
 
 def already_exists(target: Target) -> ApiError:
@@ -125,16 +126,23 @@ def conflict(target: Target, why: str) -> ApiError:
     return ApiError(409, "Conflict", message, details=target.details())
 
 
-def forbidden(target: Target, why: str) -> ApiError:
+def forbidden(target: Target, why: str, *, causes: Sequence[FieldProblem] = ()) -> ApiError:
     """403."""
     subject = f"{target.qualified} {quoted(target.name)}" if target.name else target.qualified
     message = f"{subject} is forbidden: {why}" if target.resource else f"forbidden: {why}"
-    return ApiError(403, "Forbidden", message, details=target.details())
+    details = {**target.details(), **({"causes": list(map(_cause, causes))} if causes else {})}
+    return ApiError(403, "Forbidden", message, details=details)
 
 
 def bad_request(message: str) -> ApiError:
     """400."""
     return ApiError(400, "BadRequest", message)
+
+
+def namespace_mismatch() -> ApiError:
+    """400: body and path name different namespaces."""
+    message = "the namespace of the provided object does not match the namespace sent on the request"
+    return bad_request(message)
 
 
 def unauthorized() -> ApiError:
@@ -150,7 +158,7 @@ def expired(message: str) -> ApiError:
 def method_not_allowed() -> ApiError:
     """405."""
     message = "the server does not allow this method on the requested resource"
-    return ApiError(405, "MethodNotAllowed", message)
+    return ApiError(405, "MethodNotAllowed", message, details={})
 
 
 def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
@@ -160,6 +168,10 @@ def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
         f"{', '.join(accepted)}"
     )
     return ApiError(415, "UnsupportedMediaType", message)
+
+
+def _cause(problem: FieldProblem) -> Object:
+    return {"reason": problem.type, "message": problem.message, "field": problem.field}
 
 
 def quoted(text: str) -> str:

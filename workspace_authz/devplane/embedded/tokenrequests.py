@@ -9,7 +9,14 @@ from typing import Any
 from workspace_authz.devplane.embedded.kinds import SECRETS, SERVICE_ACCOUNTS, TOKEN_REQUESTS
 from workspace_authz.devplane.embedded.objects import Object, metadata, timestamp, uid_of
 from workspace_authz.devplane.embedded.registry import Registry
-from workspace_authz.devplane.embedded.status import Target, bad_request, conflict, invalid, invalid_value
+from workspace_authz.devplane.embedded.status import (
+    Target,
+    bad_request,
+    conflict,
+    invalid,
+    invalid_value,
+    namespace_mismatch,
+)
 from workspace_authz.devplane.embedded.tokens import API_AUDIENCES, ServiceAccountTokens
 
 _DEFAULT_SECONDS = 3600
@@ -33,16 +40,20 @@ class TokenRequests:
     def answer(self, request: Object, *, namespace: str, name: str) -> Object:
         """The request with the token in its ``status``. Raises a 400, 404, 409 or 422."""
         given = metadata(request)
-        for field, actual in (("name", name), ("namespace", namespace)):
-            if given.get(field, actual) != actual:
-                why = f"must match the service account {field} if specified"
-                problem = invalid_value(f"metadata.{field}", given[field], why)
-                raise invalid(TOKEN_REQUESTS.target(name), [problem])
+        if given.get("namespace", namespace) != namespace:
+            raise namespace_mismatch()
+        if given.get("name", name) != name:
+            why = "must match the service account name if specified"
+            raise invalid(TOKEN_REQUESTS.target(name), [invalid_value("metadata.name", given["name"], why)])
         account = self._registry.get(SERVICE_ACCOUNTS, namespace=namespace, name=name)
-        spec: Object = {"audiences": list(API_AUDIENCES), "expirationSeconds": _DEFAULT_SECONDS}
+        spec: Object = {
+            "audiences": list(API_AUDIENCES),
+            "expirationSeconds": _DEFAULT_SECONDS,
+            "boundObjectRef": None,
+        }
         spec |= request.get("spec") or {}
         seconds = _checked_seconds(spec["expirationSeconds"])
-        secret = self._bound_secret(spec.get("boundObjectRef"), namespace)
+        secret = self._bound_secret(spec["boundObjectRef"], namespace)
         expires = timestamp(self._clock() + seconds)
         token = self._tokens.issue(account, audiences=spec["audiences"], seconds=seconds, secret=secret)
         created = {"name": name, "namespace": namespace, "uid": uid_of(account)}
@@ -59,7 +70,8 @@ class TokenRequests:
             return None
         version, kind, name = (reference.get(key, "") for key in ("apiVersion", "kind", "name"))
         if (version, kind) != ("v1", "Secret"):
-            raise bad_request(f"cannot bind token to object of type {version}, Kind={kind}")
+            shown = version if "/" in version else f"/{version}"
+            raise bad_request(f"cannot bind token to object of type {shown}, Kind={kind}")
         secret = self._registry.get(SECRETS, namespace=namespace, name=name)
         wanted = reference.get("uid")
         if wanted and wanted != uid_of(secret):

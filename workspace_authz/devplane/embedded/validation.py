@@ -34,12 +34,26 @@ _SUBDOMAIN_WORDS = (
     "start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
     "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 )
-_QUALIFIED_WORDS = (
-    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric "
-    "character"
+_ALPHANUMERIC = (
+    "alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
 )
+_KEY_WORDS = (
+    f"must consist of {_ALPHANUMERIC} (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for "
+    "validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+)
+_VALUE_WORDS = (
+    f"a valid label must be an empty string or consist of {_ALPHANUMERIC} (e.g. 'MyValue',  or 'my_value',  "
+    "or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+)
+_DATA_WORDS = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "
+    "'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
+_STANDARD_FINALIZERS = frozenset(("kubernetes", "orphan", "foregroundDeletion"))
 _ANNOTATIONS_LIMIT = 256 * 1024
 _SECRET_LIMIT = 1024 * 1024
+
+_GO_NAMES = {"apiGroup": "APIGroup", "kind": "Kind", "name": "Name"}
 
 Problems = Iterator[FieldProblem]
 
@@ -73,7 +87,7 @@ def _path_segment_problem(name: str) -> str:
 
 def _dns_problem(name: str, pattern: re.Pattern[str], words: str, *, limit: int) -> str:
     if len(name) > limit:
-        return f"must be no more than {limit} bytes"
+        return f"must be no more than {limit} characters"
     return "" if pattern.fullmatch(name) else words
 
 
@@ -93,8 +107,11 @@ def _metadata(kind: Kind, obj: Object) -> Problems:
         > _ANNOTATIONS_LIMIT
     ):
         yield too_long("metadata.annotations", _ANNOTATIONS_LIMIT)
-    for finalizer in fields.get("finalizers") or ():
+    for index, finalizer in enumerate(fields.get("finalizers") or ()):
         yield from _qualified_name("metadata.finalizers", finalizer)
+        if "/" not in finalizer and finalizer not in _STANDARD_FINALIZERS:
+            why = "name is neither a standard finalizer name nor is it fully qualified"
+            yield invalid_value(f"metadata.finalizers[{index}]", finalizer, why)
 
 
 def _label(key: str, value: str) -> Problems:
@@ -102,29 +119,35 @@ def _label(key: str, value: str) -> Problems:
     if len(value) > 63:
         yield invalid_value("metadata.labels", value, "must be no more than 63 bytes")
     elif value and not _QUALIFIED.fullmatch(value):
-        yield invalid_value("metadata.labels", value, f"a valid label {_QUALIFIED_WORDS}")
+        yield invalid_value("metadata.labels", value, _VALUE_WORDS)
 
 
 def _qualified_name(field: str, key: str) -> Problems:
+    if key.count("/") > 1:
+        with_prefix = "with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+        yield invalid_value(field, key, f"a valid label key {_KEY_WORDS} {with_prefix}")
+        return
     prefix, slash, name = key.rpartition("/")
     if slash and (problem := _dns_problem(prefix, _SUBDOMAIN, _SUBDOMAIN_WORDS, limit=253)):
         yield invalid_value(field, key, f"prefix part {problem}")
     if len(name) > 63:
         yield invalid_value(field, key, "name part must be no more than 63 bytes")
     elif not _QUALIFIED.fullmatch(name):
-        yield invalid_value(field, key, f"name part {_QUALIFIED_WORDS}")
+        yield invalid_value(field, key, f"name part {_KEY_WORDS}")
 
 
 def _update(kind: Kind, obj: Object, old: Object) -> Problems:
     if kind in (kinds.ROLE_BINDINGS, kinds.CLUSTER_ROLE_BINDINGS) and obj["roleRef"] != old["roleRef"]:
-        yield invalid_value("roleRef", obj["roleRef"], "cannot change roleRef")
+        shown = {_GO_NAMES[key]: value for key, value in obj["roleRef"].items()}
+        yield invalid_value("roleRef", shown, "cannot change roleRef")
     if kind is kinds.SECRETS:
         if obj["type"] != old["type"]:
             yield invalid_value("type", obj["type"], "field is immutable")
-        if old.get("immutable") and (obj.get("data"), obj.get("immutable")) != (old.get("data"), True):
-            yield FieldProblem(
-                "data", "FieldValueForbidden", "Forbidden: field is immutable when `immutable` is set"
-            )
+        why = "Forbidden: field is immutable when `immutable` is set"
+        if old.get("immutable") and not obj.get("immutable"):
+            yield FieldProblem("immutable", "FieldValueForbidden", why)
+        if old.get("immutable") and obj.get("data") != old.get("data"):
+            yield FieldProblem("data", "FieldValueForbidden", why)
 
 
 def _role(role: Mapping[str, Any]) -> Problems:
@@ -212,15 +235,14 @@ def _subject(subject: Mapping[str, Any], field: str, *, namespaced: bool) -> Pro
         if group != RBAC:
             yield unsupported_value(f"{field}.apiGroup", group, (RBAC,))
     else:
-        yield unsupported_value(f"{field}.kind", kind, ("Group", "ServiceAccount", "User"))
+        yield unsupported_value(f"{field}.kind", kind, ("ServiceAccount", "User", "Group"))
 
 
 def _secret(secret: Mapping[str, Any]) -> Problems:
     size = 0
     for key, value in (secret.get("data") or {}).items():
         if not re.fullmatch(r"[-._a-zA-Z0-9]{1,253}", key) or key in (".", ".."):
-            words = "a valid config key must consist of alphanumeric characters, '-', '_' or '.'"
-            yield invalid_value(f"data[{key}]", key, words)
+            yield invalid_value(f"data[{key}]", key, _DATA_WORDS)
         try:
             size += len(base64.b64decode(value, validate=True))
         except binascii.Error:
