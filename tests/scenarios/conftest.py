@@ -12,7 +12,7 @@ from tests.harness.plane import EMBEDDED, REAL, devplane
 from tests.harness.sdk import Sdk, preload, sdk
 from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
 from tests.scenarios.people import SELECTOR, Cluster, People, given_two_teams
-from tests.scenarios.studio import ENVIRONMENT
+from tests.scenarios.tracking_studio import ENVIRONMENT
 
 ENGINES = [
     pytest.param(EMBEDDED, marks=pytest.mark.xdist_group(EMBEDDED)),
@@ -43,7 +43,12 @@ def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     options = ServerOptions(
         kubeconfig=cluster.plane.server_kubeconfig,
         workspace_store=f"kubernetes://?label_selector={SELECTOR.replace('=', '%3D')}",
-        environment=ENVIRONMENT,
+        environment={
+            **ENVIRONMENT,
+            # Shorter than usual, so that tests see changes of RBAC sooner.
+            "WORKSPACE_AUTHZ_ALLOW_SECONDS": "3",
+            "WORKSPACE_AUTHZ_DENY_SECONDS": "1",
+        },
     )
     with mlflow_server(tmp_path_factory.mktemp("guarded"), options) as server:
         yield server

@@ -15,7 +15,7 @@ from tests.scenarios.campaign import Campaign, Observation, Seen, given_holders,
 from tests.scenarios.people import ABSENT, MATRIX, Cluster
 from tests.scenarios.recipes import LEAN, RECIPES
 from tests.scenarios.recipes.model import Recipe
-from tests.scenarios.studio import ENVIRONMENT
+from tests.scenarios.tracking_studio import ENVIRONMENT
 from workspace_authz.catalog.compile import compile_catalog
 from workspace_authz.catalog.entries import Entry
 from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Public, Refused
