@@ -46,9 +46,11 @@ class FaultyApi:
     trusted: ssl.SSLContext
     certificate: ssl.SSLContext
     url: str = ""
-    fault: Fault = Fault.NONE
     asked: int = 0
     """Requests that came while :attr:`fault` was one."""
+    _fault: Fault = Fault.NONE
+    _open: set[asyncio.Transport] = field(default_factory=set, repr=False)
+    """Connections on which an answer is on its way."""
     _loop: asyncio.AbstractEventLoop = field(init=False, repr=False)
     _session: aiohttp.ClientSession = field(init=False, repr=False)
     _stop: asyncio.Event = field(init=False, repr=False)
@@ -66,6 +68,22 @@ class FaultyApi:
             ready.set()
             await self._stop.wait()
             await runner.cleanup()
+
+    @property
+    def fault(self) -> Fault:
+        """What is wrong at the moment. Whatever it is, it also ends the answers that are on their way,
+        except that a server that hangs just falls silent."""
+        return self._fault
+
+    @fault.setter
+    def fault(self, fault: Fault) -> None:
+        self._fault = fault
+        if fault not in (Fault.NONE, Fault.HANGS):
+            self._loop.call_soon_threadsafe(self._cut)
+
+    def _cut(self) -> None:
+        for transport in list(self._open):
+            transport.abort()
 
     def stop(self) -> None:
         """End the proxy."""
@@ -117,11 +135,16 @@ class FaultyApi:
             kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP}
             response = web.StreamResponse(status=answer.status, headers=kept)
             await response.prepare(request)
-            async for chunk in answer.content.iter_any():
-                if self.fault is not Fault.NONE:
-                    _abort(request)  # a watch ends with the server that it came from
-                    break
-                await response.write(chunk)
+            transport = request.transport
+            assert transport is not None
+            self._open.add(transport)
+            try:
+                async for chunk in answer.content.iter_any():
+                    if self.fault is Fault.HANGS:
+                        await asyncio.sleep(_LONG_SECONDS)
+                    await response.write(chunk)
+            finally:
+                self._open.discard(transport)
             return response
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -40,9 +41,11 @@ def plain(server: MlflowServer, cluster: Cluster, holders: Mapping[frozenset[str
 
 
 @pytest.fixture(scope="session")
-def prefixed_server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+def prefixed_server(
+    cluster: Cluster, database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MlflowServer]:
     options = ServerOptions(
-        kubeconfig=cluster.plane.server_kubeconfig, prefix=PREFIX, environment=ENVIRONMENT
+        kubeconfig=cluster.plane.server_kubeconfig, prefix=PREFIX, database=database, environment=ENVIRONMENT
     )
     with mlflow_server(tmp_path_factory.mktemp("prefixed"), options) as server:
         yield server

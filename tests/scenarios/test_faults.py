@@ -70,7 +70,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(engine: str, database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     editor, mallory = User("editor"), User("mallory")
     state = tmp_path_factory.mktemp("faults")
     with devplane(engine, state / "plane", users=[editor, mallory]) as plane, faulty_api(plane) as api:
@@ -78,6 +78,7 @@ def world(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wor
         plane.bind(TEAM, "edit", user=editor.name)
         plane.settle(editor.token, TEAM, "create", "experiments")
         options = ServerOptions(
+            database=database,
             kubeconfig=pointed_at(api.url, plane.server_kubeconfig, state / "server.kubeconfig"),
             environment={
                 f"WORKSPACE_AUTHZ_{name}_SECONDS": str(LIFETIME_SECONDS)
@@ -124,7 +125,7 @@ def test_what_is_known_may_pass_for_its_lifetime_and_not_longer(world: World) ->
 
 
 def test_public_routes_and_probes_need_no_api_server(world: World) -> None:
-    world.api.fault = Fault.HANGS
+    world.api.fault = Fault.REFUSES
     for path in ("/health", "/version", "/livez"):
         assert world.server.ask("GET", path).status == 200
     until(lambda: world.server.ask("GET", "/readyz").status == 503)
