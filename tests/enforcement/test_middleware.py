@@ -16,6 +16,7 @@ from workspace_authz.enforcement.middleware import GuardMiddleware, Scope, Send,
 from workspace_authz.enforcement.pipeline import Pipeline
 from workspace_authz.enforcement.request import Message, Receive
 from workspace_authz.errors import UnavailableError
+from workspace_authz.workspaces.requested import WorkspaceRule
 from workspace_authz.workspaces.visible import visible_workspaces
 
 TOKEN = (b"authorization", b"Bearer alice-token")
@@ -75,13 +76,13 @@ class Application:
 class Door:
     """The middleware between a client and the application."""
 
-    def __init__(self) -> None:
+    def __init__(self, rule: WorkspaceRule | None = None) -> None:
         self.reviews = ScriptedReviews()
         self.audit = Records()
         self.workspaces = KnownWorkspaces()
         self.app = Application()
         self.sent: list[Message] = []
-        guard = Guard(pipeline_over(self.reviews, workspaces=self.workspaces), self.audit)
+        guard = Guard(pipeline_over(self.reviews, rule=rule, workspaces=self.workspaces), self.audit)
         self.middleware = GuardMiddleware(self.app, guard=lambda: guard)
         self.client: list[Message] = [{"type": "http.request", "body": b"{}"}]
 
@@ -149,6 +150,13 @@ async def test_mlflow_gets_no_credential_and_the_one_checked_workspace(door: Doo
 async def test_on_a_public_route_mlflow_gets_no_workspace_at_all(door: Door) -> None:
     await door.request("GET", "/public", TOKEN, TEAM_A)
     assert door.app.scopes[0]["headers"] == []
+
+
+async def test_an_mlflow_without_workspaces_is_sent_none() -> None:
+    single = Door(WorkspaceRule(single="ml"))
+    await single.request("GET", "/search", TOKEN)
+    assert single.app.scopes[0]["headers"] == []
+    assert single.record["workspace"] == "ml"
 
 
 async def test_the_callers_scope_is_left_as_it_was(door: Door) -> None:

@@ -70,17 +70,20 @@ class GuardMiddleware:
             trail.judged()
             outgoing = trail.watch(send, verdict)
             if verdict.passed:
-                await self._pass(scope, body, outgoing, verdict)
+                await self._pass(scope, body, outgoing, verdict, named=guard.pipeline.rule.single is None)
             else:
                 await refuse(verdict.error, outgoing, head=request.method == "HEAD")
         finally:
             trail.finish(verdict)
 
-    async def _pass(self, scope: Scope, body: ReplayedBody, send: Send, verdict: Verdict) -> None:
+    async def _pass(
+        self, scope: Scope, body: ReplayedBody, send: Send, verdict: Verdict, *, named: bool
+    ) -> None:
+        """Hand on; ``named`` says that MLflow has workspaces: without, it takes no request that names one."""
         route = verdict.route
         headers = forwarded_headers(
             scope["headers"],
-            workspace=verdict.workspace,
+            workspace=verdict.workspace if named else None,
             keep_authorization=verdict.provider_keeps_authorization,
             gateway=route is not None and route.path.startswith("/gateway/"),
         )
