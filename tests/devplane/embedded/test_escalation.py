@@ -10,7 +10,7 @@ import pytest
 from tests.devplane.embedded.conftest import Running
 from workspace_authz.devplane.api import Answer
 from workspace_authz.devplane.embedded.escalation import uncovered
-from workspace_authz.devplane.embedded.rbac import GROUP, PolicyRule
+from workspace_authz.devplane.embedded.policy import GROUP, PolicyRule
 
 RBAC = f"/apis/{GROUP}/v1"
 EXPERIMENTS = {"apiGroups": ["mlflow.kubeflow.org"], "resources": ["experiments"], "verbs": ["get"]}

@@ -10,7 +10,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from workspace_authz.devplane.embedded.impersonation import Impersonator
 from workspace_authz.devplane.embedded.kinds import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES
-from workspace_authz.devplane.embedded.rbac import AccessAttributes, RbacAuthorizer
+from workspace_authz.devplane.embedded.policy import AccessAttributes
+from workspace_authz.devplane.embedded.rbac import RbacAuthorizer
 from workspace_authz.devplane.embedded.reader import StoreReader
 from workspace_authz.devplane.embedded.registry import Registry
 from workspace_authz.devplane.embedded.status import ApiError
