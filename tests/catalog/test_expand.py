@@ -60,6 +60,7 @@ def test_the_same_as_plain_values() -> None:
         "operation": "Health",
         "server": "flask",
         "policy": "public",
+        "restrictions": [],
     }
     assert rows["GET", "/telemetry"]["reason"] == "Of nobody."
     assert rows["GET", "/spaces"]["listing"] is True

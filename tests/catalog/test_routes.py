@@ -79,6 +79,7 @@ def test_what_is_refused_and_why() -> None:
     assert reasons == {
         "Workspaces": {"CreateWorkspace", "UpdateWorkspace", "DeleteWorkspace"},
         "Jobs": {"SubmitServerJob"},
+        "Making": {"GenerateDemo"},
         "This": {
             "InvokeScorer",
             "InvokeGenaiEvaluate",

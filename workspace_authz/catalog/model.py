@@ -176,6 +176,27 @@ class Mount(StrEnum):
     """FastAPI ignores the prefix, and Flask serves the same path below it."""
 
 
+class Restriction(StrEnum):
+    """What a request must not contain, whoever sends it; ``enforcement.restrictions`` looks for it.
+
+    Each closes a way past MLflow's own workspaces.
+    """
+
+    NO_TRACE_LOCATION = "no trace location"
+    """No tag or metadata that tells the server where a trace's data lie."""
+    NO_SPAN_TRACE_LOCATION = "no trace location in spans"
+    """The same in OTLP, whose attributes ``mlflow.traceTag.<tag>`` become tags."""
+    OWN_ARTIFACT = "an experiment's artifact"
+    """The path parameter ``artifact_path`` is ``[workspaces/<own>/]<experiment id>[/…]``."""
+    OWN_ARTIFACT_LIST = "an experiment's artifacts"
+    """The same of the query parameter ``path``, which must be given."""
+    FILE_NAME = "a file name"
+    """The body's ``path`` ends in the name of a file: the store appends it to the artifact path."""
+    OWN_SOURCE = "a source in the workspace"
+    """``source`` is a run, model or artifact of the workspace."""
+    NO_GLOBAL_BUDGET = "no GLOBAL scope"
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One HTTP method and path template that MLflow serves."""
@@ -189,5 +210,7 @@ class Route:
     policy: Policy
     server: Server = Server.FLASK
     mount: Mount = Mount.PREFIXED
+    restrictions: tuple[Restriction, ...] = ()
+    """Looked at after the rights were granted and before MLflow runs."""
     since: str = ""
     """The MLflow release in which the route appeared, where known to be newer than 3.16."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from workspace_authz.authorizer.authorizer import Authorizer
@@ -13,6 +13,7 @@ from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Publ
 from workspace_authz.enforcement.presence import applies
 from workspace_authz.enforcement.refusals import forbidden
 from workspace_authz.enforcement.request import AccessRequest
+from workspace_authz.enforcement.restrictions import Restrictions
 from workspace_authz.enforcement.verdict import Check, Verdict
 from workspace_authz.errors import ForbiddenError, RequestError, UnavailableError, UnknownRouteError
 from workspace_authz.identity.authenticator import Authenticator
@@ -45,6 +46,7 @@ class Pipeline:
     rule: WorkspaceRule
     workspaces: Workspaces | None
     """None on a server without workspaces."""
+    restrictions: Restrictions = field(default_factory=Restrictions)
 
     async def judge(self, request: AccessRequest) -> Verdict:
         """The verdict for one request. A refusal is in ``verdict.error``; it is never raised."""
@@ -85,6 +87,8 @@ class Pipeline:
             case Guarded() as guarded:
                 workspace = self._locate(request, verdict, None)
                 await self._demand(guarded, request, verdict, match.parameters)
+                own = None if self.rule.single else workspace
+                await self.restrictions.check(match, request, workspace=own)
                 await self._find(workspace)
 
     async def _identify(self, request: AccessRequest, verdict: Verdict) -> Caller:

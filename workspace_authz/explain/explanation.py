@@ -19,7 +19,7 @@ class GivenBody:
 
     content: bytes
 
-    async def read(self) -> bytes | None:
+    async def read(self, at_most: int | None = None) -> bytes | None:
         """All of it."""
         return self.content
 

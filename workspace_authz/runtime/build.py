@@ -31,6 +31,8 @@ class Blueprint:
     single_namespace: str | None
     policy: NamespacePolicy | None
     """Which namespaces are workspaces; None on a server without workspaces."""
+    artifact_root: str | None = None
+    """MLflow's default artifact root."""
 
     @property
     def rule(self) -> WorkspaceRule:
@@ -69,6 +71,7 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             catalog=blueprint.catalog,
             rule=blueprint.rule,
             workspaces=directory,
+            artifact_root=blueprint.artifact_root,
         )
         runtime = Runtime(pipeline, audit, settings.body_bytes, directory)
         cell.install(runtime)

@@ -47,6 +47,7 @@ def create_app() -> FastAPI:
         catalog=catalog.without(unknown),
         single_namespace=resolve_single_namespace(settings, mlflow_workspaces=options.workspaces),
         policy=preflight.namespace_policy(options, settings),
+        artifact_root=options.artifact_root,
     )
     _guard(app, options.static_prefix)
     _start_with(app, blueprint)
