@@ -61,7 +61,7 @@ async def _check_budget(request: AccessRequest) -> None:
     """A budget of scope GLOBAL limits every workspace; protobuf takes an enumeration by number, too."""
     document = await read_document(request)
     for field in ("target_scope", "targetScope"):
-        if field in document and document[field] not in _SCOPES:
+        if field in document and not (isinstance(document[field], str) and document[field] in _SCOPES):
             raise ForbiddenError(
                 "A budget of this scope is refused: it would limit all workspaces. Set target_scope to "
                 "WORKSPACE, ENDPOINT or USER."
