@@ -30,11 +30,6 @@ class Question:
     """For a TokenReview: whose token is the subject of the review."""
     headers: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def is_review(self) -> bool:
-        """Whether it changes nothing, so that it may be asked again."""
-        return self.method == "GET" or self.path.startswith((AUTHORIZATION, AUTHENTICATION))
-
 
 class Asker:
     """Draws questions about one world."""

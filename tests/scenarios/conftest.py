@@ -12,6 +12,7 @@ from tests.harness.plane import EMBEDDED, REAL, devplane
 from tests.harness.sdk import Sdk, preload, sdk
 from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
 from tests.scenarios.people import SELECTOR, Cluster, People, given_two_teams
+from tests.scenarios.studio import ENVIRONMENT
 
 ENGINES = [
     pytest.param(EMBEDDED, marks=pytest.mark.xdist_group(EMBEDDED)),
@@ -42,6 +43,7 @@ def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     options = ServerOptions(
         kubeconfig=cluster.plane.server_kubeconfig,
         workspace_store=f"kubernetes://?label_selector={SELECTOR.replace('=', '%3D')}",
+        environment=ENVIRONMENT,
     )
     with mlflow_server(tmp_path_factory.mktemp("guarded"), options) as server:
         yield server

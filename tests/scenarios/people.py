@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from tests.harness.plane import Plane, User
 
 TEAM_A, TEAM_B, HIDDEN, ABSENT = "team-a", "team-b", "team-hidden", "team-absent"
+MATRIX = "team-matrix"
+"""Where every route is called by somebody who holds exactly the rights that it needs."""
 LABEL, SELECTOR = {"mlflow-enabled": "true"}, "mlflow-enabled=true"
 INTEGRATION = "mlflow-integration"
 
@@ -27,11 +29,15 @@ class People:
     """Nothing at first; a test may give her something and must take it back."""
     root: User = field(default_factory=lambda: User("root", groups=("system:masters",)))
     """Everything, everywhere."""
+    holders: tuple[User, ...] = field(
+        default_factory=lambda: tuple(User(f"holder-{number}") for number in range(100))
+    )
+    """Nothing, until a test gives one of them exactly what it says."""
 
     @property
     def all(self) -> tuple[User, ...]:
         """For the users file."""
-        return (self.alice, self.bob, self.carol, self.mallory, self.dora, self.root)
+        return (self.alice, self.bob, self.carol, self.mallory, self.dora, self.root, *self.holders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,7 @@ def given_two_teams(plane: Plane, people: People) -> Cluster:
         annotations={"mlflow.kubeflow.org/workspace-description": "The first team"},
     )
     plane.namespace(TEAM_B, labels=LABEL)
+    plane.namespace(MATRIX, labels=LABEL)
     plane.namespace(HIDDEN)
     plane.bind(TEAM_A, "edit", user=people.alice.name)
     plane.bind(TEAM_A, "view", group="readers")

@@ -76,9 +76,9 @@ def demand_ok(status: int) -> None:
         return
     if status in (401, 403):
         raise DeniedError(f"the API server answered {status}")
-    if status in (408, 429) or (status >= 500 and status != 504):
+    if status in (408, 429) or status >= 500:
         raise UnreachableError(f"the API server answered {status}")
-    # 410 by name; 400, or 504 "Too large resource version" of a restored etcd, never heal by trying again.
+    # 410 by name; what else is wrong with the question is the resource version, if it was right before.
     raise ExpiredError(f"the API server answered {status}")
 
 

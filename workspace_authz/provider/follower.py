@@ -7,10 +7,9 @@ namespaces with the process's own credential, and nothing else.
 from __future__ import annotations
 
 import asyncio
-import atexit
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -83,7 +82,6 @@ class Follower:
             thread, self._thread = self._thread, None
             if thread is None:
                 return
-            atexit.unregister(self.close)
             if thread.is_alive() and self._ready.done() and self._ready.exception() is None:
                 followed = self._ready.result()
                 followed.loop.call_soon_threadsafe(followed.task.cancel)
@@ -92,7 +90,7 @@ class Follower:
     def _synced(self) -> _Followed:
         try:
             followed = self._started().result(self._sync_seconds)
-        except (TimeoutError, CancelledError) as error:
+        except TimeoutError as error:
             raise UnavailableError(_UNKNOWN) from error
         if not followed.directory.synced:
             try:
@@ -113,7 +111,6 @@ class Follower:
                     daemon=True,
                 )
                 self._thread.start()
-                atexit.register(self.close)
             return self._ready
 
 
@@ -124,9 +121,6 @@ def _main(policy: NamespacePolicy, kubeconfig: str | None, ready: Future[_Follow
         ready.set_exception(error)
     except asyncio.CancelledError:
         return
-    finally:
-        # Nobody waits for what will never come.
-        ready.cancel()
 
 
 async def _follow(policy: NamespacePolicy, kubeconfig: str | None, ready: Future[_Followed]) -> None:

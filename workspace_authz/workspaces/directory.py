@@ -26,7 +26,7 @@ _LOOKUPS: Final = 8
 _LOOKUP_SECONDS: Final = 4.0
 """The longest look-up, the wait for a turn included."""
 _MISSING_SECONDS: Final = 2.0
-"""How long a miss is believed, unless the watch says otherwise before."""
+"""How long a miss is believed, unless the watch reports the namespace before."""
 _MISSING_SIZE: Final = 4096
 
 _DENIED: Final = (
@@ -140,7 +140,6 @@ class Directory:
                 self._served[name] = change.new
             else:
                 self._served.pop(name, None)
-            self._missing.discard(name)
             for known in (change.old, change.new):
                 if known is not None:
                     self._ahead.settle(name, known.uid)

@@ -10,7 +10,7 @@ from workspace_authz.devplane.embedded.objects import Object
 from workspace_authz.devplane.embedded.openapi import openapi_v3
 
 OPENAPI_V2 = "/openapi/v2"
-OPENAPI_V2_TYPE = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+OPENAPI_V2_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 """Served empty: kubectl only falls back to it when v3 does not know a kind."""
 
 VERSION: Mapping[str, str] = {

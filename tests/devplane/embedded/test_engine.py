@@ -1,0 +1,239 @@
+"""The engine as a server: starting, stopping, watching, paging, and what it keeps to itself."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.devplane.embedded.conftest import Running
+from workspace_authz.devplane.api import connect, until
+from workspace_authz.devplane.embedded import EmbeddedEngine
+from workspace_authz.devplane.engine import EngineOptions
+from workspace_authz.errors import ConfigurationError
+
+NAMESPACES = "/api/v1/namespaces"
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+
+
+@asynccontextmanager
+async def watching(running: Running, query: str, accept: str = "application/json") -> AsyncIterator[Any]:
+    """An iterator over the events of a watch of namespaces."""
+    url = f"{running.endpoint.url}{NAMESPACES}?watch=true&{query}"
+    headers = {"Authorization": f"Bearer {running.endpoint.admin_token}", "Accept": accept}
+    timeout = aiohttp.ClientTimeout(total=20)
+    async with running.api.session.get(url, headers=headers, timeout=timeout) as response:
+        assert response.status == 200
+        yield (json.loads(line) async for line in response.content)
+
+
+async def create_namespace(running: Running, name: str) -> int:
+    answer = await running.api.post(NAMESPACES, {"metadata": {"name": name}})
+    assert answer.status == 201
+    return int(answer.body["metadata"]["resourceVersion"])
+
+
+async def test_it_says_what_it_is_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    engine = EmbeddedEngine(EngineOptions(state=tmp_path))
+    await engine.start()
+    await engine.stop()
+    assert "for laptops and tests only" in caplog.text
+
+
+async def test_a_watch_tells_of_changes(running: Running) -> None:
+    version = await create_namespace(running, "first")
+    async with watching(running, f"resourceVersion={version}") as events:
+        await create_namespace(running, "second")
+        event = await anext(events)
+        assert (event["type"], event["object"]["metadata"]["name"]) == ("ADDED", "second")
+        assert (await running.api.request("DELETE", f"{NAMESPACES}/second")).ok
+        types = [(await anext(events))["type"] for _ in range(3)]
+        assert types == ["MODIFIED", "MODIFIED", "DELETED"]
+
+
+async def test_a_watch_sends_bookmarks(running: Running) -> None:
+    async with watching(running, "allowWatchBookmarks=true&resourceVersion=0") as events:
+        async for event in events:
+            if event["type"] == "BOOKMARK":
+                break
+    assert event["object"]["kind"] == "Namespace"
+
+
+async def test_a_watch_from_a_forgotten_version_is_gone(running: Running) -> None:
+    version = await create_namespace(running, "first")
+    for number in range(21):
+        await create_namespace(running, f"more-{number}")
+    async with watching(running, f"resourceVersion={version}") as events:
+        event = await anext(events)
+    assert (event["type"], event["object"]["code"], event["object"]["reason"]) == ("ERROR", 410, "Expired")
+
+
+async def test_a_watch_as_a_table_shows_its_head_once(running: Running) -> None:
+    async with watching(running, "timeoutSeconds=1", accept=TABLE) as events:
+        tables = [event["object"] async for event in events]
+    assert {table["kind"] for table in tables} == {"Table"}
+    assert [bool(table["columnDefinitions"]) for table in tables] == [True, False, False, False]
+    assert tables[0]["rows"][0]["object"]["kind"] == "PartialObjectMetadata"
+
+
+async def test_a_streamed_list(running: Running) -> None:
+    query = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+    async with watching(running, query) as events:
+        types = [(await anext(events))["type"] for _ in range(5)]
+    assert types == ["ADDED", "ADDED", "ADDED", "ADDED", "BOOKMARK"]
+    refused = await running.api.get(f"{NAMESPACES}?watch=true&sendInitialEvents=true")
+    assert refused.status == 400
+
+
+async def test_lists_come_in_pages(running: Running) -> None:
+    names: list[str] = []
+    token, sizes = "", []
+    while True:
+        page = (await running.api.get(f"{NAMESPACES}?limit=3&continue={token}")).body
+        names += [item["metadata"]["name"] for item in page["items"]]
+        sizes.append(page["metadata"].get("remainingItemCount", 0))
+        token = page["metadata"].get("continue", "")
+        if not token:
+            break
+        await create_namespace(running, "zz-made-between-the-pages")
+    assert names == ["default", "kube-node-lease", "kube-public", "kube-system", "zz-made-between-the-pages"]
+    assert sizes == [1, 0]
+    assert (await running.api.get(f"{NAMESPACES}?continue=nonsense")).status == 400
+
+
+async def test_a_page_after_too_many_changes_is_gone(running: Running) -> None:
+    token = (await running.api.get(f"{NAMESPACES}?limit=1")).body["metadata"]["continue"]
+    for number in range(25):
+        await create_namespace(running, f"more-{number}")
+    answer = await running.api.get(f"{NAMESPACES}?limit=1&continue={token}")
+    assert (answer.status, answer.reason) == (410, "Expired")
+
+
+async def test_a_version_from_the_future_is_not_waited_for(running: Running) -> None:
+    answer = await running.api.get(f"{NAMESPACES}?resourceVersion={2**62}")
+    assert (answer.status, answer.reason) == (504, "Timeout")
+
+
+async def test_what_is_not_served_is_not_found(running: Running) -> None:
+    for path in (
+        "/api/v1/pods",
+        "/apis/apps/v1/deployments",
+        f"{RBAC}2/roles",
+        "/nowhere",
+        f"{RBAC}/roles/a/b",
+    ):
+        answer = await running.api.get(path)
+        assert (answer.status, answer.reason) == (404, "NotFound"), path
+
+
+async def test_a_body_that_is_too_large(running: Running) -> None:
+    headers = {"Authorization": f"Bearer {running.endpoint.admin_token}"}
+    url, body = f"{running.endpoint.url}{NAMESPACES}", io.BytesIO(b" " * (4 << 20))
+    async with running.api.session.post(url, data=body, headers=headers) as response:
+        assert (response.status, (await response.json())["reason"]) == (413, "RequestEntityTooLarge")
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/vnd.kubernetes.protobuf", "application/yaml", "text/csv"]
+)
+async def test_a_body_that_cannot_be_read(running: Running, content_type: str) -> None:
+    answer = await running.api.request("POST", NAMESPACES, body="{", content_type=content_type)
+    assert answer.status == (415 if content_type == "text/csv" else 400)
+
+
+async def test_a_deleted_namespace_goes_by_itself(running: Running) -> None:
+    await create_namespace(running, "short")
+    assert (await running.api.request("DELETE", f"{NAMESPACES}/short")).ok
+
+    async def gone() -> bool:
+        return (await running.api.get(f"{NAMESPACES}/short")).status == 404
+
+    async with asyncio.timeout(10):
+        await until(gone)
+
+
+async def test_the_system_roles_can_be_taken_away(running: Running) -> None:
+    review = {"spec": {"resourceAttributes": {"verb": "get", "resource": "secrets"}}}
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    alice = running.api.with_token("alice-token")
+    assert (await alice.post(path, review)).status == 201
+    assert (await running.api.request("DELETE", f"{RBAC}/clusterrolebindings/system:basic-user")).ok
+    assert (await alice.post(path, review)).status == 403
+
+
+async def test_stopping_ends_watches_and_waiting(tmp_path: Path) -> None:
+    engine = EmbeddedEngine(EngineOptions(state=tmp_path))
+    endpoint = await engine.start()
+    waiting = asyncio.create_task(engine.wait())
+    async with connect(endpoint.url, ca_file=endpoint.ca_file, token=endpoint.admin_token) as api:
+        watch = asyncio.create_task(api.get(f"{NAMESPACES}?watch=true"))
+        await api.get(NAMESPACES)
+        async with asyncio.timeout(10):
+            await engine.stop()
+            await waiting
+            await asyncio.wait([watch])
+        watch.exception()  # a cut connection, or the decoded first event: either way it ended
+    await engine.stop()
+
+
+async def test_stopping_before_the_start(tmp_path: Path) -> None:
+    engine = EmbeddedEngine(EngineOptions(state=tmp_path))
+    await engine.stop()
+    await engine.wait()
+
+
+async def test_starting_again_keeps_keys_and_token_and_raises_versions(tmp_path: Path) -> None:
+    async def run() -> tuple[str, bytes, int]:
+        engine = EmbeddedEngine(EngineOptions(state=tmp_path))
+        endpoint = await engine.start()
+        async with connect(endpoint.url, ca_file=endpoint.ca_file, token=endpoint.admin_token) as api:
+            version = (await api.get(NAMESPACES)).body["metadata"]["resourceVersion"]
+        await engine.stop()
+        return endpoint.admin_token, endpoint.ca_file.read_bytes(), int(version)
+
+    first = await run()
+    await asyncio.sleep(1)  # versions begin with the second in which an engine starts
+    second = await run()
+    assert first[:2] == second[:2]
+    assert first[2] < second[2]
+
+
+async def test_a_chosen_port_and_a_taken_one(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    engine = EmbeddedEngine(EngineOptions(state=tmp_path / "one", port=port))
+    assert (await engine.start()).url == f"https://127.0.0.1:{port}"
+    with pytest.raises(ConfigurationError, match=f"Cannot listen on port {port}"):
+        await EmbeddedEngine(EngineOptions(state=tmp_path / "two", port=port)).start()
+    await engine.stop()
+
+
+async def test_a_state_directory_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match="state directory"):
+        await EmbeddedEngine(EngineOptions(state=tmp_path / "file")).start()
+
+
+async def test_tokens_stay_out_of_the_log(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    await running.api.with_token("alice-token").get(f"{NAMESPACES}?token=alice-token")
+    await running.api.with_token("unknown-token").get(NAMESPACES)
+    accounts = f"{NAMESPACES}/default/serviceaccounts/default/token"
+    issued = (await running.api.post(accounts, {})).body["status"]["token"]
+    await running.api.with_token(issued).get(NAMESPACES)
+    review = {"spec": {"token": issued}}
+    await running.api.post("/apis/authentication.k8s.io/v1/tokenreviews", review)
+    assert "GET /api/v1/namespaces 403" in caplog.text
+    for token in ("alice-token", "unknown-token", issued, running.endpoint.admin_token):
+        assert token not in caplog.text

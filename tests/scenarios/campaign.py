@@ -1,0 +1,221 @@
+"""Every route of the catalog called in turn, by nobody, by somebody without rights and by who holds them.
+
+The requests go one after the other over one connection to one worker, so the audit trail tells them in the
+same order: each is paired with its record afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from tests.harness.http import Answer, Http, bearer
+from tests.harness.plane import Plane, User, rights
+from tests.harness.server import WORKSPACE, MlflowServer
+from tests.scenarios.people import ABSENT, MATRIX, People
+from tests.scenarios.recipes import LEAN, RECIPES
+from tests.scenarios.recipes.model import Call, Recipe
+from tests.scenarios.studio import Studio
+from workspace_authz.catalog.entries import Entry
+from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Public, Refused, Requirement
+
+SOME_RIGHT = "get datasets"
+
+
+@dataclass(slots=True)
+class Seen:
+    """An answer and, once the audit trail was read, its record."""
+
+    answer: Answer
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Observation:
+    """What one route answered to whom. None: it was not asked, because its policy is of another kind."""
+
+    nobody: Seen | None = None
+    powerless: Seen | None = None
+    powerless_elsewhere: Seen | None = None
+    """The same caller, naming a namespace that does not exist."""
+    holder: Seen | None = None
+    """Who holds exactly what the route needs."""
+    lean: Seen | None = None
+    """Who holds less, enough for the same operation called with fewer names."""
+    root: Seen | None = None
+    failure: str = ""
+    """What went wrong before the route could be called."""
+
+
+class Recorder:
+    """Sends requests and pairs them with the audit trail."""
+
+    def __init__(self, server: MlflowServer) -> None:
+        self._server = server
+        self._http = Http(server.url)
+        self._seen: list[Seen] = []
+        server.skip_records()
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str | None,
+        workspace: str | None,
+        call: Call,
+    ) -> Seen:
+        """One request; ``path`` is complete."""
+        headers = {**(bearer(token) if token else {}), **({WORKSPACE: workspace} if workspace else {})}
+        target, content = _target(method, path, call), _content(method, call)
+        if content is not None and call.body is None:
+            headers["Content-Type"] = "application/json"
+        answer = self._http.request(method, target, headers={**headers, **call.headers}, body=content)
+        seen = Seen(answer)
+        self._seen.append(seen)
+        return seen
+
+    def close(self) -> None:
+        """Read the audit trail: exactly one record of each request, in order."""
+        self._http.close()
+        records = self._server.records(len(self._seen))
+        assert len(records) == len(self._seen)
+        for seen, record in zip(self._seen, records, strict=True):
+            unseen = record["status"] is None and seen.answer.status == 500  # an exception in MLflow
+            assert unseen or record["status"] == seen.answer.status, (record, seen)
+            seen.record = record
+
+
+def needed(entry: Entry, recipes: Mapping[str, Recipe] = RECIPES) -> tuple[str, ...]:
+    """The rights that the entry's recipe needs, in the catalog's order, each once: ``get experiments``."""
+    match entry.route.policy:
+        case Guarded(requirements=requirements):
+            recipe = recipes[entry.route.operation]
+            called_for = (each for each in requirements if _called_for(each, recipe))
+            return tuple(dict.fromkeys(f"{each.verb} {each.qualified_resource}" for each in called_for))
+        case AnyRight():
+            return (SOME_RIGHT,)
+        case _:
+            return ()
+
+
+def _called_for(requirement: Requirement, recipe: Recipe) -> bool:
+    absent = any(source.field in recipe.absent for source in requirement.names)
+    if requirement.when_present:
+        return not absent
+    return absent if requirement.unless_present else True
+
+
+def given_holders(plane: Plane, people: People, entries: Sequence[Entry]) -> Mapping[frozenset[str], User]:
+    """A user for each set of rights that some entry needs, with a Role of exactly these."""
+    lean = {frozenset(needed(entry, LEAN)) for entry in entries if entry.route.operation in LEAN}
+    wanted = sorted({frozenset(needed(entry)) for entry in entries} - {frozenset()} | lean, key=sorted)
+    holders = dict(zip(wanted, people.holders, strict=False))
+    assert len(holders) == len(wanted)
+    for held, user in holders.items():
+        plane.role(MATRIX, user.name, rights(*sorted(held)))
+        plane.bind(MATRIX, user.name, user=user.name, kind="Role")
+    for held, user in holders.items():
+        verb, _, resource = min(held).partition(" ")
+        plane.settle(user.token, MATRIX, verb, resource)
+    return holders
+
+
+@dataclass(slots=True)
+class Campaign:
+    """Calls routes on one server."""
+
+    server: MlflowServer
+    people: People
+    holders: Mapping[frozenset[str], User]
+    provider: str
+    """The address of a model provider for the gateway."""
+    recorder: Recorder = field(init=False)
+    studio: Studio = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.recorder = Recorder(self.server)
+        self.studio = Studio(self._ask_as_root, MATRIX, self.server.state / "mlflow.db", self.provider)
+
+    def run(self, entries: Sequence[Entry]) -> Mapping[Entry, Observation]:
+        """Call each entry and pair the answers with the audit trail."""
+        observed = {entry: self._observe(entry) for entry in entries}
+        self.recorder.close()
+        return observed
+
+    def _ask_as_root(
+        self,
+        method: str,
+        path: str,
+        *,
+        json_body: object = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        path = self.server.options.prefix + path
+        call = Call(json=json_body, body=body, headers=headers or {})
+        token = self.people.root.token
+        return self.recorder.ask(method, path, token=token, workspace=MATRIX, call=call).answer
+
+    def _observe(self, entry: Entry) -> Observation:
+        try:
+            call = self._call(entry)
+        except AssertionError as error:
+            return Observation(failure=str(error))
+        observed = Observation(nobody=self._as(None, entry, call))
+        match entry.route.policy:
+            case Public():
+                pass
+            case Refused():
+                observed.powerless = self._as(self.people.mallory, entry, call)
+                observed.root = self._as(self.people.root, entry, call)
+            case Authenticated():
+                observed.powerless = self._as(self.people.mallory, entry, call)
+            case AnyRight() | Guarded():
+                observed.powerless = self._as(self.people.mallory, entry, call)
+                observed.powerless_elsewhere = self._as(
+                    self.people.mallory, entry, _elsewhere(call), workspace=ABSENT
+                )
+                observed.holder = self._as(self.holders[frozenset(needed(entry))], entry, call)
+                if entry.route.operation in LEAN:
+                    call = LEAN[entry.route.operation].make(self.studio)
+                    observed.lean = self._as(self.holders[frozenset(needed(entry, LEAN))], entry, call)
+        return observed
+
+    def _call(self, entry: Entry) -> Call:
+        if isinstance(entry.route.policy, Refused):
+            return Call()
+        return RECIPES[entry.route.operation].make(self.studio)
+
+    def _as(self, user: User | None, entry: Entry, call: Call, *, workspace: str = MATRIX) -> Seen:
+        token = user.token if user else None
+        return self.recorder.ask(entry.method, entry.path, token=token, workspace=workspace, call=call)
+
+
+def _elsewhere(call: Call) -> Call:
+    if "workspace_name" not in call.path:
+        return call
+    return Call(path={"workspace_name": ABSENT})
+
+
+def _target(method: str, template: str, call: Call) -> str:
+    path = template
+    while "{" in path:
+        before, _, rest = path.partition("{")
+        parameter, _, after = rest.partition("}")
+        name, _, kind = parameter.partition(":")
+        value = quote(call.path.get(name, "nothing"), safe="/" if kind == "path" else "")
+        path = before + value + after
+    query = {**call.query, **(call.fields if method == "GET" else {})}
+    return f"{path}?{urlencode(query, doseq=True)}" if query else path
+
+
+def _content(method: str, call: Call) -> bytes | None:
+    if call.body is not None:
+        return call.body
+    if call.json is not None:
+        return json.dumps(call.json).encode()
+    return json.dumps(call.fields).encode() if method != "GET" else None

@@ -1,0 +1,171 @@
+"""For every route of the catalog: nobody, somebody without rights, and who holds exactly what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+import pytest
+
+from tests.harness.http import Answer
+from tests.harness.plane import EMBEDDED, User
+from tests.harness.provider import model_provider
+from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
+from tests.scenarios.campaign import Campaign, Observation, Seen, given_holders, needed
+from tests.scenarios.people import ABSENT, MATRIX, Cluster
+from tests.scenarios.recipes import LEAN, RECIPES
+from tests.scenarios.recipes.model import Recipe
+from tests.scenarios.studio import ENVIRONMENT
+from workspace_authz.catalog.compile import compile_catalog
+from workspace_authz.catalog.entries import Entry
+from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Public, Refused
+
+PREFIX: Final = "/mlflow"
+PLAIN: Final = compile_catalog().entries
+PREFIXED: Final = compile_catalog(static_prefix=PREFIX).entries
+
+Observations = Mapping[Entry, Observation]
+
+
+@pytest.fixture(scope="session")
+def holders(cluster: Cluster) -> Mapping[frozenset[str], User]:
+    return given_holders(cluster.plane, cluster.people, [*PLAIN, *PREFIXED])
+
+
+@pytest.fixture(scope="session")
+def plain(server: MlflowServer, cluster: Cluster, holders: Mapping[frozenset[str], User]) -> Observations:
+    """Every route on a server without a prefix."""
+    with model_provider() as provider:
+        return Campaign(server, cluster.people, holders, provider.url).run(PLAIN)
+
+
+@pytest.fixture(scope="session")
+def prefixed_server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    options = ServerOptions(
+        kubeconfig=cluster.plane.server_kubeconfig, prefix=PREFIX, environment=ENVIRONMENT
+    )
+    with mlflow_server(tmp_path_factory.mktemp("prefixed"), options) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def prefixed(
+    prefixed_server: MlflowServer, cluster: Cluster, holders: Mapping[frozenset[str], User]
+) -> Observations:
+    """Every route on a server below ``/mlflow``."""
+    with model_provider() as provider:
+        return Campaign(prefixed_server, cluster.people, holders, provider.url).run(PREFIXED)
+
+
+def name_of(entry: Entry) -> str:
+    return f"{entry.method} {entry.path} {entry.server}"
+
+
+@pytest.mark.parametrize("entry", PLAIN, ids=name_of)
+def test_route(plain: Observations, entry: Entry) -> None:
+    judge(entry, plain[entry])
+
+
+@pytest.mark.parametrize(
+    "engine", [pytest.param(EMBEDDED, marks=pytest.mark.xdist_group(EMBEDDED))], indirect=True
+)
+@pytest.mark.parametrize("entry", PREFIXED, ids=name_of)
+def test_route_below_a_prefix(prefixed: Observations, entry: Entry) -> None:
+    judge(entry, prefixed[entry])
+
+
+def test_no_route_was_left_out(plain: Observations) -> None:
+    """Then what was called is what the catalog holds, and each operation open to anybody has a recipe."""
+    assert plain.keys() == set(PLAIN)
+    open_to_some = {e.route.operation for e in PLAIN if not isinstance(e.route.policy, Refused)}
+    assert RECIPES.keys() == open_to_some
+    assert LEAN.keys() <= RECIPES.keys()
+
+
+def judge(entry: Entry, observed: Observation) -> None:
+    """Hold what was observed against the catalog's row."""
+    assert not observed.failure, observed.failure
+    match entry.route.policy:
+        case Public():
+            then_it_is_open(entry, observed)
+        case Authenticated():
+            then_nobody_is_refused(entry, observed)
+            assert seen(observed.powerless).record["decision"] == "allow"
+            then_mlflow_answered(entry, observed.powerless)
+        case Refused(reason=reason):
+            then_nobody_is_refused(entry, observed)
+            for caller in (observed.powerless, observed.root):
+                then_it_is_refused_for(caller, reason)
+        case AnyRight(listing=True):
+            then_nobody_is_refused(entry, observed)
+            assert seen(observed.powerless).answer.json == {}
+            names = [found["name"] for found in seen(observed.holder).answer.json["workspaces"]]
+            assert names == [MATRIX]
+        case AnyRight() | Guarded():
+            then_nobody_is_refused(entry, observed)
+            then_the_powerless_are_refused(entry, observed)
+            then_the_holder_may(entry, observed.holder, RECIPES)
+            if entry.route.operation in LEAN:
+                then_the_holder_may(entry, observed.lean, LEAN)
+
+
+def seen(one: Seen | None) -> Seen:
+    assert one is not None
+    return one
+
+
+def then_it_is_open(entry: Entry, observed: Observation) -> None:
+    """Nobody is asked who they are, and Kubernetes is asked nothing."""
+    then_mlflow_answered(entry, observed.nobody)
+    record = seen(observed.nobody).record
+    assert (record["user"], record["workspace"], record["checks"]) == (None, None, [])
+    assert (record["decision"], record["reason"]) == ("allow", "public")
+
+
+def then_nobody_is_refused(entry: Entry, observed: Observation) -> None:
+    nobody = seen(observed.nobody)
+    assert nobody.answer.status == 401
+    assert nobody.answer.json["error_code"] == "UNAUTHENTICATED"
+    assert nobody.record["operation"] == entry.route.operation
+    assert (nobody.record["user"], nobody.record["checks"]) == (None, [])
+
+
+def then_it_is_refused_for(caller: Seen | None, reason: str) -> None:
+    refused = seen(caller)
+    assert refused.answer.status == 403
+    assert refused.answer.json == {"error_code": "PERMISSION_DENIED", "message": reason}
+    assert refused.record["checks"] == []
+
+
+def then_the_powerless_are_refused(entry: Entry, observed: Observation) -> None:
+    """... and cannot tell a workspace that is there from one that is not."""
+    here, elsewhere = seen(observed.powerless), seen(observed.powerless_elsewhere)
+    assert here.answer.status == 403
+    assert here.answer.json["error_code"] == "PERMISSION_DENIED"
+    assert "forbidden" in here.answer.json["message"]
+    assert comparable(here.answer, MATRIX) == comparable(elsewhere.answer, ABSENT)
+    first = needed(entry)[0]
+    if isinstance(entry.route.policy, Guarded):
+        assert [f"{c['verb']} {c['resource']}" for c in here.record["checks"]] == [first]
+
+
+def then_the_holder_may(entry: Entry, caller: Seen | None, recipes: Mapping[str, Recipe]) -> None:
+    """Exactly the catalog's questions are asked, in the workspace, and MLflow answers."""
+    holder = seen(caller)
+    assert holder.record["decision"] == "allow", holder.answer.text
+    assert (holder.record["workspace"], holder.record["operation"]) == (MATRIX, entry.route.operation)
+    checks = holder.record["checks"]
+    asked = [f"{check['verb']} {check['resource']}" for check in checks]
+    assert asked == list(needed(entry, recipes) if isinstance(entry.route.policy, Guarded) else ())
+    assert {(check["namespace"], check["decision"]) for check in checks} <= {(MATRIX, "allow")}
+    then_mlflow_answered(entry, holder)
+
+
+def then_mlflow_answered(entry: Entry, caller: Seen | None) -> None:
+    answer = seen(caller).answer
+    assert answer.status in RECIPES[entry.route.operation].answers, answer.text
+
+
+def comparable(answer: Answer, workspace: str) -> tuple[int, object, bytes]:
+    plain = answer.without("date", "content-length")
+    return plain.status, plain.headers, plain.body.replace(workspace.encode(), b"WORKSPACE")
