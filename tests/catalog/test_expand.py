@@ -61,6 +61,7 @@ def test_the_same_as_plain_values() -> None:
         "server": "flask",
         "policy": "public",
         "restrictions": [],
+        "stamps": [],
     }
     assert rows["GET", "/telemetry"]["reason"] == "Of nobody."
     assert rows["GET", "/spaces"]["listing"] is True

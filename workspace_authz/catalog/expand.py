@@ -22,7 +22,7 @@ from workspace_authz.catalog.model import (
 def as_text(entries: Iterable[Entry]) -> str:
     """One aligned line per entry: method, path, what it demands. Further requirements follow a ``+``.
 
-    Restrictions on what the request may contain follow a semicolon."""
+    Restrictions on what the request may contain and where the caller is written follow a semicolon each."""
     rows = [(entry.method, entry.path, _demand(entry)) for entry in entries]
     methods = max((len(method) for method, _, _ in rows), default=0)
     paths = max((len(path) for _, path, _ in rows), default=0)
@@ -39,6 +39,7 @@ def as_json(entries: Iterable[Entry]) -> list[dict[str, Any]]:
             "server": str(entry.server),
             **_policy(entry.route.policy, entry.method),
             "restrictions": [str(restriction) for restriction in entry.route.restrictions],
+            "stamps": [str(stamp) for stamp in entry.route.stamps],
         }
         for entry in entries
     ]
@@ -47,7 +48,14 @@ def as_json(entries: Iterable[Entry]) -> list[dict[str, Any]]:
 def _demand(entry: Entry) -> str:
     demand = describe(entry.route.policy, entry.method)
     restrictions = ", ".join(map(str, entry.route.restrictions))
-    return f"{demand}; only with {restrictions}" if restrictions else demand
+    stamps = ", ".join(map(str, entry.route.stamps))
+    return "; ".join(
+        (
+            demand,
+            *([f"only with {restrictions}"] if restrictions else []),
+            *([f"by the caller: {stamps}"] if stamps else []),
+        )
+    )
 
 
 def describe(policy: Policy, method: str) -> str:

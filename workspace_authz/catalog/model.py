@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from workspace_authz.catalog.stamp import Stamp
 from workspace_authz.types import USABLE, USE, Resource, Verb
 
 
@@ -212,5 +213,7 @@ class Route:
     mount: Mount = Mount.PREFIXED
     restrictions: tuple[Restriction, ...] = ()
     """Looked at after the rights were granted and before MLflow runs."""
+    stamps: tuple[Stamp, ...] = ()
+    """Where the caller is written before MLflow runs."""
     since: str = ""
     """The MLflow release in which the route appeared, where known to be newer than 3.16."""

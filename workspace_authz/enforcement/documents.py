@@ -28,15 +28,20 @@ async def read_document(request: AccessRequest) -> dict[str, Any]:
 
 def parse_object(text: str | bytes) -> dict[str, Any]:
     """A JSON object without doubled keys, itself possibly inside of a JSON text."""
-    try:
-        document = json.loads(text, object_pairs_hook=_without_doubles)
-        if isinstance(document, str):
-            document = json.loads(document, object_pairs_hook=_without_doubles)
-    except (ValueError, RecursionError):
-        raise BadRequestError(_UNREADABLE) from None
+    document = parse(text)
+    if isinstance(document, str):
+        document = parse(document)
     if not isinstance(document, dict):
         raise BadRequestError(_UNREADABLE)
     return document
+
+
+def parse(text: str | bytes) -> Any:
+    """Any JSON without doubled keys; raises :class:`BadRequestError` for what is none."""
+    try:
+        return json.loads(text, object_pairs_hook=_without_doubles)
+    except (ValueError, RecursionError):
+        raise BadRequestError(_UNREADABLE) from None
 
 
 def texts(value: Any) -> Iterator[str]:

@@ -55,6 +55,10 @@ class ReplayedBody:
             return None
         return b"".join(message.get("body", b"") for message in self._read)
 
+    def replace(self, content: bytes) -> None:
+        """Hand on ``content`` in place of the body, all of which must have been read."""
+        self._read = [{"type": "http.request", "body": content, "more_body": False}]
+
     async def __call__(self) -> Message:
         """The next ASGI message for the application."""
         if self._read:

@@ -45,21 +45,21 @@ def check_spans(request: AccessRequest, body: bytes | None) -> None:
         raise BadRequestError(
             f"Spans are refused in bodies of more than {SPANS_BYTES} bytes; send smaller batches."
         )
-    content = _decompressed(body, _only(request, b"content-encoding").lower())
-    if _only(request, b"content-type").partition(b";")[0].strip() == b"application/json":
+    content = decompressed(body, only_header(request, b"content-encoding").lower())
+    if only_header(request, b"content-type").partition(b";")[0].strip() == b"application/json":
         content = json.dumps(parse_object(content), ensure_ascii=False).encode("utf-8", "surrogatepass")
     if _IN_SPANS.search(content):
         raise _reserved()
 
 
-def _only(request: AccessRequest, name: bytes) -> bytes:
+def only_header(request: AccessRequest, name: bytes) -> bytes:
     values = request.header(name)
     if len(values) > 1:
         raise BadRequestError(f"This request has more than one {name.decode()}.")
     return values[0] if values else b""
 
 
-def _decompressed(body: bytes, encoding: bytes) -> bytes:
+def decompressed(body: bytes, encoding: bytes) -> bytes:
     """As ``mlflow.tracing.utils.otlp.decompress_otlp_body`` does, up to the bound."""
     try:
         match encoding:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from mlflow.server import app as flask_app
 from mlflow.server.fastapi_app import create_fastapi_app
 from mlflow.server.fastapi_security import CORSBlockingMiddleware, HostValidationMiddleware
 from starlette.middleware import Middleware
@@ -24,6 +25,7 @@ from workspace_authz.runtime import cell
 from workspace_authz.runtime.build import Blueprint, running
 from workspace_authz.settings import load_settings, resolve_single_namespace
 from workspace_authz.web import preflight
+from workspace_authz.web.attribution import fill_hooks
 from workspace_authz.web.explaining import ExplainMiddleware
 from workspace_authz.web.inventory import uncovered
 from workspace_authz.web.options import from_environment
@@ -38,6 +40,7 @@ def create_app() -> FastAPI:
     options = from_environment(os.environ)
     preflight.check(options, settings, os.environ)
     app: FastAPI = create_fastapi_app()
+    fill_hooks(flask_app)
     catalog = compile_catalog(static_prefix=options.static_prefix, assistant=settings.assistant)
     unknown = uncovered(app, catalog)
     for route in unknown:
