@@ -15,8 +15,12 @@ from tests.scenarios.people import TEAM_A, TEAM_B, Cluster, People, given_two_te
 # One worker process of pytest for all of them: the servers are shared.
 pytestmark = pytest.mark.xdist_group("isolation")
 
-ENVIRONMENT = {"MLFLOW_GATEWAY_API_BASE_ALLOW_PRIVATE_IPS": "true"}
-"""So that a stub on loopback can be a provider."""
+ENVIRONMENT = {
+    f"MLFLOW_{kind}_{setting}": value
+    for kind in ("GATEWAY_API_BASE", "WEBHOOK")
+    for setting, value in (("ALLOW_PRIVATE_IPS", "true"), ("ALLOWED_SCHEMES", "http,https"))
+}
+"""So that a stub on loopback can be a gateway's provider or hear a webhook."""
 
 
 @pytest.fixture(scope="session")

@@ -87,6 +87,7 @@ class GuardMiddleware:
             workspace=verdict.workspace,
             keep_authorization=verdict.provider_keeps_authorization,
             gateway=route is not None and route.path.startswith("/gateway/"),
+            token=verdict.caller.token if verdict.caller else None,
         )
         user = verdict.caller.user if verdict.caller else None
         visible, current = visible_workspaces.set(verdict.visible), current_user.set(user)

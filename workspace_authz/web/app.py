@@ -39,6 +39,7 @@ def create_app() -> FastAPI:
     settings = load_settings()
     options = from_environment(os.environ)
     preflight.check(options, settings, os.environ)
+    preflight.forget_webhooks(os.environ)
     app: FastAPI = create_fastapi_app()
     fill_hooks(flask_app)
     catalog = compile_catalog(static_prefix=options.static_prefix, assistant=settings.assistant)

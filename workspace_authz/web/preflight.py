@@ -12,7 +12,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -28,6 +28,11 @@ from workspace_authz.workspaces.policy import NamespacePolicy
 _log = logging.getLogger(__name__)
 
 _COVERAGE_SECONDS: Final = 120
+
+WEBHOOK_CACHE: Final = "MLFLOW_WEBHOOK_CACHE_TTL"
+"""Seconds for which MLflow remembers webhooks by event alone, whatever their workspace
+(``mlflow.webhooks.delivery._webhook_cache``): meanwhile one workspace's webhooks hear of another's models.
+MLflow reads it at each delivery; unset it is 60."""
 
 
 def check(options: ServerOptions, settings: Settings, environ: Mapping[str, str]) -> None:
@@ -51,6 +56,18 @@ def check(options: ServerOptions, settings: Settings, environ: Mapping[str, str]
     namespace_policy(options, settings)
     if settings.username_claim:
         _log.warning("MLFLOW_K8S_AUTH_USERNAME_CLAIM has no effect: the API server names the user.")
+
+
+def forget_webhooks(environ: MutableMapping[str, str]) -> None:
+    """Set MLflow's webhook cache to 0 seconds, for this process and those that it starts.
+
+    Raises :class:`ConfigurationError` when it is set to anything else.
+    """
+    if environ.setdefault(WEBHOOK_CACHE, "0").strip() != "0":
+        raise ConfigurationError(
+            f"{WEBHOOK_CACHE} must be 0: MLflow's cache of webhooks forgets the workspace, so that one "
+            "workspace's webhooks would receive another's events. Unset it."
+        )
 
 
 def namespace_policy(options: ServerOptions, settings: Settings) -> NamespacePolicy | None:
@@ -101,6 +118,7 @@ def check_parent() -> None:
     try:
         settings = load_settings()
         check(options, settings, os.environ)
+        forget_webhooks(os.environ)
         asyncio.run(load_configuration(settings.kubeconfig))
         open_audit_sink(settings).close()
         if settings.strict and (missing := uncovered_routes(options)):
