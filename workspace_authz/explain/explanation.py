@@ -42,7 +42,7 @@ class Explanation:
         return {
             "method": self.method,
             "path": self.path,
-            **self.verdict.record(),
+            **self.verdict.record(self.verdict.told),
             "rule": rule_of(self.verdict.route, self.method),
             "visible": sorted(self.verdict.visible) if self.verdict.visible is not None else None,
             "status": self.status,
