@@ -44,6 +44,11 @@ def header(field: str, identifies: Identifier) -> NameSource:
     return NameSource(Origin.HEADER, field, identifies)
 
 
+def spans(field: str, identifies: Identifier) -> NameSource:
+    """A field of the spans in an OTLP export."""
+    return NameSource(Origin.SPANS, field, identifies)
+
+
 def response(field: str, identifies: Identifier = Identifier.NAME) -> NameSource:
     """A field of MLflow's answer."""
     return NameSource(Origin.RESPONSE, field, identifies)

@@ -23,6 +23,8 @@ class Origin(StrEnum):
     """A field of the RPC's message (``mlflow.server.handlers._get_request_message``): the JSON body, where
     protobuf accepts lowerCamelCase too; on a GET the query string, and the body only if there is none."""
     HEADER = "header"
+    SPANS = "spans"
+    """The spans of an OTLP export: ``trace_id`` is of every span the trace that it belongs to."""
     RESPONSE = "response"
     """The names are in MLflow's answer: a list that must be filtered afterwards."""
     GRAPHQL = "graphql"
@@ -39,6 +41,8 @@ class Identifier(StrEnum):
     EXPERIMENT_ID = "experiment_id"
     RUN_ID = "run_id"
     TRACE_ID = "trace_id"
+    NEW_TRACE_ID = "new_trace_id"
+    """A trace id of the client's choice. MLflow adds to the trace that has it: it counts where one does."""
     LOGGED_MODEL_ID = "logged_model_id"
     DATASET_ID = "dataset_id"
     ISSUE_ID = "issue_id"

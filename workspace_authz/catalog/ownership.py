@@ -65,7 +65,7 @@ def _source(assessment: str, *, when_sent: bool = False) -> Stamp:
 STAMPS: Final[Mapping[str, Stamps]] = MappingProxyType(
     {
         "CreateRun": _RUN,
-        "CreatePromptlabRun": _RUN,
+        "CreatePromptlabRun": _field("user_id"),  # with any tag MLflow's handler fails (3.17.2)
         "SetTag": _ONE_TAG,
         "LogBatch": _TAGS,
         "CreateExperiment": _TAGS,

@@ -17,6 +17,7 @@ from workspace_authz.catalog.build import (
     query,
     restricted,
     rpc,
+    spans,
 )
 from workspace_authz.catalog.experiments import NOT_IMPLEMENTED
 from workspace_authz.catalog.model import Identifier, Restriction, Route, Server
@@ -39,7 +40,15 @@ _WRITE_ROUTES: Final[tuple[Route, ...]] = restricted(
             "POST",
             "3.0/mlflow/traces",
             "StartTraceV3",
-            experiments(Verb.UPDATE, body(f"trace.trace_info.{_LOCATION}", Identifier.EXPERIMENT_ID)),
+            all_of(
+                experiments(Verb.UPDATE, body(f"trace.trace_info.{_LOCATION}", Identifier.EXPERIMENT_ID)),
+                # The trace stays in its experiment, whichever is named beside it.
+                experiments(
+                    Verb.UPDATE,
+                    body("trace.trace_info.trace_id", Identifier.NEW_TRACE_ID),
+                    when_present=True,
+                ),
+            ),
         ),
         *rpc("POST", "2.0/mlflow/traces", "StartTrace", experiments(Verb.UPDATE, EXPERIMENT)),
         *rpc("PATCH", "2.0/mlflow/traces/{request_id}", "EndTrace", experiments(Verb.UPDATE, _TRACE_V2)),
@@ -151,6 +160,7 @@ _OPENTELEMETRY_ROUTES: Final[tuple[Route, ...]] = restricted(
         all_of(
             experiments(Verb.UPDATE, header("x-mlflow-experiment-id", Identifier.EXPERIMENT_ID)),
             experiments(Verb.UPDATE, header("x-mlflow-run-id", Identifier.RUN_ID), when_present=True),
+            experiments(Verb.UPDATE, spans("trace_id", Identifier.NEW_TRACE_ID), when_present=True),
         ),
         server=Server.FASTAPI,
     ),

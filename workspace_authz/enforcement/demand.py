@@ -25,6 +25,8 @@ class Demand:
     objects: Objects | None
     caller: Caller
     verdict: Verdict
+    workspace: str | None
+    """The request's, None on a server without workspaces."""
 
     async def fulfil(self, guarded: Guarded, found: Match, request: AccessRequest) -> None:
         """Every requirement must be allowed; the first refusal in the catalog's order is the one told."""
@@ -40,13 +42,13 @@ class Demand:
             raise ForbiddenError("This request names nothing that could be allowed.")
 
     async def _fulfil(self, needed: Requirement, reading: Reading | None) -> None:
-        workspace = self.verdict.workspace or ""
-        broad = Attributes(workspace, needed.verb, needed.resource, needed.subresource)
+        namespace = self.verdict.workspace or ""
+        broad = Attributes(namespace, needed.verb, needed.resource, needed.subresource)
         if await self._allowed(broad):
             return
         if self.objects is None or reading is None or not nameable(needed):
             raise forbidden(self.caller.user, broad)
-        names = await names_of(needed, reading, self.objects, workspace=workspace)
+        names = await names_of(needed, reading, self.objects, namespace=namespace, workspace=self.workspace)
         if names is None:
             raise forbidden(self.caller.user, broad)
         for named in names:

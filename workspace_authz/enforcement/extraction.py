@@ -6,12 +6,14 @@ refused with 400.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs
 
 from workspace_authz.catalog.model import Identifier, NameSource, Origin, Route
 from workspace_authz.enforcement.request import AccessRequest
+from workspace_authz.enforcement.trace_locations import SPANS_BYTES, only_header, spans_in
 from workspace_authz.errors import BadRequestError
 from workspace_authz.types import Resource
 
@@ -28,6 +30,9 @@ class Objects(Protocol):
         self, route: Route, *, method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
     ) -> Mapping[str, Any]:
         """The fields that MLflow's handler gets; raises ``BadRequestError`` if it would get none."""
+
+    async def traces(self, spans: bytes, *, as_json: bool) -> Collection[str]:
+        """The ids of the traces in an OTLP export; raises ``BadRequestError`` for what is none."""
 
     async def names(
         self, resource: Resource, identifier: Identifier, values: Collection[str], *, workspace: str
@@ -74,6 +79,8 @@ class Reading:
                 return self._header(field)
             case Origin.QUERY:
                 return self._query(field)
+            case Origin.SPANS:
+                return await self._traces()
             case Origin.BODY:
                 return _walk(await self._fields(), field.split("."))
             case _:
@@ -93,6 +100,11 @@ class Reading:
             raise BadRequestError("The query string is not UTF-8.") from error
         values = query.get(field.removesuffix("[]"), [])
         return values if field.endswith("[]") else values[:1]
+
+    async def _traces(self) -> Iterable[str]:
+        content = await asyncio.to_thread(spans_in, self._request, await self._request.body.read(SPANS_BYTES))
+        media = only_header(self._request, b"content-type").partition(b";")[0].strip()
+        return sorted(await self._objects.traces(content, as_json=media == b"application/json"))
 
     async def _fields(self) -> Mapping[str, Any]:
         if self._message is None:

@@ -74,17 +74,22 @@ class GuardMiddleware:
             trail.judged()
             outgoing = trail.watch(send, verdict)
             if verdict.passed:
-                await self._pass(_rewritten(scope, body, replacement), body, outgoing, verdict)
+                # Without workspaces MLflow refuses the header that names one.
+                told = None if guard.pipeline.rule.single else verdict.workspace
+                inner = _rewritten(scope, body, replacement)
+                await self._pass(inner, body, outgoing, verdict=verdict, workspace=told)
             else:
                 await refuse(verdict.error, outgoing, head=request.method == "HEAD")
         finally:
             trail.finish(verdict)
 
-    async def _pass(self, scope: Scope, body: ReplayedBody, send: Send, verdict: Verdict) -> None:
+    async def _pass(
+        self, scope: Scope, body: ReplayedBody, send: Send, *, verdict: Verdict, workspace: str | None
+    ) -> None:
         route = verdict.route
         headers = forwarded_headers(
             scope["headers"],
-            workspace=verdict.workspace,
+            workspace=workspace,
             keep_authorization=verdict.provider_keeps_authorization,
             gateway=route is not None and route.path.startswith("/gateway/"),
             token=verdict.caller.token if verdict.caller else None,

@@ -30,12 +30,13 @@ def nameable(requirement: Requirement) -> bool:
 
 
 async def names_of(
-    requirement: Requirement, reading: Reading, objects: Objects, *, workspace: str
+    requirement: Requirement, reading: Reading, objects: Objects, *, namespace: str, workspace: str | None
 ) -> tuple[ObjectName, ...] | None:
     """The objects of ``requirement``; all of them must be allowed.
 
     None when it cannot be fulfilled by names: a value identifies nothing in this workspace, or the request
-    names no object. Empty only when the requirement is about nothing in this request.
+    names no object. Empty only when the requirement is about nothing in this request. ``workspace`` is None
+    on a server without workspaces.
     """
     for source in requirement.names:
         values = await reading.values(source, complete=not requirement.when_present)
@@ -44,14 +45,16 @@ async def names_of(
         found: dict[str, ObjectName] = {}
         wanted: dict[Identifier, list[str]] = {}
         for value in values:
-            for identifier, key in references(requirement.resource, source.identifies, value):
+            for identifier, key in references(
+                requirement.resource, source.identifies, value, workspace=workspace
+            ):
                 if identifier is Identifier.NAME:
                     found[key] = ObjectName(key, sent=True)
                 else:
                     wanted.setdefault(identifier, []).append(key)
         for identifier, keys in wanted.items():
-            names = await objects.names(requirement.resource, identifier, keys, workspace=workspace)
-            if not all(key in names for key in keys):
+            names = await objects.names(requirement.resource, identifier, keys, workspace=namespace)
+            if identifier is not Identifier.NEW_TRACE_ID and not all(key in names for key in keys):
                 return None
             for name in names.values():
                 found.setdefault(name, ObjectName(name, sent=False))

@@ -89,8 +89,9 @@ class Pipeline:
                 await self._find(workspace)
             case Guarded() as guarded:
                 workspace = self._locate(request, verdict, None)
-                await Demand(self.authorizer, self.objects, caller, verdict).fulfil(guarded, match, request)
                 own = None if self.rule.single else workspace
+                demand = Demand(self.authorizer, self.objects, caller, verdict, own)
+                await demand.fulfil(guarded, match, request)
                 await self.restrictions.check(match, request, workspace=own)
                 await self._find(workspace)
 

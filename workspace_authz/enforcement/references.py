@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from workspace_authz.catalog.model import Identifier
+from workspace_authz.enforcement.artifact_paths import experiment_in
+from workspace_authz.enforcement.documents import texts
 from workspace_authz.errors import BadRequestError
 from workspace_authz.types import Resource
 
@@ -22,12 +24,17 @@ _ENDPOINT: Final = re.compile(r"gateway:/([^/%?#\s]+)")
 _GATEWAY: Final = "gateway:/"
 
 
-def references(resource: Resource, identifier: Identifier, text: str) -> tuple[Reference, ...]:
+def references(
+    resource: Resource, identifier: Identifier, text: str, *, workspace: str | None
+) -> tuple[Reference, ...]:
     """The objects of ``resource`` that ``text`` refers to.
 
-    Raises :class:`BadRequestError` for a reference that MLflow could read in another way.
+    ``workspace`` is the request's, None on a server without workspaces. Raises :class:`RequestError` for a
+    reference that MLflow could read in another way.
     """
     match identifier:
+        case Identifier.ARTIFACT_PATH:
+            return ((Identifier.EXPERIMENT_ID, experiment_in(text, workspace=workspace)),)
         case Identifier.MODEL_SOURCE_URI:
             return _source(resource, text)
         case Identifier.GATEWAY_MODEL_URI:
@@ -51,22 +58,10 @@ def _endpoints(text: str) -> Iterator[Reference]:
         document = json.loads(text)
     except (ValueError, RecursionError):
         document = text
-    for value in _texts(document):
+    for value in texts(document):
         if _GATEWAY not in value.lower():
             continue
         found = _ENDPOINT.fullmatch(value)
         if found is None:
             raise BadRequestError("A scorer names a gateway endpoint in a form that is not understood.")
         yield Identifier.NAME, found[1]
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield key
-            yield from _texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)

@@ -41,15 +41,20 @@ def check_spans(request: AccessRequest, body: bytes | None) -> None:
     Looks for the bytes: OTLP's protobuf keeps a key in one piece. JSON is parsed, for it may hide a key
     behind escapes. Raises :class:`BadRequestError` for a body that cannot be read as MLflow reads it.
     """
-    if body is None:
-        raise BadRequestError(
-            f"Spans are refused in bodies of more than {SPANS_BYTES} bytes; send smaller batches."
-        )
-    content = decompressed(body, only_header(request, b"content-encoding").lower())
+    content = spans_in(request, body)
     if only_header(request, b"content-type").partition(b";")[0].strip() == b"application/json":
         content = json.dumps(parse_object(content), ensure_ascii=False).encode("utf-8", "surrogatepass")
     if _IN_SPANS.search(content):
         raise _reserved()
+
+
+def spans_in(request: AccessRequest, body: bytes | None) -> bytes:
+    """The export in ``body``, decompressed."""
+    if body is None:
+        raise BadRequestError(
+            f"Spans are refused in bodies of more than {SPANS_BYTES} bytes; send smaller batches."
+        )
+    return decompressed(body, only_header(request, b"content-encoding").lower())
 
 
 def only_header(request: AccessRequest, name: bytes) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from mlflow.exceptions import MlflowException
 from mlflow.server.handlers import _get_tracking_store
@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.catalog.model import Identifier, Route
 from workspace_authz.errors import UnavailableError
-from workspace_authz.lookup.artifacts import experiment_of
 from workspace_authz.lookup.messages import Headers, read_message
+from workspace_authz.lookup.spans import traces_of
 from workspace_authz.lookup.tables import names_in
 from workspace_authz.types import Resource
 
@@ -36,12 +36,6 @@ _log = logging.getLogger(__name__)
 
 Sessions = Callable[[], AbstractContextManager[Session]]
 _Key = tuple[str, Resource, Identifier, str]
-
-
-class SqlStore(Protocol):
-    """What the look-up needs of MLflow's tracking store."""
-
-    ManagedSessionMaker: Sessions
 
 
 def tracking_sessions() -> Sessions | None:
@@ -77,6 +71,11 @@ class StoreObjects:
         work = partial(read_message, route, method=method, query=query, headers=headers, body=body)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
+    async def traces(self, spans: bytes, *, as_json: bool) -> frozenset[str]:
+        """See :func:`traces_of`."""
+        work = partial(traces_of, spans, as_json=as_json)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
     async def names(
         self, resource: Resource, identifier: Identifier, values: Collection[str], *, workspace: str
     ) -> Mapping[str, str]:
@@ -84,8 +83,6 @@ class StoreObjects:
 
         Raises :class:`UnavailableError` when the database gives no answer.
         """
-        if identifier is Identifier.ARTIFACT_PATH:
-            return await self._by_path(resource, values, workspace)
         found: dict[str, str] = {}
         missing: list[str] = []
         for value in values:
@@ -101,18 +98,6 @@ class StoreObjects:
                 self._names.put((workspace, resource, identifier, value), name, seconds=NAME_SECONDS)
             found |= asked
         return found
-
-    async def _by_path(self, resource: Resource, values: Collection[str], workspace: str) -> dict[str, str]:
-        prefix = workspace if self._workspaces else None
-        experiments = {
-            path: experiment
-            for path in values
-            if (experiment := experiment_of(path, workspace=prefix)) is not None
-        }
-        names = await self.names(
-            resource, Identifier.EXPERIMENT_ID, set(experiments.values()), workspace=workspace
-        )
-        return {path: names[experiment] for path, experiment in experiments.items() if experiment in names}
 
     def _query(
         self, resource: Resource, identifier: Identifier, values: list[str], workspace: str

@@ -20,6 +20,7 @@ from workspace_authz.types import Resource
 _IN_EXPERIMENT: Final = {
     Identifier.RUN_ID: ("SqlRun", "run_uuid"),
     Identifier.TRACE_ID: ("SqlTraceInfo", "request_id"),
+    Identifier.NEW_TRACE_ID: ("SqlTraceInfo", "request_id"),
     Identifier.LOGGED_MODEL_ID: ("SqlLoggedModel", "model_id"),
     Identifier.ISSUE_ID: ("SqlIssue", "issue_id"),
     Identifier.LABEL_SCHEMA_ID: ("SqlLabelSchema", "schema_id"),

@@ -70,10 +70,24 @@ def _guard(app: FastAPI, static_prefix: str) -> None:
     app.user_middleware = [
         Middleware(ProbesMiddleware, static_prefix=static_prefix, runtime=cell.current),
         *protection,
-        Middleware(ExplainMiddleware, static_prefix=static_prefix, runtime=cell.require),
+        Middleware(
+            ExplainMiddleware,
+            static_prefix=static_prefix,
+            runtime=cell.require,
+            allowed_origins=_allowed_origins(protection),
+        ),
         Middleware(GuardMiddleware, guard=cell.require),
         *inner,
     ]
+
+
+def _allowed_origins(protection: list[Middleware]) -> list[str] | None:
+    """The other sites that MLflow lets change something; None where it lets every site."""
+    for middleware in protection:
+        if middleware.cls is CORSBlockingMiddleware:
+            origins: list[str] = middleware.kwargs["allowed_origins"]
+            return origins
+    return None
 
 
 def _protects(middleware: Middleware) -> bool:
