@@ -16,6 +16,7 @@ from workspace_authz.enforcement.middleware import GuardMiddleware, Scope, Send,
 from workspace_authz.enforcement.pipeline import Pipeline
 from workspace_authz.enforcement.request import Message, Receive
 from workspace_authz.errors import UnavailableError
+from workspace_authz.workspaces.requested import WorkspaceRule
 from workspace_authz.workspaces.visible import visible_workspaces
 
 TOKEN = (b"authorization", b"Bearer alice-token")
@@ -75,13 +76,14 @@ class Application:
 class Door:
     """The middleware between a client and the application."""
 
-    def __init__(self) -> None:
+    def __init__(self, rule: WorkspaceRule | None = None) -> None:
         self.reviews = ScriptedReviews()
         self.audit = Records()
         self.workspaces = KnownWorkspaces()
         self.app = Application()
         self.sent: list[Message] = []
-        guard = Guard(pipeline_over(self.reviews, workspaces=self.workspaces), self.audit)
+        pipeline = pipeline_over(self.reviews, rule=rule, workspaces=self.workspaces)
+        guard = Guard(pipeline, self.audit)
         self.middleware = GuardMiddleware(self.app, guard=lambda: guard)
         self.client: list[Message] = [{"type": "http.request", "body": b"{}"}]
 
@@ -149,6 +151,15 @@ async def test_mlflow_gets_no_credential_and_the_one_checked_workspace(door: Doo
 async def test_on_a_public_route_mlflow_gets_no_workspace_at_all(door: Door) -> None:
     await door.request("GET", "/public", TOKEN, TEAM_A)
     assert door.app.scopes[0]["headers"] == []
+
+
+async def test_without_workspaces_mlflow_is_told_of_none_for_it_would_refuse_it() -> None:
+    for given in ((), (TEAM_A,)):
+        door = Door(WorkspaceRule(single="team-a"))
+        await door.request("GET", "/search", TOKEN, *given)
+        assert door.status == 201
+        assert door.app.scopes[0]["headers"] == []
+        assert door.record["workspace"] == "team-a"
 
 
 async def test_the_callers_scope_is_left_as_it_was(door: Door) -> None:

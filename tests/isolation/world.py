@@ -33,12 +33,12 @@ class World:
         json_body: object = None,
         body: bytes | None = None,
     ) -> Answer:
-        """One request by the person of the workspace."""
+        """One request by the person of the workspace, which a server without workspaces is not told."""
         return self.server.ask(
             method,
             path,
             token=self.tokens.get(workspace),
-            workspace=workspace,
+            workspace=workspace if self.server.options.workspaces else None,
             headers=headers,
             json_body=json_body,
             body=body,

@@ -15,7 +15,11 @@ from typing import Any
 from fastapi import FastAPI
 from mlflow.server import app as flask_app
 from mlflow.server.fastapi_app import create_fastapi_app
-from mlflow.server.fastapi_security import CORSBlockingMiddleware, HostValidationMiddleware
+from mlflow.server.fastapi_security import (
+    CORSBlockingMiddleware,
+    HostValidationMiddleware,
+    get_allowed_origins,
+)
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
@@ -83,11 +87,10 @@ def _guard(app: FastAPI, static_prefix: str) -> None:
 
 def _allowed_origins(protection: list[Middleware]) -> list[str] | None:
     """The other sites that MLflow lets change something; None where it lets every site."""
-    for middleware in protection:
-        if middleware.cls is CORSBlockingMiddleware:
-            origins: list[str] = middleware.kwargs["allowed_origins"]
-            return origins
-    return None
+    if not any(middleware.cls is CORSBlockingMiddleware for middleware in protection):
+        return None
+    origins: list[str] = get_allowed_origins()
+    return origins
 
 
 def _protects(middleware: Middleware) -> bool:
