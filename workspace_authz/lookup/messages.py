@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from flask import Request
@@ -34,15 +34,17 @@ _FILES: Final[tuple[FileDescriptor, ...]] = (
 )
 
 
-def _descriptors() -> Iterator[tuple[str, Descriptor]]:
+def _descriptors() -> dict[str, Descriptor]:
+    """By the message's name, as which the catalog knows the operation; of two alike the tracking server's."""
+    found: dict[str, Descriptor] = {}
     for file in _FILES:
         for service in file.services_by_name.values():
             for method in service.methods:
-                yield method.input_type.name, method.input_type
+                found.setdefault(method.input_type.name, method.input_type)
+    return found
 
 
-_MESSAGES: Final[Mapping[str, Descriptor]] = dict(_descriptors())
-"""The message of each RPC. The catalog's operations have the messages' names."""
+_MESSAGES: Final[Mapping[str, Descriptor]] = _descriptors()
 
 
 def read_message(
