@@ -1,4 +1,4 @@
-"""The SDK sends the name of the operating system's user, or whatever its user says: the caller is recorded."""
+"""The SDK sends the name of the operating system's user, or what it is told: the caller is recorded."""
 
 from __future__ import annotations
 

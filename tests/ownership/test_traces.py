@@ -135,11 +135,12 @@ def spans(trace_id: str, **attributes: str) -> ExportTraceServiceRequest:
     ]
     raw = bytes.fromhex(trace_id.removeprefix("tr-"))
     root, child = secrets.token_bytes(8), secrets.token_bytes(8)
-    times = {"start_time_unix_nano": 1, "end_time_unix_nano": 2_000_000}
     both = [
-        Span(trace_id=raw, span_id=child, parent_span_id=root, name="child", attributes=values, **times),
-        Span(trace_id=raw, span_id=root, name="root", attributes=values, **times),
+        Span(trace_id=raw, span_id=child, parent_span_id=root, name="child", attributes=values),
+        Span(trace_id=raw, span_id=root, name="root", attributes=values),
     ]
+    for span in both:
+        span.start_time_unix_nano, span.end_time_unix_nano = 1, 2_000_000
     return ExportTraceServiceRequest(
         resource_spans=[ResourceSpans(resource=Resource(), scope_spans=[ScopeSpans(spans=both)])]
     )
