@@ -23,8 +23,14 @@ def listener() -> Iterator[Listener]:
         yield running
 
 
+def prompt(world: World, name: str, workspace: str) -> None:
+    """Nothing else here makes one, so that stock MLflow has not remembered yet who listens."""
+    tags = [{"key": "mlflow.prompt.is_prompt", "value": "true"}]
+    world.make(f"{MODELS}/create", {"name": name, "tags": tags}, workspace=workspace)
+
+
 def heard(world: World, listener: Listener) -> tuple[list[str], str, str]:
-    """Make a model in team-a, then one in team-b; both have a webhook. What team-a's heard, and both."""
+    """Make a prompt in team-a, then one in team-b; both have a webhook. What team-a's heard, and both."""
 
     def arrived(workspace: str, name: str) -> Received:
         return listener.wait_for(lambda one: one.path == f"/{workspace}" and one.json["data"]["name"] == name)
@@ -33,29 +39,29 @@ def heard(world: World, listener: Listener) -> tuple[list[str], str, str]:
         document = {
             "name": f"hook-{secrets.token_hex(4)}",
             "url": f"{listener.url}/{workspace}",
-            "events": [{"entity": "REGISTERED_MODEL", "action": "CREATED"}],
+            "events": [{"entity": "PROMPT", "action": "CREATED"}],
         }
         world.make("/api/2.0/mlflow/webhooks", document, workspace=workspace)
-    names = {workspace: f"model-{secrets.token_hex(4)}" for workspace in (TEAM_A, TEAM_B)}
-    world.make(f"{MODELS}/create", {"name": names[TEAM_A]}, workspace=TEAM_A)
+    names = {workspace: f"prompt-{secrets.token_hex(4)}" for workspace in (TEAM_A, TEAM_B)}
+    prompt(world, names[TEAM_A], TEAM_A)
     arrived(TEAM_A, names[TEAM_A])
-    world.make(f"{MODELS}/create", {"name": names[TEAM_B]}, workspace=TEAM_B)
+    prompt(world, names[TEAM_B], TEAM_B)
     listener.wait_for(lambda one: one.json["data"]["name"] == names[TEAM_B])
     # Another event, to know that the last one has been delivered wherever it was to go.
     last = f"last-{names[TEAM_A]}"
-    world.make(f"{MODELS}/create", {"name": last}, workspace=TEAM_A)
+    prompt(world, last, TEAM_A)
     arrived(TEAM_A, last)
     events = [one.json["data"]["name"] for one in listener.received if one.path == f"/{TEAM_A}"]
     return events, names[TEAM_A], names[TEAM_B]
 
 
-def test_stock_mlflow_tells_one_workspace_of_anothers_models(stock: World, listener: Listener) -> None:
+def test_stock_mlflow_tells_one_workspace_of_anothers_prompts(stock: World, listener: Listener) -> None:
     events, own, foreign = heard(stock, listener)
     assert own in events
     assert foreign in events
 
 
-def test_behind_the_guard_a_webhook_hears_of_its_own_models(guarded: World, listener: Listener) -> None:
+def test_behind_the_guard_a_webhook_hears_of_its_own_prompts(guarded: World, listener: Listener) -> None:
     events, own, foreign = heard(guarded, listener)
     assert own in events
     assert foreign not in events

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.web.preflight import WEBHOOK_CACHE, forget_webhooks
+from workspace_authz.settings import WEBHOOK_CACHE
+from workspace_authz.web.preflight import forget_webhooks
 
 
 @pytest.mark.parametrize("given", [{}, {WEBHOOK_CACHE: "0"}, {WEBHOOK_CACHE: " 0 "}])

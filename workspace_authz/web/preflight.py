@@ -21,18 +21,19 @@ import click
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import load_configuration
 from workspace_authz.runtime.build import open_audit_sink
-from workspace_authz.settings import Settings, load_settings, resolve_single_namespace
+from workspace_authz.settings import (
+    WEBHOOK_CACHE,
+    Settings,
+    load_settings,
+    refuse_webhook_cache,
+    resolve_single_namespace,
+)
 from workspace_authz.web.options import ServerOptions, from_parent
 from workspace_authz.workspaces.policy import NamespacePolicy
 
 _log = logging.getLogger(__name__)
 
 _COVERAGE_SECONDS: Final = 120
-
-WEBHOOK_CACHE: Final = "MLFLOW_WEBHOOK_CACHE_TTL"
-"""Seconds for which MLflow remembers webhooks by event alone, whatever their workspace
-(``mlflow.webhooks.delivery._webhook_cache``): meanwhile one workspace's webhooks hear of another's models.
-MLflow reads it at each delivery; unset it is 60."""
 
 
 def check(options: ServerOptions, settings: Settings, environ: Mapping[str, str]) -> None:
@@ -59,15 +60,12 @@ def check(options: ServerOptions, settings: Settings, environ: Mapping[str, str]
 
 
 def forget_webhooks(environ: MutableMapping[str, str]) -> None:
-    """Set MLflow's webhook cache to 0 seconds, for this process and those that it starts.
+    """Switch MLflow's webhook cache off, for this process and those that it starts.
 
     Raises :class:`ConfigurationError` when it is set to anything else.
     """
-    if environ.setdefault(WEBHOOK_CACHE, "0").strip() != "0":
-        raise ConfigurationError(
-            f"{WEBHOOK_CACHE} must be 0: MLflow's cache of webhooks forgets the workspace, so that one "
-            "workspace's webhooks would receive another's events. Unset it."
-        )
+    refuse_webhook_cache(environ)
+    environ.setdefault(WEBHOOK_CACHE, "0")
 
 
 def namespace_policy(options: ServerOptions, settings: Settings) -> NamespacePolicy | None:
