@@ -15,9 +15,8 @@ from workspace_authz.types import Resource
 
 Reference = tuple[Identifier, str]
 
-_SEGMENT: Final = r"[^/@%?#\s]+"
 _NAME: Final = r"[^/@%?#\x00-\x1f]+"  # urlparse drops control characters
-_RUN: Final = re.compile(rf"runs:/({_SEGMENT})/[^?#%]+")
+_RUN: Final = re.compile(r"runs:/([0-9a-f]{32})/[^?#%]+")
 _LOGGED_MODEL: Final = re.compile(r"models:/(m-[0-9a-f]+)")
 _VERSION: Final = re.compile(rf"models:/({_NAME})(?:/{_NAME}|@{_NAME})")
 _ENDPOINT: Final = re.compile(r"gateway:/([^/%?#\s]+)")
