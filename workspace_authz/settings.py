@@ -6,6 +6,7 @@ same meaning, its name works too, so that a deployment swaps the image and keeps
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, ValidationError
@@ -14,6 +15,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from workspace_authz.errors import ConfigurationError
 
 _PREFIX = "WORKSPACE_AUTHZ_"
+
+WEBHOOK_CACHE = "MLFLOW_WEBHOOK_CACHE_TTL"
+"""MLflow's own: seconds for which it remembers webhooks by event alone, whatever their workspace
+(``mlflow.webhooks.delivery._webhook_cache``); unset it is 60. MLflow reads it at each delivery."""
 
 
 def _names(field: str, plugin: str) -> AliasChoices:
@@ -142,6 +147,15 @@ def _refuse_what_is_not_built(settings: Settings) -> None:
             )
 
 
+def refuse_webhook_cache(environ: Mapping[str, str]) -> None:
+    """Raise :class:`ConfigurationError` unless MLflow's webhook cache is off, or left to us to switch off."""
+    if environ.get(WEBHOOK_CACHE, "0").strip() != "0":
+        raise ConfigurationError(
+            f"{WEBHOOK_CACHE} must be 0: MLflow's cache of webhooks forgets the workspace, so that one "
+            "workspace's webhooks would receive another's events. Unset it."
+        )
+
+
 def resolve_single_namespace(settings: Settings, *, mlflow_workspaces: bool) -> str | None:
     """The one namespace of a server without workspaces, or None with workspaces.
 
@@ -166,4 +180,10 @@ def resolve_single_namespace(settings: Settings, *, mlflow_workspaces: bool) -> 
     return settings.namespace
 
 
-__all__ = ["Settings", "load_settings", "resolve_single_namespace"]
+__all__ = [
+    "WEBHOOK_CACHE",
+    "Settings",
+    "load_settings",
+    "refuse_webhook_cache",
+    "resolve_single_namespace",
+]

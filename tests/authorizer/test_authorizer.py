@@ -145,14 +145,19 @@ async def test_an_error_is_raised_and_never_remembered(
     assert (await authorizer.authorize(ALICE, LIST)).outcome is ALLOW
 
 
-def granting(*resources: str) -> RulesAnswer:
+def granting(*resources: str, names: frozenset[str] = frozenset()) -> RulesAnswer:
     rule = ResourceRule(
         verbs=frozenset({"list"}),
         groups=frozenset({"mlflow.kubeflow.org"}),
         resources=frozenset(resources),
-        names=frozenset(),
+        names=names,
     )
     return RulesAnswer(rules=(rule,), incomplete=False)
+
+
+async def test_a_right_on_a_named_object_is_a_right(authorizer: Authorizer, reviews: ScriptedReviews) -> None:
+    reviews.rules_answer = granting("experiments", names=frozenset({"fraud"}))
+    assert await authorizer.holds_any_right(ALICE, "team-a")
 
 
 async def test_a_right_among_the_rules_is_a_right_and_is_remembered(

@@ -60,6 +60,8 @@ def test_the_same_as_plain_values() -> None:
         "operation": "Health",
         "server": "flask",
         "policy": "public",
+        "restrictions": [],
+        "stamps": [],
     }
     assert rows["GET", "/telemetry"]["reason"] == "Of nobody."
     assert rows["GET", "/spaces"]["listing"] is True

@@ -18,6 +18,7 @@ from workspace_authz.catalog.model import (
     Public,
     Refused,
     Requirement,
+    Restriction,
     Route,
 )
 from workspace_authz.catalog.routes import all_routes
@@ -79,6 +80,7 @@ def test_what_is_refused_and_why() -> None:
     assert reasons == {
         "Workspaces": {"CreateWorkspace", "UpdateWorkspace", "DeleteWorkspace"},
         "Jobs": {"SubmitServerJob"},
+        "Making": {"GenerateDemo"},
         "This": {
             "InvokeScorer",
             "InvokeGenaiEvaluate",
@@ -203,3 +205,37 @@ def test_switches_are_conditions_and_never_names() -> None:
         if any(source.identifies is Identifier.FLAG for source in requirement.names):
             assert requirement.when_present, route
             assert requirement.verb is Verb.CREATE, route
+
+
+def test_what_requests_may_contain_is_restricted_wherever_they_could_cross_workspaces() -> None:
+    restricted: dict[Restriction, set[str]] = {}
+    for route in all_routes():
+        for restriction in route.restrictions:
+            restricted.setdefault(restriction, set()).add(route.operation)
+    uploads = {"CreateMultipartUpload", "CompleteMultipartUpload", "AbortMultipartUpload"}
+    assert restricted == {
+        Restriction.NO_TRACE_LOCATION: {
+            *("StartTrace", "StartTraceV3", "EndTrace"),
+            *("SetTraceTag", "SetTraceTagV3", "DeleteTraceTag", "DeleteTraceTagV3"),
+        },
+        Restriction.NO_SPAN_TRACE_LOCATION: {"ExportTraces"},
+        Restriction.OWN_ARTIFACT: {
+            *("DownloadArtifact", "UploadArtifact", "DeleteArtifact", "GetPresignedDownloadUrl"),
+            *uploads,
+        },
+        Restriction.OWN_ARTIFACT_LIST: {"ListArtifactsMlflowArtifacts"},
+        Restriction.FILE_NAME: uploads,
+        Restriction.OWN_SOURCE: {"CreateModelVersion"},
+        Restriction.NO_GLOBAL_BUDGET: {"CreateGatewayBudgetPolicy", "UpdateGatewayBudgetPolicy"},
+    }
+
+
+def test_every_path_of_an_operation_is_restricted_alike() -> None:
+    found: dict[str, set[tuple[Restriction, ...]]] = {}
+    for route in all_routes():
+        found.setdefault(route.operation, set()).add(route.restrictions)
+    assert [operation for operation, kinds in found.items() if len(kinds) > 1] == []
+    proxied = [route for route in all_routes() if "/mlflow-artifacts/" in route.path]
+    assert all(
+        {Restriction.OWN_ARTIFACT, Restriction.OWN_ARTIFACT_LIST} & {*route.restrictions} for route in proxied
+    )

@@ -112,6 +112,13 @@ def test_without_any_cluster_it_is_a_finding_as_well(run: Run) -> None:
     assert "failing  api-server       No Kubernetes API server is configured" in result.out
 
 
+def test_a_webhook_cache_keeps_the_server_from_starting(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_WEBHOOK_CACHE_TTL", "60")
+    settings = findings(check(healthy()))["settings"]
+    assert settings["level"] == "failing"
+    assert "MLFLOW_WEBHOOK_CACHE_TTL must be 0" in settings["what"]
+
+
 @pytest.mark.parametrize(
     ("name", "changes", "level", "said"),
     [

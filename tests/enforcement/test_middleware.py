@@ -82,7 +82,8 @@ class Door:
         self.workspaces = KnownWorkspaces()
         self.app = Application()
         self.sent: list[Message] = []
-        guard = Guard(pipeline_over(self.reviews, rule=rule, workspaces=self.workspaces), self.audit)
+        pipeline = pipeline_over(self.reviews, rule=rule, workspaces=self.workspaces)
+        guard = Guard(pipeline, self.audit)
         self.middleware = GuardMiddleware(self.app, guard=lambda: guard)
         self.client: list[Message] = [{"type": "http.request", "body": b"{}"}]
 
@@ -152,11 +153,13 @@ async def test_on_a_public_route_mlflow_gets_no_workspace_at_all(door: Door) -> 
     assert door.app.scopes[0]["headers"] == []
 
 
-async def test_an_mlflow_without_workspaces_is_sent_none() -> None:
-    single = Door(WorkspaceRule(single="ml"))
-    await single.request("GET", "/search", TOKEN)
-    assert single.app.scopes[0]["headers"] == []
-    assert single.record["workspace"] == "ml"
+async def test_without_workspaces_mlflow_is_told_of_none_for_it_would_refuse_it() -> None:
+    for given in ((), (TEAM_A,)):
+        door = Door(WorkspaceRule(single="team-a"))
+        await door.request("GET", "/search", TOKEN, *given)
+        assert door.status == 201
+        assert door.app.scopes[0]["headers"] == []
+        assert door.record["workspace"] == "team-a"
 
 
 async def test_the_callers_scope_is_left_as_it_was(door: Door) -> None:

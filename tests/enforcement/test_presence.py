@@ -19,7 +19,7 @@ class Given:
     def __init__(self, content: bytes | None) -> None:
         self.content = content
 
-    async def read(self) -> bytes | None:
+    async def read(self, at_most: int | None = None) -> bytes | None:
         return self.content
 
 
@@ -53,7 +53,7 @@ async def present(
 
 async def test_an_unconditional_requirement_reads_nothing() -> None:
     class Untouchable:
-        async def read(self) -> bytes | None:
+        async def read(self, at_most: int | None = None) -> bytes | None:
             raise AssertionError("the body was read")
 
     plain = Requirement(Verb.GET, Resource.EXPERIMENTS, names=(body_field("run_id"),))

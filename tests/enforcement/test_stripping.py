@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from workspace_authz.enforcement.stripping import forwarded_headers
@@ -84,3 +86,48 @@ def test_cookies_reach_the_user_interface_but_not_the_gateways_providers() -> No
     cookie = (b"cookie", b"theme=dark")
     assert forwarded(cookie, workspace=None) == [cookie]
     assert forwarded(cookie, workspace=None, gateway=True) == []
+
+
+@pytest.mark.parametrize("gateway", [False, True])
+@pytest.mark.parametrize("name", [b"x-mlflow-guardrail-bypass", b"x_mlflow_guardrail_bypass"])
+def test_nobody_switches_guardrails_off(name: bytes, gateway: bool) -> None:
+    assert forwarded((name, b"1"), workspace=None, gateway=gateway) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("x-forwarded-for", "x-forwarded-client-cert", "forwarded", "x-real-ip", "x-auth-request-anything"),
+        *("x-amzn-oidc-identity", "x-ms-client-principal-name", "x-goog-authenticated-user-email"),
+        *(
+            "cf-access-authenticated-user-email",
+            "x-authentik-username",
+            "remote-groups",
+            "x-envoy-peer-metadata",
+        ),
+        *("x_forwarded_for", "ssl_client_s_dn", "x-user-id", "x-csrf-token"),
+    ],
+)
+def test_no_provider_hears_what_proxies_say_of_a_caller(name: str) -> None:
+    said = (name.encode(), b"alice")
+    assert forwarded(said, workspace=None, gateway=True) == []
+    assert forwarded((b"user-agent", b"x"), (b"anthropic-beta", b"y"), workspace=None, gateway=True) == [
+        (b"user-agent", b"x"),
+        (b"anthropic-beta", b"y"),
+    ]
+
+
+def test_the_token_goes_wherever_it_stands() -> None:
+    basic = base64.b64encode(b"alice:the-token")
+    headers = [
+        (b"x-api-key", b"the-token"),
+        (b"x-anything", b"prefix the-token suffix"),
+        (b"authorization", b"Bearer the-token"),
+        (b"authorization", b"Basic " + basic),
+        (b"authorization", b"Bearer another"),
+        (b"authorization", b"Bearer"),
+    ]
+    left = forwarded_headers(
+        headers, workspace=None, keep_authorization=True, gateway=True, token="the-token"
+    )
+    assert left == headers[4:]

@@ -66,7 +66,8 @@ class Http:
         connection = self._connect()
         given = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
         try:
-            connection.putrequest(method, path, skip_accept_encoding=True)
+            own_host = any(name.lower() == "host" for name, _ in given)
+            connection.putrequest(method, path, skip_host=own_host, skip_accept_encoding=True)
             for name, value in given:
                 connection.putheader(name, value)
             if body is not None and not any(name.lower() == "content-length" for name, _ in given):

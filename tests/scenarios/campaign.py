@@ -70,10 +70,8 @@ class Recorder:
     ) -> Seen:
         """One request; ``path`` is complete."""
         headers = {**(bearer(token) if token else {}), **({WORKSPACE: workspace} if workspace else {})}
-        target, content = _target(method, path, call), _content(method, call)
-        if content is not None and call.body is None:
-            headers["Content-Type"] = "application/json"
-        answer = self._http.request(method, target, headers={**headers, **call.headers}, body=content)
+        target, own, content = request_of(method, path, call)
+        answer = self._http.request(method, target, headers={**headers, **own}, body=content)
         seen = Seen(answer)
         self._seen.append(seen)
         return seen
@@ -199,6 +197,13 @@ def _elsewhere(call: Call) -> Call:
     if "workspace_name" not in call.path:
         return call
     return Call(path={"workspace_name": ABSENT})
+
+
+def request_of(method: str, template: str, call: Call) -> tuple[str, Mapping[str, str], bytes | None]:
+    """Target, headers and body of a call."""
+    content = _content(method, call)
+    kind = {"Content-Type": "application/json"} if content is not None and call.body is None else {}
+    return _target(method, template, call), {**kind, **call.headers}, content
 
 
 def _target(method: str, template: str, call: Call) -> str:

@@ -9,6 +9,8 @@ from tests.harness.plane import Plane, User
 TEAM_A, TEAM_B, HIDDEN, ABSENT = "team-a", "team-b", "team-hidden", "team-absent"
 MATRIX = "team-matrix"
 """Where every route is called by somebody who holds exactly the rights that it needs."""
+NAMED = "team-named"
+"""Where nora holds rights on some objects and none on their siblings."""
 LABEL, SELECTOR = {"mlflow-enabled": "true"}, "mlflow-enabled=true"
 INTEGRATION = "mlflow-integration"
 
@@ -27,6 +29,8 @@ class People:
     """Nothing, anywhere."""
     dora: User = field(default_factory=lambda: User("dora"))
     """Nothing at first; a test may give her something and must take it back."""
+    nora: User = field(default_factory=lambda: User("nora"))
+    """Rights on named objects of team-named only."""
     root: User = field(default_factory=lambda: User("root", groups=("system:masters",)))
     """Everything, everywhere."""
     holders: tuple[User, ...] = field(
@@ -37,7 +41,16 @@ class People:
     @property
     def all(self) -> tuple[User, ...]:
         """For the users file."""
-        return (self.alice, self.bob, self.carol, self.mallory, self.dora, self.root, *self.holders)
+        return (
+            self.alice,
+            self.bob,
+            self.carol,
+            self.mallory,
+            self.dora,
+            self.nora,
+            self.root,
+            *self.holders,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,7 @@ def given_two_teams(plane: Plane, people: People) -> Cluster:
     )
     plane.namespace(TEAM_B, labels=LABEL)
     plane.namespace(MATRIX, labels=LABEL)
+    plane.namespace(NAMED, labels=LABEL)
     plane.namespace(HIDDEN)
     plane.bind(TEAM_A, "edit", user=people.alice.name)
     plane.bind(TEAM_A, "view", group="readers")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from workspace_authz.catalog.build import body, experiments, path, plain, rpc
-from workspace_authz.catalog.model import Identifier, Mount, Route, Server
+from workspace_authz.catalog.build import experiments, path, plain, query, restricted, rpc
+from workspace_authz.catalog.model import Identifier, Mount, Restriction, Route, Server
 from workspace_authz.types import Verb
 
 _ARTIFACTS: Final = "2.0/mlflow-artifacts/artifacts"
@@ -27,17 +27,31 @@ _TRANSFER_ROUTES: Final[tuple[Route, ...]] = tuple(
     )
 )
 
-ROUTES: Final[tuple[Route, ...]] = (
-    *_TRANSFER_ROUTES,
-    *rpc(
-        "GET",
-        _ARTIFACTS,
-        "ListArtifactsMlflowArtifacts",
-        experiments(Verb.GET, body("path", Identifier.ARTIFACT_PATH)),
+_UPLOAD_ROUTES: Final[tuple[Route, ...]] = restricted(
+    Restriction.FILE_NAME,
+    (
+        *rpc("POST", f"{_UPLOADS}/create/{{artifact_path:path}}", "CreateMultipartUpload", _UPDATE),
+        *rpc("POST", f"{_UPLOADS}/complete/{{artifact_path:path}}", "CompleteMultipartUpload", _UPDATE),
+        *rpc("POST", f"{_UPLOADS}/abort/{{artifact_path:path}}", "AbortMultipartUpload", _UPDATE),
     ),
+)
+
+_PATH_ROUTES: Final[tuple[Route, ...]] = (
+    *_TRANSFER_ROUTES,
+    *_UPLOAD_ROUTES,
     *rpc("DELETE", _ARTIFACT, "DeleteArtifact", _UPDATE),
-    *rpc("POST", f"{_UPLOADS}/create/{{artifact_path:path}}", "CreateMultipartUpload", _UPDATE),
-    *rpc("POST", f"{_UPLOADS}/complete/{{artifact_path:path}}", "CompleteMultipartUpload", _UPDATE),
-    *rpc("POST", f"{_UPLOADS}/abort/{{artifact_path:path}}", "AbortMultipartUpload", _UPDATE),
     *rpc("GET", "2.0/mlflow-artifacts/presigned/{artifact_path:path}", "GetPresignedDownloadUrl", _GET),
+)
+
+ROUTES: Final[tuple[Route, ...]] = (
+    *restricted(Restriction.OWN_ARTIFACT, _PATH_ROUTES),
+    *restricted(
+        Restriction.OWN_ARTIFACT_LIST,
+        rpc(
+            "GET",
+            _ARTIFACTS,
+            "ListArtifactsMlflowArtifacts",
+            experiments(Verb.GET, query("path", Identifier.ARTIFACT_PATH)),
+        ),
+    ),
 )

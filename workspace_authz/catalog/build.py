@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 from workspace_authz.catalog.model import (
@@ -12,6 +14,7 @@ from workspace_authz.catalog.model import (
     Origin,
     Policy,
     Requirement,
+    Restriction,
     Route,
     Server,
 )
@@ -39,6 +42,11 @@ def query(field: str, identifies: Identifier = Identifier.NAME, *aliases: str) -
 def header(field: str, identifies: Identifier) -> NameSource:
     """A request header."""
     return NameSource(Origin.HEADER, field, identifies)
+
+
+def spans(field: str, identifies: Identifier) -> NameSource:
+    """A field of the spans in an OTLP export."""
+    return NameSource(Origin.SPANS, field, identifies)
 
 
 def response(field: str, identifies: Identifier = Identifier.NAME) -> NameSource:
@@ -116,4 +124,9 @@ def plain(
 ) -> tuple[Route, ...]:
     """One operation at this path."""
     policy = Guarded((demand,)) if isinstance(demand, Requirement) else demand
-    return (Route(method, path, operation, policy, server, mount, since),)
+    return (Route(method, path, operation, policy, server, mount, since=since),)
+
+
+def restricted(restriction: Restriction, routes: Iterable[Route]) -> tuple[Route, ...]:
+    """The routes, each with one more restriction on what it may contain."""
+    return tuple(replace(route, restrictions=(*route.restrictions, restriction)) for route in routes)

@@ -20,8 +20,10 @@ from workspace_authz.catalog.model import (
 
 
 def as_text(entries: Iterable[Entry]) -> str:
-    """One aligned line per entry: method, path, what it demands. Further requirements follow a ``+``."""
-    rows = [(entry.method, entry.path, describe(entry.route.policy, entry.method)) for entry in entries]
+    """One aligned line per entry: method, path, what it demands. Further requirements follow a ``+``.
+
+    Restrictions on what the request may contain and where the caller is written follow a semicolon each."""
+    rows = [(entry.method, entry.path, _demand(entry)) for entry in entries]
     methods = max((len(method) for method, _, _ in rows), default=0)
     paths = max((len(path) for _, path, _ in rows), default=0)
     return "".join(f"{method:<{methods}}  {path:<{paths}}  {demand}\n" for method, path, demand in rows)
@@ -36,9 +38,24 @@ def as_json(entries: Iterable[Entry]) -> list[dict[str, Any]]:
             "operation": entry.route.operation,
             "server": str(entry.server),
             **_policy(entry.route.policy, entry.method),
+            "restrictions": [str(restriction) for restriction in entry.route.restrictions],
+            "stamps": [str(stamp) for stamp in entry.route.stamps],
         }
         for entry in entries
     ]
+
+
+def _demand(entry: Entry) -> str:
+    demand = describe(entry.route.policy, entry.method)
+    restrictions = ", ".join(map(str, entry.route.restrictions))
+    stamps = ", ".join(map(str, entry.route.stamps))
+    return "; ".join(
+        (
+            demand,
+            *([f"only with {restrictions}"] if restrictions else []),
+            *([f"by the caller: {stamps}"] if stamps else []),
+        )
+    )
 
 
 def describe(policy: Policy, method: str) -> str:

@@ -15,11 +15,12 @@ from workspace_authz.catalog.build import (
     body,
     experiments,
     response,
+    restricted,
     right,
     rpc,
     use,
 )
-from workspace_authz.catalog.model import Identifier, Route
+from workspace_authz.catalog.model import Identifier, Restriction, Route
 from workspace_authz.types import Resource, Verb
 
 _GATEWAY: Final = "3.0/mlflow/gateway"
@@ -239,19 +240,24 @@ _GUARDRAIL_ROUTES: Final[tuple[Route, ...]] = (
 _BUDGETS: Final = f"{_GATEWAY}/budgets"
 _LIST_BUDGETS: Final = right(Verb.LIST, Resource.GATEWAY_BUDGETS)
 _BUDGET_ROUTES: Final[tuple[Route, ...]] = (
-    *rpc(
-        "POST",
-        f"{_BUDGETS}/create",
-        "CreateGatewayBudgetPolicy",
-        right(Verb.CREATE, Resource.GATEWAY_BUDGETS),
+    *restricted(
+        Restriction.NO_GLOBAL_BUDGET,
+        (
+            *rpc(
+                "POST",
+                f"{_BUDGETS}/create",
+                "CreateGatewayBudgetPolicy",
+                right(Verb.CREATE, Resource.GATEWAY_BUDGETS),
+            ),
+            *rpc(
+                "POST",
+                f"{_BUDGETS}/update",
+                "UpdateGatewayBudgetPolicy",
+                right(Verb.UPDATE, Resource.GATEWAY_BUDGETS),
+            ),
+        ),
     ),
     *rpc("GET", f"{_BUDGETS}/get", "GetGatewayBudgetPolicy", right(Verb.GET, Resource.GATEWAY_BUDGETS)),
-    *rpc(
-        "POST",
-        f"{_BUDGETS}/update",
-        "UpdateGatewayBudgetPolicy",
-        right(Verb.UPDATE, Resource.GATEWAY_BUDGETS),
-    ),
     *rpc(
         "DELETE",
         f"{_BUDGETS}/delete",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from workspace_authz.catalog.stamp import Stamp
 from workspace_authz.types import USABLE, USE, Resource, Verb
 
 
@@ -22,6 +23,8 @@ class Origin(StrEnum):
     """A field of the RPC's message (``mlflow.server.handlers._get_request_message``): the JSON body, where
     protobuf accepts lowerCamelCase too; on a GET the query string, and the body only if there is none."""
     HEADER = "header"
+    SPANS = "spans"
+    """The spans of an OTLP export: ``trace_id`` is of every span the trace that it belongs to."""
     RESPONSE = "response"
     """The names are in MLflow's answer: a list that must be filtered afterwards."""
     GRAPHQL = "graphql"
@@ -38,6 +41,8 @@ class Identifier(StrEnum):
     EXPERIMENT_ID = "experiment_id"
     RUN_ID = "run_id"
     TRACE_ID = "trace_id"
+    NEW_TRACE_ID = "new_trace_id"
+    """A trace id of the client's choice. MLflow adds to the trace that has it: it counts where one does."""
     LOGGED_MODEL_ID = "logged_model_id"
     DATASET_ID = "dataset_id"
     ISSUE_ID = "issue_id"
@@ -176,6 +181,27 @@ class Mount(StrEnum):
     """FastAPI ignores the prefix, and Flask serves the same path below it."""
 
 
+class Restriction(StrEnum):
+    """What a request must not contain, whoever sends it; ``enforcement.restrictions`` looks for it.
+
+    Each closes a way past MLflow's own workspaces.
+    """
+
+    NO_TRACE_LOCATION = "no trace location"
+    """No tag or metadata that tells the server where a trace's data lie."""
+    NO_SPAN_TRACE_LOCATION = "no trace location in spans"
+    """The same in OTLP, whose attributes ``mlflow.traceTag.<tag>`` become tags."""
+    OWN_ARTIFACT = "an experiment's artifact"
+    """The path parameter ``artifact_path`` is ``[workspaces/<own>/]<experiment id>[/…]``."""
+    OWN_ARTIFACT_LIST = "an experiment's artifacts"
+    """The same of the query parameter ``path``, which must be given."""
+    FILE_NAME = "a file name"
+    """The body's ``path`` ends in the name of a file: the store appends it to the artifact path."""
+    OWN_SOURCE = "a source in the workspace"
+    """``source`` is a run, model or artifact of the workspace."""
+    NO_GLOBAL_BUDGET = "no GLOBAL scope"
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One HTTP method and path template that MLflow serves."""
@@ -189,5 +215,9 @@ class Route:
     policy: Policy
     server: Server = Server.FLASK
     mount: Mount = Mount.PREFIXED
+    restrictions: tuple[Restriction, ...] = ()
+    """Looked at after the rights were granted and before MLflow runs."""
+    stamps: tuple[Stamp, ...] = ()
+    """Where the caller is written before MLflow runs."""
     since: str = ""
     """The MLflow release in which the route appeared, where known to be newer than 3.16."""

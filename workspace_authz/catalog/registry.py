@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from workspace_authz.catalog.build import all_of, body, experiments, models, plain, query, response, rpc
-from workspace_authz.catalog.model import Identifier, Route
+from workspace_authz.catalog.build import (
+    all_of,
+    body,
+    experiments,
+    models,
+    plain,
+    query,
+    response,
+    restricted,
+    rpc,
+)
+from workspace_authz.catalog.model import Identifier, Restriction, Route
 from workspace_authz.types import Verb
 
 _NAME: Final = body("name")
@@ -42,16 +52,19 @@ _MODEL_ROUTES: Final[tuple[Route, ...]] = (
 
 _VERSIONS: Final = "2.0/mlflow/model-versions"
 _VERSION_ROUTES: Final[tuple[Route, ...]] = (
-    *rpc(
-        "POST",
-        f"{_VERSIONS}/create",
-        "CreateModelVersion",
-        all_of(
-            _UPDATE,
-            experiments(Verb.GET, body("run_id", Identifier.RUN_ID), when_present=True),
-            experiments(Verb.GET, body("model_id", Identifier.LOGGED_MODEL_ID), when_present=True),
-            experiments(Verb.GET, _SOURCE, when_present=True),
-            models(Verb.GET, _SOURCE, when_present=True),
+    *restricted(
+        Restriction.OWN_SOURCE,
+        rpc(
+            "POST",
+            f"{_VERSIONS}/create",
+            "CreateModelVersion",
+            all_of(
+                _UPDATE,
+                experiments(Verb.GET, body("run_id", Identifier.RUN_ID), when_present=True),
+                experiments(Verb.GET, body("model_id", Identifier.LOGGED_MODEL_ID), when_present=True),
+                experiments(Verb.GET, _SOURCE, when_present=True),
+                models(Verb.GET, _SOURCE, when_present=True),
+            ),
         ),
     ),
     *rpc("GET", f"{_VERSIONS}/get", "GetModelVersion", _GET),

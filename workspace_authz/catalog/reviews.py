@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from workspace_authz.catalog.build import EXPERIMENT, all_of, body, experiments, rpc, use
+from workspace_authz.catalog.build import EXPERIMENT, all_of, body, experiments, query, rpc, use
 from workspace_authz.catalog.jobs import SERVER_JOB
 from workspace_authz.catalog.model import Identifier, Route
 from workspace_authz.types import Resource, Verb
@@ -71,7 +71,7 @@ _SCORER_ROUTES: Final[tuple[Route, ...]] = (
         "GET",
         f"{_SCORERS}/online-configs",
         "GetOnlineScoringConfigs",
-        experiments(Verb.GET, body("scorer_ids[]", Identifier.SCORER_ID)),
+        experiments(Verb.GET, query("scorer_ids[]", Identifier.SCORER_ID)),
     ),
     # MLflow's scheduler turns each configuration into jobs (genai.scorers.job.run_online_scoring_scheduler).
     *rpc("PUT", f"{_SCORERS}/online-config", "UpsertOnlineScoringConfig", SERVER_JOB),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from workspace_authz.catalog import (
     artifacts,
     datasets,
@@ -17,12 +19,13 @@ from workspace_authz.catalog import (
     traces,
 )
 from workspace_authz.catalog.assistant import assistant_routes
-from workspace_authz.catalog.model import Route
+from workspace_authz.catalog.model import Guarded, Route
+from workspace_authz.catalog.ownership import STAMPS
 
 
 def all_routes(*, assistant: bool = False) -> tuple[Route, ...]:
     """Every route. Within a family those of FastAPI stand in MLflow's order, which decides between them."""
-    return (
+    routes = (
         *experiments.ROUTES,
         *traces.ROUTES,
         *logged_models.ROUTES,
@@ -37,3 +40,9 @@ def all_routes(*, assistant: bool = False) -> tuple[Route, ...]:
         *assistant_routes(enabled=assistant),
         *server.ROUTES,
     )
+    return tuple(map(_stamped, routes))
+
+
+def _stamped(route: Route) -> Route:
+    served = isinstance(route.policy, Guarded)
+    return replace(route, stamps=STAMPS.get(route.operation, ())) if served else route

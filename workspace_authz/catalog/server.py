@@ -8,7 +8,6 @@ from workspace_authz.catalog.build import ajax, all_of, experiments, graphql, mo
 from workspace_authz.catalog.model import (
     AnyRight,
     Authenticated,
-    Guarded,
     Identifier,
     Mount,
     Public,
@@ -59,14 +58,18 @@ _GRAPHQL_ROUTES: Final[tuple[Route, ...]] = (
 )
 
 
-def _on_demo_data(verb: Verb) -> Guarded:
-    """Demo data are experiments, datasets and prompts with names of MLflow's choice."""
-    return all_of(experiments(verb), right(verb, Resource.DATASETS), models(verb))
-
-
+# mlflow.demo.generate_all_demos sets MLFLOW_WORKSPACE, which is the process's, and threads of other requests
+# that have no workspace of their own fall back to it.
+_DEMO_DATA: Final = Refused(
+    "Making demo data is refused: meanwhile MLflow switches its whole process to one workspace."
+)
+# Experiments, datasets and prompts with names of MLflow's choice.
+_DELETE_DEMO: Final = all_of(
+    experiments(Verb.DELETE), right(Verb.DELETE, Resource.DATASETS), models(Verb.DELETE)
+)
 _DEMO_ROUTES: Final[tuple[Route, ...]] = (
-    *ajax("POST", "3.0/mlflow/demo/generate", "GenerateDemo", _on_demo_data(Verb.CREATE)),
-    *ajax("POST", "3.0/mlflow/demo/delete", "DeleteDemo", _on_demo_data(Verb.DELETE)),
+    *ajax("POST", "3.0/mlflow/demo/generate", "GenerateDemo", _DEMO_DATA),
+    *ajax("POST", "3.0/mlflow/demo/delete", "DeleteDemo", _DELETE_DEMO),
 )
 
 _TELEMETRY: Final = Authenticated("The UI's own usage statistics belong to no workspace and hold no objects.")

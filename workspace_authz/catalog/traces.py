@@ -15,10 +15,12 @@ from workspace_authz.catalog.build import (
     path,
     plain,
     query,
+    restricted,
     rpc,
+    spans,
 )
 from workspace_authz.catalog.experiments import NOT_IMPLEMENTED
-from workspace_authz.catalog.model import Identifier, Route, Server
+from workspace_authz.catalog.model import Identifier, Restriction, Route, Server
 from workspace_authz.types import Verb
 
 _EXPERIMENTS: Final = body("experiment_ids[]", Identifier.EXPERIMENT_ID)
@@ -30,15 +32,49 @@ _SOURCE_RUN: Final = body("source_run_id", Identifier.RUN_ID)
 _ARTIFACT: Final = experiments(Verb.GET, query("request_id", Identifier.TRACE_ID))
 _LOCATION: Final = "trace_location.mlflow_experiment.experiment_id"
 
-_TRACE_ROUTES: Final[tuple[Route, ...]] = (
-    *rpc(
-        "POST",
-        "3.0/mlflow/traces",
-        "StartTraceV3",
-        experiments(Verb.UPDATE, body(f"trace.trace_info.{_LOCATION}", Identifier.EXPERIMENT_ID)),
+# The server reads a trace's data from wherever its tags say.
+_WRITE_ROUTES: Final[tuple[Route, ...]] = restricted(
+    Restriction.NO_TRACE_LOCATION,
+    (
+        *rpc(
+            "POST",
+            "3.0/mlflow/traces",
+            "StartTraceV3",
+            all_of(
+                experiments(Verb.UPDATE, body(f"trace.trace_info.{_LOCATION}", Identifier.EXPERIMENT_ID)),
+                # The trace stays in its experiment, whichever is named beside it.
+                experiments(
+                    Verb.UPDATE,
+                    body("trace.trace_info.trace_id", Identifier.NEW_TRACE_ID),
+                    when_present=True,
+                ),
+            ),
+        ),
+        *rpc("POST", "2.0/mlflow/traces", "StartTrace", experiments(Verb.UPDATE, EXPERIMENT)),
+        *rpc("PATCH", "2.0/mlflow/traces/{request_id}", "EndTrace", experiments(Verb.UPDATE, _TRACE_V2)),
+        *rpc(
+            "PATCH",
+            "2.0/mlflow/traces/{request_id}/tags",
+            "SetTraceTag",
+            experiments(Verb.UPDATE, _TRACE_V2),
+        ),
+        *rpc("PATCH", "3.0/mlflow/traces/{trace_id}/tags", "SetTraceTagV3", experiments(Verb.UPDATE, _TRACE)),
+        *rpc(
+            "DELETE",
+            "2.0/mlflow/traces/{request_id}/tags",
+            "DeleteTraceTag",
+            experiments(Verb.UPDATE, _TRACE_V2),
+        ),
+        *rpc(
+            "DELETE",
+            "3.0/mlflow/traces/{trace_id}/tags",
+            "DeleteTraceTagV3",
+            experiments(Verb.UPDATE, _TRACE),
+        ),
     ),
-    *rpc("POST", "2.0/mlflow/traces", "StartTrace", experiments(Verb.UPDATE, EXPERIMENT)),
-    *rpc("PATCH", "2.0/mlflow/traces/{request_id}", "EndTrace", experiments(Verb.UPDATE, _TRACE_V2)),
+)
+
+_TRACE_ROUTES: Final[tuple[Route, ...]] = (
     *rpc("GET", "2.0/mlflow/traces/{request_id}/info", "GetTraceInfo", experiments(Verb.GET, _TRACE_V2)),
     *rpc("GET", "3.0/mlflow/traces/{trace_id}", "GetTraceInfoV3", experiments(Verb.GET, _TRACE)),
     *rpc(
@@ -89,15 +125,6 @@ _TRACE_ROUTES: Final[tuple[Route, ...]] = (
     *rpc("GET", "2.0/mlflow/get-online-trace-details", "GetOnlineTraceDetails", NOT_IMPLEMENTED),
 )
 
-_TRACE_TAG_ROUTES: Final[tuple[Route, ...]] = (
-    *rpc("PATCH", "2.0/mlflow/traces/{request_id}/tags", "SetTraceTag", experiments(Verb.UPDATE, _TRACE_V2)),
-    *rpc("PATCH", "3.0/mlflow/traces/{trace_id}/tags", "SetTraceTagV3", experiments(Verb.UPDATE, _TRACE)),
-    *rpc(
-        "DELETE", "2.0/mlflow/traces/{request_id}/tags", "DeleteTraceTag", experiments(Verb.UPDATE, _TRACE_V2)
-    ),
-    *rpc("DELETE", "3.0/mlflow/traces/{trace_id}/tags", "DeleteTraceTagV3", experiments(Verb.UPDATE, _TRACE)),
-)
-
 # The trace in the path wins over assessment.trace_id in the body (handlers._create_assessment).
 _ASSESSMENTS: Final = "3.0/mlflow/traces/{trace_id}/assessments"
 _ASSESSMENT: Final = f"{_ASSESSMENTS}/{{assessment_id}}"
@@ -124,21 +151,25 @@ _ISSUE_ROUTES: Final[tuple[Route, ...]] = (
     *rpc("POST", "3.0/mlflow/issues/search", "SearchIssues", experiments(Verb.LIST, EXPERIMENT)),
 )
 
-_OPENTELEMETRY_ROUTES: Final[tuple[Route, ...]] = plain(
-    "POST",
-    "/v1/traces",
-    "ExportTraces",
-    all_of(
-        experiments(Verb.UPDATE, header("x-mlflow-experiment-id", Identifier.EXPERIMENT_ID)),
-        experiments(Verb.UPDATE, header("x-mlflow-run-id", Identifier.RUN_ID), when_present=True),
+_OPENTELEMETRY_ROUTES: Final[tuple[Route, ...]] = restricted(
+    Restriction.NO_SPAN_TRACE_LOCATION,
+    plain(
+        "POST",
+        "/v1/traces",
+        "ExportTraces",
+        all_of(
+            experiments(Verb.UPDATE, header("x-mlflow-experiment-id", Identifier.EXPERIMENT_ID)),
+            experiments(Verb.UPDATE, header("x-mlflow-run-id", Identifier.RUN_ID), when_present=True),
+            experiments(Verb.UPDATE, spans("trace_id", Identifier.NEW_TRACE_ID), when_present=True),
+        ),
+        server=Server.FASTAPI,
     ),
-    server=Server.FASTAPI,
 )
 
 ROUTES: Final[tuple[Route, ...]] = (
     *_OPENTELEMETRY_ROUTES,
+    *_WRITE_ROUTES,
     *_TRACE_ROUTES,
-    *_TRACE_TAG_ROUTES,
     *_ASSESSMENT_ROUTES,
     *_ISSUE_ROUTES,
 )

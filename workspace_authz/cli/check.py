@@ -17,7 +17,7 @@ from workspace_authz.cli.output import print_json, print_lines
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import load_configuration
 from workspace_authz.kubernetes.transport import Connection, server_connection
-from workspace_authz.settings import Settings, load_settings
+from workspace_authz.settings import Settings, load_settings, refuse_webhook_cache
 from workspace_authz.workspaces.policy import NamespacePolicy
 
 _DESCRIPTION = """\
@@ -76,6 +76,7 @@ async def _check(options: argparse.Namespace) -> list[Finding]:
 def _settings(options: argparse.Namespace) -> tuple[Finding, Plan]:
     try:
         settings = load_settings()
+        refuse_webhook_cache(os.environ)
         plan = Plan(options.kubeconfig or settings.kubeconfig, _policy(settings, options.workspace_store_uri))
     except ConfigurationError as error:
         fix = "change the environment of the server; it does not start with this one"

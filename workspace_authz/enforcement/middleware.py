@@ -10,10 +10,13 @@ from typing import Any, Protocol
 
 from workspace_authz.enforcement.pipeline import Pipeline
 from workspace_authz.enforcement.request import AccessRequest, Message, Receive, ReplayedBody
+from workspace_authz.enforcement.stamping import Replacement, stamped
 from workspace_authz.enforcement.stripping import forwarded_headers
 from workspace_authz.enforcement.verdict import Verdict
 from workspace_authz.errors import RequestError
+from workspace_authz.identity.current import current_user
 from workspace_authz.telemetry.audit import AuditSink
+from workspace_authz.types import UserInfo
 from workspace_authz.workspaces.visible import visible_workspaces
 
 Scope = MutableMapping[str, Any]
@@ -67,31 +70,61 @@ class GuardMiddleware:
         trail = _Trail(guard.audit, request, started)
         try:
             verdict = await guard.pipeline.judge(request)
+            replacement = await _stamped(request, verdict)
             trail.judged()
             outgoing = trail.watch(send, verdict)
             if verdict.passed:
-                await self._pass(scope, body, outgoing, verdict, named=guard.pipeline.rule.single is None)
+                # Without workspaces MLflow refuses the header that names one.
+                told = None if guard.pipeline.rule.single else verdict.workspace
+                inner = _rewritten(scope, body, replacement)
+                await self._pass(inner, body, outgoing, verdict=verdict, workspace=told)
             else:
                 await refuse(verdict.error, outgoing, head=request.method == "HEAD")
         finally:
             trail.finish(verdict)
 
     async def _pass(
-        self, scope: Scope, body: ReplayedBody, send: Send, verdict: Verdict, *, named: bool
+        self, scope: Scope, body: ReplayedBody, send: Send, *, verdict: Verdict, workspace: str | None
     ) -> None:
-        """Hand on; ``named`` says that MLflow has workspaces: without, it takes no request that names one."""
         route = verdict.route
         headers = forwarded_headers(
             scope["headers"],
-            workspace=verdict.workspace if named else None,
+            workspace=workspace,
             keep_authorization=verdict.provider_keeps_authorization,
             gateway=route is not None and route.path.startswith("/gateway/"),
+            token=verdict.caller.token if verdict.caller else None,
         )
-        token = visible_workspaces.set(verdict.visible)
+        user = verdict.caller.user if verdict.caller else None
+        visible, current = visible_workspaces.set(verdict.visible), current_user.set(user)
         try:
-            await self._app({**scope, "headers": headers}, body, send)
+            await self._app({**scope, "headers": headers, "state": _state(scope, user)}, body, send)
         finally:
-            visible_workspaces.reset(token)
+            visible_workspaces.reset(visible)
+            current_user.reset(current)
+
+
+async def _stamped(request: AccessRequest, verdict: Verdict) -> Replacement | None:
+    """The body with the caller in it where the route wants that; a body that cannot have it is refused."""
+    if not verdict.passed or verdict.route is None or verdict.caller is None:
+        return None
+    try:
+        return await stamped(request, verdict.route, user=verdict.caller.user)
+    except RequestError as error:
+        verdict.passed, verdict.error = False, error
+        return None
+
+
+def _rewritten(scope: Scope, body: ReplayedBody, replacement: Replacement | None) -> Scope:
+    if replacement is None:
+        return scope
+    body.replace(replacement.content)
+    return {**scope, "headers": replacement.headers(scope["headers"])}
+
+
+def _state(scope: Scope, user: UserInfo | None) -> dict[str, Any]:
+    """``request.state``, where MLflow's native routes find the user: for budgets, creators, traces."""
+    state: dict[str, Any] = scope.get("state", {})
+    return {**state, "username": user.username, "user_id": user.uid or user.username} if user else state
 
 
 def route_path(scope: Scope) -> str:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Public, Refused
-from workspace_authz.enforcement.presence import applies
+from workspace_authz.enforcement.demand import Demand
+from workspace_authz.enforcement.extraction import Objects
 from workspace_authz.enforcement.refusals import forbidden
 from workspace_authz.enforcement.request import AccessRequest
-from workspace_authz.enforcement.verdict import Check, Verdict
+from workspace_authz.enforcement.restrictions import Restrictions
+from workspace_authz.enforcement.verdict import Verdict
 from workspace_authz.errors import ForbiddenError, RequestError, UnavailableError, UnknownRouteError
 from workspace_authz.identity.authenticator import Authenticator
 from workspace_authz.identity.credentials import find_credential
 from workspace_authz.kubernetes.reviews import NO_ANSWER
-from workspace_authz.types import Attributes, Caller, Outcome, Resource, Verb
+from workspace_authz.types import Attributes, Caller, Resource, Verb
 from workspace_authz.workspaces.requested import WORKSPACE_HEADER, WorkspaceRule, requested_workspace
 
 DEADLINE_SECONDS: Final = 9.0
@@ -45,6 +47,9 @@ class Pipeline:
     rule: WorkspaceRule
     workspaces: Workspaces | None
     """None on a server without workspaces."""
+    objects: Objects | None = None
+    """Finds the names of objects; None where no MLflow is at hand, and then only broad rights count."""
+    restrictions: Restrictions = field(default_factory=Restrictions)
 
     async def judge(self, request: AccessRequest) -> Verdict:
         """The verdict for one request. A refusal is in ``verdict.error``; it is never raised."""
@@ -84,7 +89,10 @@ class Pipeline:
                 await self._find(workspace)
             case Guarded() as guarded:
                 workspace = self._locate(request, verdict, None)
-                await self._demand(guarded, request, verdict, match.parameters)
+                own = None if self.rule.single else workspace
+                demand = Demand(self.authorizer, self.objects, caller, verdict, own)
+                await demand.fulfil(guarded, match, request)
+                await self.restrictions.check(match, request, workspace=own)
                 await self._find(workspace)
 
     async def _identify(self, request: AccessRequest, verdict: Verdict) -> Caller:
@@ -100,30 +108,6 @@ class Pipeline:
             self.rule, parameter=parameter, headers=request.header(WORKSPACE_HEADER), user=caller.user
         )
         return verdict.workspace
-
-    async def _demand(
-        self, guarded: Guarded, request: AccessRequest, verdict: Verdict, parameters: Mapping[str, str]
-    ) -> None:
-        """Every requirement must be allowed; the first refusal in the catalog's order is the one told."""
-        caller = _known(verdict)
-        for question in await self._questions(guarded, request, verdict.workspace or "", parameters):
-            decision = await self.authorizer.authorize(caller, question)
-            verdict.checks.append(Check(question, decision))
-            if decision.outcome is not Outcome.ALLOW:
-                raise forbidden(caller.user, question)
-        if not verdict.checks:
-            raise ForbiddenError("This request names nothing that could be allowed.")
-
-    async def _questions(
-        self, guarded: Guarded, request: AccessRequest, namespace: str, parameters: Mapping[str, str]
-    ) -> Iterable[Attributes]:
-        """What the route's requirements ask, each question once; a body is read only if that matters."""
-        questions: dict[Attributes, None] = {}
-        for needed in guarded.requirements:
-            question = Attributes(namespace, needed.verb, needed.resource, needed.subresource)
-            if question not in questions and await applies(needed, request, parameters):
-                questions[question] = None
-        return questions
 
     async def _demand_any_right(self, verdict: Verdict, namespace: str) -> None:
         caller = _known(verdict)

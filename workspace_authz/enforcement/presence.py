@@ -52,9 +52,9 @@ def _counts(source: NameSource, value: object) -> bool:
     text = value if isinstance(value, str) else json.dumps(value)
     match source.identifies:
         case Identifier.GATEWAY_MODEL_URI:
-            return _GATEWAY_URI in _unescaped(text)
+            return _GATEWAY_URI in _unescaped(text).lower()
         case Identifier.MODEL_SOURCE_URI:
-            return text.strip().startswith(_SOURCE_URIS)
+            return text.strip().lower().startswith(_SOURCE_URIS)
         case _:
             return True
 

@@ -13,14 +13,17 @@ Receive = Callable[[], Awaitable[Message]]
 class Body(Protocol):
     """The body of a request."""
 
-    async def read(self) -> bytes | None:
-        """All of it, or None when it is larger than the bound or the client went away."""
+    async def read(self, at_most: int | None = None) -> bytes | None:
+        """All of it, or None when it is larger than the bound or the client went away.
+
+        ``at_most`` replaces the usual bound, in bytes.
+        """
 
 
 class EmptyBody:
     """No body: a dry run's."""
 
-    async def read(self) -> bytes | None:
+    async def read(self, at_most: int | None = None) -> bytes | None:
         """Nothing."""
         return b""
 
@@ -38,18 +41,23 @@ class ReplayedBody:
         self._complete = False
         self._gone = False
 
-    async def read(self) -> bytes | None:
+    async def read(self, at_most: int | None = None) -> bytes | None:
         """See :class:`Body`."""
+        limit = self._limit if at_most is None else at_most
         size = sum(len(message.get("body", b"")) for message in self._read)
-        while not self._complete and not self._gone and size <= self._limit:
+        while not self._complete and not self._gone and size <= limit:
             message = await self._receive()
             self._read.append(message)
             self._gone = message["type"] != "http.request"
             size += len(message.get("body", b""))
             self._complete = not message.get("more_body", False)
-        if self._gone or size > self._limit:
+        if self._gone or size > limit:
             return None
         return b"".join(message.get("body", b"") for message in self._read)
+
+    def replace(self, content: bytes) -> None:
+        """Hand on ``content`` in place of the body, all of which must have been read."""
+        self._read = [{"type": "http.request", "body": content, "more_body": False}]
 
     async def __call__(self) -> Message:
         """The next ASGI message for the application."""

@@ -1,20 +1,37 @@
-"""What of a request's headers MLflow gets to see: no credential, and one workspace."""
+"""What of a request's headers MLflow gets to see: no credential, and one workspace.
+
+MLflow's AI gateway forwards a caller's headers to the address that an endpoint's author configured: nearly
+all of them on the passthrough routes and the raw proxy, ``Authorization`` too when the User-Agent names a
+coding client (``mlflow.gateway.providers.base._client_provides_auth``). So its routes keep no claim about the
+caller either.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
 
-from workspace_authz.identity.credentials import AUTHORIZATION, FORWARDED_TOKEN, GATEWAY_AUTHORIZATION
+from workspace_authz.identity.credentials import (
+    AUTHORIZATION,
+    FORWARDED_TOKEN,
+    GATEWAY_AUTHORIZATION,
+    presented_token,
+)
 from workspace_authz.workspaces.requested import WORKSPACE_HEADER
 
-_COOKIE: Final = b"cookie"
+GUARDRAIL_BYPASS: Final = b"x-mlflow-guardrail-bypass"
+"""``mlflow.gateway.guardrails._SANITIZE_BYPASS_HEADER``: MLflow sends it to itself and takes it from anybody.
+
+It is taken from every caller. MLflow's calls to itself have no credential yet by which they could be known
+(it comes with the identity of jobs), so a guardrail that rewrites a request fails, which blocks the request.
+"""
 
 _DROPPED: Final = frozenset(
     {
         FORWARDED_TOKEN,
         GATEWAY_AUTHORIZATION,
         WORKSPACE_HEADER,
+        GUARDRAIL_BYPASS,
         b"x-forwarded-user",
         b"x-forwarded-email",
         b"x-forwarded-groups",
@@ -36,23 +53,63 @@ _DROPPED: Final = frozenset(
         b"proxy-authorization",
     }
 )
-"""Credentials and claims about the caller: MLflow's AI gateway would forward them to a provider."""
+"""Credentials and claims about the caller, on every route."""
 
 _DROPPED_PREFIXES: Final = (b"x-remote-extra-", b"impersonate-extra-")
 
+_DROPPED_FOR_PROVIDERS: Final = frozenset({b"cookie", b"forwarded", b"x-real-ip"})
+
+_DROPPED_PREFIXES_FOR_PROVIDERS: Final = (
+    b"x-forwarded-",
+    b"x-original-",
+    b"x-auth-",  # oauth2-proxy and nginx
+    b"x-access-token",
+    b"x-id-token",
+    b"x-jwt-",
+    b"x-user",
+    b"x-session",
+    b"x-csrf",
+    b"x-xsrf",
+    b"remote-",  # Authelia
+    b"x-remote-",
+    b"x-authentik-",
+    b"x-pomerium-",
+    b"x-webauth-",
+    b"x-envoy-",  # with the peer's metadata in a service mesh
+    b"x-client-cert",
+    b"ssl-client-",
+    b"x-ssl-client-",
+    b"x-amzn-oidc-",
+    b"x-ms-client-principal",
+    b"x-ms-token-",
+    b"x-goog-authenticated-user-",
+    b"x-goog-iap-",
+    b"cf-access-",
+    b"kubeflow-",
+    b"impersonate-",
+)
+"""What proxies and meshes in front add about a caller; no provider needs it."""
+
 
 def forwarded_headers(
-    headers: Iterable[tuple[bytes, bytes]], *, workspace: str | None, keep_authorization: bool, gateway: bool
+    headers: Iterable[tuple[bytes, bytes]],
+    *,
+    workspace: str | None,
+    keep_authorization: bool,
+    gateway: bool,
+    token: str | None = None,
 ) -> list[tuple[bytes, bytes]]:
     """The headers for MLflow.
 
-    ``workspace`` becomes the only ``X-MLFLOW-WORKSPACE``; None sends none. A name spelt with underscores
-    counts as the one with hyphens, because WSGI folds the two into one variable.
+    ``workspace`` becomes the only ``X-MLFLOW-WORKSPACE``; None sends none. ``token`` is the caller's: any
+    header that holds it goes. A name spelt with underscores counts as the one with hyphens, because WSGI folds
+    the two into one variable.
     """
     kept = [
         (name, value)
         for name, value in headers
         if not _is_dropped(name.replace(b"_", b"-"), keep_authorization=keep_authorization, gateway=gateway)
+        and not (token and _holds(value, token))
     ]
     if workspace is not None:
         kept.append((WORKSPACE_HEADER, workspace.encode("ascii")))
@@ -62,6 +119,10 @@ def forwarded_headers(
 def _is_dropped(name: bytes, *, keep_authorization: bool, gateway: bool) -> bool:
     if name == AUTHORIZATION:
         return not keep_authorization
-    if name == _COOKIE:
-        return gateway
+    if gateway and (name in _DROPPED_FOR_PROVIDERS or name.startswith(_DROPPED_PREFIXES_FOR_PROVIDERS)):
+        return True
     return name in _DROPPED or name.startswith(_DROPPED_PREFIXES)
+
+
+def _holds(value: bytes, token: str) -> bool:
+    return token.encode() in value or presented_token(value) == token

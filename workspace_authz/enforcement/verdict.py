@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,8 @@ class Check:
 
     attributes: Attributes
     decision: Decision
+    looked_up: bool = False
+    """The question holds a name that the caller did not send."""
 
 
 @dataclass(slots=True)
@@ -36,14 +39,22 @@ class Verdict:
     passed: bool = False
     error: RequestError | None = None
 
-    def record(self) -> dict[str, Any]:
-        """The verdict as the audit trail and ``explain`` show it: no token, no body."""
+    @property
+    def told(self) -> list[Check]:
+        """The checks that the caller may see: with a refusal, none with a name that was looked up.
+
+        Otherwise an object that exists could be told from one that does not.
+        """
+        return [check for check in self.checks if self.passed or not check.looked_up]
+
+    def record(self, checks: Iterable[Check] | None = None) -> dict[str, Any]:
+        """The verdict as the audit trail shows it, or with other ``checks``: no token, no body."""
         return {
             "user": self.caller.user.username if self.caller else None,
             "workspace": self.workspace,
             "route": self.route.path if self.route else None,
             "operation": self.route.operation if self.route else None,
-            "checks": [_check(check) for check in self.checks],
+            "checks": [_check(check) for check in (self.checks if checks is None else checks)],
             "decision": "allow" if self.passed else "error" if self.unanswered else "deny",
             "reason": self.reason,
         }

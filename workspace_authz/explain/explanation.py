@@ -19,7 +19,7 @@ class GivenBody:
 
     content: bytes
 
-    async def read(self) -> bytes | None:
+    async def read(self, at_most: int | None = None) -> bytes | None:
         """All of it."""
         return self.content
 
@@ -42,7 +42,7 @@ class Explanation:
         return {
             "method": self.method,
             "path": self.path,
-            **self.verdict.record(),
+            **self.verdict.record(self.verdict.told),
             "rule": rule_of(self.verdict.route, self.method),
             "visible": sorted(self.verdict.visible) if self.verdict.visible is not None else None,
             "status": self.status,

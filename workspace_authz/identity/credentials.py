@@ -67,6 +67,14 @@ def find_credential(headers: Iterable[tuple[bytes, bytes]], *, gateway: bool) ->
     return Credential(token=tokens.pop(), provider_keeps_authorization=for_us)
 
 
+def presented_token(value: bytes) -> str | None:
+    """The token in the value of an authorization header, or None where there is none that could be one."""
+    try:
+        return _from_scheme(value)
+    except UnauthenticatedError:
+        return None
+
+
 def _from_scheme(value: bytes) -> str | None:
     """The token of a Bearer or Basic header; None for a scheme that is not ours."""
     scheme, _, rest = value.strip().partition(b" ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import caller_connection, load_configuration, server_connection
 from workspace_authz.kubernetes.reviews import ApiReviews
+from workspace_authz.lookup.objects import StoreObjects, tracking_sessions
 from workspace_authz.runtime import cell
 from workspace_authz.runtime.joined import build_pipeline
 from workspace_authz.runtime.runtime import Runtime
@@ -31,6 +33,8 @@ class Blueprint:
     single_namespace: str | None
     policy: NamespacePolicy | None
     """Which namespaces are workspaces; None on a server without workspaces."""
+    artifact_root: str | None = None
+    """MLflow's default artifact root."""
 
     @property
     def rule(self) -> WorkspaceRule:
@@ -63,12 +67,18 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             supervisor = Supervisor()
             stack.push_async_callback(supervisor.close)
             supervisor.run("namespaces", directory.run)
+        objects = StoreObjects(
+            tracking_sessions, workspaces=blueprint.policy is not None, monotonic=time.monotonic
+        )
+        stack.callback(objects.close)
         pipeline = build_pipeline(
             ApiReviews(callers, timeout=settings.api_timeout_seconds),
             settings=settings,
             catalog=blueprint.catalog,
             rule=blueprint.rule,
             workspaces=directory,
+            objects=objects,
+            artifact_root=blueprint.artifact_root,
         )
         runtime = Runtime(pipeline, audit, settings.body_bytes, directory)
         cell.install(runtime)

@@ -6,7 +6,9 @@ import time
 
 from workspace_authz.authorizer.authorizer import Authorizer, Lifetimes
 from workspace_authz.catalog.compile import CompiledCatalog
+from workspace_authz.enforcement.extraction import Objects
 from workspace_authz.enforcement.pipeline import Pipeline, Workspaces
+from workspace_authz.enforcement.restrictions import Restrictions
 from workspace_authz.identity.authenticator import Authenticator
 from workspace_authz.kubernetes.reviews import Reviews
 from workspace_authz.settings import Settings
@@ -20,8 +22,13 @@ def build_pipeline(
     catalog: CompiledCatalog,
     rule: WorkspaceRule,
     workspaces: Workspaces | None,
+    objects: Objects | None = None,
+    artifact_root: str | None = None,
 ) -> Pipeline:
-    """The pipeline over ``reviews``, with caches of its own."""
+    """The pipeline over ``reviews``, with caches of its own. Without ``objects`` only broad rights count.
+
+    ``artifact_root`` is MLflow's default artifact root; a dry run does not know it.
+    """
     return Pipeline(
         catalog=catalog,
         authenticator=Authenticator(
@@ -37,4 +44,6 @@ def build_pipeline(
         ),
         rule=rule,
         workspaces=workspaces,
+        restrictions=Restrictions(artifact_root),
+        objects=objects,
     )

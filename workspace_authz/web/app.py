@@ -13,8 +13,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from mlflow.server import app as flask_app
 from mlflow.server.fastapi_app import create_fastapi_app
-from mlflow.server.fastapi_security import CORSBlockingMiddleware, HostValidationMiddleware
+from mlflow.server.fastapi_security import (
+    CORSBlockingMiddleware,
+    HostValidationMiddleware,
+    get_allowed_origins,
+)
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
@@ -24,6 +29,7 @@ from workspace_authz.runtime import cell
 from workspace_authz.runtime.build import Blueprint, running
 from workspace_authz.settings import load_settings, resolve_single_namespace
 from workspace_authz.web import preflight
+from workspace_authz.web.attribution import fill_hooks
 from workspace_authz.web.explaining import ExplainMiddleware
 from workspace_authz.web.inventory import uncovered
 from workspace_authz.web.options import from_environment
@@ -37,7 +43,9 @@ def create_app() -> FastAPI:
     settings = load_settings()
     options = from_environment(os.environ)
     preflight.check(options, settings, os.environ)
+    preflight.forget_webhooks(os.environ)
     app: FastAPI = create_fastapi_app()
+    fill_hooks(flask_app)
     catalog = compile_catalog(static_prefix=options.static_prefix, assistant=settings.assistant)
     unknown = uncovered(app, catalog)
     for route in unknown:
@@ -47,6 +55,7 @@ def create_app() -> FastAPI:
         catalog=catalog.without(unknown),
         single_namespace=resolve_single_namespace(settings, mlflow_workspaces=options.workspaces),
         policy=preflight.namespace_policy(options, settings),
+        artifact_root=options.artifact_root,
     )
     _guard(app, options.static_prefix)
     _start_with(app, blueprint)
@@ -65,10 +74,23 @@ def _guard(app: FastAPI, static_prefix: str) -> None:
     app.user_middleware = [
         Middleware(ProbesMiddleware, static_prefix=static_prefix, runtime=cell.current),
         *protection,
-        Middleware(ExplainMiddleware, static_prefix=static_prefix, runtime=cell.require),
+        Middleware(
+            ExplainMiddleware,
+            static_prefix=static_prefix,
+            runtime=cell.require,
+            allowed_origins=_allowed_origins(protection),
+        ),
         Middleware(GuardMiddleware, guard=cell.require),
         *inner,
     ]
+
+
+def _allowed_origins(protection: list[Middleware]) -> list[str] | None:
+    """The other sites that MLflow lets change something; None where it lets every site."""
+    if not any(middleware.cls is CORSBlockingMiddleware for middleware in protection):
+        return None
+    origins: list[str] = get_allowed_origins()
+    return origins
 
 
 def _protects(middleware: Middleware) -> bool:

@@ -26,6 +26,8 @@ class ServerOptions:
     static_prefix: str
     serve_artifacts: bool
     artifacts_only: bool
+    artifact_root: str | None = None
+    """Where MLflow puts new artifacts (``--default-artifact-root``), as a worker finds it."""
 
 
 def from_parent() -> ServerOptions | None:
@@ -65,4 +67,5 @@ def from_environment(environ: Mapping[str, str]) -> ServerOptions:
         static_prefix=environ.get("_MLFLOW_STATIC_PREFIX", ""),
         serve_artifacts=flag("_MLFLOW_SERVER_SERVE_ARTIFACTS"),
         artifacts_only=flag("_MLFLOW_SERVER_ARTIFACTS_ONLY"),
+        artifact_root=environ.get("_MLFLOW_SERVER_ARTIFACT_ROOT"),
     )

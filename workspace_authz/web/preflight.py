@@ -12,7 +12,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -21,7 +21,13 @@ import click
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import load_configuration
 from workspace_authz.runtime.build import open_audit_sink
-from workspace_authz.settings import Settings, load_settings, resolve_single_namespace
+from workspace_authz.settings import (
+    WEBHOOK_CACHE,
+    Settings,
+    load_settings,
+    refuse_webhook_cache,
+    resolve_single_namespace,
+)
 from workspace_authz.web.options import ServerOptions, from_parent
 from workspace_authz.workspaces.policy import NamespacePolicy
 
@@ -51,6 +57,15 @@ def check(options: ServerOptions, settings: Settings, environ: Mapping[str, str]
     namespace_policy(options, settings)
     if settings.username_claim:
         _log.warning("MLFLOW_K8S_AUTH_USERNAME_CLAIM has no effect: the API server names the user.")
+
+
+def forget_webhooks(environ: MutableMapping[str, str]) -> None:
+    """Switch MLflow's webhook cache off, for this process and those that it starts.
+
+    Raises :class:`ConfigurationError` when it is set to anything else.
+    """
+    refuse_webhook_cache(environ)
+    environ.setdefault(WEBHOOK_CACHE, "0")
 
 
 def namespace_policy(options: ServerOptions, settings: Settings) -> NamespacePolicy | None:
@@ -101,6 +116,7 @@ def check_parent() -> None:
     try:
         settings = load_settings()
         check(options, settings, os.environ)
+        forget_webhooks(os.environ)
         asyncio.run(load_configuration(settings.kubeconfig))
         open_audit_sink(settings).close()
         if settings.strict and (missing := uncovered_routes(options)):

@@ -1,0 +1,210 @@
+"""The broad question first, then each object by its name; and what a refused caller learns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.enforcement.known_objects import KnownObjects
+from tests.enforcement.routes import pipeline_over
+from tests.harness.fakes import NO, YES, ScriptedReviews
+from workspace_authz.catalog.compile import compile_catalog
+from workspace_authz.enforcement.pipeline import Pipeline
+from workspace_authz.enforcement.request import AccessRequest
+from workspace_authz.enforcement.verdict import Verdict
+from workspace_authz.errors import BadRequestError, ForbiddenError, UnavailableError
+from workspace_authz.explain.explanation import GivenBody, explain
+from workspace_authz.kubernetes.reviews import AccessAnswer
+from workspace_authz.types import Attributes
+
+V2 = "/api/2.0/mlflow"
+OWN, SIBLING, ABSENT = "1" * 32, "2" * 32, "3" * 32
+TRACE, OTHER_TRACE = "tr-1", "tr-2"
+KNOWN = {
+    "7": "fraud",
+    "8": "churn",
+    OWN: "fraud",
+    SIBLING: "churn",
+    TRACE: "fraud",
+    OTHER_TRACE: "churn",
+    "m-1": "fraud",
+    "m-2": "churn",
+}
+
+
+class World:
+    """Somebody who holds rights on some names only."""
+
+    def __init__(self, *held: str) -> None:
+        self.held = held
+        self.reviews = ScriptedReviews()
+        self.reviews.may_answer = self._answer
+        self.objects = KnownObjects(KNOWN)
+        self.pipeline: Pipeline = replace(
+            pipeline_over(self.reviews), catalog=compile_catalog(), objects=self.objects
+        )
+
+    def _answer(self, asked: Attributes) -> AccessAnswer:
+        return YES if f"{asked.verb} {asked.qualified_resource} {asked.name}".strip() in self.held else NO
+
+    def request(
+        self, method: str, path: str, *, query: str = "", workspace: str = "team-a", **fields: object
+    ) -> AccessRequest:
+        content = json.dumps(fields).encode() if fields else b""
+        headers = [
+            (b"authorization", b"Bearer token"),
+            (b"x-mlflow-workspace", workspace.encode()),
+            (b"content-length", str(len(content)).encode()),
+        ]
+        return AccessRequest(method, path, headers=headers, query=query.encode(), body=GivenBody(content))
+
+    async def judge(self, method: str, path: str, **given: Any) -> Verdict:
+        return await self.pipeline.judge(self.request(method, path, **given))
+
+
+def asked(verdict: Verdict) -> Sequence[str]:
+    return [f"{check.attributes.verb} {check.attributes.name or '*'}" for check in verdict.checks]
+
+
+FRAUD = ("get experiments fraud", "update experiments fraud", "delete experiments fraud")
+
+
+async def test_a_broad_right_needs_no_name_and_reads_no_body() -> None:
+    world = World("update experiments")
+    verdict = await world.judge("POST", f"{V2}/runs/set-tag", run_id=SIBLING)
+    assert verdict.passed
+    assert asked(verdict) == ["update *"]
+    assert (world.objects.read, world.objects.asked) == (0, [])
+
+
+async def test_a_named_right_is_asked_after_the_broad_one() -> None:
+    verdict = await World(*FRAUD).judge("POST", f"{V2}/runs/set-tag", run_id=OWN)
+    assert verdict.passed
+    assert asked(verdict) == ["update *", "update fraud"]
+
+
+async def test_a_right_holds_for_its_verb_only() -> None:
+    world = World("get experiments fraud")
+    assert (await world.judge("GET", f"{V2}/experiments/get-by-name", experiment_name="fraud")).passed
+    assert not (await world.judge("POST", f"{V2}/runs/set-tag", run_id=OWN)).passed
+
+
+@pytest.mark.parametrize("workspace", ["team-a", "team-b"])
+async def test_a_sibling_a_missing_and_a_foreign_object_are_refused_in_the_same_words(workspace: str) -> None:
+    world = World(*FRAUD)
+    told, explained = set(), set()
+    for run in (SIBLING, ABSENT, "", "no-such"):
+        verdict = await world.judge("POST", f"{V2}/runs/set-tag", run_id=run, workspace=workspace)
+        assert isinstance(verdict.error, ForbiddenError)
+        told.add(verdict.reason)
+        request = world.request("POST", f"{V2}/runs/set-tag", run_id=run, workspace=workspace)
+        document = (await explain(world.pipeline, request)).document()
+        for check in document["checks"]:
+            check.pop("source")
+        explained.add(json.dumps(document))
+    assert len(told) == len(explained) == 1
+    assert "churn" not in told.pop() + explained.pop()
+
+
+async def test_the_name_that_was_looked_up_is_in_the_audit_and_the_one_that_was_sent_in_the_refusal() -> None:
+    world = World(*FRAUD)
+    verdict = await world.judge("POST", f"{V2}/runs/set-tag", run_id=SIBLING)
+    assert verdict.record()["checks"][-1]["name"] == "churn"
+    verdict = await world.judge("PATCH", f"{V2}/registered-models/update", name="churn")
+    assert verdict.reason.startswith('registeredmodels.mlflow.kubeflow.org "churn" is forbidden')
+
+
+async def test_explain_shows_the_names_of_a_request_that_passes() -> None:
+    world = World(*FRAUD)
+    request = world.request("POST", f"{V2}/runs/set-tag", run_id=OWN)
+    names = [check.get("name") for check in (await explain(world.pipeline, request)).document()["checks"]]
+    assert names == [None, "fraud"]
+
+
+@pytest.mark.parametrize("runs", [[OWN, SIBLING], [SIBLING, OWN], [OWN, ABSENT], [OWN, ""], []])
+async def test_of_many_objects_all_must_be_allowed(runs: Sequence[str]) -> None:
+    query = "&".join(f"run_id={run}" for run in runs)
+    path = "/ajax-api/2.0/mlflow/metrics/get-history-bulk"
+    assert not (await World(*FRAUD).judge("GET", path, query=query)).passed
+    assert (await World(*FRAUD).judge("GET", path, query=f"run_id={OWN}&run_id={OWN}")).passed
+
+
+async def test_every_further_requirement_must_be_fulfilled() -> None:
+    world = World(*FRAUD)
+    own, sibling = {"model_id": "m-1"}, {"model_id": "m-2"}
+    for models, passes in (([own], True), ([own, sibling], False), ([{}], True), ([{}, sibling], False)):
+        verdict = await world.judge("POST", f"{V2}/runs/outputs", run_id=OWN, models=models)
+        assert verdict.passed is passes, models
+
+
+async def test_a_rename_needs_the_old_name_and_the_new() -> None:
+    path, held = f"{V2}/experiments/update", "update experiments fraud"
+    change = {"experiment_id": "7", "new_name": "scam"}
+    refused = await World(held).judge("POST", path, **change)
+    assert refused.reason.startswith('experiments.mlflow.kubeflow.org "scam" is forbidden')
+    assert not (await World("update experiments scam").judge("POST", path, **change)).passed
+    assert (await World(held, "update experiments scam").judge("POST", path, **change)).passed
+
+
+async def test_making_is_never_scoped_to_a_name_but_using_is() -> None:
+    path = "/gateway/openai/v1/chat/completions"
+    assert (await World("create gatewayendpoints/use own").judge("POST", path, model="own")).passed
+    assert not (await World("create gatewayendpoints/use own").judge("POST", path, model="else")).passed
+    verdict = await World("create experiments fraud").judge("POST", f"{V2}/experiments/create", name="fraud")
+    assert not verdict.passed
+    assert asked(verdict) == ["create *"]
+
+
+async def test_names_in_an_answer_need_the_broad_right() -> None:
+    verdict = await World("list experiments fraud").judge("GET", f"{V2}/experiments/search")
+    assert asked(verdict) == ["list *"]
+    assert not verdict.passed
+
+
+async def test_a_trace_that_exists_stays_in_its_experiment() -> None:
+    def info(trace: str) -> dict[str, object]:
+        location = {"mlflow_experiment": {"experiment_id": "7"}}
+        return {"trace_info": {"trace_id": trace, "trace_location": location}}
+
+    path = "/api/3.0/mlflow/traces"
+    for trace, passes in (("tr-new", True), (TRACE, True), (OTHER_TRACE, False), ("", True)):
+        assert (await World(*FRAUD).judge("POST", path, trace=info(trace))).passed is passes, trace
+
+
+@pytest.mark.parametrize(("spans", "passes"), [("tr-new", True), ("tr-new tr-1", True), ("tr-1 tr-2", False)])
+async def test_spans_join_no_trace_of_another_experiment(spans: str, passes: bool) -> None:
+    world = World(*FRAUD)
+    headers = [
+        (b"authorization", b"Bearer token"),
+        (b"x-mlflow-workspace", b"team-a"),
+        (b"x-mlflow-experiment-id", b"7"),
+        (b"content-type", b"application/x-protobuf"),
+    ]
+    request = AccessRequest("POST", "/v1/traces", headers=headers, body=GivenBody(spans.encode()))
+    assert (await world.pipeline.judge(request)).passed is passes
+
+
+async def test_an_unreadable_body_is_refused_only_where_a_name_is_needed() -> None:
+    headers = [(b"authorization", b"Bearer token"), (b"x-mlflow-workspace", b"team-a")]
+    request = AccessRequest("POST", f"{V2}/runs/set-tag", headers=headers, body=GivenBody(b"{"))
+    assert (await World("update experiments").pipeline.judge(request)).passed
+    assert isinstance((await World(*FRAUD).pipeline.judge(request)).error, BadRequestError)
+
+
+async def test_a_look_up_that_fails_is_no_decision() -> None:
+    world = World(*FRAUD)
+    world.objects.error = UnavailableError("no database")
+    verdict = await world.judge("POST", f"{V2}/runs/set-tag", run_id=OWN)
+    assert verdict.unanswered
+    assert verdict.error is world.objects.error
+
+
+async def test_without_mlflow_at_hand_only_broad_rights_count() -> None:
+    world = World(*FRAUD)
+    dry = replace(world.pipeline, objects=None)
+    request = world.request("GET", f"{V2}/experiments/get-by-name", query="experiment_name=fraud")
+    assert not (await dry.judge(request)).passed

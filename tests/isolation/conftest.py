@@ -1,0 +1,69 @@
+"""Stock MLflow, which shows each hole, and MLflow behind the guard, which shows it closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness.plane import EMBEDDED, devplane
+from tests.harness.sdk import preload
+from tests.harness.server import ServerOptions, mlflow_server
+from tests.isolation.world import DEFAULT, World, furnish
+from tests.scenarios.people import TEAM_A, TEAM_B, Cluster, People, given_two_teams
+
+# One worker process of pytest for all of them: the servers are shared.
+pytestmark = pytest.mark.xdist_group("isolation")
+
+ENVIRONMENT = {
+    f"MLFLOW_{kind}_{setting}": value
+    for kind in ("GATEWAY_API_BASE", "WEBHOOK")
+    for setting, value in (("ALLOW_PRIVATE_IPS", "true"), ("ALLOWED_SCHEMES", "http,https"))
+}
+"""So that a stub on loopback can be a gateway's provider or hear a webhook."""
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two teams, and the namespace ``default`` that Kubernetes makes itself."""
+    preload()
+    people = People()
+    with devplane(EMBEDDED, tmp_path_factory.mktemp("isolation") / "plane", users=people.all) as plane:
+        given = given_two_teams(plane, people)
+        for namespace in (TEAM_A, DEFAULT):
+            plane.bind(namespace, "admin", user=people.alice.name)
+            plane.settle(people.alice.token, namespace, "create", "gatewaybudgets")
+        yield given
+
+
+@pytest.fixture(scope="session")
+def guarded(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """MLflow behind the guard: alice is admin in team-a and default, carol in team-b."""
+    people = cluster.people
+    tokens = {TEAM_A: people.alice.token, DEFAULT: people.alice.token, TEAM_B: people.carol.token}
+    options = ServerOptions(kubeconfig=cluster.plane.server_kubeconfig, environment=ENVIRONMENT)
+    with mlflow_server(tmp_path_factory.mktemp("guarded"), options) as server:
+        yield World(server, tokens)
+
+
+@pytest.fixture(scope="session")
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """MLflow as it comes, with the same workspaces."""
+    options = ServerOptions(environment=ENVIRONMENT)
+    with mlflow_server(tmp_path_factory.mktemp("stock"), options) as server:
+        for workspace in (TEAM_A, TEAM_B):
+            answer = server.ask("POST", "/api/3.0/mlflow/workspaces", json_body={"name": workspace})
+            assert answer.status in (200, 201), answer.text
+        yield World(server, {})
+
+
+@pytest.fixture(scope="session")
+def guarded_ids(guarded: World) -> dict[str, str]:
+    """Experiments by workspace on the guarded server."""
+    return furnish(guarded)
+
+
+@pytest.fixture(scope="session")
+def stock_ids(stock: World) -> dict[str, str]:
+    """Experiments by workspace on the stock server."""
+    return furnish(stock)

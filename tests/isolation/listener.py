@@ -1,0 +1,86 @@
+"""A server on loopback that writes down what it receives: a webhook's receiver, or a gateway's provider."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+_ARRIVAL_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One request."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    """Names in lower case."""
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
+@dataclass(slots=True)
+class Listener:
+    """What arrived at :attr:`url` so far."""
+
+    url: str
+    received: list[Received] = field(default_factory=list)
+
+    def take(self) -> list[Received]:
+        """What arrived since the last call."""
+        taken, self.received = self.received, []
+        return taken
+
+    def wait_for(self, wanted: Callable[[Received], bool]) -> Received:
+        """The first such request, once it has arrived. Raises ``AssertionError``."""
+        deadline = time.monotonic() + _ARRIVAL_SECONDS
+        while True:
+            found = [one for one in self.received if wanted(one)]
+            if found:
+                return found[0]
+            assert time.monotonic() < deadline, f"it never came, but {self.received} did"
+            time.sleep(0.02)
+
+
+@contextmanager
+def listening() -> Iterator[Listener]:
+    """A listener that answers everything with an empty JSON object."""
+    listener = Listener("")
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            listener.received.append(Received(self.command, self.path, headers, body))
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        do_GET = do_POST = _answer  # noqa: N815 - the names that http.server looks for
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    listener.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield listener
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

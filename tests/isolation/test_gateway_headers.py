@@ -1,0 +1,190 @@
+"""What of a caller arrives at the address that the author of a gateway endpoint chose: nothing."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.isolation.listener import Listener, Received, listening
+from tests.isolation.world import World
+from tests.scenarios.people import TEAM_A
+from workspace_authz.catalog.compile import compile_catalog
+
+GATEWAY = "/api/3.0/mlflow/gateway"
+PROVIDERS = {"openai": "/v1", "anthropic": "/v1", "typesafe": "/v1", "databricks": ""}
+SECRET = "an-identity-that-must-not-leave"
+USER_AGENTS = [
+    "python-requests/2.32",
+    "claude-cli/2.0 (external, cli)",
+    "codex_cli_rs/0.5",
+    "GeminiCLI/1.0/x",
+]
+
+# Route of the gateway, and the provider of the endpoint that it calls.
+CALLS = {
+    "/gateway/{name}/mlflow/invocations": "openai",
+    "/gateway/mlflow/v1/chat/completions": "openai",
+    "/gateway/openai/v1/chat/completions": "openai",
+    "/gateway/openai/v1/embeddings": "openai",
+    "/gateway/typesafe/v1/systemone": "typesafe",
+    "/gateway/openai/v1/responses": "openai",
+    "/gateway/openai/v1/responses/compact": "openai",
+    "/gateway/anthropic/v1/messages": "anthropic",
+    "/gateway/gemini/v1beta/models/{name}:generateContent": "databricks",
+    "/gateway/gemini/v1beta/models/{name}:streamGenerateContent": "databricks",
+    "/gateway/proxy/{name}/chat/completions": "openai",
+}
+CLAIMS = {
+    "X-Forwarded-User": SECRET,
+    "X-Forwarded-Email": SECRET,
+    "X-Forwarded-Groups": SECRET,
+    "X-Forwarded-Client-Cert": SECRET,
+    "X-Forwarded-For": SECRET,
+    "Forwarded": f"for={SECRET}",
+    "X_Forwarded_User": SECRET,
+    "X-Auth-Request-Access-Token": SECRET,
+    "X-Remote-User": SECRET,
+    "Kubeflow-Userid": SECRET,
+    "Impersonate-User": SECRET,
+    "X-Amzn-Oidc-Data": SECRET,
+    "Cf-Access-Jwt-Assertion": SECRET,
+    "X-Goog-Iap-Jwt-Assertion": SECRET,
+    "Cookie": f"session={SECRET}",
+    "X-MLflow-Guardrail-Bypass": "1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A server with an endpoint of each provider, all of which lead to one listener."""
+
+    world: World
+    provider: Listener
+    names: dict[str, str]
+
+    def call(self, route: str, headers: dict[str, str]) -> list[Received]:
+        """What arrives at the provider of a call."""
+        name = self.names[CALLS[route]]
+        document: dict[str, object] = {"messages": [{"role": "user", "content": "?"}]}
+        if "invocations" not in route:
+            document |= {"model": name, "input": "?", "contents": [], "max_tokens": 1}
+        self.provider.take()
+        self.world.server.ask(
+            "POST",
+            route.format(name=name),
+            workspace=TEAM_A,
+            headers=headers,
+            json_body=document,
+        )
+        return [one for one in self.provider.take() if one.method == "POST"]
+
+
+def furnished(world: World, provider: Listener) -> Gateway:
+    names = {}
+    for kind, base in PROVIDERS.items():
+        name = f"{kind}-{secrets.token_hex(4)}"
+        secret = world.make(
+            f"{GATEWAY}/secrets/create",
+            {
+                "secret_name": name,
+                "secret_value": {"api_key": "the-providers-key"},
+                "provider": kind,
+                "auth_config": {"api_base": provider.url + base},
+            },
+        )["secret"]["secret_id"]
+        definition = world.make(
+            f"{GATEWAY}/model-definitions/create",
+            {"name": name, "secret_id": secret, "provider": kind, "model_name": "model"},
+        )["model_definition"]["model_definition_id"]
+        config = {"model_definition_id": definition, "linkage_type": "PRIMARY", "weight": 1.0}
+        world.make(
+            f"{GATEWAY}/endpoints/create",
+            {"name": name, "model_configs": [config], "usage_tracking": False},
+        )
+        names[kind] = name
+    return Gateway(world, provider, names)
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Listener]:
+    with listening() as listener:
+        yield listener
+
+
+@pytest.fixture(scope="module")
+def on_stock(stock: World, provider: Listener) -> Gateway:
+    return furnished(stock, provider)
+
+
+@pytest.fixture(scope="module")
+def gateway(guarded: World, provider: Listener) -> Gateway:
+    return furnished(guarded, provider)
+
+
+def test_every_route_that_calls_a_provider_is_looked_at() -> None:
+    entries = compile_catalog().entries
+    served = {
+        entry.path for entry in entries if entry.path.startswith("/gateway/") and entry.method == "POST"
+    }
+    called = {
+        path.replace("{name}", "{endpoint_name}").replace("proxy/{endpoint_name}/chat/completions", "proxy")
+        for path in CALLS
+    }
+    assert {path.replace("/{endpoint_name}/{path:path}", "") for path in served} == called
+
+
+def test_stock_mlflow_hands_a_callers_token_and_claims_to_the_provider(on_stock: Gateway) -> None:
+    token = secrets.token_urlsafe(24)
+    (arrived,) = on_stock.call(
+        "/gateway/anthropic/v1/messages",
+        {"Authorization": f"Bearer {token}", "User-Agent": "claude-cli/2.0", **CLAIMS},
+    )
+    assert arrived.headers["authorization"] == f"Bearer {token}"
+    assert arrived.headers["x-forwarded-user"] == SECRET
+    assert SECRET in arrived.headers["cookie"]
+    assert arrived.headers["x-mlflow-guardrail-bypass"] == "1"
+    (arrived,) = on_stock.call(
+        "/gateway/openai/v1/chat/completions", {"X-Forwarded-Access-Token": token, "User-Agent": "x"}
+    )
+    assert arrived.headers["x-forwarded-access-token"] == token
+
+
+def ways(token: str) -> Iterator[dict[str, str]]:
+    """How a caller may present the token."""
+    basic = base64.b64encode(f"alice:{token}".encode()).decode()
+    yield {"Authorization": f"Bearer {token}"}
+    yield {"Authorization": f"Basic {basic}"}
+    yield {"X-Forwarded-Access-Token": token}
+    yield {"X-MLflow-Authorization": f"Bearer {token}"}
+    for doubled in (f"Bearer {token}", f"Basic {basic}"):
+        yield {"X-MLflow-Authorization": f"Bearer {token}", "Authorization": doubled, "X-Api-Key": token}
+
+
+@pytest.mark.parametrize("user_agent", USER_AGENTS)
+@pytest.mark.parametrize("route", CALLS)
+def test_neither_token_nor_cookie_nor_claim_arrives(gateway: Gateway, route: str, user_agent: str) -> None:
+    token = gateway.world.tokens[TEAM_A]
+    for presented in ways(token):
+        calls = gateway.call(route, {**presented, **CLAIMS, "User-Agent": user_agent})
+        assert calls, "the provider was not called"
+        for arrived in calls:
+            text = repr(arrived)
+            assert token not in text
+            assert base64.b64encode(f"alice:{token}".encode()).decode() not in text
+            assert SECRET not in text
+            assert "x-mlflow-guardrail-bypass" not in arrived.headers
+            assert "alice" not in text
+
+
+@pytest.mark.parametrize("user_agent", ["claude-cli/2.0", "codex"])
+def test_a_providers_own_key_goes_on_beside_the_callers_token(gateway: Gateway, user_agent: str) -> None:
+    mine = {"X-MLflow-Authorization": f"Bearer {gateway.world.tokens[TEAM_A]}", "User-Agent": user_agent}
+    (arrived,) = gateway.call("/gateway/anthropic/v1/messages", {**mine, "Authorization": "Bearer provider"})
+    assert arrived.headers["authorization"] == "Bearer provider"
+    (arrived,) = gateway.call("/gateway/anthropic/v1/messages", mine)
+    assert "authorization" not in arrived.headers
+    assert arrived.headers["x-api-key"] == "the-providers-key"

@@ -1,0 +1,111 @@
+"""Every place where MLflow lets a request say who somebody is, by operation; the caller is put there.
+
+Read off the protos, handlers and stores of MLflow 3.17.2. Where a handler takes the person from the server
+instead (review queues, jobs, MCP servers, guardrails, budgets per user, runs that the server starts),
+``web.attribution`` fills in MLflow's own hooks; fields that such handlers ignore are stamped all the same,
+for another version may read them. Not stamped: ``user``, ``users`` and ``new_owner`` of review queues, who
+are given work and have not done any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from workspace_authz.catalog.stamp import Person, Shape, Stamp
+
+USER_TAG: Final = "mlflow.user"
+TRACE_USER: Final = "mlflow.trace.user"
+AUTH_USERNAME: Final = "mlflow.auth.username"
+"""Written by MLflow's AI gateway; budgets per user are spent by it."""
+AUTH_USER_ID: Final = "mlflow.auth.userId"
+
+Stamps = tuple[Stamp, ...]
+
+
+def _field(key: str, place: str = "") -> Stamps:
+    return (Stamp(Shape.FIELD, key, place),)
+
+
+def _tags(shape: Shape, place: str) -> Stamps:
+    """The user tag, if it is among the tags that are sent."""
+    return (Stamp(shape, USER_TAG, place, when_sent=True),)
+
+
+def _trace(shape: Shape, metadata: str, tags: str, *, starts: bool) -> Stamps:
+    """A trace's metadata, and its tags, in which older clients send the same."""
+    return (
+        Stamp(shape, USER_TAG, metadata, when_sent=not starts),
+        Stamp(shape, TRACE_USER, metadata, Person.END_USER, when_sent=not starts),
+        Stamp(shape, AUTH_USERNAME, metadata, when_sent=True),
+        Stamp(shape, AUTH_USER_ID, metadata, Person.AUTHOR_UID, when_sent=True),
+        Stamp(shape, USER_TAG, tags, when_sent=True),
+        Stamp(shape, TRACE_USER, tags, Person.END_USER, when_sent=True),
+    )
+
+
+_CREATED: Final = _field("created_by")
+_UPDATED: Final = _field("updated_by")
+_RUN: Final = (*_field("user_id"), Stamp(Shape.PAIRS, USER_TAG, "tags"))
+_ONE_TAG: Final = _tags(Shape.PAIR, "")
+_TAGS: Final = _tags(Shape.PAIRS, "tags")
+_TRACE_TAG: Final = (*_ONE_TAG, Stamp(Shape.PAIR, TRACE_USER, person=Person.END_USER, when_sent=True))
+_INFO: Final = "trace.trace_info"
+_SPANS: Final = (
+    Stamp(Shape.SPANS, USER_TAG),
+    Stamp(Shape.SPANS, TRACE_USER, person=Person.END_USER, when_sent=True),
+)
+
+
+def _source(assessment: str, *, when_sent: bool = False) -> Stamp:
+    return Stamp(Shape.FIELD, "source_id", f"{assessment}.source", when_sent=when_sent, unless_machine=True)
+
+
+STAMPS: Final[Mapping[str, Stamps]] = MappingProxyType(
+    {
+        "CreateRun": _RUN,
+        "CreatePromptlabRun": _field("user_id"),  # with any tag MLflow's handler fails (3.17.2)
+        "SetTag": _ONE_TAG,
+        "LogBatch": _TAGS,
+        "CreateExperiment": _TAGS,
+        "SetExperimentTag": _ONE_TAG,
+        "CreateLoggedModel": _TAGS,
+        "SetLoggedModelTags": _TAGS,
+        "CreateRegisteredModel": _TAGS,
+        "SetRegisteredModelTag": _ONE_TAG,
+        "CreateModelVersion": _TAGS,
+        "SetModelVersionTag": _ONE_TAG,
+        "StartTrace": _trace(Shape.PAIRS, "request_metadata", "tags", starts=True),
+        "EndTrace": _trace(Shape.PAIRS, "request_metadata", "tags", starts=False),
+        "StartTraceV3": (
+            *_trace(Shape.MAP, f"{_INFO}.trace_metadata", f"{_INFO}.tags", starts=True),
+            _source(f"{_INFO}.assessments[]"),
+        ),
+        "SetTraceTag": _TRACE_TAG,
+        "SetTraceTagV3": _TRACE_TAG,
+        "ExportTraces": _SPANS,
+        "CreateAssessment": (_source("assessment"),),
+        "UpdateAssessment": (_source("assessment", when_sent=True),),
+        "CreateIssue": _CREATED,
+        # MLflow takes a dataset's and a record's author from their tags, which are JSON in a text.
+        "CreateDataset": (*_CREATED, Stamp(Shape.MAP, USER_TAG, "tags@json")),
+        "SetDatasetTags": _tags(Shape.MAP, "tags@json"),
+        "UpsertDatasetRecords": (*_UPDATED, Stamp(Shape.MAP, USER_TAG, "records@json[].tags")),
+        "CreateGatewaySecret": _CREATED,
+        "UpdateGatewaySecret": _UPDATED,
+        "CreateGatewayModelDefinition": _CREATED,
+        "UpdateGatewayModelDefinition": _UPDATED,
+        "CreateGatewayEndpoint": _CREATED,
+        "UpdateGatewayEndpoint": _UPDATED,
+        "SetGatewayEndpointTag": _ONE_TAG,
+        "AttachModelToGatewayEndpoint": _CREATED,
+        "CreateGatewayEndpointBinding": _CREATED,
+        "CreateGatewayBudgetPolicy": _CREATED,
+        "UpdateGatewayBudgetPolicy": _UPDATED,
+        "CreatePromptOptimizationJob": _TAGS,
+        "CreateReviewQueue": _CREATED,
+        "GetOrCreateUserQueue": _CREATED,
+        "SetReviewQueueItemStatus": _field("completed_by"),
+    }
+)

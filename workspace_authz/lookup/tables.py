@@ -1,0 +1,130 @@
+"""Where MLflow's database keeps the name that an identifier leads to: one SELECT for each kind.
+
+Tables and columns are those of ``mlflow.store.tracking.dbmodels.models``. They are named in words because
+a table that an older MLflow lacks (label schemas, review queues) has no objects there, and no error either.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from typing import Any, Final
+
+from mlflow.store.tracking.dbmodels import models
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from workspace_authz.catalog.model import Identifier
+from workspace_authz.types import Resource
+
+_IN_EXPERIMENT: Final = {
+    Identifier.RUN_ID: ("SqlRun", "run_uuid"),
+    Identifier.TRACE_ID: ("SqlTraceInfo", "request_id"),
+    Identifier.NEW_TRACE_ID: ("SqlTraceInfo", "request_id"),
+    Identifier.LOGGED_MODEL_ID: ("SqlLoggedModel", "model_id"),
+    Identifier.ISSUE_ID: ("SqlIssue", "issue_id"),
+    Identifier.LABEL_SCHEMA_ID: ("SqlLabelSchema", "schema_id"),
+    Identifier.REVIEW_QUEUE_ID: ("SqlReviewQueue", "queue_id"),
+    Identifier.SCORER_ID: ("SqlScorer", "scorer_id"),
+}
+"""Things of an experiment: table and key. All of them have the column ``experiment_id``."""
+
+_IN_WORKSPACE: Final = {
+    (Resource.DATASETS, Identifier.DATASET_ID): ("SqlEvaluationDataset", "dataset_id", "name"),
+    (Resource.GATEWAY_SECRETS, Identifier.SECRET_ID): ("SqlGatewaySecret", "secret_id", "secret_name"),
+    (Resource.GATEWAY_ENDPOINTS, Identifier.ENDPOINT_ID): ("SqlGatewayEndpoint", "endpoint_id", "name"),
+    (Resource.GATEWAY_MODEL_DEFINITIONS, Identifier.MODEL_DEFINITION_ID): (
+        "SqlGatewayModelDefinition",
+        "model_definition_id",
+        "name",
+    ),
+}
+"""Objects with a name of their own: table, key and name. All of them have the column ``workspace``."""
+
+_LARGEST_INTEGER: Final = 2**31 - 1
+_LONGEST_KEY: Final = 256
+
+
+def names_in(
+    session: Session, resource: Resource, identifier: Identifier, values: Collection[str], *, workspace: str
+) -> dict[str, str]:
+    """The names of those objects of ``workspace`` that ``values`` identify; what is not found is left out."""
+    wanted = {value for value in values if 0 < len(value) <= _LONGEST_KEY and "\0" not in value}
+    if identifier is Identifier.JOB_ID:
+        return _jobs(session, wanted, workspace)
+    if identifier is Identifier.EXPERIMENT_ID:
+        return _experiments(session, wanted, workspace)
+    query = _query(resource, identifier, wanted, workspace)
+    return {} if query is None else _exactly(session.execute(query), wanted)
+
+
+def _query(
+    resource: Resource, identifier: Identifier, wanted: Collection[str], workspace: str
+) -> Select[Any] | None:
+    experiment = models.SqlExperiment
+    if resource is Resource.EXPERIMENTS and identifier in _IN_EXPERIMENT:
+        table_name, key_name = _IN_EXPERIMENT[identifier]
+        table: Any = getattr(models, table_name, None)
+        if table is None:
+            return None
+        key = getattr(table, key_name)
+        return (
+            select(key, experiment.name)
+            .join(experiment, experiment.experiment_id == table.experiment_id)
+            .where(experiment.workspace == workspace, key.in_(wanted))
+        )
+    if (resource, identifier) == (Resource.GATEWAY_SECRETS, Identifier.MODEL_DEFINITION_ID):
+        definition, secret = models.SqlGatewayModelDefinition, models.SqlGatewaySecret
+        return (
+            select(definition.model_definition_id, secret.secret_name)
+            .join(secret, secret.secret_id == definition.secret_id)
+            .where(
+                definition.workspace == workspace,
+                secret.workspace == workspace,
+                definition.model_definition_id.in_(wanted),
+            )
+        )
+    if (resource, identifier) not in _IN_WORKSPACE:
+        return None
+    table_name, key_name, column = _IN_WORKSPACE[resource, identifier]
+    table = getattr(models, table_name, None)
+    if table is None:
+        return None
+    key = getattr(table, key_name)
+    return select(key, getattr(table, column)).where(table.workspace == workspace, key.in_(wanted))
+
+
+def _experiments(session: Session, wanted: Collection[str], workspace: str) -> dict[str, str]:
+    # MLflow reads " 7", "007" and "7_0" as numbers too; only the one spelling that it prints counts here.
+    numbers = {int(value) for value in wanted if value.isascii() and value.isdigit() and len(value) <= 10}
+    experiment = models.SqlExperiment
+    query = select(experiment.experiment_id, experiment.name).where(
+        experiment.workspace == workspace,
+        experiment.experiment_id.in_({number for number in numbers if number <= _LARGEST_INTEGER}),
+    )
+    return _exactly(session.execute(query), wanted)
+
+
+def _jobs(session: Session, wanted: Collection[str], workspace: str) -> dict[str, str]:
+    job = models.SqlJob
+    query = select(job.id, job.params).where(job.workspace == workspace, job.id.in_(wanted))
+    experiments = {
+        key: experiment
+        for key, params in session.execute(query)
+        if key in wanted and isinstance(experiment := _experiment_of(params), str)
+    }
+    names = _experiments(session, set(experiments.values()), workspace)
+    return {key: names[experiment] for key, experiment in experiments.items() if experiment in names}
+
+
+def _experiment_of(params: str) -> object:
+    try:
+        document = json.loads(params)
+    except ValueError:
+        return None
+    return document.get("experiment_id") if isinstance(document, dict) else None
+
+
+def _exactly(rows: Iterable[Any], wanted: Collection[str]) -> dict[str, str]:
+    """Rows whose key is spelt as it was sent: MySQL compares texts without regard to case."""
+    return {str(key): name for key, name in rows if str(key) in wanted and name}
