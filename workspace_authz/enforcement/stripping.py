@@ -102,8 +102,8 @@ def forwarded_headers(
     """The headers for MLflow.
 
     ``workspace`` becomes the only ``X-MLFLOW-WORKSPACE``; None sends none. ``token`` is the caller's: any
-    header that holds it goes. A name spelt with underscores counts as the one with hyphens, because WSGI folds
-    the two into one variable.
+    header that holds it goes. A name spelt with underscores counts as the one with hyphens, because WSGI
+    folds the two into one variable.
     """
     kept = [
         (name, value)
