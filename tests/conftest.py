@@ -15,4 +15,4 @@ def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
     """
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.path.name if item.path else item.nodeid))
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))

@@ -80,7 +80,13 @@ async def shell(tmp_path: Path) -> AsyncIterator[Shell]:
         path = f"{Path(sys.executable).parent}:{kubectl}:{os.environ['PATH']}"
         home = tmp_path / "home"
         home.mkdir()
-        environment = {"PATH": path, "HOME": str(home), "KUBECONFIG": files["admin_kubeconfig"]}
+        environment = {
+            "PATH": path,
+            "HOME": str(home),
+            "KUBECONFIG": files["admin_kubeconfig"],
+            # On a busy machine importing MLflow takes longer than uvicorn's patience with a worker, 5 s.
+            "UVICORN_TIMEOUT_WORKER_HEALTHCHECK": "120",
+        }
         for name in ("KUBEBUILDER_ASSETS", "XDG_CACHE_HOME"):
             if name in os.environ:
                 environment[name] = os.environ[name]

@@ -57,7 +57,7 @@ class Http:
         reused = self._connection is not None
         try:
             return self._send(method, path, headers, body)
-        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+        except (http.client.RemoteDisconnected, ConnectionError, ssl.SSLEOFError):
             if not reused:
                 raise
             return self._send(method, path, headers, body)  # the old connection was idle for too long

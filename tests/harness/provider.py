@@ -49,7 +49,8 @@ def model_provider() -> Iterator[Provider]:
             self.end_headers()
             self.wfile.write(content)
 
-        do_GET = do_POST
+        def do_GET(self) -> None:
+            self.do_POST()
 
         def log_message(self, format: str, *args: object) -> None:
             return

@@ -21,8 +21,15 @@ from tests.harness.processes import ROOT
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_FORKSERVER: Final = multiprocessing.get_context("forkserver")
-_PRELOADED: Final = ["mlflow", "mlflow.genai", "mlflow.store.tracking.rest_store", "tests.scenarios.steps"]
+FORKSERVER: Final = multiprocessing.get_context("forkserver")
+_PRELOADED: Final = [
+    "mlflow",
+    "mlflow.cli",
+    "mlflow.server.fastapi_app",
+    "mlflow.genai",
+    "mlflow.store.tracking.rest_store",
+    "tests.scenarios.steps",
+]
 _STEP_SECONDS: Final = 90.0
 
 
@@ -76,7 +83,7 @@ def preload() -> None:
     """Begin to import MLflow in the fork server, in the background. Does nothing the second time."""
     path = os.environ.get("PYTHONPATH", "")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), path)))
-    _FORKSERVER.set_forkserver_preload(_PRELOADED)
+    FORKSERVER.set_forkserver_preload(_PRELOADED)
 
 
 @contextmanager
@@ -96,9 +103,9 @@ def sdk(
         **({"MLFLOW_WORKSPACE": workspace} if workspace else {}),
         **environment,
     }
-    ours, theirs = _FORKSERVER.Pipe()
+    ours, theirs = FORKSERVER.Pipe()
     log = home / "sdk.log"
-    process = _FORKSERVER.Process(target=_person, args=(theirs, variables, log, home), daemon=True)
+    process = FORKSERVER.Process(target=_person, args=(theirs, variables, log, home), daemon=True)
     process.start()
     theirs.close()
     try:

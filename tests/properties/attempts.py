@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from tests.properties.questions import ROLES, Question
-from tests.properties.vocabulary import DEFAULT_ROLES, RBAC, random_rule, role_ref, user
+from tests.properties.vocabulary import DEFAULT_ROLES, RBAC, VERBS, Rule, random_rule, role_ref, user
 from tests.properties.worlds import World
 
 
@@ -17,7 +17,7 @@ class Climber:
     def __init__(self, world: World, random: Random) -> None:
         self.world = world
         self.random = random
-        self.rules = world.rules()
+        self.grants = world.grants()
         self.askers = [*world.users, "/".join(world.accounts[0])]
         self.nobody = user(f"{world.prefix}-nobody")
 
@@ -27,7 +27,7 @@ class Climber:
         name = f"{self.world.prefix}-attempt-{number}"
         namespace = self.random.choice((*self.world.namespaces, self.world.namespaces[0]))
         make = self.random.choice((self._role, self._role, self._binding, self._aggregating))
-        kind, content = make()
+        kind, content = make(asker)
         cluster_wide = kind.startswith("Cluster")
         metadata = {"name": name} if cluster_wide else {"name": name, "namespace": namespace}
         collection = f"{kind.lower()}s" if cluster_wide else f"namespaces/{namespace}/{kind.lower()}s"
@@ -42,29 +42,45 @@ class Climber:
         choices: Sequence[tuple[str, Mapping[str, Any]]] = (
             (f"namespaces/{namespace}/rolebindings/{name}", {"subjects": [self.nobody]}),
             (f"clusterrolebindings/{name}", {"subjects": [self.nobody]}),
-            (f"namespaces/{namespace}/roles/{name}", {"rules": self._rules(namespaced=True)}),
-            (f"clusterroles/{name}", {"rules": self._rules(namespaced=False)}),
+            (f"namespaces/{namespace}/roles/{name}", {"rules": self._rules(asker, namespaced=True)}),
+            (f"clusterroles/{name}", {"rules": self._rules(asker, namespaced=False)}),
             (f"clusterroles/{name}", {"metadata": {"labels": {"changed": str(self.random.random())}}}),
         )
         path, patch = self.random.choice(choices)
         return Question(asker, "PATCH", f"{ROLES}/{path}", patch, content_type="application/merge-patch+json")
 
-    def _rules(self, *, namespaced: bool) -> list[Mapping[str, Any]]:
-        held = [rule for rule in self.rules if not (namespaced and "nonResourceURLs" in rule)]
-        return [
-            self.random.choice((self.random.choice(held), random_rule(self.random, namespaced=namespaced)))
-            for _ in range(self.random.randint(1, 2))
+    def _rules(self, asker: str, *, namespaced: bool) -> list[Rule]:
+        """Rules to give: held by the asker and narrowed, held by anybody, or made up."""
+        names = {asker, *self.world.users.get(asker, ())}
+        own = [grant.rule for grant in self.grants if grant.subject["name"] in names]
+        pool = [
+            *(self._narrowed(self.random.choice(own)) for _ in range(3) if own),
+            self.random.choice(self.world.rules()),
+            random_rule(self.random, namespaced=namespaced),
         ]
+        fitting = [rule for rule in pool if not (namespaced and "nonResourceURLs" in rule)]
+        return self.random.sample(fitting, min(len(fitting), self.random.randint(1, 2)))
 
-    def _role(self) -> tuple[str, Mapping[str, Any]]:
+    def _narrowed(self, rule: Rule) -> Rule:
+        """The same rule or less: what covers it depends on how wildcards are understood."""
+        if "nonResourceURLs" in rule:
+            return {**rule, "nonResourceURLs": [url.replace("*", "x") for url in rule["nonResourceURLs"]]}
+        resources = [name.replace("*", "experiments", 1) for name in rule["resources"]]
+        verbs = [self.random.choice(VERBS) if verb == "*" else verb for verb in rule["verbs"]]
+        narrowed = {**rule, "resources": resources, "verbs": verbs}
+        if self.random.random() < 0.3:
+            narrowed["resourceNames"] = ["churn"]
+        return self.random.choice((rule, narrowed))
+
+    def _role(self, asker: str) -> tuple[str, Mapping[str, Any]]:
         kind = self.random.choice(("Role", "Role", "ClusterRole"))
-        return kind, {"rules": self._rules(namespaced=kind == "Role")}
+        return kind, {"rules": self._rules(asker, namespaced=kind == "Role")}
 
-    def _aggregating(self) -> tuple[str, Mapping[str, Any]]:
+    def _aggregating(self, _: str) -> tuple[str, Mapping[str, Any]]:
         selector = {"matchLabels": {"nobody": "has-it"}}
         return "ClusterRole", {"aggregationRule": {"clusterRoleSelectors": [selector]}}
 
-    def _binding(self) -> tuple[str, Mapping[str, Any]]:
+    def _binding(self, _: str) -> tuple[str, Mapping[str, Any]]:
         role = self.random.choice(self.world.roles())
         kind, name = role["kind"], role["metadata"]["name"]
         if self.random.random() < 0.2:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from tests.properties.vocabulary import MLFLOW, RBAC, RESOURCES, random_rule
-from tests.properties.worlds import World
+from tests.properties.vocabulary import MLFLOW, RBAC, RESOURCES, SUBRESOURCES, random_rule
+from tests.properties.worlds import Grant, World
 
 AUTHORIZATION = "/apis/authorization.k8s.io/v1"
 AUTHENTICATION = "/apis/authentication.k8s.io/v1"
@@ -41,11 +41,13 @@ class Asker:
         """Tokens of users, accounts (``ns/name``), accounts for an audience (``ns/name@aud``)."""
         self.askers = [*(name for name in tokens if "@" not in name), ANONYMOUS, GARBAGE]
         self.rules = [*world.rules(), random_rule(random, namespaced=False)]
+        self.grants = world.grants()
 
     def subject_access_review(self) -> Question:
         """An admin asks about anybody."""
-        user, groups = self.subject()
-        spec: dict[str, Any] = {"user": user, "groups": groups, **self.attributes()}
+        grant = self.random.choice(self.grants) if self.random.random() < 0.6 else None
+        user, groups = self.subject() if grant is None else self.holder(grant)
+        spec: dict[str, Any] = {"user": user, "groups": groups, **self.attributes(grant)}
         return _review(ADMIN, AUTHORIZATION, "SubjectAccessReview", spec)
 
     def self_subject_access_review(self) -> Question:
@@ -145,9 +147,18 @@ class Asker:
             ]
         )
 
-    def attributes(self) -> dict[str, Any]:
-        """What is asked: near a rule of the world, so that a good part of the answers is yes."""
-        random, rule = self.random, self.random.choice(self.rules)
+    def holder(self, grant: Grant) -> tuple[str, list[str]]:
+        """User name and groups of somebody to whom this is granted."""
+        subject = grant.subject
+        if subject["kind"] == "Group":
+            return f"{self.world.prefix}-member", [subject["name"]]
+        if subject["kind"] == "User":
+            return subject["name"], []
+        return f"system:serviceaccount:{subject['namespace']}:{subject['name']}", []
+
+    def attributes(self, grant: Grant | None = None) -> dict[str, Any]:
+        """What is asked: near a granted rule, or any rule of the world, so that many answers are yes."""
+        random, rule = self.random, self.random.choice(self.rules) if grant is None else grant.rule
         verb = self._one(rule["verbs"], ("get", "list", "create", "use", "*"))
         if "nonResourceURLs" in rule:
             url = random.choice(rule["nonResourceURLs"])
@@ -159,12 +170,15 @@ class Asker:
         )
         if resource == "*" and random.random() < 0.9:
             resource = random.choice(RESOURCES.get(group, ("pods",)))
+        if subresource == "*" or random.random() < 0.2:
+            subresource = random.choice(("", "*", *SUBRESOURCES))
+        namespace = random.choice((*self.world.namespaces, *self.world.namespaces, "", "ghost"))
         attributes = {
             "verb": verb,
             "group": group,
             "resource": resource,
-            "subresource": subresource if random.random() < 0.8 else random.choice(("", "use")),
-            "namespace": random.choice((*self.world.namespaces, *self.world.namespaces, "", "ghost")),
+            "subresource": subresource,
+            "namespace": namespace if grant is None else grant.namespace or namespace,
             "name": random.choice((*(rule.get("resourceNames") or ("", "")), "", "churn")),
         }
         if random.random() < 0.1:

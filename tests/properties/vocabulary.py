@@ -28,7 +28,7 @@ AGGREGATE = f"{RBAC}/aggregate-to-"
 def random_rule(random: Random, *, namespaced: bool) -> Rule:
     """One valid rule. Only a ClusterRole (not ``namespaced``) can hold URLs."""
     verbs = ["*"] if random.random() < 0.15 else random.sample(VERBS, random.randint(1, 3))
-    if not namespaced and random.random() < 0.15:
+    if not namespaced and random.random() < 0.25:
         return {"verbs": verbs, "nonResourceURLs": random.sample(PATHS, random.randint(1, 2))}
     groups = random.sample([*RESOURCES], 2 if random.random() < 0.15 else 1)
     resources = {_resource(random, random.choice(groups)) for _ in range(random.randint(1, 3))}

@@ -29,6 +29,15 @@ from tests.properties.vocabulary import (
 
 
 @dataclass(frozen=True, slots=True)
+class Grant:
+    """One rule held by one subject, in a namespace or (empty) everywhere."""
+
+    subject: Object
+    namespace: str
+    rule: Rule
+
+
+@dataclass(frozen=True, slots=True)
 class World:
     """What both engines are made to hold."""
 
@@ -52,6 +61,17 @@ class World:
         """Every Role and ClusterRole."""
         return [item for item in self.objects if item["kind"] in ("Role", "ClusterRole")]
 
+    def grants(self) -> Sequence[Grant]:
+        """Who got which rule where, as far as the objects alone tell (no default roles, no aggregation)."""
+        rules = {(item["kind"], *_where(item)): item.get("rules", ()) for item in self.roles()}
+        found = []
+        for binding in (item for item in self.objects if "roleRef" in item):
+            (namespace, _), role = _where(binding), binding["roleRef"]
+            key = (role["kind"], namespace if role["kind"] == "Role" else "", role["name"])
+            for rule in rules.get(key, ()):
+                found += [Grant(subject, namespace, rule) for subject in binding["subjects"]]
+        return found
+
 
 def users_of(prefix: str) -> Mapping[str, Sequence[str]]:
     """The users of a world, which must be known before the engines start."""
@@ -66,6 +86,11 @@ def users_of(prefix: str) -> Mapping[str, Sequence[str]]:
 def make_world(seed: int) -> World:
     """The world of this seed."""
     return _Maker(seed).make()
+
+
+def _where(item: Object) -> tuple[str, str]:
+    """Namespace and name; a cluster-wide object has an empty namespace."""
+    return item["metadata"].get("namespace", ""), item["metadata"]["name"]
 
 
 class _Maker:

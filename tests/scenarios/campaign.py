@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from tests.harness.http import Answer, Http, bearer
+from tests.harness.http import Answer, Headers, Http, bearer
 from tests.harness.plane import Plane, User, rights
 from tests.harness.server import WORKSPACE, MlflowServer
 from tests.scenarios.people import ABSENT, MATRIX, People
@@ -151,10 +151,10 @@ class Campaign:
         *,
         json_body: object = None,
         body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Headers = (),
     ) -> Answer:
         path = self.server.options.prefix + path
-        call = Call(json=json_body, body=body, headers=headers or {})
+        call = Call(json=json_body, body=body, headers=dict(headers))
         token = self.people.root.token
         return self.recorder.ask(method, path, token=token, workspace=MATRIX, call=call).answer
 

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.forked import mlflow_command
 from tests.harness.plane import EMBEDDED, REAL, devplane
+from tests.harness.processes import clean_environment
 from tests.harness.sdk import Sdk, preload, sdk
 from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
 from tests.scenarios.people import SELECTOR, Cluster, People, given_two_teams
-from tests.scenarios.studio import ENVIRONMENT
+from tests.scenarios.tracking_studio import ENVIRONMENT
 
 ENGINES = [
     pytest.param(EMBEDDED, marks=pytest.mark.xdist_group(EMBEDDED)),
@@ -29,21 +31,40 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's tables, empty."""
+    preload()
+    directory = tmp_path_factory.mktemp("database")
+    file = directory / "mlflow.db"
+    arguments = ["db", "upgrade", f"sqlite:///{file}"]
+    ended = mlflow_command(arguments, environment=clean_environment(), directory=directory)
+    assert ended.status == 0, ended.output
+    return file
+
+
+@pytest.fixture(scope="session")
 def cluster(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A control plane with two teams."""
-    preload()
     people = People()
     with devplane(engine, tmp_path_factory.mktemp(engine) / "plane", users=people.all) as plane:
         yield given_two_teams(plane, people)
 
 
 @pytest.fixture(scope="session")
-def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+def server(
+    cluster: Cluster, database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MlflowServer]:
     """MLflow guarded by the cluster; only labelled namespaces are workspaces."""
     options = ServerOptions(
         kubeconfig=cluster.plane.server_kubeconfig,
+        database=database,
         workspace_store=f"kubernetes://?label_selector={SELECTOR.replace('=', '%3D')}",
-        environment=ENVIRONMENT,
+        environment={
+            **ENVIRONMENT,
+            # Shorter than usual, so that tests see changes of RBAC sooner.
+            "WORKSPACE_AUTHZ_ALLOW_SECONDS": "3",
+            "WORKSPACE_AUTHZ_DENY_SECONDS": "1",
+        },
     )
     with mlflow_server(tmp_path_factory.mktemp("guarded"), options) as server:
         yield server

@@ -11,13 +11,7 @@ from typing import Any
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
-
-
-def become(token: str | None = None, **environment: str) -> None:
-    """Use another token, or other variables, from now on."""
-    if token is not None:
-        os.environ["MLFLOW_TRACKING_TOKEN"] = token
-    os.environ.update(environment)
+from mlflow.tracking.request_auth import kubernetes_request_auth_provider as provider
 
 
 def work_in(workspace: str) -> None:
@@ -176,3 +170,41 @@ def registered_version(name: str, run_id: str) -> str:
 def dataset_records(dataset_id: str) -> int:
     """How many records an evaluation dataset has."""
     return len(mlflow.genai.datasets.get_dataset(dataset_id=dataset_id).to_df())
+
+
+def in_a_pod(account_files: str) -> None:
+    """Authenticate and work as a pod does: with the files that a kubelet mounts.
+
+    Their paths are constants of MLflow's, under /var/run/secrets.
+    """
+    os.environ.pop("MLFLOW_TRACKING_TOKEN", None)
+    os.environ.pop("MLFLOW_WORKSPACE", None)
+    os.environ["MLFLOW_TRACKING_AUTH"] = "kubernetes-namespaced"
+    provider._SERVICE_ACCOUNT_TOKEN_PATH = Path(account_files, "token")
+    provider._SERVICE_ACCOUNT_NAMESPACE_PATH = Path(account_files, "namespace")
+
+
+def log_model(name: str) -> str:
+    """Log a model with its files in a run, and register it."""
+    mlflow.set_experiment("trained")
+    with mlflow.start_run() as run:
+        mlflow.log_metric("accuracy", 0.9)
+        mlflow.pyfunc.log_model(
+            name="model",
+            python_model=Echo(),
+            pip_requirements=[],
+            registered_model_name=name,
+        )
+    return str(run.info.run_id)
+
+
+def predict(name: str, value: str) -> list[str]:
+    """Load version 1 of a registered model and ask it."""
+    return list(mlflow.pyfunc.load_model(f"models:/{name}/1").predict([value]))
+
+
+class Echo(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # MLflow is not followed by mypy
+    """Says what it is told."""
+
+    def predict(self, model_input: list[str]) -> list[str]:
+        return model_input

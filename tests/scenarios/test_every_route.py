@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -15,7 +16,7 @@ from tests.scenarios.campaign import Campaign, Observation, Seen, given_holders,
 from tests.scenarios.people import ABSENT, MATRIX, Cluster
 from tests.scenarios.recipes import LEAN, RECIPES
 from tests.scenarios.recipes.model import Recipe
-from tests.scenarios.studio import ENVIRONMENT
+from tests.scenarios.tracking_studio import ENVIRONMENT
 from workspace_authz.catalog.compile import compile_catalog
 from workspace_authz.catalog.entries import Entry
 from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Public, Refused
@@ -40,9 +41,11 @@ def plain(server: MlflowServer, cluster: Cluster, holders: Mapping[frozenset[str
 
 
 @pytest.fixture(scope="session")
-def prefixed_server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+def prefixed_server(
+    cluster: Cluster, database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MlflowServer]:
     options = ServerOptions(
-        kubeconfig=cluster.plane.server_kubeconfig, prefix=PREFIX, environment=ENVIRONMENT
+        kubeconfig=cluster.plane.server_kubeconfig, prefix=PREFIX, database=database, environment=ENVIRONMENT
     )
     with mlflow_server(tmp_path_factory.mktemp("prefixed"), options) as server:
         yield server

@@ -166,7 +166,7 @@ async def _bounded(kind: str, response: aiohttp.ClientResponse) -> bytes:
 def _status_of(kind: str, answer: bytes) -> Mapping[str, Any]:
     try:
         document = json.loads(answer)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _nonsense(kind) from error
     status = document.get("status") if isinstance(document, dict) else None
     if not isinstance(status, dict) or document.get("kind") != kind:

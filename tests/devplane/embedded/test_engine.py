@@ -95,6 +95,11 @@ async def test_a_streamed_list(running: Running) -> None:
     assert refused.status == 400
 
 
+@pytest.mark.parametrize("query", ["resourceVersion=abc", "timeoutSeconds=-1", "labelSelector=a+b"])
+async def test_a_watch_that_cannot_begin(running: Running, query: str) -> None:
+    assert (await running.api.get(f"{NAMESPACES}?watch=true&{query}")).status == 400
+
+
 async def test_lists_come_in_pages(running: Running) -> None:
     names: list[str] = []
     token, sizes = "", []

@@ -10,7 +10,7 @@ import pytest
 from tests.devplane.embedded.conftest import Running
 from workspace_authz.devplane.api import Answer
 from workspace_authz.devplane.embedded.escalation import uncovered
-from workspace_authz.devplane.embedded.rbac import GROUP, PolicyRule
+from workspace_authz.devplane.embedded.policy import GROUP, PolicyRule
 
 RBAC = f"/apis/{GROUP}/v1"
 EXPERIMENTS = {"apiGroups": ["mlflow.kubeflow.org"], "resources": ["experiments"], "verbs": ["get"]}
@@ -83,6 +83,14 @@ async def test_a_role_cannot_be_widened(running: Running) -> None:
 async def test_who_may_escalate_may_write_any_role(running: Running) -> None:
     await grant(running, writes("roles", verbs=("create", "escalate")))
     assert (await by_alice(running, ROLES, rules=[DATASETS])).status == 201
+
+
+async def test_escalating_one_role_by_name_does_not_reach_creation(running: Running) -> None:
+    escalate = {**writes("roles", verbs=("escalate",)), "resourceNames": ["attempt"]}
+    await grant(running, writes("roles"), escalate)
+    assert (await by_alice(running, ROLES, rules=[DATASETS])).status == 403  # the path names nothing yet
+    assert (await by_alice(running, ROLES, rules=[])).ok
+    assert (await patch_by_alice(running, f"{ROLES}/attempt", {"rules": [DATASETS]})).ok
 
 
 async def test_a_binding_to_a_role_whose_rights_one_holds(running: Running) -> None:

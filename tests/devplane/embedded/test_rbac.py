@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from workspace_authz.devplane.embedded.rbac import (
+from workspace_authz.devplane.embedded.policy import (
     AccessAttributes,
     Binding,
     PolicyRule,
-    RbacAuthorizer,
     RoleRef,
     Subject,
     allows,
 )
+from workspace_authz.devplane.embedded.rbac import RbacAuthorizer
 from workspace_authz.types import UserInfo
 
 MLFLOW = "mlflow.kubeflow.org"

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 
 from tests.scenarios.recipes.model import Call, Recipe, recipe
-from tests.scenarios.studio import NOBODY_LISTENS, Studio
+from tests.scenarios.studio import Studio
+from tests.scenarios.tracking_studio import NOBODY_LISTENS
 
 _EVENTS = [{"entity": "REGISTERED_MODEL", "action": "CREATED"}]
 

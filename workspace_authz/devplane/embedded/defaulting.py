@@ -9,7 +9,7 @@ from typing import Any
 from workspace_authz.devplane.embedded import kinds
 from workspace_authz.devplane.embedded.kinds import Kind
 from workspace_authz.devplane.embedded.objects import Object, labels_of, name_of, with_metadata
-from workspace_authz.devplane.embedded.rbac import GROUP as RBAC
+from workspace_authz.devplane.embedded.policy import GROUP as RBAC
 
 NAME_LABEL = "kubernetes.io/metadata.name"
 """Every namespace carries its name in this label."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from workspace_authz.devplane.embedded.kinds import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NAMESPACES, Kind
 from workspace_authz.devplane.embedded.objects import Object
-from workspace_authz.devplane.embedded.rbac import GROUP as RBAC
+from workspace_authz.devplane.embedded.policy import GROUP as RBAC
 from workspace_authz.devplane.embedded.rbac import SUPERUSERS
 from workspace_authz.devplane.embedded.registry import Registry
 from workspace_authz.devplane.embedded.userfacing import ADMIN, EDIT, VIEW

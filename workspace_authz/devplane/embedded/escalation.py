@@ -11,15 +11,8 @@ from typing import Any
 
 from workspace_authz.devplane.embedded.kinds import CLUSTER_ROLES, ROLES, Kind
 from workspace_authz.devplane.embedded.objects import Object, name_of
-from workspace_authz.devplane.embedded.rbac import (
-    GROUP,
-    SUPERUSERS,
-    AccessAttributes,
-    PolicyRule,
-    RbacAuthorizer,
-    RoleRef,
-    aggregate,
-)
+from workspace_authz.devplane.embedded.policy import GROUP, AccessAttributes, PolicyRule, RoleRef
+from workspace_authz.devplane.embedded.rbac import SUPERUSERS, RbacAuthorizer, aggregate
 from workspace_authz.devplane.embedded.status import Target, forbidden, not_found, quoted
 from workspace_authz.types import UserInfo
 

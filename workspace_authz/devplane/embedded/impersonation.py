@@ -14,7 +14,8 @@ from urllib.parse import unquote
 from multidict import CIMultiDictProxy
 
 from workspace_authz.devplane.embedded.authentication import ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED
-from workspace_authz.devplane.embedded.rbac import SUPERUSERS, AccessAttributes, RbacAuthorizer
+from workspace_authz.devplane.embedded.policy import AccessAttributes
+from workspace_authz.devplane.embedded.rbac import SUPERUSERS, RbacAuthorizer
 from workspace_authz.devplane.embedded.requests import refusal
 from workspace_authz.devplane.embedded.status import ApiError, Target, bad_request, forbidden, quoted
 from workspace_authz.devplane.embedded.tokens import service_account_groups

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from workspace_authz.devplane.embedded.kinds import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES
 from workspace_authz.devplane.embedded.objects import Object
-from workspace_authz.devplane.embedded.rbac import Binding, PolicyRule
+from workspace_authz.devplane.embedded.policy import Binding, PolicyRule
 from workspace_authz.devplane.embedded.store import Store
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from workspace_authz.devplane.embedded.rbac import AccessAttributes
+from workspace_authz.devplane.embedded.policy import AccessAttributes
 from workspace_authz.devplane.embedded.selectors import exact_name
 from workspace_authz.devplane.embedded.status import ApiError, Target, bad_request, forbidden, quoted
 from workspace_authz.types import UserInfo

@@ -13,7 +13,8 @@ from workspace_authz.devplane.embedded.kinds import NAMESPACES, SERVICE_ACCOUNTS
 from workspace_authz.devplane.embedded.lists import list_objects
 from workspace_authz.devplane.embedded.objects import Object, name_of, timestamp, uid_of, with_metadata
 from workspace_authz.devplane.embedded.patching import json_patch, merge_patch, strategic_merge_patch
-from workspace_authz.devplane.embedded.rbac import AccessAttributes, RbacAuthorizer
+from workspace_authz.devplane.embedded.policy import AccessAttributes
+from workspace_authz.devplane.embedded.rbac import RbacAuthorizer
 from workspace_authz.devplane.embedded.registry import Preconditions, Registry
 from workspace_authz.devplane.embedded.requests import ApiRequest, is_true, refusal
 from workspace_authz.devplane.embedded.serverside import apply

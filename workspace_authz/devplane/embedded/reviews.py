@@ -10,13 +10,8 @@ from workspace_authz.devplane.embedded import kinds
 from workspace_authz.devplane.embedded.authentication import Authenticator
 from workspace_authz.devplane.embedded.kinds import Kind
 from workspace_authz.devplane.embedded.objects import Object, timestamp
-from workspace_authz.devplane.embedded.rbac import (
-    AccessAttributes,
-    PolicyRule,
-    RbacAuthorizer,
-    aggregate,
-    missing_role,
-)
+from workspace_authz.devplane.embedded.policy import AccessAttributes, PolicyRule
+from workspace_authz.devplane.embedded.rbac import RbacAuthorizer, aggregate, missing_role
 from workspace_authz.devplane.embedded.status import (
     FieldProblem,
     Target,

@@ -33,6 +33,7 @@ LEEWAY_SECONDS = 60
 
 _ALGORITHM = "ES256"
 _PRIVATE_CLAIMS = "kubernetes.io"
+_REMEMBERED = 1000
 
 
 class TokenError(Exception):
@@ -59,6 +60,8 @@ class ServiceAccountTokens:
         self._key_id = urlsafe_b64encode(hashlib.sha256(der).digest()).rstrip(b"=").decode("ascii")
         self._store = store
         self._clock = clock
+        self._signed: dict[bytes, Mapping[str, Any]] = {}
+        """Claims of tokens whose signature was good, by digest."""
 
     def issue(
         self, account: Object, *, audiences: Sequence[str], seconds: int, secret: Object | None = None
@@ -86,6 +89,21 @@ class ServiceAccountTokens:
         Raises :class:`TokenError` when it is ours and invalid, expired, for other audiences, or bound to
         something that is gone.
         """
+        claims = self._signed_claims(token)
+        if claims is None:
+            return None
+        good_for = tuple(each for each in claims["aud"] if each in audiences)
+        if not good_for:
+            own, wanted = _listed(claims["aud"]), _listed(audiences)
+            raise TokenError(f"token audiences {own} is invalid for the target audiences {wanted}")
+        self._check_time(claims)
+        return Identity(self._check_references(claims), good_for)
+
+    def _signed_claims(self, token: str) -> Mapping[str, Any] | None:
+        """The claims, if the issuer is ours. A signature that was good stays good: it is checked once."""
+        digest = hashlib.sha256(token.encode()).digest()
+        if (known := self._signed.get(digest)) is not None:
+            return known
         if not _claims_our_issuer(token):
             return None
         try:
@@ -97,12 +115,10 @@ class ServiceAccountTokens:
             )
         except jwt.InvalidTokenError as error:
             raise TokenError("invalid signature") from error
-        good_for = tuple(each for each in claims["aud"] if each in audiences)
-        if not good_for:
-            own, wanted = _listed(claims["aud"]), _listed(audiences)
-            raise TokenError(f"token audiences {own} is invalid for the target audiences {wanted}")
-        self._check_time(claims)
-        return Identity(self._check_references(claims), good_for)
+        if len(self._signed) >= _REMEMBERED:
+            self._signed.clear()
+        self._signed[digest] = claims
+        return claims
 
     def _check_time(self, claims: Mapping[str, Any]) -> None:
         now = self._clock()

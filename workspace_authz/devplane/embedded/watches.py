@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from workspace_authz.devplane.embedded.kinds import Kind
 from workspace_authz.devplane.embedded.objects import Object, version_of
 from workspace_authz.devplane.embedded.selectors import Selection
-from workspace_authz.devplane.embedded.status import bad_request, expired
+from workspace_authz.devplane.embedded.status import expired
 from workspace_authz.devplane.embedded.store import Event, EventType, Store, TooOldError
 
 _MIN_TIMEOUT_SECONDS = 1800.0  # the API server's --min-request-timeout
@@ -27,7 +27,8 @@ class WatchOptions:
     kind: Kind
     namespace: str
     selected: Selection
-    version: str = ""
+    version: int = 0
+    """Where to begin; 0 begins with what is there."""
     bookmarks: bool = False
     initial_events: bool | None = None
     """The parameter ``sendInitialEvents``."""
@@ -50,14 +51,13 @@ async def watch(
     bookmark_seconds: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[WatchEvent]:
-    """The events, until the timeout, an expired version, or the end of the store. Raises a 400."""
+    """The events, until the timeout, an expired version, or the end of the store."""
     deadline = clock() + _timeout(options)
-    try:
-        given = int(options.version or 0)
-    except ValueError:
-        raise bad_request(f"invalid resource version {options.version!r}") from None
-    version = store.version if given == 0 or options.initial_events else given
-    if options.initial_events or (given == 0 and options.initial_events is None):
+    version = options.version
+    from_now = version == 0 or bool(options.initial_events)
+    if from_now:
+        version = store.version
+    if from_now and options.initial_events is not False:
         for obj in store.list(options.kind.resource, options.namespace):
             if options.selected(obj):
                 yield WatchEvent(EventType.ADDED, obj)

@@ -1,0 +1,223 @@
+"""Two pools: the server's own with its credential, and one for callers that holds nobody's."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from workspace_authz.devplane.engine import Endpoint
+from workspace_authz.devplane.kubeconfig import certificate_kubeconfig, token_kubeconfig
+from workspace_authz.devplane.pki import Pki, create_pki
+from workspace_authz.errors import ConfigurationError
+from workspace_authz.kubernetes.connection import current_namespace, load_configuration
+from workspace_authz.kubernetes.transport import (
+    Connection,
+    caller_connection,
+    describe_failure,
+    server_connection,
+)
+
+TIMEOUT = aiohttp.ClientTimeout(total=5)
+
+
+@dataclass
+class Listener:
+    """A TLS server that asks for a client certificate and notes what it gets."""
+
+    pki: Pki
+    port: int = 0
+    certificates: list[str | None] = field(default_factory=list)
+    """The common name of each request's client certificate."""
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return Endpoint(f"https://127.0.0.1:{self.port}", self.pki.ca_cert, admin_token="servers-own-token")
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        transport = request.transport
+        assert transport is not None
+        presented = transport.get_extra_info("peercert")
+        names = dict(pair[0] for pair in presented["subject"]) if presented else {}
+        self.certificates.append(names.get("commonName"))
+        self.headers.append({name.lower(): value for name, value in request.headers.items()})
+        return web.Response(headers={"Set-Cookie": "session=of-somebody"})
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    return create_pki(tmp_path_factory.mktemp("pki"))
+
+
+@pytest.fixture
+async def listener(pki: Pki) -> AsyncIterator[Listener]:
+    listener = Listener(pki)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(pki.client_ca_cert))
+    context.load_cert_chain(pki.serving_cert, pki.serving_key)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    runner = web.ServerRunner(web.Server(listener.handle))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    listener.port = runner.addresses[0][1]
+    yield listener
+    await runner.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def _no_kubernetes_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing of the machine's own configuration."""
+    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+def with_certificate(listener: Listener, directory: Path) -> str:
+    pki = listener.pki
+    file = directory / "certificate.kubeconfig"
+    file.write_text(certificate_kubeconfig(listener.endpoint, cert=pki.admin_cert, key=pki.admin_key))
+    return str(file)
+
+
+def with_token(listener: Listener, directory: Path) -> str:
+    file = directory / "token.kubeconfig"
+    file.write_text(token_kubeconfig(listener.endpoint, "servers-own-token", namespace="mlflow"))
+    return str(file)
+
+
+async def ask(connection: Connection, *, token: str | None = None, times: int = 1) -> None:
+    try:
+        for _ in range(times):
+            async with connection.request("GET", "/x", token=token, timeout=TIMEOUT) as response:
+                assert response.status == 200
+    finally:
+        await connection.close()
+
+
+async def test_the_servers_own_connection_shows_its_certificate(listener: Listener, tmp_path: Path) -> None:
+    await ask(server_connection(await load_configuration(with_certificate(listener, tmp_path))))
+    assert listener.certificates == ["admin"]
+
+
+async def test_a_callers_connection_shows_no_certificate(listener: Listener, tmp_path: Path) -> None:
+    """With one, an API server would not look at the token and take every caller for the server."""
+    configuration = await load_configuration(with_certificate(listener, tmp_path))
+    await ask(caller_connection(configuration), token="alice")
+    assert listener.certificates == [None]
+    assert listener.headers[0]["authorization"] == "Bearer alice"
+
+
+async def test_a_callers_connection_carries_the_callers_token_and_not_the_servers(
+    listener: Listener, tmp_path: Path
+) -> None:
+    configuration = await load_configuration(with_token(listener, tmp_path))
+    await ask(caller_connection(configuration), token="alice")
+    await ask(server_connection(configuration))
+    assert [sent["authorization"] for sent in listener.headers] == [
+        "Bearer alice",
+        "Bearer servers-own-token",
+    ]
+
+
+@pytest.mark.parametrize("token", [None, ""])
+async def test_a_callers_connection_sends_nothing_without_a_token(
+    listener: Listener, tmp_path: Path, token: str | None
+) -> None:
+    configuration = await load_configuration(with_token(listener, tmp_path))
+    with pytest.raises(ValueError, match="caller's token"):
+        await ask(caller_connection(configuration), token=token)
+    assert listener.headers == []
+
+
+async def test_a_connection_keeps_no_cookie(listener: Listener, tmp_path: Path) -> None:
+    configuration = await load_configuration(with_token(listener, tmp_path))
+    await ask(caller_connection(configuration), token="alice", times=2)
+    await ask(server_connection(configuration), times=2)
+    assert [sent.get("cookie") for sent in listener.headers] == [None] * 4
+
+
+async def test_a_connection_reads_no_netrc(
+    listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    configuration = await load_configuration(with_token(listener, tmp_path))
+    await ask(caller_connection(configuration), token="alice")
+    assert listener.headers[0]["authorization"] == "Bearer alice"
+
+
+async def test_a_server_with_another_authoritys_certificate_is_not_trusted(
+    listener: Listener, tmp_path: Path
+) -> None:
+    other = create_pki(tmp_path / "other")
+    endpoint = Endpoint(listener.endpoint.url, other.ca_cert, admin_token="t")
+    file = tmp_path / "kubeconfig"
+    file.write_text(token_kubeconfig(endpoint, "servers-own-token"))
+    with pytest.raises(aiohttp.ClientConnectorCertificateError) as failure:
+        await ask(caller_connection(await load_configuration(str(file))), token="alice")
+    assert describe_failure(failure.value).startswith("the API server's certificate is refused")
+    assert listener.headers == []
+
+
+async def test_where_the_configuration_is_looked_for(
+    listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An explicit file, then KUBECONFIG, then the home directory."""
+    url = listener.endpoint.url
+    with pytest.raises(ConfigurationError, match="run in a pod, or set KUBECONFIG"):
+        await load_configuration()
+    home = tmp_path / ".kube" / "config"
+    home.parent.mkdir()
+    home.write_text(token_kubeconfig(listener.endpoint, "from-home"))
+    assert (await load_configuration()).host == url
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "missing"))
+    with pytest.raises(ConfigurationError, match="cannot be used"):
+        await load_configuration()
+    explicit = with_token(listener, tmp_path)
+    assert (await load_configuration(explicit)).host == url
+    assert current_namespace(explicit) == "mlflow"
+    assert current_namespace() is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "a: {b",
+        "clusters: 3",
+        "kind: Config\ncurrent-context: nothing\nusers: [{name: u, user: {token: my-secret}}]",
+    ],
+)
+async def test_a_file_that_is_no_kubeconfig_is_one_sentence_without_its_secrets(
+    tmp_path: Path, content: str
+) -> None:
+    file = tmp_path / "kubeconfig"
+    file.write_text(content)
+    with pytest.raises(ConfigurationError, match="Kubernetes configuration cannot be used") as failure:
+        await load_configuration(str(file))
+    assert "my-secret" not in str(failure.value)
+    assert "\n" not in str(failure.value)
+
+
+def test_why_there_was_no_answer() -> None:
+    assert describe_failure(TimeoutError()) == "the API server did not answer in time"
+    assert describe_failure(aiohttp.ServerDisconnectedError()) == (
+        "the connection failed: ServerDisconnectedError"
+    )
+
+
+async def test_a_refused_connection_is_described_without_the_urls_password() -> None:
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientConnectorError) as failure:
+            await session.get("http://somebody:secret@127.0.0.1:9/")
+    described = describe_failure(failure.value)
+    assert described.startswith("no connection: ")
+    assert "secret" not in described

@@ -1,0 +1,185 @@
+"""Reviews against a real HTTP server that plays an API server, well-behaved and broken."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from workspace_authz.errors import MisconfiguredError, UnauthenticatedError, UnavailableError
+from workspace_authz.kubernetes.plain import PlainConfiguration
+from workspace_authz.kubernetes.reviews import AccessAnswer, ApiReviews
+from workspace_authz.kubernetes.transport import caller_connection
+from workspace_authz.types import Attributes, Resource, UserInfo, Verb
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+ASKED = Attributes("team-a", Verb.CREATE, Resource.GATEWAY_ENDPOINTS, "use", "chat")
+SECRET = "the-callers-token"
+
+
+@asynccontextmanager
+async def reviews_of(handler: Handler, *, timeout: float = 5.0) -> AsyncIterator[ApiReviews]:
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", handler)
+    async with TestServer(application) as server:
+        # The server's own credential lies in the same configuration and must never be sent.
+        configuration = PlainConfiguration(host=str(server.make_url("/")), token="the-servers-own")
+        connection = caller_connection(configuration)
+        try:
+            yield ApiReviews(connection, timeout=timeout)
+        finally:
+            await connection.close()
+
+
+def answering(status: int, document: Any, **headers: str) -> Handler:
+    async def handler(_: web.Request) -> web.Response:
+        text = document if isinstance(document, str) else json.dumps(document)
+        return web.Response(status=status, text=text, headers=headers)
+
+    return handler
+
+
+def review(kind: str, status: Any) -> dict[str, Any]:
+    return {"kind": kind, "status": status}
+
+
+async def test_a_question_is_asked_whole_and_with_the_callers_token_only() -> None:
+    seen: list[tuple[str, list[str], Any]] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        seen.append((request.path, request.headers.getall("Authorization"), await request.json()))
+        return web.json_response(review("SelfSubjectAccessReview", {"allowed": True}), status=201)
+
+    async with reviews_of(handler) as reviews:
+        assert await reviews.may(SECRET, ASKED) == AccessAnswer(allowed=True)
+
+    ((path, authorization, body),) = seen
+    assert path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    assert authorization == [f"Bearer {SECRET}"]
+    assert body == {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {
+            "resourceAttributes": {
+                "group": "mlflow.kubeflow.org",
+                "resource": "gatewayendpoints",
+                "subresource": "use",
+                "verb": "create",
+                "namespace": "team-a",
+                "name": "chat",
+            }
+        },
+    }
+
+
+async def test_a_user_is_read_whole() -> None:
+    info = {"username": "alice", "uid": "u-1", "groups": ["a", "b"], "extra": {"z": ["1"], "y": ["2", "3"]}}
+    async with reviews_of(answering(201, review("SelfSubjectReview", {"userInfo": info}))) as reviews:
+        expected = UserInfo("alice", "u-1", ("a", "b"), (("y", ("2", "3")), ("z", ("1",))))
+        assert await reviews.who(SECRET) == expected
+
+
+async def test_rules_are_read_whole() -> None:
+    rule = {"verbs": ["get"], "apiGroups": ["*"], "resources": ["experiments"], "resourceNames": ["fraud"]}
+    status = {"resourceRules": [rule], "nonResourceRules": [], "incomplete": True}
+    async with reviews_of(answering(201, review("SelfSubjectRulesReview", status))) as reviews:
+        answer = await reviews.rules(SECRET, "team-a")
+    assert answer.incomplete
+    assert answer.rules[0].names == {"fraud"}
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_review_that_is_forbidden_or_missing_is_a_wrong_cluster(status: int) -> None:
+    async with reviews_of(answering(status, "")) as reviews:
+        with pytest.raises(MisconfiguredError, match="workspace-authz check"):
+            await reviews.may(SECRET, ASKED)
+
+
+async def test_a_token_that_is_not_accepted_is_the_callers_matter() -> None:
+    async with reviews_of(answering(401, "token is expired: do not leak this")) as reviews:
+        with pytest.raises(UnauthenticatedError) as caught:
+            await reviews.who(SECRET)
+    assert "do not leak" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "document"),
+    [
+        (429, "slow down"),
+        (500, "internal secret"),
+        (503, ""),
+        (302, ""),
+        (201, "<html>captive portal</html>"),
+        (201, "[]"),
+        (201, {"kind": "SelfSubjectAccessReview"}),
+        (201, review("Status", {"allowed": True})),
+        (201, review("SelfSubjectAccessReview", {"allowed": "true"})),
+        (201, review("SelfSubjectAccessReview", {"allowed": True, "denied": True})),
+        (201, review("SelfSubjectAccessReview", {})),
+        (201, "[" * 100_000),
+    ],
+)
+async def test_whatever_is_no_answer_is_no_decision(status: int, document: Any) -> None:
+    async with reviews_of(answering(status, document, Location="/elsewhere")) as reviews:
+        with pytest.raises(UnavailableError) as caught:
+            await reviews.may(SECRET, ASKED)
+    assert not isinstance(caught.value, MisconfiguredError)
+    assert "secret" not in str(caught.value)
+
+
+async def test_an_answer_without_end_is_cut_off() -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=201)
+        await response.prepare(request)
+        for _ in range(64):
+            await response.write(b"x" * 2**18)
+        return response
+
+    async with reviews_of(handler) as reviews:
+        with pytest.raises(UnavailableError):
+            await reviews.may(SECRET, ASKED)
+
+
+async def test_a_server_that_hangs_is_given_up() -> None:
+    async def handler(_: web.Request) -> web.Response:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    async with reviews_of(handler, timeout=0.1) as reviews:
+        with pytest.raises(UnavailableError):
+            await reviews.may(SECRET, ASKED)
+
+
+async def test_nothing_that_one_caller_got_is_sent_for_another() -> None:
+    cookies: list[str | None] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        cookies.append(request.headers.get("Cookie"))
+        answer = web.json_response(review("SelfSubjectAccessReview", {"allowed": False}), status=201)
+        answer.set_cookie("session", "alice")
+        return answer
+
+    async with reviews_of(handler) as reviews:
+        await reviews.may("alice-token", ASKED)
+        await reviews.may("bob-token", ASKED)
+    assert cookies == [None, None]
+
+
+async def test_a_callers_connection_sends_nothing_without_a_token() -> None:
+    async with reviews_of(answering(201, review("SelfSubjectReview", {}))) as reviews:
+        with pytest.raises(ValueError, match="needs the caller's token"):
+            await reviews.who("")
+
+
+async def test_no_token_reaches_a_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    async with reviews_of(answering(500, "")) as reviews:
+        with pytest.raises(UnavailableError):
+            await reviews.who(SECRET)
+    assert SECRET not in caplog.text

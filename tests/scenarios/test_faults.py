@@ -1,0 +1,205 @@
+"""When the API server fails: an error, soon, and never a yes; and afterwards everything works as before."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.harness.faulty import Fault, FaultyApi, faulty_api, pointed_at
+from tests.harness.http import Answer, Http, bearer
+from tests.harness.plane import REAL, Plane, User, devplane
+from tests.harness.server import WORKSPACE, MlflowServer, ServerOptions, mlflow_server
+from tests.scenarios.waiting import until
+
+SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
+ROUTES = (SEARCH, "/api/2.0/mlflow/registered-models/search", "/api/3.0/mlflow/workspaces")
+CLIENTS = 8
+LIFETIME_SECONDS = 2
+LIMIT_SECONDS = 10
+"""What the issue promises: an answer within ten seconds."""
+
+FAULTS = [fault for fault in Fault if fault is not Fault.NONE]
+TEAM = "team-a"
+
+
+class World:
+    """A control plane of its own, because it is frozen and killed, with a faulty API in front."""
+
+    def __init__(
+        self, plane: Plane, api: FaultyApi, server: MlflowServer, editor: User, mallory: User
+    ) -> None:
+        self.plane, self.api, self.server = plane, api, server
+        self.editor, self.mallory = editor, mallory
+
+    def ask(self, path: str = SEARCH, *, user: User | None = None) -> Answer:
+        return self.server.ask("GET", path, token=(user or self.editor).token, workspace=TEAM)
+
+    def under_load(self, seconds: float) -> list[tuple[float, Answer]]:
+        """What many callers get meanwhile: how long each answer took, and the answer."""
+        end = time.monotonic() + seconds
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            loads = [pool.submit(self._load, number, end) for number in range(CLIENTS)]
+        return [one for load in loads for one in load.result()]
+
+    def _load(self, number: int, end: float) -> list[tuple[float, Answer]]:
+        user = self.mallory if number % 4 == 0 else self.editor
+        seen = []
+        with closing(Http(self.server.url, timeout=3 * LIMIT_SECONDS)) as http:
+            while time.monotonic() < end:
+                started = time.monotonic()
+                headers = {**bearer(user.token), WORKSPACE: TEAM}
+                answer = http.request("GET", ROUTES[number % len(ROUTES)], headers=headers)
+                seen.append((time.monotonic() - started, answer))
+        return seen
+
+    def forget_everything(self) -> None:
+        """Let every cached answer end, so that the API server must be asked."""
+        time.sleep(LIFETIME_SECONDS + 0.1)
+
+    def works_again(self) -> None:
+        until(lambda: self.ask().status == 200)
+        until(lambda: self.ask(user=self.mallory).status == 403)
+        until(lambda: self.server.ask("GET", "/readyz").status == 200)
+
+
+@pytest.fixture(scope="module")
+def world(engine: str, database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    editor, mallory = User("editor"), User("mallory")
+    state = tmp_path_factory.mktemp("faults")
+    with devplane(engine, state / "plane", users=[editor, mallory]) as plane, faulty_api(plane) as api:
+        plane.namespace(TEAM)
+        plane.bind(TEAM, "edit", user=editor.name)
+        plane.settle(editor.token, TEAM, "create", "experiments")
+        options = ServerOptions(
+            database=database,
+            kubeconfig=pointed_at(api.url, plane.server_kubeconfig, state / "server.kubeconfig"),
+            environment={
+                f"WORKSPACE_AUTHZ_{name}_SECONDS": str(LIFETIME_SECONDS)
+                for name in ("ALLOW", "DENY", "IDENTITY")
+            },
+        )
+        with mlflow_server(state / "server", options) as server:
+            yield World(plane, api, server, editor, mallory)
+
+
+def then_nothing_passes(answers: Sequence[tuple[float, Answer]]) -> None:
+    """Every answer is the same 503 in time, and nothing of the API server's own answer is in it."""
+    assert answers
+    for seconds, answer in answers:
+        assert answer.status == 503, answer.text
+        assert answer.header("retry-after") == ["1"]
+        assert answer.json["error_code"] == "TEMPORARILY_UNAVAILABLE"
+        assert "secret of the API server" not in answer.text
+        assert seconds < LIMIT_SECONDS
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_under_load(world: World, fault: Fault) -> None:
+    """Given callers at work, when the API server fails, then all get 503 soon, and go on after it."""
+    world.works_again()
+    world.api.fault, world.api.asked = fault, 0
+    world.forget_everything()
+    then_nothing_passes(world.under_load(1.0))
+    assert world.api.asked
+    world.api.fault = Fault.NONE
+    world.works_again()
+
+
+def test_what_is_known_may_pass_for_its_lifetime_and_not_longer(world: World) -> None:
+    """Given an answer of a moment ago, when the API server fails, then it holds as long as usual."""
+    world.works_again()
+    assert world.ask().status == 200
+    world.api.fault = Fault.FAILS
+    seen = [answer.status for _, answer in world.under_load(LIFETIME_SECONDS + 1.0)]
+    assert set(seen) <= {200, 403, 503}
+    then_nothing_passes(world.under_load(0.5))
+    world.api.fault = Fault.NONE
+    world.works_again()
+
+
+def test_public_routes_and_probes_need_no_api_server(world: World) -> None:
+    world.api.fault = Fault.REFUSES
+    for path in ("/health", "/version", "/livez"):
+        assert world.server.ask("GET", path).status == 200
+    until(lambda: world.server.ask("GET", "/readyz").status == 503)
+    assert TEAM not in world.server.ask("GET", "/readyz").text
+    world.api.fault = Fault.NONE
+    world.works_again()
+
+
+def test_a_new_token_is_not_taken_for_granted(world: World) -> None:
+    """Given a token that nobody has seen, when the API server fails, then it is 503, not 200 or 401."""
+    world.api.fault = Fault.LIES
+    answer = world.server.ask("GET", SEARCH, token="never-seen-before", workspace=TEAM)
+    assert answer.status == 503
+    world.api.fault = Fault.NONE
+    assert world.server.ask("GET", SEARCH, token="never-seen-before", workspace=TEAM).status == 401
+
+
+def test_the_audit_trail_tells_errors_from_decisions(world: World) -> None:
+    world.works_again()
+    world.api.fault = Fault.THROTTLES
+    world.forget_everything()
+    world.server.skip_records()
+    assert world.ask().status == 503
+    record = world.server.records(1)[0]
+    assert (record["decision"], record["status"]) == ("error", 503)
+    assert record["checks"] == []
+    world.api.fault = Fault.NONE
+    world.works_again()
+
+
+@contextmanager
+def frozen(plane: Plane) -> Iterator[None]:
+    """The API server's processes stopped in the middle of whatever they do."""
+    processes = processes_of(plane)
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
+
+
+def processes_of(plane: Plane) -> list[int]:
+    """The real control plane's run in the state directory; the embedded one is the dev plane itself."""
+    if plane.engine != REAL:
+        return [plane.process.process.pid]
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if Path(os.readlink(process / "cwd")) == plane.state:
+                found.append(int(process.name))
+        except OSError:
+            continue  # it has just ended
+    assert found
+    return found
+
+
+def test_a_frozen_api_server(world: World) -> None:
+    """Given callers at work, when the API server's processes are frozen, then 503 soon; thawed, all go on."""
+    world.works_again()
+    with frozen(world.plane):
+        world.forget_everything()
+        then_nothing_passes(world.under_load(1.0))
+    world.works_again()
+
+
+def test_a_killed_api_server(world: World) -> None:
+    """Given callers at work, when the API server is killed, then 503 soon, for as long as it is away.
+
+    The last of this file: nobody starts it again.
+    """
+    world.works_again()
+    for process in processes_of(world.plane):
+        os.kill(process, signal.SIGKILL)
+    world.forget_everything()
+    then_nothing_passes(world.under_load(2.0))

@@ -1,0 +1,16 @@
+"""For what takes a moment because a cache or a watch is between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+_PATIENCE_SECONDS = 30.0
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Ask again and again until the answer is yes. Raises ``AssertionError`` when that takes too long."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it never became true"
+        time.sleep(0.05)

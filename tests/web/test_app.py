@@ -1,0 +1,175 @@
+"""The app that MLflow hosts: who stands before whom, and what the parent and the workers are told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import click
+import pytest
+from fastapi import FastAPI
+from mlflow.server.fastapi_app import create_fastapi_app
+from mlflow.server.fastapi_security import init_fastapi_security
+from mlflow.utils.plugins import get_entry_points
+
+from workspace_authz.errors import ConfigurationError
+from workspace_authz.settings import load_settings
+from workspace_authz.web import app as app_module
+from workspace_authz.web.options import ServerOptions, from_environment, from_parent
+from workspace_authz.web.preflight import check, check_parent, namespace_policy
+
+GOOD = ServerOptions(
+    server="uvicorn",
+    workspaces=True,
+    workspace_store_uri="kubernetes://",
+    static_prefix="",
+    serve_artifacts=True,
+    artifacts_only=False,
+)
+WORKER = {
+    "_MLFLOW_SGI_NAME": "uvicorn",
+    "_MLFLOW_STATIC_PREFIX": "/mlflow",
+    "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+    "MLFLOW_ENABLE_WORKSPACES": "true",
+    "MLFLOW_WORKSPACE_STORE_URI": "kubernetes://",
+}
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("MLFLOW_", "_MLFLOW_", "WORKSPACE_AUTHZ_", "KUBE")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
+    for name, value in WORKER.items():
+        monkeypatch.setenv(name, value)
+    return WORKER
+
+
+def names_of(app: FastAPI) -> list[str]:
+    return [getattr(middleware.cls, "__name__", "") for middleware in app.user_middleware]
+
+
+def test_both_names_lead_to_the_same_app() -> None:
+    found = {entry.name: entry.value for entry in get_entry_points("mlflow.app")}
+    assert found["workspace-authz"] == found["kubernetes-auth"] == "workspace_authz.web.app:create_app"
+
+
+def test_the_guard_stands_before_mlflows_workspaces_and_behind_its_protection(
+    worker: Mapping[str, str],
+) -> None:
+    names = names_of(app_module.create_app())
+    assert names[0] == "ProbesMiddleware"
+    guard = names.index("GuardMiddleware")
+    assert names[guard - 1] == "ExplainMiddleware"
+    before, behind = names[1 : guard - 1], names[guard + 1 :]
+    assert set(before) == {"HostValidationMiddleware", "CORSMiddleware", "CORSBlockingMiddleware"}
+    assert not set(behind) & set(before)
+    assert behind  # MLflow's own workspace middleware is among them
+
+
+def test_no_middleware_of_mlflows_is_lost(worker: Mapping[str, str]) -> None:
+    stock = create_fastapi_app()
+    ours = {"ProbesMiddleware", "ExplainMiddleware", "GuardMiddleware"}
+    guarded = [name for name in names_of(app_module.create_app()) if name not in ours]
+    assert sorted(guarded) == sorted(names_of(stock))
+
+
+def test_every_protection_that_mlflow_has_is_one_that_we_know() -> None:
+    """A later MLflow's other one would stand behind the guard: that is to be decided, not to happen."""
+    app = FastAPI()
+    init_fastapi_security(app)
+    assert set(names_of(app)) <= {
+        "HostValidationMiddleware",
+        "CORSMiddleware",
+        "CORSBlockingMiddleware",
+        "SecurityHeadersMiddleware",
+    }
+
+
+def test_a_worker_that_is_started_wrongly_builds_no_app(
+    worker: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_MLFLOW_SGI_NAME", "gunicorn")
+    with pytest.raises(ConfigurationError, match="not gunicorn"):
+        app_module.create_app()
+
+
+def test_a_worker_finds_its_options_in_the_environment() -> None:
+    assert from_environment(WORKER) == ServerOptions("uvicorn", True, "kubernetes://", "/mlflow", True, False)
+    assert from_environment({}) == ServerOptions("uvicorn", False, None, "", False, False)
+
+
+@pytest.fixture
+def command() -> Iterator[click.Context]:
+    """``mlflow server`` as its parent process sees it."""
+    with click.Context(click.Command("server")) as context:
+        context.params = {
+            "gunicorn_opts": None,
+            "waitress_opts": None,
+            "enable_workspaces": True,
+            "workspace_store_uri": "kubernetes://",
+            "static_prefix": None,
+            "serve_artifacts": True,
+            "artifacts_only": False,
+        }
+        yield context
+
+
+def test_the_parent_finds_them_in_its_command_line(command: click.Context) -> None:
+    assert from_parent() == GOOD
+    command.params |= {"gunicorn_opts": "", "static_prefix": "/p"}
+    options = from_parent()
+    assert options is not None
+    assert (options.server, options.static_prefix) == ("gunicorn", "/p")
+    command.params |= {"gunicorn_opts": None, "waitress_opts": "--threads=1"}
+    options = from_parent()
+    assert options is not None
+    assert options.server == "waitress"
+
+
+def test_any_other_process_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKSPACE_AUTHZ_ALLOW_SECONDS", "nonsense")
+    assert from_parent() is None
+    check_parent()
+    with click.Context(click.Command("gc")):
+        assert from_parent() is None
+        check_parent()
+
+
+def test_the_parent_stops_with_the_sentence(command: click.Context, tmp_path: Path) -> None:
+    with pytest.raises(click.ClickException, match="set KUBECONFIG"):
+        check_parent()
+
+
+def test_a_kubernetes_store_is_demanded_with_workspaces_only() -> None:
+    settings = load_settings()
+    assert namespace_policy(GOOD, settings) is not None
+    for uri in (None, "sqlite:///x.db", "kubernetes"):
+        other = ServerOptions("uvicorn", True, uri, "", True, False)
+        with pytest.raises(ConfigurationError, match="kubernetes://"):
+            namespace_policy(other, settings)
+    assert namespace_policy(ServerOptions("uvicorn", False, None, "", True, False), settings) is None
+
+
+def test_the_uris_parameters_and_the_settings_say_which_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_K8S_WORKSPACE_LABEL_SELECTOR", "from=setting")
+    by_setting = namespace_policy(GOOD, load_settings())
+    uri = "kubernetes://?label_selector=from%3Duri&default_workspace=shared"
+    by_uri = namespace_policy(ServerOptions("uvicorn", True, uri, "", True, False), load_settings())
+    assert by_setting is not None
+    assert by_uri is not None
+    assert by_setting.label_selector == "from=setting"
+    assert (by_uri.label_selector, by_uri.default_workspace) == ("from=uri", "shared")
+
+
+def test_a_setting_without_effect_is_named(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MLFLOW_K8S_AUTH_USERNAME_CLAIM", "email")
+    check(GOOD, load_settings(), {})
+    assert "MLFLOW_K8S_AUTH_USERNAME_CLAIM has no effect" in caplog.text

@@ -1,0 +1,131 @@
+"""Our own routes: probes for those without a token, and explain for the caller about the caller."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.enforcement.routes import pipeline_over
+from tests.harness.fakes import NO, ScriptedReviews
+from workspace_authz.enforcement.middleware import App, Scope, Send
+from workspace_authz.enforcement.request import Message, Receive
+from workspace_authz.errors import UnauthenticatedError
+from workspace_authz.runtime.runtime import Runtime
+from workspace_authz.telemetry.audit import NoAudit
+from workspace_authz.web.explaining import ExplainMiddleware
+from workspace_authz.web.probes import ProbesMiddleware
+
+TOKEN = (b"authorization", b"Bearer alice-token")
+TEAM_A = (b"x-mlflow-workspace", b"team-a")
+
+
+async def beyond(scope: Scope, receive: Receive, send: Send) -> None:
+    """What is not ours: answers 299."""
+    await send({"type": "http.response.start", "status": 299, "headers": []})
+    await send({"type": "http.response.body", "body": b"beyond"})
+
+
+@dataclass
+class Answer:
+    """What came back."""
+
+    status: int = 0
+    body: bytes = b""
+    messages: list[Message] = field(default_factory=list)
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.body)
+
+
+async def call(app: App, method: str, path: str, *headers: tuple[bytes, bytes], body: bytes = b"") -> Answer:
+    answer = Answer()
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        answer.status = message.get("status", answer.status)
+        answer.body += message.get("body", b"")
+
+    scope = {"type": "http", "method": method, "path": path, "headers": list(headers), "query_string": b""}
+    await app(scope, receive, send)
+    return answer
+
+
+def runtime(reviews: ScriptedReviews | None = None) -> Runtime:
+    return Runtime(pipeline_over(reviews or ScriptedReviews()), NoAudit(), body_bytes=1, directory=None)
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/mlflow/livez", "/mlflow/readyz"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_probes_answer_below_the_prefix_and_at_the_root(method: str, path: str) -> None:
+    app = ProbesMiddleware(beyond, static_prefix="/mlflow", runtime=runtime)
+
+    answer = await call(app, method, path)
+
+    assert answer.status == 200
+    assert answer.body == (b"" if method == "HEAD" else b'{"status": "ok"}')
+
+
+async def test_a_server_that_is_starting_lives_and_is_not_ready() -> None:
+    app = ProbesMiddleware(beyond, static_prefix="", runtime=lambda: None)
+
+    assert (await call(app, "GET", "/livez")).status == 200
+    ready = await call(app, "GET", "/readyz")
+    assert (ready.status, ready.document["status"]) == (503, "failing")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/readyz"), ("GET", "/readyz/x"), ("GET", "/other/readyz")]
+)
+async def test_nothing_else_is_a_probe(method: str, path: str) -> None:
+    app = ProbesMiddleware(beyond, static_prefix="", runtime=lambda: None)
+
+    assert (await call(app, method, path)).status == 299
+
+
+def explaining(reviews: ScriptedReviews) -> ExplainMiddleware:
+    return ExplainMiddleware(beyond, static_prefix="/mlflow", runtime=lambda: runtime(reviews))
+
+
+PATH = "/mlflow/workspace-authz/explain"
+SEARCH = json.dumps({"method": "GET", "path": "/search"}).encode()
+
+
+async def test_a_server_explains_the_callers_own_rights() -> None:
+    reviews = ScriptedReviews()
+    reviews.may_answer = NO
+
+    answer = await call(explaining(reviews), "POST", PATH, TOKEN, TEAM_A, body=SEARCH)
+
+    assert answer.status == 200
+    document = answer.document
+    assert (document["user"], document["decision"], document["status"]) == ("alice", "deny", 403)
+
+
+async def test_strangers_learn_nothing_not_even_what_is_public() -> None:
+    reviews = ScriptedReviews()
+    public = json.dumps({"method": "GET", "path": "/public"}).encode()
+
+    assert (await call(explaining(reviews), "POST", PATH, body=public)).status == 401
+    reviews.who_answer = UnauthenticatedError("No.")
+    assert (await call(explaining(reviews), "POST", PATH, TOKEN, body=public)).status == 401
+    assert reviews.questions == []
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{", b'{"method": "GET"}', b'{"method": 1, "path": "/search"}', b"[" * 100_000]
+)
+async def test_a_body_that_asks_nothing_is_refused(body: bytes) -> None:
+    answer = await call(explaining(ScriptedReviews()), "POST", PATH, TOKEN, TEAM_A, body=body)
+
+    assert (answer.status, answer.document["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", PATH), ("POST", "/workspace-authz/explain")])
+async def test_nothing_else_is_the_explain_route(method: str, path: str) -> None:
+    assert (await call(explaining(ScriptedReviews()), method, path, TOKEN, body=SEARCH)).status == 299
