@@ -135,6 +135,43 @@ def workspace_names() -> list[str]:
     return sorted(found.name for found in mlflow.list_workspaces())
 
 
+def work_by_name(name: str) -> tuple[str, str, str]:
+    """All that a training script does in an experiment that it knows by name. Run, logged model, trace."""
+    mlflow.set_experiment(name)
+    with mlflow.start_run() as run:
+        mlflow.log_metric("accuracy", 0.5)
+        mlflow.log_param("depth", 3)
+        mlflow.set_tag("purpose", "scenario")
+        mlflow.log_text("content", "note.txt")
+        model = mlflow.initialize_logged_model(name="net", source_run_id=run.info.run_id)
+        MlflowClient().log_metric(run.info.run_id, "loss", 0.1, model_id=model.model_id)
+        mlflow.finalize_logged_model(model.model_id, "READY")
+    with mlflow.start_span("think") as span:
+        span.set_inputs({"question": "?"})
+    mlflow.flush_trace_async_logging()
+    mlflow.set_trace_tag(span.trace_id, "seen", "yes")
+    return str(run.info.run_id), str(model.model_id), str(span.trace_id)
+
+
+def trace_names(trace_id: str) -> list[str]:
+    """The names of a trace's spans."""
+    return [span.name for span in mlflow.get_trace(trace_id).data.spans]
+
+
+def registered_version(name: str, run_id: str) -> str:
+    """A new version of a model, tagged, aliased and loaded by its alias."""
+    client = MlflowClient()
+    made = client.create_model_version(name, source=f"runs:/{run_id}/model", run_id=run_id)
+    client.set_model_version_tag(name, made.version, "tested", "yes")
+    client.set_registered_model_alias(name, "candidate", made.version)
+    return str(client.get_model_version_by_alias(name, "candidate").version)
+
+
+def dataset_records(dataset_id: str) -> int:
+    """How many records an evaluation dataset has."""
+    return len(mlflow.genai.datasets.get_dataset(dataset_id=dataset_id).to_df())
+
+
 def in_a_pod(account_files: str) -> None:
     """Authenticate and work as a pod does: with the files that a kubelet mounts.
 
@@ -171,40 +208,3 @@ class Echo(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # MLflow is not fo
 
     def predict(self, model_input: list[str]) -> list[str]:
         return model_input
-
-
-def work_by_name(name: str) -> tuple[str, str, str]:
-    """All that a training script does in an experiment that it knows by name. Run, logged model, trace."""
-    mlflow.set_experiment(name)
-    with mlflow.start_run() as run:
-        mlflow.log_metric("accuracy", 0.5)
-        mlflow.log_param("depth", 3)
-        mlflow.set_tag("purpose", "scenario")
-        mlflow.log_text("content", "note.txt")
-        model = mlflow.initialize_logged_model(name="net", source_run_id=run.info.run_id)
-        MlflowClient().log_metric(run.info.run_id, "loss", 0.1, model_id=model.model_id)
-        mlflow.finalize_logged_model(model.model_id, "READY")
-    with mlflow.start_span("think") as span:
-        span.set_inputs({"question": "?"})
-    mlflow.flush_trace_async_logging()
-    mlflow.set_trace_tag(span.trace_id, "seen", "yes")
-    return str(run.info.run_id), str(model.model_id), str(span.trace_id)
-
-
-def trace_names(trace_id: str) -> list[str]:
-    """The names of a trace's spans."""
-    return [span.name for span in mlflow.get_trace(trace_id).data.spans]
-
-
-def registered_version(name: str, run_id: str) -> str:
-    """A new version of a model, tagged, aliased and loaded by its alias."""
-    client = MlflowClient()
-    made = client.create_model_version(name, source=f"runs:/{run_id}/model", run_id=run_id)
-    client.set_model_version_tag(name, made.version, "tested", "yes")
-    client.set_registered_model_alias(name, "candidate", made.version)
-    return str(client.get_model_version_by_alias(name, "candidate").version)
-
-
-def dataset_records(dataset_id: str) -> int:
-    """How many records an evaluation dataset has."""
-    return len(mlflow.genai.datasets.get_dataset(dataset_id=dataset_id).to_df())

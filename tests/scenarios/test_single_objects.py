@@ -171,7 +171,7 @@ def test_she_works_in_no_other(nora: Sdk, studios: Mapping[str, Studio]) -> None
 def test_she_registers_a_version_of_her_model_from_her_run(nora: Sdk, studios: Mapping[str, Studio]) -> None:
     own, other = studios[OWN], studios[SIBLING]
     assert int(nora.run(steps.registered_version, own.model, own.run)) > 1
-    assert nora.run(steps.dataset_records, own.dataset) == 1
+    assert nora.run(steps.dataset_records, own.new_dataset()) == 1
     for model, run in ((own.model, other.run), (other.model, own.run)):
         assert "is forbidden" in str(nora.fails(steps.registered_version, model, run))
 
