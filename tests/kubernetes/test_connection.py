@@ -38,7 +38,8 @@ class Listener:
 
     @property
     def endpoint(self) -> Endpoint:
-        return Endpoint(f"https://127.0.0.1:{self.port}", self.pki.ca_cert, admin_token="servers-own-token")
+        # By name: aiohttp keeps no cookies of addresses, so that a jar would go unnoticed.
+        return Endpoint(f"https://localhost:{self.port}", self.pki.ca_cert, admin_token="servers-own-token")
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         transport = request.transport
