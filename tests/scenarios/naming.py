@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.harness.http import Answer
+from tests.harness.http import Answer, Headers
 from tests.harness.plane import GROUP, Plane, rights
 from tests.harness.server import MlflowServer
 from tests.scenarios.people import NAMED, People
@@ -72,7 +72,7 @@ class Maker:
         *,
         json_body: object = None,
         body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
+        headers: Headers = (),
     ) -> Answer:
         """See :class:`tests.scenarios.studio.Ask`."""
         return self.server.ask(
@@ -82,7 +82,7 @@ class Maker:
             workspace=self.workspace,
             json_body=json_body,
             body=body,
-            headers=headers or {},
+            headers=headers,
         )
 
 
