@@ -29,7 +29,9 @@ def fill_hooks(app: flask.Flask) -> None:
     functions = app.before_request_funcs.setdefault(None, [])
     if announce_caller not in functions:
         functions.insert(0, announce_caller)
-        registry._run_context_provider_registry.register(CallersRunContext)
+    contexts = registry._run_context_provider_registry
+    if not any(isinstance(context, CallersRunContext) for context in contexts):
+        contexts.register(CallersRunContext)
     # For guardrails and runs that handlers make themselves there is no hook: they ask for the process's user.
     handlers._get_user = callers_name
     handlers.MlflowClient = CallersClient
