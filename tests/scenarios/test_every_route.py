@@ -147,9 +147,12 @@ def then_the_powerless_are_refused(entry: Entry, observed: Observation) -> None:
     assert here.answer.json["error_code"] == "PERMISSION_DENIED"
     assert "forbidden" in here.answer.json["message"]
     assert comparable(here.answer, MATRIX) == comparable(elsewhere.answer, ABSENT)
-    first = needed(entry)[0]
     if isinstance(entry.route.policy, Guarded):
-        assert [f"{c['verb']} {c['resource']}" for c in here.record["checks"]] == [first]
+        checks = here.record["checks"]
+        # The first right that is missing, on everything and then perhaps on the named object; no other.
+        assert {f"{check['verb']} {check['resource']}" for check in checks} == {needed(entry)[0]}
+        assert "name" not in checks[0]
+        assert "allow" not in {check["decision"] for check in checks}
 
 
 def then_the_holder_may(entry: Entry, caller: Seen | None, recipes: Mapping[str, Recipe]) -> None:

@@ -148,7 +148,6 @@ RECIPES: Mapping[str, Recipe] = {
         answers=(501,),
         why="local artifacts cannot be signed",
     ),
-    "GenerateDemo": recipe(lambda _: Call(json={"features": ["prompts"]})),
     "DeleteDemo": recipe(lambda _: Call(json={})),
     "GraphQL": recipe(lambda s: Call(json={"query": _QUERY, "variables": {"r": s.run}})),
 }
