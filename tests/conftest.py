@@ -1,18 +1,41 @@
-"""What holds for all tests: which of them must run in one process."""
+"""What holds for all tests: which of them run in one process when there are several (pytest-xdist)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.harness.plane import EMBEDDED, REAL
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+
+_BY_ENGINE = "tests/scenarios"
+_BY_DIRECTORY = frozenset({"tests/ownership", "tests/isolation"})
+"""Their files share servers."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
-    """Keep a file's tests together, unless they name a group of their own.
+class ByServer(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Tests that share a server stay in one process, where it starts once; else a file's tests do.
 
-    For pytest-xdist's ``--dist loadgroup``: a heavy fixture is built once, by the one process that needs it.
+    (xdist's own groups, ``--dist loadgroup``, have no effect under pytest 9.2: it has no ``_nodeid``.)
     """
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        directory = str(PurePosixPath(file).parent)
+        if directory in _BY_DIRECTORY:
+            return directory
+        if directory == _BY_ENGINE:
+            parameters = test.partition("[")[2]
+            return next((engine for engine in (EMBEDDED, REAL) if engine in parameters), file)
+        return file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByServer:
+    """Whatever ``--dist`` says."""
+    return ByServer(config, log)

@@ -16,15 +16,10 @@ from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
 from tests.scenarios.people import SELECTOR, Cluster, People, given_two_teams
 from tests.scenarios.tracking_studio import ENVIRONMENT
 
-ENGINES = [
-    pytest.param(EMBEDDED, marks=pytest.mark.xdist_group(EMBEDDED)),
-    pytest.param(REAL, marks=pytest.mark.xdist_group(REAL)),
-]
-
 As = Callable[..., Sdk]
 
 
-@pytest.fixture(scope="session", params=ENGINES)
+@pytest.fixture(scope="session", params=[EMBEDDED, REAL])
 def engine(request: pytest.FixtureRequest) -> str:
     """The name of an engine. Whatever depends on it runs once on each."""
     return str(request.param)

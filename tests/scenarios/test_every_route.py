@@ -69,9 +69,7 @@ def test_route(plain: Observations, entry: Entry) -> None:
     judge(entry, plain[entry])
 
 
-@pytest.mark.parametrize(
-    "engine", [pytest.param(EMBEDDED, marks=pytest.mark.xdist_group(EMBEDDED))], indirect=True
-)
+@pytest.mark.parametrize("engine", [EMBEDDED], indirect=True)
 @pytest.mark.parametrize("entry", PREFIXED, ids=name_of)
 def test_route_below_a_prefix(prefixed: Observations, entry: Entry) -> None:
     judge(entry, prefixed[entry])

@@ -48,17 +48,17 @@ def test_a_workspace_shows_its_description(server: MlflowServer, cluster: Cluste
 def test_one_named_right_is_enough_to_see_a_workspace(server: MlflowServer, cluster: Cluster) -> None:
     """Given a Role on one named object alone, when workspaces are listed, then its namespace is there."""
     plane = cluster.plane
-    plane.namespace("team-named", labels=LABEL)
+    plane.namespace("team-single", labels=LABEL)
     rule = {
         "apiGroups": ["mlflow.kubeflow.org"],
         "resources": ["experiments"],
         "resourceNames": ["only-this"],
         "verbs": ["get"],
     }
-    plane.role("team-named", "reader", [rule])
-    plane.bind("team-named", "reader", user=cluster.people.mallory.name, kind="Role")
-    until(lambda: listed(server, cluster.people.mallory.token) == ["team-named"])
-    plane.delete("/api/v1/namespaces/team-named")
+    plane.role("team-single", "reader", [rule])
+    plane.bind("team-single", "reader", user=cluster.people.mallory.name, kind="Role")
+    until(lambda: listed(server, cluster.people.mallory.token) == ["team-single"])
+    plane.delete("/api/v1/namespaces/team-single")
 
 
 def test_the_path_wins_over_the_header(server: MlflowServer, cluster: Cluster) -> None:
