@@ -140,7 +140,7 @@ async def _settled(planes: Planes, prefix: str, world: World) -> None:
         rules = [await plane.cluster_roles(without=defaults) for plane, defaults in known]
         return _of_world(rules[0], world) == _of_world(rules[1], world)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         await until(same)
     namespace = world.namespaces[0]
     await asyncio.gather(*(plane.settle(prefix, namespace) for plane in (planes.real, planes.embedded)))
