@@ -22,6 +22,6 @@ def foreseen(match: Match | None, request: AccessRequest, rule: WorkspaceRule) -
     else:
         return None
     namespace = foreseen_workspace(rule, headers=request.header(WORKSPACE_HEADER))
-    return (
-        None if namespace is None else Attributes(namespace, needed.verb, needed.resource, needed.subresource)
-    )
+    if namespace is None:
+        return None
+    return Attributes(namespace, needed.verb, needed.resource, needed.subresource)
