@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from tests.harness.fakes import NO, YES, ManualClock, ScriptedReviews, settle
-from workspace_authz.authorizer.authorizer import Authorizer, Lifetimes
+from workspace_authz.authorizer.authorizer import Authorizer
+from workspace_authz.authorizer.memory import Lifetimes
 from workspace_authz.errors import UnauthenticatedError, UnavailableError
 from workspace_authz.kubernetes.reviews import AccessAnswer, ResourceRule, RulesAnswer
 from workspace_authz.types import (

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tests.harness.fakes import ManualClock, ScriptedReviews
-from workspace_authz.authorizer.authorizer import Authorizer, Lifetimes
+from workspace_authz.authorizer.authorizer import Authorizer
+from workspace_authz.authorizer.memory import Lifetimes
 from workspace_authz.catalog.compile import compile_routes
 from workspace_authz.catalog.model import (
     AnyRight,

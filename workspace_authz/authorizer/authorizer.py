@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import Final
+from contextlib import AbstractContextManager
 
 from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.aio.coalesce import Coalescer
-from workspace_authz.authorizer.rules import any_mlflow_right
-from workspace_authz.kubernetes.reviews import Reviews
+from workspace_authz.authorizer.early import EarlyQuestions
+from workspace_authz.authorizer.held import HeldRules
+from workspace_authz.authorizer.memory import Lifetimes, stable
+from workspace_authz.kubernetes.reviews import AccessAnswer, Reviews
 from workspace_authz.types import (
     USABLE,
     USE,
@@ -23,17 +24,6 @@ from workspace_authz.types import (
     UserInfo,
     Verb,
 )
-
-_CREDENTIAL_ID: Final = "authentication.kubernetes.io/credential-id"
-"""Differs between two tokens of one user; no authorizer of Kubernetes looks at it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lifetimes:
-    """How long decisions hold, in seconds."""
-
-    allow: float = 10.0
-    deny: float = 5.0
 
 
 class Authorizer:
@@ -54,22 +44,24 @@ class Authorizer:
         self._decisions: ExpiringCache[tuple[UserInfo, Attributes], Decision] = ExpiringCache(
             size=size, monotonic=monotonic
         )
-        self._rights: ExpiringCache[tuple[UserInfo, str], bool] = ExpiringCache(
-            size=size, monotonic=monotonic
-        )
         self._asking: Coalescer[tuple[UserInfo, Attributes], Decision] = Coalescer()
-        self._listing: Coalescer[tuple[UserInfo, str], bool] = Coalescer()
+        self.held = HeldRules(reviews, monotonic=monotonic, lifetimes=lifetimes, size=size)
+        self._early: EarlyQuestions[AccessAnswer] = EarlyQuestions(self._ask)
+
+    def early(self, token: str, attributes: Attributes) -> AbstractContextManager[None]:
+        """Ask with a token whose owner is being asked for; :meth:`authorize` within the block joins it."""
+        return self._early.asking(token, attributes)
 
     async def authorize(self, caller: Caller, attributes: Attributes) -> Decision:
         """The API server's answer for ``attributes``; raises ``UnavailableError`` when there is none."""
-        key = (_stable(caller.user), attributes)
+        key = (stable(caller.user), attributes)
         known = self._decisions.get(key)
         if known is not None:
             return known
         return await self._asking.share(key, lambda: self._review(key, caller.token))
 
     async def _review(self, key: tuple[UserInfo, Attributes], token: str) -> Decision:
-        answer = await self._reviews.may(token, key[1])
+        answer = await (self._early.join(token, key[1]) or self._ask(token, key[1]))
         if answer.allowed:
             outcome, seconds = Outcome.ALLOW, self._lifetimes.allow
         else:
@@ -78,23 +70,17 @@ class Authorizer:
         self._decisions.put(key, Decision(outcome, Source.CACHE), seconds=seconds)
         return Decision(outcome, Source.REVIEW)
 
+    async def _ask(self, token: str, attributes: Attributes) -> AccessAnswer:
+        """Send one question. It may be sent before anybody calls :meth:`authorize` for its answer."""
+        return await self._reviews.may(token, attributes)
+
     async def holds_any_right(self, caller: Caller, namespace: str) -> bool:
         """Whether the caller holds some MLflow right in ``namespace``, on every object or a named one."""
-        key = (_stable(caller.user), namespace)
-        known = self._rights.get(key)
-        if known is not None:
-            return known
-        return await self._listing.share(key, lambda: self._look_for_right(key, caller))
-
-    async def _look_for_right(self, key: tuple[UserInfo, str], caller: Caller) -> bool:
-        namespace = key[1]
-        answer = await self._reviews.rules(caller.token, namespace)
-        holds = any_mlflow_right(answer.rules)
-        if not holds and answer.incomplete:
-            # A webhook authorizer cannot enumerate: ask for each right there is.
-            holds = await self._holds_one_of(caller, _every_question(namespace))
-        self._rights.put(key, holds, seconds=self._lifetimes.allow if holds else self._lifetimes.deny)
-        return holds
+        answer = await self.held.of(caller, namespace)
+        if answer.rules or not answer.incomplete:
+            return bool(answer.rules)
+        # A webhook authorizer cannot enumerate: ask for each right there is.
+        return await self._holds_one_of(caller, _every_question(namespace))
 
     async def _holds_one_of(self, caller: Caller, questions: Iterable[Attributes]) -> bool:
         for question in questions:
@@ -116,12 +102,6 @@ class Authorizer:
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
         return frozenset(name for task in tasks if (name := task.result()) is not None)
-
-
-def _stable(user: UserInfo) -> UserInfo:
-    if not any(key == _CREDENTIAL_ID for key, _ in user.extra):
-        return user
-    return replace(user, extra=tuple(item for item in user.extra if item[0] != _CREDENTIAL_ID))
 
 
 def _every_question(namespace: str) -> Iterable[Attributes]:

@@ -1,4 +1,4 @@
-"""Whether a list of rules holds any MLflow right, matched as Kubernetes' RBAC authorizer matches rules.
+"""What a list of rules says about MLflow, matched as Kubernetes' RBAC authorizer matches rules.
 
 See ``VerbMatches``, ``APIGroupMatches`` and ``ResourceMatches`` in
 ``k8s.io/component-helpers/auth/rbac/validation`` and ``pkg/apis/rbac/v1/evaluation_helpers.go``.
@@ -10,16 +10,28 @@ from collections.abc import Iterable
 from typing import Final
 
 from workspace_authz.kubernetes.reviews import ResourceRule
-from workspace_authz.types import API_GROUP, USABLE, USE, Resource, Verb
+from workspace_authz.types import API_GROUP, USABLE, USE, Attributes, Resource, Verb
 
 _PLAIN: Final = frozenset(str(resource) for resource in Resource)
 _USES: Final = frozenset(f"{resource}/{USE}" for resource in USABLE)
 _VERBS: Final = frozenset(str(verb) for verb in Verb)
 
 
-def any_mlflow_right(rules: Iterable[ResourceRule]) -> bool:
-    """True when one rule grants at least one of our verbs on at least one of our resources, named or not."""
-    return any(map(_grants, rules))
+def mlflow_rules(rules: Iterable[ResourceRule]) -> tuple[ResourceRule, ...]:
+    """Those that grant some MLflow right: few among the many that a caller holds."""
+    return tuple(filter(_grants, rules))
+
+
+def granted_names(rules: Iterable[ResourceRule], broad: Attributes) -> frozenset[str]:
+    """The ``resourceNames`` of the rules that grant ``broad`` on single objects only."""
+    return frozenset(name for rule in rules if _covers(rule, broad) for name in rule.names)
+
+
+def _covers(rule: ResourceRule, asked: Attributes) -> bool:
+    matching = {asked.qualified_resource, "*", *([f"*/{asked.subresource}"] if asked.subresource else [])}
+    return bool(
+        rule.groups & {API_GROUP, "*"} and rule.verbs & {str(asked.verb), "*"} and rule.resources & matching
+    )
 
 
 def _grants(rule: ResourceRule) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from workspace_authz.authorizer.authorizer import Authorizer, Lifetimes
+from workspace_authz.authorizer.authorizer import Authorizer
+from workspace_authz.authorizer.memory import Lifetimes
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.enforcement.extraction import Objects
 from workspace_authz.enforcement.pipeline import Pipeline, Workspaces
