@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from workspace_authz.aio.clock import SystemClock
 from workspace_authz.aio.supervisor import Supervisor
 from workspace_authz.catalog.compile import CompiledCatalog
+from workspace_authz.enforcement.sealing import AesSeal
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import caller_connection, load_configuration, server_connection
 from workspace_authz.kubernetes.reviews import ApiReviews
-from workspace_authz.lookup.objects import StoreObjects, tracking_sessions
+from workspace_authz.lookup.objects import StoreObjects, registry_sessions, tracking_sessions
 from workspace_authz.runtime import cell
 from workspace_authz.runtime.joined import build_pipeline
 from workspace_authz.runtime.runtime import Runtime
@@ -68,7 +69,10 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             stack.push_async_callback(supervisor.close)
             supervisor.run("namespaces", directory.run)
         objects = StoreObjects(
-            tracking_sessions, workspaces=blueprint.policy is not None, monotonic=time.monotonic
+            tracking_sessions,
+            registry=registry_sessions,
+            workspaces=blueprint.policy is not None,
+            monotonic=time.monotonic,
         )
         stack.callback(objects.close)
         pipeline = build_pipeline(
@@ -79,6 +83,7 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             workspaces=directory,
             objects=objects,
             artifact_root=blueprint.artifact_root,
+            seal=AesSeal(settings.page_token_key.get_secret_value() if settings.page_token_key else None),
         )
         runtime = Runtime(pipeline, audit, settings.body_bytes, directory)
         cell.install(runtime)

@@ -6,8 +6,11 @@ import time
 
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.authorizer.memory import Lifetimes
+from workspace_authz.authorizer.names import NamedRights, RulesReviewNames
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.enforcement.extraction import Objects
+from workspace_authz.enforcement.narrowing import Lists
+from workspace_authz.enforcement.paging import Seal
 from workspace_authz.enforcement.pipeline import Pipeline, Workspaces
 from workspace_authz.enforcement.restrictions import Restrictions
 from workspace_authz.identity.authenticator import Authenticator
@@ -25,11 +28,19 @@ def build_pipeline(
     workspaces: Workspaces | None,
     objects: Objects | None = None,
     artifact_root: str | None = None,
+    seal: Seal | None = None,
 ) -> Pipeline:
     """The pipeline over ``reviews``, with caches of its own. Without ``objects`` only broad rights count.
 
-    ``artifact_root`` is MLflow's default artifact root; a dry run does not know it.
+    ``artifact_root`` is MLflow's default artifact root; a dry run does not know it. ``seal`` is for pages of
+    lists that are filtered; without it nobody without the broad right gets a list.
     """
+    authorizer = Authorizer(
+        reviews,
+        monotonic=time.monotonic,
+        lifetimes=Lifetimes(allow=settings.allow_seconds, deny=settings.deny_seconds),
+    )
+    named = NamedRights(authorizer, (RulesReviewNames(authorizer.held),))
     return Pipeline(
         catalog=catalog,
         authenticator=Authenticator(
@@ -38,13 +49,10 @@ def build_pipeline(
             seconds=settings.identity_seconds,
             rejected_seconds=settings.deny_seconds,
         ),
-        authorizer=Authorizer(
-            reviews,
-            monotonic=time.monotonic,
-            lifetimes=Lifetimes(allow=settings.allow_seconds, deny=settings.deny_seconds),
-        ),
+        authorizer=authorizer,
         rule=rule,
         workspaces=workspaces,
         restrictions=Restrictions(artifact_root),
         objects=objects,
+        lists=Lists(named, seal) if seal is not None else None,
     )
