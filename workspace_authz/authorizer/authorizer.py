@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from workspace_authz.aio.cache import ExpiringCache
-from workspace_authz.aio.coalesce import Coalescer
+from workspace_authz.authorizer.coherence import Coherence
 from workspace_authz.authorizer.held import HeldRules
-from workspace_authz.authorizer.memory import Lifetimes, stable
-from workspace_authz.kubernetes.reviews import Reviews
+from workspace_authz.authorizer.memory import Lifetimes, Memory, stable
+from workspace_authz.kubernetes.reviews import AccessAnswer, Reviews
 from workspace_authz.types import (
     USABLE,
     USE,
@@ -31,37 +30,33 @@ class Authorizer:
         self,
         reviews: Reviews,
         *,
+        coherence: Coherence,
         monotonic: Callable[[], float],
         lifetimes: Lifetimes,
         size: int = 50_000,
         concurrency: int = 32,
     ) -> None:
         self._reviews = reviews
-        self._lifetimes = lifetimes
         self._concurrency = concurrency
-        self._decisions: ExpiringCache[tuple[UserInfo, Attributes], Decision] = ExpiringCache(
-            size=size, monotonic=monotonic
+        self._memory: Memory[tuple[UserInfo, Attributes], AccessAnswer] = Memory(
+            coherence,
+            yes=lambda answer: answer.allowed,
+            monotonic=monotonic,
+            lifetimes=lifetimes,
+            size=size,
         )
-        self._asking: Coalescer[tuple[UserInfo, Attributes], Decision] = Coalescer()
-        self.held = HeldRules(reviews, monotonic=monotonic, lifetimes=lifetimes, size=size)
+        self.held = HeldRules(
+            reviews, coherence=coherence, monotonic=monotonic, lifetimes=lifetimes, size=size
+        )
 
     async def authorize(self, caller: Caller, attributes: Attributes) -> Decision:
         """The API server's answer for ``attributes``; raises ``UnavailableError`` when there is none."""
-        key = (stable(caller.user), attributes)
-        known = self._decisions.get(key)
+        key, namespace = (stable(caller.user), attributes), attributes.namespace
+        known = self._memory.get(key, namespace)
         if known is not None:
-            return known
-        return await self._asking.share(key, lambda: self._review(key, caller.token))
-
-    async def _review(self, key: tuple[UserInfo, Attributes], token: str) -> Decision:
-        answer = await self._reviews.may(token, key[1])
-        if answer.allowed:
-            outcome, seconds = Outcome.ALLOW, self._lifetimes.allow
-        else:
-            outcome = Outcome.DENY if answer.denied else Outcome.NO_OPINION
-            seconds = self._lifetimes.deny
-        self._decisions.put(key, Decision(outcome, Source.CACHE), seconds=seconds)
-        return Decision(outcome, Source.REVIEW)
+            return _decision(known, Source.CACHE)
+        answer = await self._memory.share(key, namespace, lambda: self._reviews.may(caller.token, attributes))
+        return _decision(answer, Source.REVIEW)
 
     async def holds_any_right(self, caller: Caller, namespace: str) -> bool:
         """Whether the caller holds some MLflow right in ``namespace``, on every object or a named one."""
@@ -91,6 +86,12 @@ class Authorizer:
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
         return frozenset(name for task in tasks if (name := task.result()) is not None)
+
+
+def _decision(answer: AccessAnswer, source: Source) -> Decision:
+    if answer.allowed:
+        return Decision(Outcome.ALLOW, source)
+    return Decision(Outcome.DENY if answer.denied else Outcome.NO_OPINION, source)
 
 
 def _every_question(namespace: str) -> Iterable[Attributes]:
