@@ -63,3 +63,13 @@ def test_discard_forgets_one_and_does_not_mind_a_missing_one(clock: ManualClock)
     cache.discard("a")
     cache.discard("a")
     assert cache.get("a") is None
+
+
+def test_answers_are_counted(clock: ManualClock) -> None:
+    cache = cache_of(2, clock)
+    cache.put("a", 1, seconds=1)
+    cache.get("a")
+    cache.get("b")
+    clock.advance(1)
+    cache.get("a")
+    assert (cache.hits, cache.misses) == (1, 2)

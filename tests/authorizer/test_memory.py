@@ -211,6 +211,28 @@ async def test_a_lifetime_begins_when_the_question_is_sent(world: World) -> None
     assert await world.asked()
 
 
+async def test_a_question_asked_early_is_as_old_as_it_is(world: World) -> None:
+    """A request that is long in coming keeps its early question; what changes meanwhile is noticed."""
+    with world.authorizer.early(ALICE.token, LIST):
+        await settle()
+        world.coherence.touch({"team-a"})
+        world.clock.advance(0.2)
+        world.reviews.may_answer = NO
+        assert await world.outcome() is NO_OPINION
+    assert len(world.reviews.questions) == 2
+
+
+async def test_an_early_answer_from_an_unsettled_time_is_served_briefly(world: World) -> None:
+    world.coherence.touch({"team-a"})
+    with world.authorizer.early(ALICE.token, LIST):
+        await settle()
+        world.clock.advance(0.05)
+        assert await world.outcome() is ALLOW
+        world.clock.advance(0.06)
+        world.reviews.may_answer = NO
+        assert await world.outcome() is NO_OPINION
+
+
 async def test_the_source_tells_a_review_from_memory(world: World) -> None:
     assert (await world.authorizer.authorize(ALICE, LIST)).source is Source.REVIEW
     assert (await world.authorizer.authorize(ALICE, LIST)).source is Source.CACHE

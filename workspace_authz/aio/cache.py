@@ -11,23 +11,31 @@ V = TypeVar("V")
 
 
 class ExpiringCache(Generic[K, V]):
-    """Least recently used entries leave first once ``size`` is reached; expired ones are never returned."""
+    """Least recently used entries leave first once ``size`` is reached; expired ones are never returned.
+
+    ``hits`` and ``misses`` count what :meth:`get` has answered.
+    """
 
     def __init__(self, *, size: int, monotonic: Callable[[], float]) -> None:
         self._size = size
         self._monotonic = monotonic
         self._entries: OrderedDict[K, tuple[float, V]] = OrderedDict()
+        self.hits = 0
+        self.misses = 0
 
     def get(self, key: K) -> V | None:
         """The value, or None when there is none or its time is over."""
         entry = self._entries.get(key)
         if entry is None:
+            self.misses += 1
             return None
         expires, value = entry
         if self._monotonic() >= expires:
             del self._entries[key]
+            self.misses += 1
             return None
         self._entries.move_to_end(key)
+        self.hits += 1
         return value
 
     def put(self, key: K, value: V, *, seconds: float) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 
 from workspace_authz.authorizer.coherence import Coherence
+from workspace_authz.authorizer.early import EarlyQuestions
 from workspace_authz.authorizer.held import HeldRules
-from workspace_authz.authorizer.memory import Lifetimes, Memory, stable
+from workspace_authz.authorizer.memory import Asked, Lifetimes, Memory, stable
 from workspace_authz.kubernetes.reviews import AccessAnswer, Reviews
 from workspace_authz.types import (
     USABLE,
@@ -48,6 +50,11 @@ class Authorizer:
         self.held = HeldRules(
             reviews, coherence=coherence, monotonic=monotonic, lifetimes=lifetimes, size=size
         )
+        self._early: EarlyQuestions[Asked[AccessAnswer]] = EarlyQuestions(self._ask)
+
+    def early(self, token: str, attributes: Attributes) -> AbstractContextManager[None]:
+        """Ask with a token whose owner is being asked for; :meth:`authorize` within the block joins it."""
+        return self._early.asking(token, attributes)
 
     async def authorize(self, caller: Caller, attributes: Attributes) -> Decision:
         """The API server's answer for ``attributes``; raises ``UnavailableError`` when there is none."""
@@ -55,8 +62,17 @@ class Authorizer:
         known = self._memory.get(key, namespace)
         if known is not None:
             return _decision(known, Source.CACHE)
-        answer = await self._memory.share(key, namespace, lambda: self._reviews.may(caller.token, attributes))
-        return _decision(answer, Source.REVIEW)
+        asked = await self._memory.share(
+            key,
+            namespace,
+            lambda: self._ask(caller.token, attributes),
+            begun=lambda: self._early.join(caller.token, attributes),
+        )
+        return _decision(asked, Source.REVIEW)
+
+    async def _ask(self, token: str, attributes: Attributes) -> Asked[AccessAnswer]:
+        """Send one question. It may be sent before anybody calls :meth:`authorize` for its answer."""
+        return await self._memory.timed(attributes.namespace, self._reviews.may(token, attributes))
 
     async def holds_any_right(self, caller: Caller, namespace: str) -> bool:
         """Whether the caller holds some MLflow right in ``namespace``, on every object or a named one."""

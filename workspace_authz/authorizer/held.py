@@ -40,7 +40,9 @@ class HeldRules:
         known = self._memory.get(key, namespace)
         if known is not None:
             return known
-        return await self._memory.share(key, namespace, lambda: self._review(caller.token, namespace))
+        return await self._memory.share(
+            key, namespace, lambda: self._memory.timed(namespace, self._review(caller.token, namespace))
+        )
 
     async def _review(self, token: str, namespace: str) -> RulesAnswer:
         answer = await self._reviews.rules(token, namespace)

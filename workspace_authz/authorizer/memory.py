@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, replace
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.aio.coalesce import Coalescer
@@ -43,6 +43,8 @@ class Asked(Generic[V]):
     answer: V
     generation: Generation
     at: float
+    """When it was asked for, on the monotonic clock."""
+    came: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,36 +92,61 @@ class Memory(Generic[K, V]):
         lifetime = min(self._lifetimes.watched if followed else kept.unfollowed, kept.at_most)
         return kept.answer if self._monotonic() - kept.at < lifetime else None
 
-    async def share(self, key: K, namespace: str, ask: Callable[[], Coroutine[Any, Any, V]]) -> V:
-        """The answer of ``ask``, kept. Who asks the same meanwhile shares it, unless something changes."""
-        generation = self._coherence.generation(namespace).number
-        return await self._asking.share((key, generation), lambda: self._settle(key, namespace, ask))
-
     async def timed(self, namespace: str, answer: Awaitable[V]) -> Asked[V]:
-        """Await an answer that is asked for from now on."""
+        """Ask: await an answer for which nothing has been sent yet."""
         generation, at = self._coherence.generation(namespace), self._monotonic()
-        return Asked(await answer, generation, at)
+        return Asked(await answer, generation, at, came=self._monotonic())
 
-    async def _settle(self, key: K, namespace: str, ask: Callable[[], Coroutine[Any, Any, V]]) -> V:
-        asked = await self.timed(namespace, ask())
-        if self._overtaken(asked, namespace) and self._monotonic() - asked.at > BRIEF_SECONDS:
-            # Once: if it is overtaken again, it was at least asked after the first change.
-            asked = await self.timed(namespace, ask())
+    async def share(
+        self,
+        key: K,
+        namespace: str,
+        ask: Callable[[], Awaitable[Asked[V]]],
+        *,
+        begun: Callable[[], Awaitable[Asked[V]] | None] = lambda: None,
+    ) -> V:
+        """The answer of ``ask``, kept. Who asks the same meanwhile shares it, unless something changes.
+
+        ``begun`` may have an answer that was asked for before.
+        """
+        generation = self._coherence.generation(namespace).number
+        return await self._asking.share((key, generation), lambda: self._settle(key, namespace, ask, begun))
+
+    async def _settle(
+        self,
+        key: K,
+        namespace: str,
+        ask: Callable[[], Awaitable[Asked[V]]],
+        begun: Callable[[], Awaitable[Asked[V]] | None],
+    ) -> V:
+        asked = await (begun() or ask())
+        if self._outdated(asked, namespace):
+            # Once: if this one is overtaken, too, it was at least asked for after the first change.
+            asked = await ask()
         if not self._overtaken(asked, namespace):
             self._keep(key, asked)
         return asked.answer
 
+    def _outdated(self, asked: Asked[V], namespace: str) -> bool:
+        """Whether it may be from before a change, and is not as young as what is served anyway."""
+        now = self._monotonic()
+        if self._overtaken(asked, namespace):
+            return now - asked.at > BRIEF_SECONDS
+        return not self._settled(asked) and now - asked.came > BRIEF_SECONDS
+
     def _overtaken(self, asked: Asked[V], namespace: str) -> bool:
         return asked.generation.number != self._coherence.generation(namespace).number
 
+    def _settled(self, asked: Asked[V]) -> bool:
+        return asked.at - asked.generation.since >= self._lifetimes.settling
+
     def _keep(self, key: K, asked: Asked[V]) -> None:
-        lifetimes, age = self._lifetimes, self._monotonic() - asked.at
+        lifetimes = self._lifetimes
         unfollowed = lifetimes.allow if self._yes(asked.answer) else lifetimes.deny
-        settled = asked.at - asked.generation.since >= lifetimes.settling
-        at_most = math.inf if settled else age + BRIEF_SECONDS
+        at_most = math.inf if self._settled(asked) else asked.came - asked.at + BRIEF_SECONDS
         kept = _Kept(asked.answer, asked.generation.number, asked.at, unfollowed, at_most)
         longest = min(max(lifetimes.watched, unfollowed), at_most)
-        self._kept.put(key, kept, seconds=longest - age)
+        self._kept.put(key, kept, seconds=asked.at + longest - self._monotonic())
 
 
 def stable(user: UserInfo) -> UserInfo:
