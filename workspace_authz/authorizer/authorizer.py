@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from functools import partial
 
 from workspace_authz.authorizer.coherence import Coherence
 from workspace_authz.authorizer.early import EarlyQuestions
@@ -26,13 +27,17 @@ from workspace_authz.types import (
 
 
 class Authorizer:
-    """Asks SelfSubjectAccessReviews with the caller's own token. Errors are raised and never remembered."""
+    """Asks SelfSubjectAccessReviews with the caller's own token. Errors are raised and never remembered.
+
+    ``strangers`` is asked where it is not known yet whose the token is.
+    """
 
     def __init__(
         self,
         reviews: Reviews,
         *,
         coherence: Coherence,
+        strangers: Reviews | None = None,
         monotonic: Callable[[], float],
         lifetimes: Lifetimes,
         size: int = 50_000,
@@ -50,7 +55,9 @@ class Authorizer:
         self.held = HeldRules(
             reviews, coherence=coherence, monotonic=monotonic, lifetimes=lifetimes, size=size
         )
-        self._early: EarlyQuestions[Asked[AccessAnswer]] = EarlyQuestions(self._ask)
+        self._early: EarlyQuestions[Asked[AccessAnswer]] = EarlyQuestions(
+            partial(self._ask, strangers or reviews)
+        )
 
     def early(self, token: str, attributes: Attributes) -> AbstractContextManager[None]:
         """Ask with a token whose owner is being asked for; :meth:`authorize` within the block joins it."""
@@ -65,14 +72,13 @@ class Authorizer:
         asked = await self._memory.share(
             key,
             namespace,
-            lambda: self._ask(caller.token, attributes),
+            lambda: self._ask(self._reviews, caller.token, attributes),
             begun=lambda: self._early.join(caller.token, attributes),
         )
         return _decision(asked, Source.REVIEW)
 
-    async def _ask(self, token: str, attributes: Attributes) -> Asked[AccessAnswer]:
-        """Send one question. It may be sent before anybody calls :meth:`authorize` for its answer."""
-        return await self._memory.timed(attributes.namespace, self._reviews.may(token, attributes))
+    async def _ask(self, reviews: Reviews, token: str, attributes: Attributes) -> Asked[AccessAnswer]:
+        return await self._memory.timed(attributes.namespace, reviews.may(token, attributes))
 
     async def holds_any_right(self, caller: Caller, namespace: str) -> bool:
         """Whether the caller holds some MLflow right in ``namespace``, on every object or a named one."""

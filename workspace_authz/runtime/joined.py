@@ -20,6 +20,7 @@ from workspace_authz.workspaces.requested import WorkspaceRule
 def build_pipeline(
     reviews: Reviews,
     *,
+    strangers: Reviews | None = None,
     settings: Settings,
     catalog: CompiledCatalog,
     rule: WorkspaceRule,
@@ -30,6 +31,7 @@ def build_pipeline(
 ) -> Pipeline:
     """The pipeline over ``reviews``, with caches of its own. Without ``objects`` only broad rights count.
 
+    ``strangers`` is what tokens are asked about that nobody knows yet, ``reviews`` unless given.
     ``artifact_root`` is MLflow's default artifact root; a dry run does not know it. ``coherence`` says which
     decisions still hold; without it nothing is followed, and they live short.
     """
@@ -37,6 +39,7 @@ def build_pipeline(
         catalog=catalog,
         authenticator=Authenticator(
             reviews,
+            strangers=strangers,
             monotonic=time.monotonic,
             seconds=settings.identity_seconds,
             rejected_seconds=settings.deny_seconds,
@@ -44,6 +47,7 @@ def build_pipeline(
         authorizer=Authorizer(
             reviews,
             coherence=coherence or Coherence(time.monotonic),
+            strangers=strangers,
             monotonic=time.monotonic,
             lifetimes=Lifetimes(
                 allow=settings.allow_seconds,
