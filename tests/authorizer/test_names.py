@@ -8,6 +8,7 @@ import pytest
 
 from tests.harness.fakes import NO, YES, ManualClock, ScriptedReviews, settle
 from workspace_authz.authorizer.authorizer import Authorizer
+from workspace_authz.authorizer.coherence import Coherence
 from workspace_authz.authorizer.held import HeldRules
 from workspace_authz.authorizer.memory import Lifetimes
 from workspace_authz.authorizer.names import CONCURRENT_QUESTIONS, NamedRights, NameSource, RulesReviewNames
@@ -38,12 +39,21 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def authorizer(reviews: ScriptedReviews, clock: ManualClock) -> Authorizer:
-    return Authorizer(reviews, monotonic=clock.monotonic, lifetimes=Lifetimes())
+    return Authorizer(
+        reviews, coherence=Coherence(clock.monotonic), monotonic=clock.monotonic, lifetimes=Lifetimes()
+    )
 
 
 @pytest.fixture
 def source(reviews: ScriptedReviews, clock: ManualClock) -> NameSource:
-    return RulesReviewNames(HeldRules(reviews, monotonic=clock.monotonic, lifetimes=Lifetimes()))
+    return RulesReviewNames(
+        HeldRules(
+            reviews,
+            coherence=Coherence(clock.monotonic),
+            monotonic=clock.monotonic,
+            lifetimes=Lifetimes(),
+        )
+    )
 
 
 async def test_the_callers_rules_are_asked_once(
