@@ -65,6 +65,7 @@ class GuardMiddleware:
             headers=scope["headers"],
             query=scope["query_string"],
             body=body,
+            peer=peer_of(scope),
         )
         verdict: Verdict | None = None
         trail = _Trail(guard.audit, request, started)
@@ -134,6 +135,12 @@ def route_path(scope: Scope) -> str:
     if root and (path == root or path.startswith(root + "/")):
         return path[len(root) :] or "/"
     return path
+
+
+def peer_of(scope: Scope) -> str:
+    """The client's address, or that of the last proxy that uvicorn was not told to trust."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
 
 
 async def refuse(error: RequestError | None, send: Send, *, head: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.authorizer.memory import Lifetimes
@@ -10,7 +11,7 @@ from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.enforcement.extraction import Objects
 from workspace_authz.enforcement.pipeline import Pipeline, Workspaces
 from workspace_authz.enforcement.restrictions import Restrictions
-from workspace_authz.identity.authenticator import Authenticator
+from workspace_authz.identity.authenticator import Authenticator, Terms
 from workspace_authz.kubernetes.reviews import Reviews
 from workspace_authz.settings import Settings
 from workspace_authz.workspaces.requested import WorkspaceRule
@@ -20,6 +21,7 @@ def build_pipeline(
     reviews: Reviews,
     *,
     strangers: Reviews | None = None,
+    server_time: Callable[[], float | None] = lambda: None,
     settings: Settings,
     catalog: CompiledCatalog,
     rule: WorkspaceRule,
@@ -29,7 +31,8 @@ def build_pipeline(
 ) -> Pipeline:
     """The pipeline over ``reviews``, with caches of its own. Without ``objects`` only broad rights count.
 
-    ``strangers`` is what tokens are asked about that nobody knows yet, ``reviews`` unless given.
+    ``strangers`` is what tokens are asked about that nobody knows yet, ``reviews`` unless given;
+    ``server_time`` is the API server's.
     ``artifact_root`` is MLflow's default artifact root; a dry run does not know it.
     """
     return Pipeline(
@@ -38,8 +41,12 @@ def build_pipeline(
             reviews,
             strangers=strangers,
             monotonic=time.monotonic,
-            seconds=settings.identity_seconds,
-            rejected_seconds=settings.deny_seconds,
+            server_time=server_time,
+            terms=Terms(
+                seconds=settings.identity_seconds,
+                rejected_seconds=settings.deny_seconds,
+                rejections_per_second=settings.rejections_per_second,
+            ),
         ),
         authorizer=Authorizer(
             reviews,
