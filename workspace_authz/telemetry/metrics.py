@@ -1,4 +1,4 @@
-"""What the server counts, as an interface: who counts knows no metrics library, and counting costs next to nothing.
+"""What the server counts, as an interface: whoever counts something knows no metrics library.
 
 No label ever holds a user, a namespace, an object's name, a path or a token: every value of every label is
 one of a handful that stand in this project's code.
