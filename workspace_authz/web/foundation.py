@@ -31,6 +31,7 @@ NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "mlflow.server.handlers": ("MlflowClient", "_get_request_message", "_get_tracking_store", "_get_user"),
     "mlflow.server.security_utils": ("CORS_BLOCKED_MSG", "should_block_cors_request"),
+    "mlflow.server.workspace_helpers": ("WORKSPACE_HEADER_NAME", "resolve_workspace_for_request_if_enabled"),
     "mlflow.store.tracking.dbmodels": ("models",),
     "mlflow.store.tracking.dbmodels.models": (
         "SqlExperiment.workspace",
@@ -45,6 +46,7 @@ NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "mlflow.tracking.context.abstract_context": ("RunContextProvider",),
     "mlflow.tracking.context.default_context": ("_get_user",),
     "mlflow.tracking.context.registry": ("_run_context_provider_registry.register",),
+    "mlflow.utils.workspace_context": ("clear_server_request_workspace", "set_server_request_workspace"),
     "mlflow.utils.workspace_utils": ("DEFAULT_WORKSPACE_NAME",),
 }
 """Names by module; those after a dot are the attributes of the one before."""
@@ -69,7 +71,7 @@ def _missing(module: str, names: tuple[str, ...]) -> Iterator[str]:
 
 
 def refuse_unknown_mlflow(needed: Mapping[str, tuple[str, ...]] = NEEDED) -> None:
-    """Raise :class:`ConfigurationError`, or click's in the ``mlflow server`` parent, if anything is missing."""
+    """Raise :class:`ConfigurationError` (click's in the ``mlflow server`` parent) if anything is missing."""
     missing = lacking(needed)
     if not missing:
         return
