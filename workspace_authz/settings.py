@@ -46,9 +46,22 @@ class Settings(BaseSettings):
         gt=0,
         le=3600,
         validation_alias=_names("allow_seconds", "MLFLOW_K8S_AUTH_CACHE_TTL_SECONDS"),
-        description="How long a yes of the API server holds.",
+        description="How long a yes of the API server holds while changes of RBAC are not followed.",
     )
-    deny_seconds: float = Field(default=5.0, gt=0, le=3600, description="How long a no holds.")
+    deny_seconds: float = Field(default=5.0, gt=0, le=3600, description="How long a no holds then.")
+    watched_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        le=60,
+        description="How long a decision holds while changes of RBAC are followed, unless one touches it.",
+    )
+    settling_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        le=60,
+        description="For so long after a change a decision that it can touch is kept for 100 ms only: "
+        "the API server's own authorizers may hear of the change later than this server.",
+    )
     identity_seconds: float = Field(
         default=15.0, gt=0, le=300, description="How long the owner of a token is remembered."
     )
@@ -106,7 +119,10 @@ class Settings(BaseSettings):
         default=4.0, gt=0, le=9, description="The longest that one review may take."
     )
     api_connections: int = Field(
-        default=64, ge=1, le=1024, description="Connections per worker for callers' reviews."
+        default=64,
+        ge=2,
+        le=1024,
+        description="Reviews per worker that are asked at once; a quarter is for tokens not seen before.",
     )
     body_bytes: int = Field(
         default=4 * 2**20, ge=1024, description="The largest request body in which names are looked for."
