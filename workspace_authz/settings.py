@@ -67,6 +67,13 @@ class Settings(BaseSettings):
     identity_seconds: float = Field(
         default=15.0, gt=0, le=300, description="How long the owner of a token is remembered."
     )
+    rejections_per_second: float = Field(
+        default=10.0,
+        gt=0,
+        le=10_000,
+        description="How many new tokens of one client address the API server may reject in a second, "
+        "and ten times as many at once, before other new ones from there are answered 429.",
+    )
     username_claim: str | None = Field(
         default=None,
         validation_alias=_names("username_claim", "MLFLOW_K8S_AUTH_USERNAME_CLAIM"),

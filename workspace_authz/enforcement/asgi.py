@@ -23,6 +23,12 @@ def route_path(scope: Scope) -> str:
     return path
 
 
+def peer_of(scope: Scope) -> str:
+    """The client's address, or that of the last proxy that uvicorn was not told to trust."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
 async def refuse(error: RequestError | None, send: Send, *, head: bool = False) -> None:
     """Answer in MLflow's JSON error shape; a HEAD gets the same without a body."""
     refusal = error or RequestError("The request was not judged.")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from workspace_authz.enforcement.answers import UnreadableAnswerError
-from workspace_authz.enforcement.asgi import App, Scope, Send, refuse, route_path
+from workspace_authz.enforcement.asgi import App, Scope, Send, peer_of, refuse, route_path
 from workspace_authz.enforcement.pipeline import Pipeline
 from workspace_authz.enforcement.replacement import Replacement
 from workspace_authz.enforcement.request import AccessRequest, Message, Receive, ReplayedBody
@@ -63,6 +63,7 @@ class GuardMiddleware:
             headers=scope["headers"],
             query=scope["query_string"],
             body=body,
+            peer=peer_of(scope),
         )
         verdict: Verdict | None = None
         trail = _Trail(guard.audit, request, started)

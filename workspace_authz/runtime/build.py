@@ -88,8 +88,9 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             monotonic=time.monotonic,
         )
         stack.callback(objects.close)
+        api = ApiReviews(callers, timeout=settings.api_timeout_seconds)
         ways = lanes(
-            ApiReviews(callers, timeout=settings.api_timeout_seconds),
+            api,
             places=settings.api_connections,
             seconds=settings.api_timeout_seconds,
             clock=SystemClock(),
@@ -97,6 +98,7 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
         pipeline = build_pipeline(
             ways.known,
             strangers=ways.strangers,
+            server_time=api.server_time.now,
             settings=settings,
             catalog=blueprint.catalog,
             rule=blueprint.rule,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.authorizer.coherence import Coherence
@@ -14,7 +15,7 @@ from workspace_authz.enforcement.narrowing import Lists
 from workspace_authz.enforcement.paging import Seal
 from workspace_authz.enforcement.pipeline import Pipeline, Workspaces
 from workspace_authz.enforcement.restrictions import Restrictions
-from workspace_authz.identity.authenticator import Authenticator
+from workspace_authz.identity.authenticator import Authenticator, Terms
 from workspace_authz.kubernetes.reviews import Reviews
 from workspace_authz.settings import Settings
 from workspace_authz.workspaces.requested import WorkspaceRule
@@ -24,6 +25,7 @@ def build_pipeline(
     reviews: Reviews,
     *,
     strangers: Reviews | None = None,
+    server_time: Callable[[], float | None] = lambda: None,
     settings: Settings,
     catalog: CompiledCatalog,
     rule: WorkspaceRule,
@@ -35,10 +37,10 @@ def build_pipeline(
 ) -> Pipeline:
     """The pipeline over ``reviews``, with caches of its own. Without ``objects`` only broad rights count.
 
-    ``strangers`` is what tokens are asked about that nobody knows yet, ``reviews`` unless given.
-    ``artifact_root`` is MLflow's default artifact root; a dry run does not know it. ``coherence`` says which
-    decisions still hold; without it nothing is followed, and they live short. ``seal`` is for pages of lists
-    that are filtered; without it nobody without the broad right gets a list.
+    ``strangers`` is what tokens are asked about that nobody knows yet, ``reviews`` unless given;
+    ``server_time`` is the API server's. ``artifact_root`` is MLflow's default artifact root; a dry run does
+    not know it. ``coherence`` says which decisions still hold; without it nothing is followed, and they live
+    short. ``seal`` is for pages of filtered lists; without it nobody without the broad right gets a list.
     """
     authorizer = Authorizer(
         reviews,
@@ -59,8 +61,12 @@ def build_pipeline(
             reviews,
             strangers=strangers,
             monotonic=time.monotonic,
-            seconds=settings.identity_seconds,
-            rejected_seconds=settings.deny_seconds,
+            server_time=server_time,
+            terms=Terms(
+                seconds=settings.identity_seconds,
+                rejected_seconds=settings.deny_seconds,
+                rejections_per_second=settings.rejections_per_second,
+            ),
         ),
         authorizer=authorizer,
         rule=rule,
