@@ -31,6 +31,8 @@ class People:
     """Nothing at first; a test may give her something and must take it back."""
     nora: User = field(default_factory=lambda: User("nora"))
     """Rights on named objects of team-named only."""
+    lena: User = field(default_factory=lambda: User("lena"))
+    """Rights on seven objects of very many in team-named."""
     root: User = field(default_factory=lambda: User("root", groups=("system:masters",)))
     """Everything, everywhere."""
     holders: tuple[User, ...] = field(
@@ -48,6 +50,7 @@ class People:
             self.mallory,
             self.dora,
             self.nora,
+            self.lena,
             self.root,
             *self.holders,
         )
