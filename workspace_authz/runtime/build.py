@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from workspace_authz.aio.clock import SystemClock
 from workspace_authz.aio.supervisor import Supervisor
+from workspace_authz.authorizer.coherence import Coherence
+from workspace_authz.authorizer.rbac.follower import RbacFollower
+from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import caller_connection, load_configuration, server_connection
@@ -60,14 +63,23 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
         stack.callback(audit.close)
         callers = caller_connection(configuration, limit=settings.api_connections)
         stack.push_async_callback(callers.close)
+        server = server_connection(configuration)
+        stack.push_async_callback(server.close)
+        supervisor = Supervisor()
+        stack.push_async_callback(supervisor.close)
         directory: Directory | None = None
         if blueprint.policy is not None:
-            server = server_connection(configuration)
-            stack.push_async_callback(server.close)
             directory = Directory(server, blueprint.policy, clock=SystemClock())
-            supervisor = Supervisor()
-            stack.push_async_callback(supervisor.close)
             supervisor.run("namespaces", directory.run)
+        coherence = Coherence(time.monotonic)
+        rbac = RbacFollower(
+            server,
+            coherence=coherence,
+            index=RbacIndex(),
+            clock=SystemClock(),
+            namespace=blueprint.single_namespace,
+        )
+        supervisor.run("rbac", rbac.run)
         objects = StoreObjects(
             tracking_sessions, workspaces=blueprint.policy is not None, monotonic=time.monotonic
         )
@@ -87,8 +99,9 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             workspaces=directory,
             objects=objects,
             artifact_root=blueprint.artifact_root,
+            coherence=coherence,
         )
-        runtime = Runtime(pipeline, audit, settings.body_bytes, directory)
+        runtime = Runtime(pipeline, audit, settings.body_bytes, directory, rbac)
         cell.install(runtime)
         stack.callback(cell.remove)
         yield runtime
