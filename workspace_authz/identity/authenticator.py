@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.aio.coalesce import Coalescer
+from workspace_authz.aio.numbers import Numbers
 from workspace_authz.errors import UnauthenticatedError
 from workspace_authz.kubernetes.reviews import REJECTED, Reviews
 from workspace_authz.types import Caller, UserInfo
@@ -48,6 +49,9 @@ class Authenticator:
         # Apart, so that a flood of invented tokens cannot push known callers out.
         self._rejected: ExpiringCache[bytes, _Known] = ExpiringCache(size=size, monotonic=monotonic)
         self._asking: Coalescer[bytes, _Known] = Coalescer()
+        self.numbers = Numbers(
+            caches={"identities": self._known, "rejected": self._rejected}, shared={"identity": self._asking}
+        )
 
     async def authenticate(self, token: str) -> Caller:
         """The caller behind ``token``. Raises :class:`UnauthenticatedError` or ``UnavailableError``."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from workspace_authz.enforcement.pipeline import Pipeline
+from workspace_authz.runtime.health import Health
 from workspace_authz.telemetry.audit import AuditSink
+from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 from workspace_authz.workspaces.directory import Directory
 
 
@@ -18,12 +20,5 @@ class Runtime:
     body_bytes: int
     directory: Directory | None
     """The namespaces; None on a server without workspaces."""
-
-    def problems(self) -> list[str]:
-        """Why the worker is not ready to serve, as sentences that name no namespace; empty when it is."""
-        if self.directory is None:
-            return []
-        state = self.directory.state
-        if state.problem:
-            return [state.problem]
-        return [] if state.synced else ["The namespaces have not been listed yet."]
+    metrics: Metrics = field(default_factory=NoMetrics)
+    health: Health = field(default_factory=Health)
