@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 
 from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.aio.coalesce import Coalescer
+from workspace_authz.aio.numbers import Numbers
 from workspace_authz.authorizer.early import EarlyQuestions
 from workspace_authz.authorizer.held import HeldRules
 from workspace_authz.authorizer.memory import Lifetimes, stable
@@ -45,6 +46,7 @@ class Authorizer:
             size=size, monotonic=monotonic
         )
         self._asking: Coalescer[tuple[UserInfo, Attributes], Decision] = Coalescer()
+        self.numbers = Numbers(caches={"decisions": self._decisions}, shared={"access": self._asking})
         self.held = HeldRules(reviews, monotonic=monotonic, lifetimes=lifetimes, size=size)
         self._early: EarlyQuestions[AccessAnswer] = EarlyQuestions(self._ask)
 

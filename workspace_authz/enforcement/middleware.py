@@ -16,6 +16,7 @@ from workspace_authz.enforcement.verdict import Verdict
 from workspace_authz.errors import RequestError
 from workspace_authz.identity.current import current_user
 from workspace_authz.telemetry.audit import AuditSink
+from workspace_authz.telemetry.metrics import Metrics
 from workspace_authz.types import UserInfo
 from workspace_authz.workspaces.visible import visible_workspaces
 
@@ -34,6 +35,10 @@ class Guard(Protocol):
     @property
     def audit(self) -> AuditSink:
         """Takes one record per request."""
+
+    @property
+    def metrics(self) -> Metrics:
+        """Counts requests and decisions."""
 
     @property
     def body_bytes(self) -> int:
@@ -71,7 +76,8 @@ class GuardMiddleware:
         try:
             verdict = await guard.pipeline.judge(request)
             replacement = await _stamped(request, verdict)
-            trail.judged()
+            seconds = trail.judged()
+            _count(guard.metrics, verdict, seconds)
             outgoing = trail.watch(send, verdict)
             if verdict.passed:
                 # Without workspaces MLflow refuses the header that names one.
@@ -101,6 +107,14 @@ class GuardMiddleware:
         finally:
             visible_workspaces.reset(visible)
             current_user.reset(current)
+
+
+def _count(metrics: Metrics, verdict: Verdict, seconds: float) -> None:
+    code = verdict.error.code if verdict.error is not None else ""
+    metrics.judged(verdict.conclusion, code=code, seconds=seconds)
+    for check in verdict.checks:
+        decision = check.decision
+        metrics.decided(check.attributes.qualified_resource, outcome=decision.outcome, source=decision.source)
 
 
 async def _stamped(request: AccessRequest, verdict: Verdict) -> Replacement | None:
@@ -160,9 +174,10 @@ class _Trail:
         self._judged = started
         self._written = False
 
-    def judged(self) -> None:
-        """Stop the clock of the authorization."""
+    def judged(self) -> float:
+        """Stop the clock of the authorization; its seconds."""
         self._judged = time.perf_counter()
+        return self._judged - self._started
 
     def watch(self, send: Send, verdict: Verdict) -> Send:
         """``send``, noting the status of the response."""

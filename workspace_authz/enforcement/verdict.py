@@ -55,9 +55,14 @@ class Verdict:
             "route": self.route.path if self.route else None,
             "operation": self.route.operation if self.route else None,
             "checks": [_check(check) for check in (self.checks if checks is None else checks)],
-            "decision": "allow" if self.passed else "error" if self.unanswered else "deny",
+            "decision": self.conclusion,
             "reason": self.reason,
         }
+
+    @property
+    def conclusion(self) -> str:
+        """``allow``, ``deny``, or ``error`` when no decision could be had."""
+        return "allow" if self.passed else "error" if self.unanswered else "deny"
 
     @property
     def unanswered(self) -> bool:

@@ -82,3 +82,9 @@ SERVER_ROLE = "mlflow-server"
 
 SERVER_RULES = (("", ("namespaces",), ("get", "list", "watch")),)
 """``(API group, resources, verbs)`` of :data:`SERVER_ROLE`: workspaces are namespaces, and are watched."""
+
+METRICS_ROLE = "mlflow-metrics"
+"""The ClusterRole of whoever scrapes: the verb ``get`` on the non-resource URL :data:`METRICS_URL`."""
+
+METRICS_URL = "/metrics"
+"""As for Kubernetes' own components, so whoever may scrape those may scrape this, too."""

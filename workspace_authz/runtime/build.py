@@ -12,13 +12,20 @@ from workspace_authz.aio.supervisor import Supervisor
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import caller_connection, load_configuration, server_connection
+from workspace_authz.kubernetes.pulse import Pulse
 from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.lookup.objects import StoreObjects, tracking_sessions
 from workspace_authz.runtime import cell
+from workspace_authz.runtime.health import Check, Health, following
 from workspace_authz.runtime.joined import build_pipeline
 from workspace_authz.runtime.runtime import Runtime
+from workspace_authz.runtime.sampler import Observed, Sampler
+from workspace_authz.runtime.scrape import Scrape
 from workspace_authz.settings import Settings
 from workspace_authz.telemetry.audit import AuditSink, open_audit
+from workspace_authz.telemetry.crew import Crew
+from workspace_authz.telemetry.prometheus import PrometheusMetrics
+from workspace_authz.telemetry.sampled import SampledMetrics
 from workspace_authz.workspaces.directory import Directory
 from workspace_authz.workspaces.policy import NamespacePolicy
 from workspace_authz.workspaces.requested import WorkspaceRule
@@ -33,6 +40,10 @@ class Blueprint:
     single_namespace: str | None
     policy: NamespacePolicy | None
     """Which namespaces are workspaces; None on a server without workspaces."""
+    crew: Crew
+    """The workers of this server."""
+    uncovered: int = 0
+    """How many of MLflow's routes have no rule."""
     artifact_root: str | None = None
     """MLflow's default artifact root."""
 
@@ -59,20 +70,27 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
         stack.callback(audit.close)
         callers = caller_connection(configuration, limit=settings.api_connections)
         stack.push_async_callback(callers.close)
+        server = server_connection(configuration)
+        stack.push_async_callback(server.close)
+        clock = SystemClock()
+        seat = blueprint.crew.join()
+        stack.callback(seat.leave)
+        supervisor = Supervisor()
+        stack.push_async_callback(supervisor.close)
         directory: Directory | None = None
         if blueprint.policy is not None:
-            server = server_connection(configuration)
-            stack.push_async_callback(server.close)
-            directory = Directory(server, blueprint.policy, clock=SystemClock())
-            supervisor = Supervisor()
-            stack.push_async_callback(supervisor.close)
+            directory = Directory(server, blueprint.policy, clock=clock)
             supervisor.run("namespaces", directory.run)
+        pulse = Pulse(server, clock=clock)
+        supervisor.run("pulse", pulse.run)
         objects = StoreObjects(
             tracking_sessions, workspaces=blueprint.policy is not None, monotonic=time.monotonic
         )
         stack.callback(objects.close)
+        metrics = PrometheusMetrics(seat.number)
+        reviews = ApiReviews(callers, timeout=settings.api_timeout_seconds)
         pipeline = build_pipeline(
-            ApiReviews(callers, timeout=settings.api_timeout_seconds),
+            reviews,
             settings=settings,
             catalog=blueprint.catalog,
             rule=blueprint.rule,
@@ -80,10 +98,27 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             objects=objects,
             artifact_root=blueprint.artifact_root,
         )
-        runtime = Runtime(pipeline, audit, settings.body_bytes, directory)
+        health = Health(_checks(pulse, directory), blueprint.crew)
+        sampled = SampledMetrics(metrics.registry)
+        sampled.server(uncovered=blueprint.uncovered, expected=blueprint.crew.expected)
+        observed = Observed(
+            numbers=(pipeline.authenticator.numbers, pipeline.authorizer.numbers, objects.numbers),
+            informers={} if directory is None else {"namespaces": lambda: directory.state},
+            audit=audit,
+        )
+        supervisor.run("sampler", Sampler(observed, health, metrics=sampled, seat=seat, clock=clock).run)
+        scrape = Scrape(pipeline.authenticator, reviews, blueprint.crew)
+        runtime = Runtime(pipeline, audit, settings.body_bytes, directory, metrics, health, scrape)
         cell.install(runtime)
         stack.callback(cell.remove)
         yield runtime
+
+
+def _checks(pulse: Pulse, directory: Directory | None) -> dict[str, Check]:
+    checks: dict[str, Check] = {"kubernetes-api": lambda: pulse.problem}
+    if directory is not None:
+        checks["namespaces"] = lambda: following(directory.state, "The namespaces")
+    return checks
 
 
 def open_audit_sink(settings: Settings) -> AuditSink:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from workspace_authz.kubernetes.informer_state import InformerState
 from workspace_authz.telemetry.crew import Crew
 
 Check = Callable[[], str | None]
 """None, or a problem as a sentence that names no namespace, user or secret."""
+
+
+def following(state: InformerState, what: str) -> str | None:
+    """What keeps ``what`` from being known."""
+    return state.problem or (None if state.synced else f"{what} have not been listed yet.")
 
 
 @dataclass(frozen=True, slots=True)

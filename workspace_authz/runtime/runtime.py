@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from workspace_authz.enforcement.pipeline import Pipeline
 from workspace_authz.runtime.health import Health
+from workspace_authz.runtime.scrape import Scrape
 from workspace_authz.telemetry.audit import AuditSink
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 from workspace_authz.workspaces.directory import Directory
@@ -22,3 +23,5 @@ class Runtime:
     """The namespaces; None on a server without workspaces."""
     metrics: Metrics = field(default_factory=NoMetrics)
     health: Health = field(default_factory=Health)
+    scrape: Scrape | None = None
+    """Shows the metrics; None where nothing is counted."""

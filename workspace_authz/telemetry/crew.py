@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ REPORT_SECONDS: Final = 1.0
 _HANGS_SECONDS: Final = 15.0
 """Generous: a process that is only short of CPU must not lose its traffic."""
 _MOST_SEATS: Final = 1024
+_METRICS: Final = "metrics"
 
 Checks = Mapping[str, str | None]
 """By name of a check: None, or the problem as a sentence that names no namespace, user or secret."""
@@ -38,11 +40,16 @@ def make_run_directory(environ: MutableMapping[str, str], *, workers: int) -> No
     """Make the directory for this process and those that it starts; it goes when this process ends."""
     directory = tempfile.mkdtemp(prefix="workspace-authz-")
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    metrics = Path(directory) / "metrics"
+    metrics = Path(directory) / _METRICS
     metrics.mkdir()
     environ[RUN_DIRECTORY] = directory
     environ[METRICS_DIRECTORY] = str(metrics)
     environ[WORKERS] = str(workers)
+
+
+def crew_of(environ: Mapping[str, str]) -> Crew:
+    """The crew that this worker belongs to, after :func:`make_run_directory` in it or in its parent."""
+    return Crew(Path(environ[RUN_DIRECTORY]), expected=int(environ[WORKERS]), monotonic=time.monotonic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,8 @@ class Crew:
 
     def __init__(self, directory: Path, *, expected: int, monotonic: Callable[[], float]) -> None:
         self._directory = directory
+        self.metrics = directory / _METRICS
+        """Where the workers count."""
         self.expected = expected
         self._monotonic = monotonic
 

@@ -90,7 +90,8 @@ class PrometheusMetrics:
             multiprocess_mode="livesum",
         )
         self._opened = Counter(
-            f"{PREFIX}api_circuit_openings_total", "Times that a worker began to hold reviews back.",
+            f"{PREFIX}api_circuit_openings_total",
+            "Times that a worker began to hold reviews back.",
             registry=registry,
         )
         self._narrowed = Counter(

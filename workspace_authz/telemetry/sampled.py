@@ -36,7 +36,7 @@ class InformerNumbers:
 
 
 class SampledMetrics:
-    """Takes the state of one worker's parts. Everything here is a gauge, or the rise of a count since last time.
+    """Takes the state of one worker's parts: gauges, and the rise of counts since the last time.
 
     Gauges say what the live workers have together, or, of informers, what the one has that is worst off.
     """
