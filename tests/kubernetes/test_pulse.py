@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from kubernetes_asyncio.client import Configuration
 
-from workspace_authz.kubernetes.pulse import Pulse
+from workspace_authz.kubernetes.pulse import NOT_REVIEWED, Pulse
 from workspace_authz.kubernetes.transport import server_connection
 
 
@@ -32,13 +32,13 @@ class Clock:
 
 
 class ApiServer:
-    """Answers ``/version`` as it is told."""
+    """Answers reviews as it is told."""
 
     def __init__(self) -> None:
         self.answer: Callable[[], Awaitable[web.Response]] = self.well
 
     async def well(self) -> web.Response:
-        return web.json_response({"gitVersion": "v1.36.3"})
+        return web.json_response({"status": {"allowed": False}}, status=201)
 
     async def hanging(self) -> web.Response:
         await asyncio.sleep(3600)
@@ -51,7 +51,7 @@ class ApiServer:
         self.answer = answer
 
     async def __call__(self, request: web.BaseRequest) -> web.Response:
-        assert request.path == "/version"
+        assert request.path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
         return await self.answer()
 
 
@@ -72,7 +72,7 @@ async def pulse(api: ApiServer) -> AsyncIterator[Pulse]:
     await runner.cleanup()
 
 
-@pytest.mark.parametrize("status", [200, 401, 403, 404])
+@pytest.mark.parametrize("status", [200, 201, 401, 429])
 async def test_whoever_answers_is_there(pulse: Pulse, api: ApiServer, status: int) -> None:
     api.status(status)
     for _ in range(3):
@@ -98,6 +98,14 @@ async def test_one_that_hangs_is_noticed_by_the_second_question_and_forgiven_by_
     assert pulse.problem is None  # failures are counted in a row
     await pulse.beat()
     assert pulse.problem == "The Kubernetes API server does not answer: HTTP 503."
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_cluster_without_reviews_authorizes_nobody(pulse: Pulse, api: ApiServer, status: int) -> None:
+    api.status(status)
+    for _ in range(2):
+        await pulse.beat()
+    assert pulse.problem == NOT_REVIEWED
 
 
 async def test_after_a_failure_it_asks_again_sooner(pulse: Pulse, api: ApiServer) -> None:

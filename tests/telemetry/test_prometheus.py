@@ -57,16 +57,19 @@ def test_workers_are_added_up_and_a_successor_counts_on(directory: Path) -> None
 
 def test_questions_to_the_api_server_are_counted_by_kind_and_result(directory: Path) -> None:
     metrics = PrometheusMetrics(0)
-    for result in ("ok", "503", "599", "418", "unreachable"):
+    for result in ("ok", "200", "503", "599", "418", "unreachable"):
         metrics.asked("SelfSubjectReview", result=result, seconds=0.01)
     metrics.retried("SelfSubjectReview", reason="429")
     metrics.narrowed("before")
 
     read = page(directory)
     asked = "workspace_authz_api_requests_total"
-    found = {result: read.total(asked, result=result) for result in ("ok", "5xx", "other", "unreachable")}
-    assert found == {"ok": 1, "5xx": 2, "other": 1, "unreachable": 1}
-    assert read.total("workspace_authz_api_request_seconds_count", kind="SelfSubjectReview") == 5
+    found = {
+        result: read.total(asked, result=result)
+        for result in ("ok", "nonsense", "5xx", "other", "unreachable")
+    }
+    assert found == {"ok": 1, "nonsense": 1, "5xx": 2, "other": 1, "unreachable": 1}
+    assert read.total("workspace_authz_api_request_seconds_count", kind="SelfSubjectReview") == 6
     assert read.total("workspace_authz_api_retries_total", reason="429") == 1
     assert read.total("workspace_authz_narrowed_lists_total", how="before") == 1
 

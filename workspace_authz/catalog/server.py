@@ -80,7 +80,7 @@ _TELEMETRY_ROUTES: Final[tuple[Route, ...]] = (
         "GET",
         "/metrics",
         "PrometheusMetrics",
-        Refused("What may be shown of MLflow's own exporter is part of workspace-authz's /metrics."),
+        Refused("MLflow's own exporter is shown as part of workspace-authz's /metrics, and only there."),
         mount=Mount.ROOT,
     ),
 )

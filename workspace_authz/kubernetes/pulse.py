@@ -1,7 +1,7 @@
-"""Whether the API server answers at all, also while nobody asks it anything.
+"""Whether the API server answers reviews at all, also while nobody asks it anything.
 
-A watch on a connection that has died looks like a quiet one for more than a minute; a question to
-``/version``, which every authenticated caller may ask, tells within seconds.
+A watch on a connection that has died looks like a quiet one for more than a minute; a review of the
+server's own rights, which every account may ask for, tells within seconds.
 """
 
 from __future__ import annotations
@@ -16,6 +16,18 @@ from workspace_authz.aio.clock import Clock
 from workspace_authz.kubernetes.transport import Connection, describe_failure
 
 _log = logging.getLogger(__name__)
+
+_PATH: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_QUESTION: Final = {
+    "apiVersion": "authorization.k8s.io/v1",
+    "kind": "SelfSubjectAccessReview",
+    "spec": {"nonResourceAttributes": {"path": "/version", "verb": "get"}},
+}
+
+NOT_REVIEWED: Final = (
+    "The cluster does not answer a SelfSubjectAccessReview, so nobody can be authorized: "
+    "`workspace-authz check` names the remedy."
+)
 
 _PERIOD_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 1.0
@@ -48,17 +60,23 @@ class Pulse:
             await self._clock.sleep(_AGAIN_SECONDS if self._failures else _PERIOD_SECONDS)
 
     async def beat(self) -> None:
-        """Ask once. Any answer below 500 will do: who is not allowed to ask is answered, too."""
+        """Ask once. A 401 is an answer, too: it is about the server's own token, not about callers'."""
+        problem = await self._ask()
+        self._failures = self._failures + 1 if problem else 0
+        if problem and self._failures < _FAILURES:
+            return
+        if problem and problem != self._problem:
+            _log.warning("%s", problem)
+        self._problem = problem
+
+    async def _ask(self) -> str | None:
         try:
-            async with self._connection.request("GET", "/version", timeout=self._timeout) as response:
+            async with self._connection.request(
+                "POST", _PATH, json=_QUESTION, timeout=self._timeout
+            ) as response:
+                if response.status in (403, 404):
+                    return NOT_REVIEWED
                 failure = f"HTTP {response.status}" if response.status >= 500 else None
         except (aiohttp.ClientError, TimeoutError, OSError, ConfigException) as error:
             failure = describe_failure(error)
-        if failure is None:
-            self._failures, self._problem = 0, None
-            return
-        self._failures += 1
-        if self._failures >= _FAILURES:
-            if self._problem is None:
-                _log.warning("the Kubernetes API server does not answer: %s", failure)
-            self._problem = f"The Kubernetes API server does not answer: {failure}."
+        return f"The Kubernetes API server does not answer: {failure}." if failure else None

@@ -12,6 +12,7 @@ from workspace_authz.aio.supervisor import Supervisor
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import caller_connection, load_configuration, server_connection
+from workspace_authz.kubernetes.patience import lanes
 from workspace_authz.kubernetes.pulse import Pulse
 from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.lookup.objects import StoreObjects, tracking_sessions
@@ -88,9 +89,17 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
         )
         stack.callback(objects.close)
         metrics = PrometheusMetrics(seat.number)
-        reviews = ApiReviews(callers, timeout=settings.api_timeout_seconds)
-        pipeline = build_pipeline(
+        reviews = ApiReviews(callers, timeout=settings.api_timeout_seconds, metrics=metrics)
+        ways = lanes(
             reviews,
+            places=settings.api_connections,
+            seconds=settings.api_timeout_seconds,
+            clock=clock,
+            metrics=metrics,
+        )
+        pipeline = build_pipeline(
+            ways.known,
+            strangers=ways.strangers,
             settings=settings,
             catalog=blueprint.catalog,
             rule=blueprint.rule,

@@ -143,6 +143,8 @@ class PrometheusMetrics:
 def _bounded(result: str) -> str:
     if result in _RESULTS:
         return result
+    if result.startswith("2"):
+        return "nonsense"
     return "5xx" if result.startswith("5") else "other"
 
 
