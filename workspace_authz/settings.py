@@ -46,9 +46,22 @@ class Settings(BaseSettings):
         gt=0,
         le=3600,
         validation_alias=_names("allow_seconds", "MLFLOW_K8S_AUTH_CACHE_TTL_SECONDS"),
-        description="How long a yes of the API server holds.",
+        description="How long a yes of the API server holds while changes of RBAC are not followed.",
     )
-    deny_seconds: float = Field(default=5.0, gt=0, le=3600, description="How long a no holds.")
+    deny_seconds: float = Field(default=5.0, gt=0, le=3600, description="How long a no holds then.")
+    watched_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        le=60,
+        description="How long a decision holds while changes of RBAC are followed, unless one touches it.",
+    )
+    settling_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        le=60,
+        description="For so long after a change a decision that it can touch is kept for 100 ms only: "
+        "the API server's own authorizers may hear of the change later than this server.",
+    )
     identity_seconds: float = Field(
         default=15.0, gt=0, le=300, description="How long the owner of a token is remembered."
     )

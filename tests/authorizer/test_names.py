@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.harness.fakes import ManualClock, ScriptedReviews
+from workspace_authz.authorizer.coherence import Coherence
 from workspace_authz.authorizer.held import HeldRules
 from workspace_authz.authorizer.memory import Lifetimes
 from workspace_authz.authorizer.names import NameSource, RulesReviewNames, candidates_of
@@ -35,7 +36,14 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def source(reviews: ScriptedReviews, clock: ManualClock) -> NameSource:
-    return RulesReviewNames(HeldRules(reviews, monotonic=clock.monotonic, lifetimes=Lifetimes()))
+    return RulesReviewNames(
+        HeldRules(
+            reviews,
+            coherence=Coherence(clock.monotonic),
+            monotonic=clock.monotonic,
+            lifetimes=Lifetimes(),
+        )
+    )
 
 
 async def test_the_callers_rules_are_asked_once(

@@ -38,12 +38,12 @@ def test_its_parts_and_its_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     crew = Crew(tmp_path, expected=2, monotonic=clock.monotonic)
     seat = crew.join()
     state = InformerState(synced=True, last_contact=990.0, problem="It cannot be followed.")
-    health = Health({"namespaces": lambda: following(state, "The namespaces")}, crew)
+    health = Health({"namespaces": lambda: following(state, "The namespaces")}, crew=crew)
     cache: ExpiringCache[str, int] = ExpiringCache(size=1, monotonic=clock.monotonic)
     cache.get("nothing")
     observed = Observed(
         numbers=[Numbers({"names": cache}, {"identity": Coalescer()})],
-        informers={"namespaces": lambda: state},
+        informers=lambda: {"namespaces": state},
         audit=NoAudit(),
     )
     metrics = SampledMetrics(PrometheusMetrics(seat.number).registry)

@@ -95,9 +95,9 @@ def test_what_is_sampled_twice_is_counted_once(directory: Path) -> None:
 
 def test_an_informer_is_as_good_as_in_the_worker_that_is_worst_off(directory: Path) -> None:
     first = SampledMetrics(PrometheusMetrics(0).registry)
-    first.informer("namespaces", InformerNumbers(synced=True, failing=False, contact=2000.0))
+    first.informer("namespaces", InformerNumbers(synced=True, following=True, contact=2000.0))
     second = SampledMetrics(PrometheusMetrics(1).registry)
-    second.informer("namespaces", InformerNumbers(synced=True, failing=True, contact=1000.0))
+    second.informer("namespaces", InformerNumbers(synced=True, following=False, contact=1000.0))
 
     read = page(directory)
     assert read.total("workspace_authz_informer_synced", resource="namespaces") == 1

@@ -40,6 +40,18 @@ async def test_a_server_that_is_starting_lives_and_is_not_ready() -> None:
     assert (ready.status, ready.document["status"]) == (503, "failing")
 
 
+async def test_a_note_turns_nothing_red() -> None:
+    health = Health(notes=lambda: ["Changes are not followed."])
+    pipeline = pipeline_over(ScriptedReviews())
+    noted = Runtime(pipeline, NoAudit(), body_bytes=1, directory=None, health=health)
+    app = ProbesMiddleware(beyond, static_prefix="", runtime=lambda: noted)
+
+    ready = await call(app, "GET", "/readyz")
+    assert (ready.status, ready.document) == (200, {"status": "ok", "notes": ["Changes are not followed."]})
+    listed = (await call(app, "GET", "/readyz?verbose")).body.decode()
+    assert listed == "[+]ping ok\nnote: Changes are not followed.\nreadyz check passed\n"
+
+
 async def test_reasons_are_told_and_listed_like_kubernetes_does() -> None:
     health = Health({"kubernetes-api": lambda: "It does not answer.", "namespaces": lambda: None})
     pipeline = pipeline_over(ScriptedReviews())

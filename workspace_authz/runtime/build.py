@@ -9,9 +9,13 @@ from dataclasses import dataclass
 
 from workspace_authz.aio.clock import SystemClock
 from workspace_authz.aio.supervisor import Supervisor
+from workspace_authz.authorizer.coherence import Coherence
+from workspace_authz.authorizer.rbac.follower import RbacFollower
+from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import caller_connection, load_configuration, server_connection
+from workspace_authz.kubernetes.informer_state import InformerState
 from workspace_authz.kubernetes.patience import lanes
 from workspace_authz.kubernetes.pulse import Pulse
 from workspace_authz.kubernetes.reviews import ApiReviews
@@ -82,6 +86,15 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
         if blueprint.policy is not None:
             directory = Directory(server, blueprint.policy, clock=clock)
             supervisor.run("namespaces", directory.run)
+        coherence = Coherence(time.monotonic)
+        rbac = RbacFollower(
+            server,
+            coherence=coherence,
+            index=RbacIndex(),
+            clock=clock,
+            namespace=blueprint.single_namespace,
+        )
+        supervisor.run("rbac", rbac.run)
         pulse = Pulse(server, clock=clock)
         supervisor.run("pulse", pulse.run)
         objects = StoreObjects(
@@ -106,13 +119,14 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             workspaces=directory,
             objects=objects,
             artifact_root=blueprint.artifact_root,
+            coherence=coherence,
         )
-        health = Health(_checks(pulse, directory), blueprint.crew)
+        health = Health(_checks(pulse, directory), rbac.notes, blueprint.crew)
         sampled = SampledMetrics(metrics.registry)
         sampled.server(uncovered=blueprint.uncovered, expected=blueprint.crew.expected)
         observed = Observed(
-            numbers=(pipeline.authenticator.numbers, pipeline.authorizer.numbers, objects.numbers),
-            informers={} if directory is None else {"namespaces": lambda: directory.state},
+            numbers=(pipeline.authenticator.numbers, *pipeline.authorizer.numbers, objects.numbers),
+            informers=lambda: _informers(directory, rbac),
             audit=audit,
         )
         supervisor.run("sampler", Sampler(observed, health, metrics=sampled, seat=seat, clock=clock).run)
@@ -128,6 +142,10 @@ def _checks(pulse: Pulse, directory: Directory | None) -> dict[str, Check]:
     if directory is not None:
         checks["namespaces"] = lambda: following(directory.state, "The namespaces")
     return checks
+
+
+def _informers(directory: Directory | None, rbac: RbacFollower) -> dict[str, InformerState]:
+    return {**({"namespaces": directory.state} if directory else {}), **rbac.states}
 
 
 def open_audit_sink(settings: Settings) -> AuditSink:

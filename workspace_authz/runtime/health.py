@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from workspace_authz.kubernetes.informer_state import InformerState
@@ -22,6 +22,8 @@ class Health:
     """The checks of one worker, and the crew that it belongs to."""
 
     checks: Mapping[str, Check] = field(default_factory=dict)
+    notes: Callable[[], Sequence[str]] = tuple
+    """What an operator should know of a worker that serves nevertheless, as sentences of the same kind."""
     crew: Crew | None = None
     """None where there is only this process."""
 

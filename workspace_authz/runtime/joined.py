@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from workspace_authz.authorizer.authorizer import Authorizer
+from workspace_authz.authorizer.coherence import Coherence
 from workspace_authz.authorizer.memory import Lifetimes
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.enforcement.extraction import Objects
@@ -26,11 +27,13 @@ def build_pipeline(
     workspaces: Workspaces | None,
     objects: Objects | None = None,
     artifact_root: str | None = None,
+    coherence: Coherence | None = None,
 ) -> Pipeline:
     """The pipeline over ``reviews``, with caches of its own. Without ``objects`` only broad rights count.
 
     ``strangers`` is what tokens are asked about that nobody knows yet, ``reviews`` unless given.
-    ``artifact_root`` is MLflow's default artifact root; a dry run does not know it.
+    ``artifact_root`` is MLflow's default artifact root; a dry run does not know it. ``coherence`` says which
+    decisions still hold; without it nothing is followed, and they live short.
     """
     return Pipeline(
         catalog=catalog,
@@ -43,9 +46,15 @@ def build_pipeline(
         ),
         authorizer=Authorizer(
             reviews,
+            coherence=coherence or Coherence(time.monotonic),
             strangers=strangers,
             monotonic=time.monotonic,
-            lifetimes=Lifetimes(allow=settings.allow_seconds, deny=settings.deny_seconds),
+            lifetimes=Lifetimes(
+                allow=settings.allow_seconds,
+                deny=settings.deny_seconds,
+                watched=settings.watched_seconds,
+                settling=settings.settling_seconds,
+            ),
         ),
         rule=rule,
         workspaces=workspaces,

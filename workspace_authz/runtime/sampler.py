@@ -19,7 +19,7 @@ class Observed:
     """The parts of a worker that are looked at."""
 
     numbers: Sequence[Numbers]
-    informers: Mapping[str, Callable[[], InformerState]]
+    informers: Callable[[], Mapping[str, InformerState]]
     """By resource."""
     audit: AuditSink
 
@@ -49,8 +49,8 @@ class Sampler:
                 self._metrics.cache(name, cache)
             for name, shared in numbers.shared.items():
                 self._metrics.coalesced(name, shared.joined)
-        for resource, state in self._observed.informers.items():
-            self._metrics.informer(resource, self._informer(state()))
+        for resource, state in self._observed.informers().items():
+            self._metrics.informer(resource, self._informer(state))
         self._metrics.audit_dropped(self._observed.audit.dropped)
         checks = self._health.own()
         self._metrics.ready(ready=not any(checks.values()))
@@ -60,6 +60,6 @@ class Sampler:
         heard = state.last_contact
         return InformerNumbers(
             synced=state.synced,
-            failing=state.problem is not None,
+            following=state.followed_since is not None,
             contact=None if heard is None else self._clock.time() - (self._clock.monotonic() - heard),
         )

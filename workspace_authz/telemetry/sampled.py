@@ -30,7 +30,8 @@ class InformerNumbers:
     """How well one resource is followed."""
 
     synced: bool
-    failing: bool
+    following: bool
+    """No change can have been missed."""
     contact: float | None
     """When the API server was last heard, in seconds since the epoch."""
 
@@ -61,7 +62,7 @@ class SampledMetrics:
         self._contact = self._informer(
             "last_contact_timestamp_seconds", "When the API server was last heard, in the worker worst off."
         )
-        self._following = self._informer("following", "1 when the watch works in every worker.")
+        self._following = self._informer("following", "1 when every worker hears of all changes.")
         self._uncovered = Gauge(
             f"{PREFIX}uncovered_routes",
             "Routes of MLflow without a rule, which are refused.",
@@ -110,7 +111,7 @@ class SampledMetrics:
     def informer(self, resource: str, numbers: InformerNumbers) -> None:
         """Look at one informer."""
         self._synced.labels(resource).set(int(numbers.synced))
-        self._following.labels(resource).set(int(not numbers.failing))
+        self._following.labels(resource).set(int(numbers.following))
         self._contact.labels(resource).set(numbers.contact or 0)
 
     def server(self, *, uncovered: int, expected: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import parse_qs
 
 from workspace_authz.enforcement.middleware import App, Scope, Send, route_path
@@ -32,21 +32,21 @@ class ProbesMiddleware:
         if path in self._live:
             await _answer(scope, send, "livez", {"ping": None})
         elif path in self._ready:
-            await _answer(scope, send, "readyz", self._readiness())
+            runtime = self._runtime()
+            if runtime is None:
+                await _answer(scope, send, "readyz", {"start": "The server is starting."})
+            else:
+                health = runtime.health
+                await _answer(scope, send, "readyz", {"ping": None, **health.all()}, health.notes())
         else:
             await self._app(scope, receive, send)
 
-    def _readiness(self) -> Checks:
-        runtime = self._runtime()
-        if runtime is None:
-            return {"ping": None, "start": "The server is starting."}
-        return {"ping": None, **runtime.health.all()}
 
-
-async def _answer(scope: Scope, send: Send, probe: str, checks: Checks) -> None:
+async def _answer(scope: Scope, send: Send, probe: str, checks: Checks, notes: Sequence[str] = ()) -> None:
+    """``notes`` are what an operator should know, although the server serves."""
     failing = any(checks.values())
     verbose = b"verbose" in parse_qs(scope["query_string"], keep_blank_values=True)
-    content = _listed(probe, checks) if verbose else _document(checks)
+    content = _listed(probe, checks, notes) if verbose else _document(checks, notes)
     headers = [
         (b"content-type", b"text/plain; charset=utf-8" if verbose else b"application/json"),
         (b"content-length", str(len(content)).encode()),
@@ -56,13 +56,22 @@ async def _answer(scope: Scope, send: Send, probe: str, checks: Checks) -> None:
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
 
 
-def _document(checks: Checks) -> bytes:
+def _document(checks: Checks, notes: Sequence[str]) -> bytes:
     problems = [problem for problem in checks.values() if problem]
-    return json.dumps({"status": "failing", "problems": problems} if problems else {"status": "ok"}).encode()
+    document: dict[str, object] = {"status": "failing" if problems else "ok"}
+    document.update({name: told for name, told in (("problems", problems), ("notes", notes)) if told})
+    return json.dumps(document).encode()
 
 
-def _listed(probe: str, checks: Checks) -> bytes:
+def _listed(probe: str, checks: Checks, notes: Sequence[str]) -> bytes:
     lines = [
         f"[-]{name} failed: {problem}" if problem else f"[+]{name} ok" for name, problem in checks.items()
     ]
-    return "\n".join([*lines, f"{probe} check {'failed' if any(checks.values()) else 'passed'}", ""]).encode()
+    return "\n".join(
+        [
+            *lines,
+            *(f"note: {note}" for note in notes),
+            f"{probe} check {'failed' if any(checks.values()) else 'passed'}",
+            "",
+        ]
+    ).encode()
