@@ -60,7 +60,7 @@ def test_questions_to_the_api_server_are_counted_by_kind_and_result(directory: P
     for result in ("ok", "200", "503", "599", "418", "unreachable"):
         metrics.asked("SelfSubjectReview", result=result, seconds=0.01)
     metrics.retried("SelfSubjectReview", reason="429")
-    metrics.narrowed("before")
+    metrics.narrowed("request")
 
     read = page(directory)
     asked = "workspace_authz_api_requests_total"
@@ -71,7 +71,7 @@ def test_questions_to_the_api_server_are_counted_by_kind_and_result(directory: P
     assert found == {"ok": 1, "nonsense": 1, "5xx": 2, "other": 1, "unreachable": 1}
     assert read.total("workspace_authz_api_request_seconds_count", kind="SelfSubjectReview") == 6
     assert read.total("workspace_authz_api_retries_total", reason="429") == 1
-    assert read.total("workspace_authz_narrowed_lists_total", how="before") == 1
+    assert read.total("workspace_authz_narrowed_lists_total", where="request") == 1
 
 
 def test_what_is_sampled_twice_is_counted_once(directory: Path) -> None:

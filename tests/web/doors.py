@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from workspace_authz.enforcement.middleware import App, Scope, Send
+from workspace_authz.enforcement.asgi import App, Scope, Send
 from workspace_authz.enforcement.request import Message, Receive
 
 TOKEN = (b"authorization", b"Bearer alice-token")

@@ -13,13 +13,14 @@ from workspace_authz.authorizer.coherence import Coherence
 from workspace_authz.authorizer.rbac.follower import RbacFollower
 from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.catalog.compile import CompiledCatalog
+from workspace_authz.enforcement.sealing import AesSeal
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import caller_connection, load_configuration, server_connection
 from workspace_authz.kubernetes.informer_state import InformerState
 from workspace_authz.kubernetes.patience import lanes
 from workspace_authz.kubernetes.pulse import Pulse
 from workspace_authz.kubernetes.reviews import ApiReviews
-from workspace_authz.lookup.objects import StoreObjects, tracking_sessions
+from workspace_authz.lookup.objects import StoreObjects, registry_sessions, tracking_sessions
 from workspace_authz.runtime import cell
 from workspace_authz.runtime.health import Check, Health, following
 from workspace_authz.runtime.joined import build_pipeline
@@ -98,13 +99,16 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
         pulse = Pulse(server, clock=clock)
         supervisor.run("pulse", pulse.run)
         objects = StoreObjects(
-            tracking_sessions, workspaces=blueprint.policy is not None, monotonic=time.monotonic
+            tracking_sessions,
+            registry=registry_sessions,
+            workspaces=blueprint.policy is not None,
+            monotonic=time.monotonic,
         )
         stack.callback(objects.close)
         metrics = PrometheusMetrics(seat.number)
-        reviews = ApiReviews(callers, timeout=settings.api_timeout_seconds, metrics=metrics)
+        api = ApiReviews(callers, timeout=settings.api_timeout_seconds, metrics=metrics)
         ways = lanes(
-            reviews,
+            api,
             places=settings.api_connections,
             seconds=settings.api_timeout_seconds,
             clock=clock,
@@ -113,12 +117,14 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
         pipeline = build_pipeline(
             ways.known,
             strangers=ways.strangers,
+            server_time=api.server_time.now,
             settings=settings,
             catalog=blueprint.catalog,
             rule=blueprint.rule,
             workspaces=directory,
             objects=objects,
             artifact_root=blueprint.artifact_root,
+            seal=AesSeal(settings.page_token_key.get_secret_value() if settings.page_token_key else None),
             coherence=coherence,
         )
         health = Health(_checks(pulse, directory), rbac.notes, blueprint.crew)
@@ -130,7 +136,7 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             audit=audit,
         )
         supervisor.run("sampler", Sampler(observed, health, metrics=sampled, seat=seat, clock=clock).run)
-        scrape = Scrape(pipeline.authenticator, reviews, blueprint.crew)
+        scrape = Scrape(pipeline.authenticator, api, blueprint.crew)
         runtime = Runtime(pipeline, audit, settings.body_bytes, directory, metrics, health, scrape)
         cell.install(runtime)
         stack.callback(cell.remove)

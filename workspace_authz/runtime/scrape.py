@@ -16,6 +16,8 @@ from workspace_authz.kubernetes.reviews import NO_ANSWER, UrlReviews
 from workspace_authz.telemetry.crew import Crew
 from workspace_authz.telemetry.prometheus import exposition
 
+Headers = Iterable[tuple[bytes, bytes]]
+
 METRICS_PATH: Final = "/metrics"
 
 
@@ -30,18 +32,21 @@ class Scrape:
     reviews: UrlReviews
     crew: Crew
 
-    async def page(self, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-        """The metrics of all workers in Prometheus' text form. Raises :class:`RequestError`."""
+    async def page(self, headers: Headers, *, peer: str = "") -> bytes:
+        """The metrics of all workers in Prometheus' text form, for a caller at the address ``peer``.
+
+        Raises :class:`RequestError`.
+        """
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                await self._demand(headers)
+                await self._demand(headers, peer)
         except TimeoutError as error:
             raise UnavailableError(NO_ANSWER) from error
         return await asyncio.to_thread(self._page)
 
-    async def _demand(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    async def _demand(self, headers: Headers, peer: str) -> None:
         credential = find_credential(headers, gateway=False)
-        caller = await self.authenticator.authenticate(credential.token)
+        caller = await self.authenticator.authenticate(credential.token, peer=peer)
         answer = await self.reviews.may_get(caller.token, METRICS_PATH)
         if not answer.allowed:
             raise forbidden_url(caller.user, METRICS_PATH)

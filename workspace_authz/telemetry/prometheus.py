@@ -26,7 +26,7 @@ _API_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 _OUTCOMES: Final = ("allow", "deny", "error")
 _CODES: Final = (
     *("INVALID_PARAMETER_VALUE", "UNAUTHENTICATED", "PERMISSION_DENIED", "ENDPOINT_NOT_FOUND"),
-    *("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR"),
+    *("REQUEST_LIMIT_EXCEEDED", "TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR"),
 )
 _KINDS: Final = ("SelfSubjectReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview")
 _RESULTS: Final = ("ok", "unreachable", "nonsense", "401", "403", "404", "429", "5xx", "other")
@@ -96,15 +96,15 @@ class PrometheusMetrics:
         )
         self._narrowed = Counter(
             f"{PREFIX}narrowed_lists_total",
-            "Lists narrowed to single objects, before they ran or after.",
-            ["how"],
+            "Lists kept to single objects, in the request or in the answer.",
+            ["where"],
             registry=registry,
         )
         for kind in _KINDS:
             self._asked.labels(kind, "ok")
             self._retried.labels(kind, "unreachable")
-        for how in ("before", "after"):
-            self._narrowed.labels(how)
+        for where in ("request", "answer"):
+            self._narrowed.labels(where)
 
     def judged(self, outcome: str, *, code: str, seconds: float) -> None:
         """See :class:`Metrics`."""
@@ -135,9 +135,9 @@ class PrometheusMetrics:
         if is_open:
             self._opened.inc()
 
-    def narrowed(self, how: str) -> None:
+    def narrowed(self, where: str) -> None:
         """See :class:`Metrics`."""
-        self._narrowed.labels(how).inc()
+        self._narrowed.labels(where).inc()
 
 
 def _bounded(result: str) -> str:

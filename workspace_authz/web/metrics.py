@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from workspace_authz.enforcement.middleware import App, Scope, Send, refuse, route_path
+from workspace_authz.enforcement.asgi import App, Scope, Send, peer_of, refuse, route_path
 from workspace_authz.enforcement.request import Receive
 from workspace_authz.errors import RequestError, UnknownRouteError
 from workspace_authz.runtime.runtime import Runtime
@@ -44,4 +44,4 @@ class MetricsMiddleware:
         scrape = self._runtime().scrape
         if scrape is None:
             raise UnknownRouteError("This server counts nothing.")
-        return await scrape.page(scope["headers"])
+        return await scrape.page(scope["headers"], peer=peer_of(scope))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import parse_qs
 
-from workspace_authz.enforcement.middleware import App, Scope, Send, route_path
+from workspace_authz.enforcement.asgi import App, Scope, Send, route_path
 from workspace_authz.enforcement.request import Receive
 from workspace_authz.runtime.runtime import Runtime
 
