@@ -12,6 +12,7 @@ from workspace_authz.aio.supervisor import Supervisor
 from workspace_authz.authorizer.coherence import Coherence
 from workspace_authz.authorizer.rbac.follower import RbacFollower
 from workspace_authz.authorizer.rbac.index import RbacIndex
+from workspace_authz.authorizer.rbac.source import RbacSource
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import caller_connection, load_configuration, server_connection
@@ -71,11 +72,11 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
         if blueprint.policy is not None:
             directory = Directory(server, blueprint.policy, clock=SystemClock())
             supervisor.run("namespaces", directory.run)
-        coherence = Coherence(time.monotonic)
+        coherence, index = Coherence(time.monotonic), RbacIndex()
         rbac = RbacFollower(
             server,
             coherence=coherence,
-            index=RbacIndex(),
+            index=index,
             clock=SystemClock(),
             namespace=blueprint.single_namespace,
         )
@@ -100,6 +101,7 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             objects=objects,
             artifact_root=blueprint.artifact_root,
             coherence=coherence,
+            candidates=RbacSource(index, coherence) if settings.workspace_candidates == "rbac" else None,
         )
         runtime = Runtime(pipeline, audit, settings.body_bytes, directory, rbac)
         cell.install(runtime)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from workspace_authz.authorizer.authorizer import Authorizer
+from workspace_authz.authorizer.candidates import CandidateSource
 from workspace_authz.authorizer.coherence import Coherence
 from workspace_authz.authorizer.memory import Lifetimes
 from workspace_authz.catalog.compile import CompiledCatalog
@@ -28,12 +29,14 @@ def build_pipeline(
     objects: Objects | None = None,
     artifact_root: str | None = None,
     coherence: Coherence | None = None,
+    candidates: CandidateSource | None = None,
 ) -> Pipeline:
     """The pipeline over ``reviews``, with caches of its own. Without ``objects`` only broad rights count.
 
     ``strangers`` is what tokens are asked about that nobody knows yet, ``reviews`` unless given.
     ``artifact_root`` is MLflow's default artifact root; a dry run does not know it. ``coherence`` says which
-    decisions still hold; without it nothing is followed, and they live short.
+    decisions still hold; without it nothing is followed, and they live short. ``candidates`` is as in
+    :class:`Authorizer`.
     """
     return Pipeline(
         catalog=catalog,
@@ -52,9 +55,10 @@ def build_pipeline(
             lifetimes=Lifetimes(
                 allow=settings.allow_seconds,
                 deny=settings.deny_seconds,
-                watched=settings.watched_seconds,
+                watched=settings.watched_seconds if settings.workspace_candidates == "rbac" else None,
                 settling=settings.settling_seconds,
             ),
+            candidates=candidates,
         ),
         rule=rule,
         workspaces=workspaces,
