@@ -17,6 +17,7 @@ from tests.harness.http import Answer, Http, bearer
 from tests.harness.plane import REAL, Plane, User, devplane
 from tests.harness.server import WORKSPACE, MlflowServer, ServerOptions, mlflow_server
 from tests.scenarios.waiting import until
+from tests.scenarios.withdrawn import ending, given_leavers
 
 SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
 ROUTES = (SEARCH, "/api/2.0/mlflow/registered-models/search", "/api/3.0/mlflow/workspaces")
@@ -40,6 +41,9 @@ class World:
 
     def ask(self, path: str = SEARCH, *, user: User | None = None) -> Answer:
         return self.server.ask("GET", path, token=(user or self.editor).token, workspace=TEAM)
+
+    def status(self, token: str) -> int:
+        return self.server.ask("GET", SEARCH, token=token, workspace=TEAM).status
 
     def under_load(self, seconds: float) -> list[tuple[float, Answer]]:
         """What many callers get meanwhile: how long each answer took, and the answer."""
@@ -154,6 +158,35 @@ def test_the_audit_trail_tells_errors_from_decisions(world: World) -> None:
     assert record["checks"] == []
     world.api.fault = Fault.NONE
     world.works_again()
+
+
+def test_a_token_ends_with_what_it_stands_for(world: World) -> None:
+    """Given tokens at work, when their account or Secret is deleted, then 401 within 30 s, used or not.
+
+    kube-apiserver itself accepts them for another 10 s (``TokenSuccessCacheTTL``).
+    """
+    world.works_again()
+    leavers = given_leavers(world.plane, TEAM)
+    tokens = (leavers.busy, leavers.idle, leavers.bound)
+    assert [world.status(token) for token in tokens] == [200] * 3
+    leavers.end()
+    deadline = time.monotonic() + 30
+    until(lambda: world.status(leavers.busy) == world.status(leavers.bound) == 401)
+    until(lambda: world.status(leavers.idle) == 401)
+    assert time.monotonic() < deadline
+
+
+def test_an_expired_token_is_refused_at_once(world: World) -> None:
+    """Given a token in use, when its time is over, then 401, though kube-apiserver would accept it longer."""
+    world.works_again()
+    account = world.plane.service_account(TEAM, "expiring")
+    world.plane.bind(TEAM, "edit", account=(TEAM, "expiring"))
+    world.plane.settle(account, TEAM, "list", "experiments")
+    token = ending(world.plane, account, seconds=4)
+    assert world.status(token) == 200
+    time.sleep(6)
+    assert world.plane.allows(token, TEAM, "list", "experiments")
+    assert world.status(token) == 401
 
 
 @contextmanager
