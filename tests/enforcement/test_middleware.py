@@ -12,7 +12,8 @@ import pytest
 
 from tests.enforcement.routes import KnownWorkspaces, pipeline_over
 from tests.harness.fakes import NO, ScriptedReviews
-from workspace_authz.enforcement.middleware import GuardMiddleware, Scope, Send, route_path
+from workspace_authz.enforcement.asgi import Scope, Send, route_path
+from workspace_authz.enforcement.middleware import GuardMiddleware
 from workspace_authz.enforcement.pipeline import Pipeline
 from workspace_authz.enforcement.request import Message, Receive
 from workspace_authz.errors import UnauthenticatedError, UnavailableError

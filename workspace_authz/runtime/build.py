@@ -13,11 +13,12 @@ from workspace_authz.authorizer.coherence import Coherence
 from workspace_authz.authorizer.rbac.follower import RbacFollower
 from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.catalog.compile import CompiledCatalog
+from workspace_authz.enforcement.sealing import AesSeal
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import caller_connection, load_configuration, server_connection
 from workspace_authz.kubernetes.patience import lanes
 from workspace_authz.kubernetes.reviews import ApiReviews
-from workspace_authz.lookup.objects import StoreObjects, tracking_sessions
+from workspace_authz.lookup.objects import StoreObjects, registry_sessions, tracking_sessions
 from workspace_authz.runtime import cell
 from workspace_authz.runtime.joined import build_pipeline
 from workspace_authz.runtime.runtime import Runtime
@@ -81,7 +82,10 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
         )
         supervisor.run("rbac", rbac.run)
         objects = StoreObjects(
-            tracking_sessions, workspaces=blueprint.policy is not None, monotonic=time.monotonic
+            tracking_sessions,
+            registry=registry_sessions,
+            workspaces=blueprint.policy is not None,
+            monotonic=time.monotonic,
         )
         stack.callback(objects.close)
         api = ApiReviews(callers, timeout=settings.api_timeout_seconds)
@@ -101,6 +105,7 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             workspaces=directory,
             objects=objects,
             artifact_root=blueprint.artifact_root,
+            seal=AesSeal(settings.page_token_key.get_secret_value() if settings.page_token_key else None),
             coherence=coherence,
         )
         runtime = Runtime(pipeline, audit, settings.body_bytes, directory, rbac)

@@ -8,8 +8,11 @@ from collections.abc import Callable
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.authorizer.coherence import Coherence
 from workspace_authz.authorizer.memory import Lifetimes
+from workspace_authz.authorizer.names import NamedRights, RulesReviewNames
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.enforcement.extraction import Objects
+from workspace_authz.enforcement.narrowing import Lists
+from workspace_authz.enforcement.paging import Seal
 from workspace_authz.enforcement.pipeline import Pipeline, Workspaces
 from workspace_authz.enforcement.restrictions import Restrictions
 from workspace_authz.identity.authenticator import Authenticator, Terms
@@ -30,14 +33,28 @@ def build_pipeline(
     objects: Objects | None = None,
     artifact_root: str | None = None,
     coherence: Coherence | None = None,
+    seal: Seal | None = None,
 ) -> Pipeline:
     """The pipeline over ``reviews``, with caches of its own. Without ``objects`` only broad rights count.
 
     ``strangers`` is what tokens are asked about that nobody knows yet, ``reviews`` unless given;
     ``server_time`` is the API server's. ``artifact_root`` is MLflow's default artifact root; a dry run does
     not know it. ``coherence`` says which decisions still hold; without it nothing is followed, and they live
-    short.
+    short. ``seal`` is for pages of filtered lists; without it nobody without the broad right gets a list.
     """
+    authorizer = Authorizer(
+        reviews,
+        coherence=coherence or Coherence(time.monotonic),
+        strangers=strangers,
+        monotonic=time.monotonic,
+        lifetimes=Lifetimes(
+            allow=settings.allow_seconds,
+            deny=settings.deny_seconds,
+            watched=settings.watched_seconds,
+            settling=settings.settling_seconds,
+        ),
+    )
+    named = NamedRights(authorizer, (RulesReviewNames(authorizer.held),))
     return Pipeline(
         catalog=catalog,
         authenticator=Authenticator(
@@ -51,20 +68,10 @@ def build_pipeline(
                 rejections_per_second=settings.rejections_per_second,
             ),
         ),
-        authorizer=Authorizer(
-            reviews,
-            coherence=coherence or Coherence(time.monotonic),
-            strangers=strangers,
-            monotonic=time.monotonic,
-            lifetimes=Lifetimes(
-                allow=settings.allow_seconds,
-                deny=settings.deny_seconds,
-                watched=settings.watched_seconds,
-                settling=settings.settling_seconds,
-            ),
-        ),
+        authorizer=authorizer,
         rule=rule,
         workspaces=workspaces,
         restrictions=Restrictions(artifact_root),
         objects=objects,
+        lists=Lists(named, seal) if seal is not None else None,
     )

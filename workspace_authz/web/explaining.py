@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from mlflow.server.security_utils import CORS_BLOCKED_MSG, should_block_cors_request
 
-from workspace_authz.enforcement.middleware import App, Scope, Send, peer_of, refuse, route_path
+from workspace_authz.enforcement.asgi import App, Scope, Send, peer_of, refuse, route_path
 from workspace_authz.enforcement.request import AccessRequest, Receive, ReplayedBody
 from workspace_authz.errors import BadRequestError, ForbiddenError, RequestError
 from workspace_authz.explain.explanation import Explanation, GivenBody, explain

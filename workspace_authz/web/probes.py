@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-from workspace_authz.enforcement.middleware import App, Scope, Send, route_path
+from workspace_authz.enforcement.asgi import App, Scope, Send, route_path
 from workspace_authz.enforcement.request import Receive
 from workspace_authz.runtime.runtime import Runtime
 
