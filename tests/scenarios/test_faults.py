@@ -26,7 +26,7 @@ LIFETIME_SECONDS = 2
 LIMIT_SECONDS = 10
 """What the issue promises: an answer within ten seconds."""
 
-FAULTS = [fault for fault in Fault if fault is not Fault.NONE]
+FAULTS = [fault for fault in Fault if fault not in (Fault.NONE, Fault.DAWDLES)]
 TEAM = "team-a"
 
 
@@ -112,6 +112,19 @@ def test_a_fault_under_load(world: World, fault: Fault) -> None:
     world.forget_everything()
     then_nothing_passes(world.under_load(1.0))
     assert world.api.asked
+    world.api.fault = Fault.NONE
+    world.works_again()
+
+
+def test_a_slow_api_server(world: World) -> None:
+    """Given an API server that takes a second, then callers wait and get what is theirs; others do not wait."""
+    world.works_again()
+    world.api.fault = Fault.DAWDLES
+    world.forget_everything()
+    seen = world.under_load(2.0)
+    assert {answer.status for _, answer in seen} == {200, 403}
+    assert max(seconds for seconds, _ in seen) < LIMIT_SECONDS
+    assert world.server.ask("GET", "/health").status == 200
     world.api.fault = Fault.NONE
     world.works_again()
 
@@ -227,12 +240,17 @@ def test_a_frozen_api_server(world: World) -> None:
 
 
 def test_a_killed_api_server(world: World) -> None:
-    """Given callers at work, when the API server is killed, then 503 soon, for as long as it is away.
+    """Given callers at work, when the API server is killed, then 503 soon, until another takes its place.
 
-    The last of this file: nobody starts it again.
+    The last of this file: the embedded engine forgets everything, so that nobody starts it again.
     """
     world.works_again()
     for process in processes_of(world.plane):
         os.kill(process, signal.SIGKILL)
     world.forget_everything()
     then_nothing_passes(world.under_load(2.0))
+    if world.plane.engine == REAL:
+        users = [world.editor, world.mallory]
+        with devplane(REAL, world.plane.state, users=users) as restarted:
+            world.api.upstream = restarted.url
+            world.works_again()
