@@ -95,7 +95,7 @@ async def test_a_rejected_token_ends_the_way(pipeline: Pipeline, reviews: Script
     reviews.who_answer = UnauthenticatedError("bad")
     verdict = await judged(pipeline, "GET", "/search", TOKEN, TEAM_A)
     assert isinstance(verdict.error, UnauthenticatedError)
-    assert reviews.questions == []
+    assert verdict.checks == []
 
 
 async def test_an_unknown_route_is_refused_after_authentication(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 
 from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.aio.coalesce import Coalescer
+from workspace_authz.authorizer.early import EarlyQuestions
 from workspace_authz.authorizer.held import HeldRules
 from workspace_authz.authorizer.memory import Lifetimes, stable
-from workspace_authz.kubernetes.reviews import Reviews
+from workspace_authz.kubernetes.reviews import AccessAnswer, Reviews
 from workspace_authz.types import (
     USABLE,
     USE,
@@ -44,6 +46,11 @@ class Authorizer:
         )
         self._asking: Coalescer[tuple[UserInfo, Attributes], Decision] = Coalescer()
         self.held = HeldRules(reviews, monotonic=monotonic, lifetimes=lifetimes, size=size)
+        self._early: EarlyQuestions[AccessAnswer] = EarlyQuestions(self._ask)
+
+    def early(self, token: str, attributes: Attributes) -> AbstractContextManager[None]:
+        """Ask with a token whose owner is being asked for; :meth:`authorize` within the block joins it."""
+        return self._early.asking(token, attributes)
 
     async def authorize(self, caller: Caller, attributes: Attributes) -> Decision:
         """The API server's answer for ``attributes``; raises ``UnavailableError`` when there is none."""
@@ -54,7 +61,7 @@ class Authorizer:
         return await self._asking.share(key, lambda: self._review(key, caller.token))
 
     async def _review(self, key: tuple[UserInfo, Attributes], token: str) -> Decision:
-        answer = await self._reviews.may(token, key[1])
+        answer = await (self._early.join(token, key[1]) or self._ask(token, key[1]))
         if answer.allowed:
             outcome, seconds = Outcome.ALLOW, self._lifetimes.allow
         else:
@@ -62,6 +69,10 @@ class Authorizer:
             seconds = self._lifetimes.deny
         self._decisions.put(key, Decision(outcome, Source.CACHE), seconds=seconds)
         return Decision(outcome, Source.REVIEW)
+
+    async def _ask(self, token: str, attributes: Attributes) -> AccessAnswer:
+        """Send one question. It may be sent before anybody calls :meth:`authorize` for its answer."""
+        return await self._reviews.may(token, attributes)
 
     async def holds_any_right(self, caller: Caller, namespace: str) -> bool:
         """Whether the caller holds some MLflow right in ``namespace``, on every object or a named one."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from workspace_authz.authorizer.authorizer import Authorizer
-from workspace_authz.catalog.compile import CompiledCatalog
+from workspace_authz.catalog.compile import CompiledCatalog, Match
 from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Public, Refused
 from workspace_authz.enforcement.demand import Demand
 from workspace_authz.enforcement.extraction import Objects
+from workspace_authz.enforcement.foresight import foreseen
 from workspace_authz.enforcement.refusals import forbidden
 from workspace_authz.enforcement.request import AccessRequest
 from workspace_authz.enforcement.restrictions import Restrictions
@@ -71,7 +73,20 @@ class Pipeline:
             if isinstance(match.route.policy, Public):
                 verdict.public = True
                 return
-        caller = await self._identify(request, verdict)
+        token = self._presented(request, verdict)
+        verdict.caller = self.authenticator.known(token)
+        if verdict.caller is not None:
+            await self._decide(verdict.caller, match, request, verdict=verdict)
+            return
+        # One round trip instead of two: what is asked first seldom depends on who asks.
+        question = foreseen(match, request, self.rule)
+        with self.authorizer.early(token, question) if question else nullcontext():
+            verdict.caller = await self.authenticator.authenticate(token)
+            await self._decide(verdict.caller, match, request, verdict=verdict)
+
+    async def _decide(
+        self, caller: Caller, match: Match | None, request: AccessRequest, *, verdict: Verdict
+    ) -> None:
         if match is None:
             raise UnknownRouteError(
                 f"No rule of workspace-authz covers {request.method} {request.path}, so it is refused."
@@ -95,12 +110,11 @@ class Pipeline:
                 await self.restrictions.check(match, request, workspace=own)
                 await self._find(workspace)
 
-    async def _identify(self, request: AccessRequest, verdict: Verdict) -> Caller:
+    def _presented(self, request: AccessRequest, verdict: Verdict) -> str:
         gateway = verdict.route is not None and verdict.route.path.startswith("/gateway/")
         credential = find_credential(request.headers, gateway=gateway)
         verdict.provider_keeps_authorization = credential.provider_keeps_authorization
-        verdict.caller = await self.authenticator.authenticate(credential.token)
-        return verdict.caller
+        return credential.token
 
     def _locate(self, request: AccessRequest, verdict: Verdict, parameter: str | None) -> str:
         caller = _known(verdict)

@@ -49,17 +49,30 @@ class Authenticator:
         self._rejected: ExpiringCache[bytes, _Known] = ExpiringCache(size=size, monotonic=monotonic)
         self._asking: Coalescer[bytes, _Known] = Coalescer()
 
-    async def authenticate(self, token: str) -> Caller:
-        """The caller behind ``token``. Raises :class:`UnauthenticatedError` or ``UnavailableError``."""
-        key = hmac.digest(self._key, token.encode("ascii"), "sha256")
+    def known(self, token: str) -> Caller | None:
+        """The caller behind ``token`` as far as it is remembered, refreshed in the background if it is time.
+
+        None for a token that must be asked about. Raises :class:`UnauthenticatedError` for one that was
+        rejected a moment ago.
+        """
+        key = self._key_of(token)
         known = self._known.get(key) or self._rejected.get(key)
         if known is None:
-            known = await self._asking.share(key, lambda: self._ask(key, token))
-        elif known.user is not None and self._monotonic() >= known.refresh_after:
+            return None
+        if known.user is not None and self._monotonic() >= known.refresh_after:
             self._asking.start(key, lambda: self._ask(key, token))
-        if known.user is None:
-            raise UnauthenticatedError(REJECTED)
-        return Caller(user=known.user, token=token)
+        return _caller(known, token)
+
+    async def authenticate(self, token: str) -> Caller:
+        """The caller behind ``token``. Raises :class:`UnauthenticatedError` or ``UnavailableError``."""
+        caller = self.known(token)
+        if caller is not None:
+            return caller
+        key = self._key_of(token)
+        return _caller(await self._asking.share(key, lambda: self._ask(key, token)), token)
+
+    def _key_of(self, token: str) -> bytes:
+        return hmac.digest(self._key, token.encode("ascii"), "sha256")
 
     async def _ask(self, key: bytes, token: str) -> _Known:
         try:
@@ -72,3 +85,9 @@ class Authenticator:
         known = _Known(user=user, refresh_after=self._monotonic() + self._seconds / 2)
         self._known.put(key, known, seconds=self._seconds)
         return known
+
+
+def _caller(known: _Known, token: str) -> Caller:
+    if known.user is None:
+        raise UnauthenticatedError(REJECTED)
+    return Caller(user=known.user, token=token)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,8 @@ WORKSPACE_HEADER: Final = b"x-mlflow-workspace"
 
 # RFC 1123 label, as Kubernetes demands of a namespace's name.
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+_ANYBODY: Final = UserInfo("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,19 @@ def requested_workspace(
     if not _LABEL.fullmatch(asked):
         raise BadRequestError("The workspace of this request cannot be the name of a Kubernetes namespace.")
     return asked
+
+
+def foreseen_workspace(rule: WorkspaceRule, *, headers: Sequence[bytes]) -> str | None:
+    """The workspace of a request whose path names none, or None where that depends on who asks.
+
+    None, too, where the request will be refused for its workspace, which only an identified caller is told.
+    """
+    if rule.single is None and rule.service_account and not any(map(bytes.strip, headers)):
+        return None
+    try:
+        return requested_workspace(rule, parameter=None, headers=headers, user=_ANYBODY)
+    except BadRequestError:
+        return None
 
 
 def _implied(rule: WorkspaceRule, user: UserInfo) -> str | None:
