@@ -32,6 +32,7 @@ from workspace_authz.web import preflight
 from workspace_authz.web.attribution import fill_hooks
 from workspace_authz.web.explaining import ExplainMiddleware
 from workspace_authz.web.inventory import uncovered
+from workspace_authz.web.lean import lean
 from workspace_authz.web.options import from_environment
 from workspace_authz.web.probes import ProbesMiddleware
 
@@ -81,7 +82,7 @@ def _guard(app: FastAPI, static_prefix: str) -> None:
             allowed_origins=_allowed_origins(protection),
         ),
         Middleware(GuardMiddleware, guard=cell.require),
-        *inner,
+        *lean(inner, static_prefix=static_prefix),
     ]
 
 
