@@ -25,8 +25,8 @@ MATCH_SECONDS: Final = 60.0
 """How long a workspace that is bound to its namespace is not asked about again.
 
 Nothing makes such a row differ while its namespace lives but an operator: who adopts binds to the namespace
-that is there, and only what is closed can be purged. A mismatch is never remembered, nor is a missing row:
-``workspace-authz workspaces adopt`` works for the very next request, and another replica's first write is seen.
+that is there, and only what is closed can be purged. A mismatch is never remembered, nor is a missing row: so
+``workspace-authz workspaces adopt`` works for the next request, and another replica's first write is seen.
 """
 
 _SIZE: Final = 20_000

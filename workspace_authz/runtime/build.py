@@ -6,14 +6,16 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from workspace_authz.aio.clock import SystemClock
 from workspace_authz.aio.supervisor import Supervisor
+from workspace_authz.bindings.binder import Binder, Databases
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import caller_connection, load_configuration, server_connection
 from workspace_authz.kubernetes.reviews import ApiReviews
-from workspace_authz.lookup.objects import StoreObjects, tracking_sessions
+from workspace_authz.lookup.objects import StoreObjects, data_engines, tracking_engine, tracking_sessions
 from workspace_authz.runtime import cell
 from workspace_authz.runtime.joined import build_pipeline
 from workspace_authz.runtime.runtime import Runtime
@@ -60,13 +62,17 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
         callers = caller_connection(configuration, limit=settings.api_connections)
         stack.push_async_callback(callers.close)
         directory: Directory | None = None
+        binder: Binder | None = None
         if blueprint.policy is not None:
             server = server_connection(configuration)
             stack.push_async_callback(server.close)
             directory = Directory(server, blueprint.policy, clock=SystemClock())
+            binder = Binder(Databases(tracking_engine, data_engines), clock=SystemClock())
+            stack.callback(binder.close)
             supervisor = Supervisor()
             stack.push_async_callback(supervisor.close)
             supervisor.run("namespaces", directory.run)
+            supervisor.run("bindings", partial(binder.prepare, directory))
         objects = StoreObjects(
             tracking_sessions, workspaces=blueprint.policy is not None, monotonic=time.monotonic
         )
@@ -79,8 +85,9 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             workspaces=directory,
             objects=objects,
             artifact_root=blueprint.artifact_root,
+            bindings=binder,
         )
-        runtime = Runtime(pipeline, audit, settings.body_bytes, directory)
+        runtime = Runtime(pipeline, audit, settings.body_bytes, directory, binder)
         cell.install(runtime)
         stack.callback(cell.remove)
         yield runtime

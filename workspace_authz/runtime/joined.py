@@ -8,7 +8,7 @@ from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.authorizer.memory import Lifetimes
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.enforcement.extraction import Objects
-from workspace_authz.enforcement.pipeline import Pipeline, Workspaces
+from workspace_authz.enforcement.pipeline import Bindings, Pipeline, Workspaces
 from workspace_authz.enforcement.restrictions import Restrictions
 from workspace_authz.identity.authenticator import Authenticator
 from workspace_authz.kubernetes.reviews import Reviews
@@ -25,6 +25,7 @@ def build_pipeline(
     workspaces: Workspaces | None,
     objects: Objects | None = None,
     artifact_root: str | None = None,
+    bindings: Bindings | None = None,
 ) -> Pipeline:
     """The pipeline over ``reviews``, with caches of its own. Without ``objects`` only broad rights count.
 
@@ -47,4 +48,5 @@ def build_pipeline(
         workspaces=workspaces,
         restrictions=Restrictions(artifact_root),
         objects=objects,
+        bindings=bindings,
     )
