@@ -11,7 +11,11 @@
         ├── MissingError          404 RESOURCE_DOES_NOT_EXIST
         ├── UnknownRouteError     404 ENDPOINT_NOT_FOUND
         └── UnavailableError      503 TEMPORARILY_UNAVAILABLE: no decision could be had
-            └── MisconfiguredError  503: the cluster forbids or lacks the review itself
+            ├── MisconfiguredError  503: the cluster forbids or lacks the review itself
+            ├── OverloadedError     503: the API server is not asked at the moment
+            └── TransientError      503: the same question may be answered if it is asked again
+                ├── UnreachableError  nothing answered, or only something in front of the API server
+                └── ThrottledError    the API server wants to be asked later
 
 The codes are those of MLflow's ``mlflow.exceptions`` (``ERROR_CODE_TO_HTTP_STATUS``). Messages are
 shown to callers: none may hold a token, or an answer of the API server that was not meant for them.
@@ -104,3 +108,27 @@ class UnavailableError(RequestError):
 
 class MisconfiguredError(UnavailableError):
     """The review itself is forbidden or missing in this cluster; readiness turns red."""
+
+
+class OverloadedError(UnavailableError):
+    """We do not ask: the API server does not answer, or more waits for it than it can answer in time."""
+
+
+class TransientError(UnavailableError):
+    """Worth another try.
+
+    ``status`` is that of the answer, if there was one; ``after``: not before so many seconds, if it said so.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, after: float | None = None) -> None:
+        super().__init__(message)
+        self.status_of_answer = status
+        self.after = after
+
+
+class UnreachableError(TransientError):
+    """No connection, no whole answer in time, or HTTP 502 to 504: a sign that the API server is down."""
+
+
+class ThrottledError(TransientError):
+    """HTTP 429: the API server works and has too much to do."""

@@ -106,7 +106,10 @@ class Settings(BaseSettings):
         default=4.0, gt=0, le=9, description="The longest that one review may take."
     )
     api_connections: int = Field(
-        default=64, ge=1, le=1024, description="Connections per worker for callers' reviews."
+        default=64,
+        ge=2,
+        le=1024,
+        description="Reviews per worker that are asked at once; a quarter is for tokens not seen before.",
     )
     body_bytes: int = Field(
         default=4 * 2**20, ge=1024, description="The largest request body in which names are looked for."

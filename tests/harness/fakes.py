@@ -18,12 +18,22 @@ class ManualClock:
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self.slept: list[float] = []
 
     def monotonic(self) -> float:
         return self.now
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
+
+    def time(self) -> float:
+        return self.now + 1_700_000_000
+
+    async def sleep(self, seconds: float) -> None:
+        """Whoever waits moves the clock."""
+        self.slept.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
 
 
 class ScriptedReviews:

@@ -5,17 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from workspace_authz.errors import MisconfiguredError, UnauthenticatedError, UnavailableError
+from workspace_authz.errors import (
+    MisconfiguredError,
+    ThrottledError,
+    TransientError,
+    UnauthenticatedError,
+    UnavailableError,
+    UnreachableError,
+)
 from workspace_authz.kubernetes.plain import PlainConfiguration
 from workspace_authz.kubernetes.reviews import AccessAnswer, ApiReviews
 from workspace_authz.kubernetes.transport import caller_connection
+from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 from workspace_authz.types import Attributes, Resource, UserInfo, Verb
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -23,8 +31,21 @@ ASKED = Attributes("team-a", Verb.CREATE, Resource.GATEWAY_ENDPOINTS, "use", "ch
 SECRET = "the-callers-token"
 
 
+class CountedAnswers(NoMetrics):
+    """Writes down what came of each try."""
+
+    def __init__(self) -> None:
+        self.results: list[str] = []
+
+    def asked(self, kind: str, *, result: str, seconds: float) -> None:
+        assert seconds >= 0
+        self.results.append(f"{kind} {result}")
+
+
 @asynccontextmanager
-async def reviews_of(handler: Handler, *, timeout: float = 5.0) -> AsyncIterator[ApiReviews]:
+async def reviews_of(
+    handler: Handler, *, timeout: float = 5.0, metrics: Metrics | None = None
+) -> AsyncIterator[ApiReviews]:
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", handler)
     async with TestServer(application) as server:
@@ -32,7 +53,7 @@ async def reviews_of(handler: Handler, *, timeout: float = 5.0) -> AsyncIterator
         configuration = PlainConfiguration(host=str(server.make_url("/")), token="the-servers-own")
         connection = caller_connection(configuration)
         try:
-            yield ApiReviews(connection, timeout=timeout)
+            yield ApiReviews(connection, timeout=timeout, metrics=metrics)
         finally:
             await connection.close()
 
@@ -131,6 +152,62 @@ async def test_whatever_is_no_answer_is_no_decision(status: int, document: Any) 
             await reviews.may(SECRET, ASKED)
     assert not isinstance(caught.value, MisconfiguredError)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "error", "after"),
+    [
+        (429, {}, ThrottledError, None),
+        (429, {"Retry-After": "2"}, ThrottledError, 2.0),
+        (502, {}, UnreachableError, None),
+        (503, {"Retry-After": "2"}, UnreachableError, 2.0),
+        (504, {}, UnreachableError, None),
+    ],
+)
+async def test_what_may_pass_says_so(
+    status: int, headers: dict[str, str], error: type[TransientError], after: float | None
+) -> None:
+    async with reviews_of(answering(status, "", **headers)) as reviews:
+        with pytest.raises(TransientError) as caught:
+            await reviews.may(SECRET, ASKED)
+    assert type(caught.value) is error
+    assert (caught.value.status_of_answer, caught.value.after) == (status, after)
+
+
+async def test_a_connection_that_breaks_is_no_answer() -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=201, headers={"Content-Length": "1000"})
+        await response.prepare(request)
+        await response.write(b'{"kind":')
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    async with reviews_of(handler) as reviews:
+        with pytest.raises(UnreachableError):
+            await reviews.may(SECRET, ASKED)
+
+
+async def test_every_try_is_counted_by_its_result() -> None:
+    counted = CountedAnswers()
+    for status, document in [
+        (201, review("SelfSubjectAccessReview", {"allowed": True})),
+        (201, "x"),
+        (429, ""),
+    ]:
+        async with reviews_of(answering(status, document), metrics=counted) as reviews:
+            with suppress(UnavailableError):
+                await reviews.may(SECRET, ASKED)
+    connection = caller_connection(PlainConfiguration(host="http://127.0.0.1:9"))
+    with pytest.raises(UnreachableError):
+        await ApiReviews(connection, timeout=5, metrics=counted).who(SECRET)
+    await connection.close()
+    assert counted.results == [
+        "SelfSubjectAccessReview ok",
+        "SelfSubjectAccessReview 201",
+        "SelfSubjectAccessReview 429",
+        "SelfSubjectReview unreachable",
+    ]
 
 
 async def test_an_answer_without_end_is_cut_off() -> None:

@@ -27,12 +27,16 @@ from workspace_authz.types import (
 
 
 class Authorizer:
-    """Asks SelfSubjectAccessReviews with the caller's own token. Errors are raised and never remembered."""
+    """Asks SelfSubjectAccessReviews with the caller's own token. Errors are raised and never remembered.
+
+    ``strangers`` is asked where it is not known yet whose the token is.
+    """
 
     def __init__(
         self,
         reviews: Reviews,
         *,
+        strangers: Reviews | None = None,
         monotonic: Callable[[], float],
         lifetimes: Lifetimes,
         size: int = 50_000,
@@ -46,7 +50,7 @@ class Authorizer:
         )
         self._asking: Coalescer[tuple[UserInfo, Attributes], Decision] = Coalescer()
         self.held = HeldRules(reviews, monotonic=monotonic, lifetimes=lifetimes, size=size)
-        self._early: EarlyQuestions[AccessAnswer] = EarlyQuestions(self._ask)
+        self._early: EarlyQuestions[AccessAnswer] = EarlyQuestions((strangers or reviews).may)
 
     def early(self, token: str, attributes: Attributes) -> AbstractContextManager[None]:
         """Ask with a token whose owner is being asked for; :meth:`authorize` within the block joins it."""
@@ -61,7 +65,7 @@ class Authorizer:
         return await self._asking.share(key, lambda: self._review(key, caller.token))
 
     async def _review(self, key: tuple[UserInfo, Attributes], token: str) -> Decision:
-        answer = await (self._early.join(token, key[1]) or self._ask(token, key[1]))
+        answer = await (self._early.join(token, key[1]) or self._reviews.may(token, key[1]))
         if answer.allowed:
             outcome, seconds = Outcome.ALLOW, self._lifetimes.allow
         else:
@@ -69,10 +73,6 @@ class Authorizer:
             seconds = self._lifetimes.deny
         self._decisions.put(key, Decision(outcome, Source.CACHE), seconds=seconds)
         return Decision(outcome, Source.REVIEW)
-
-    async def _ask(self, token: str, attributes: Attributes) -> AccessAnswer:
-        """Send one question. It may be sent before anybody calls :meth:`authorize` for its answer."""
-        return await self._reviews.may(token, attributes)
 
     async def holds_any_right(self, caller: Caller, namespace: str) -> bool:
         """Whether the caller holds some MLflow right in ``namespace``, on every object or a named one."""

@@ -27,19 +27,22 @@ class Authenticator:
 
     While a token is in use its answer is refreshed in the background after half of that time, so that a
     busy caller never waits and a deleted account is still noticed. Rejections are kept ``rejected_seconds``;
-    failures are never kept. Tokens are known by an HMAC under a key of this process only.
+    failures are never kept. Tokens are known by an HMAC under a key of this process only. ``strangers`` is
+    asked about tokens that are not known yet.
     """
 
     def __init__(
         self,
         reviews: Reviews,
         *,
+        strangers: Reviews | None = None,
         monotonic: Callable[[], float],
         seconds: float = 15.0,
         rejected_seconds: float = 5.0,
         size: int = 10_000,
     ) -> None:
         self._reviews = reviews
+        self._strangers = strangers or reviews
         self._monotonic = monotonic
         self._seconds = seconds
         self._rejected_seconds = rejected_seconds
@@ -60,7 +63,7 @@ class Authenticator:
         if known is None:
             return None
         if known.user is not None and self._monotonic() >= known.refresh_after:
-            self._asking.start(key, lambda: self._ask(key, token))
+            self._asking.start(key, lambda: self._ask(self._reviews, key, token))
         return _caller(known, token)
 
     async def authenticate(self, token: str) -> Caller:
@@ -69,21 +72,24 @@ class Authenticator:
         if caller is not None:
             return caller
         key = self._key_of(token)
-        return _caller(await self._asking.share(key, lambda: self._ask(key, token)), token)
+        known = await self._asking.share(key, lambda: self._ask(self._strangers, key, token))
+        return _caller(known, token)
 
     def _key_of(self, token: str) -> bytes:
         return hmac.digest(self._key, token.encode("ascii"), "sha256")
 
-    async def _ask(self, key: bytes, token: str) -> _Known:
+    async def _ask(self, reviews: Reviews, key: bytes, token: str) -> _Known:
+        asked = self._monotonic()
         try:
-            user = await self._reviews.who(token)
+            user = await reviews.who(token)
         except UnauthenticatedError:
             self._known.discard(key)
             rejected = _Known(user=None, refresh_after=0.0)
             self._rejected.put(key, rejected, seconds=self._rejected_seconds)
             return rejected
-        known = _Known(user=user, refresh_after=self._monotonic() + self._seconds / 2)
-        self._known.put(key, known, seconds=self._seconds)
+        known = _Known(user=user, refresh_after=asked + self._seconds / 2)
+        # From when it was asked: it may be as old as the answer took.
+        self._known.put(key, known, seconds=asked + self._seconds - self._monotonic())
         return known
 
 

@@ -14,14 +14,24 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import aiohttp
 
-from workspace_authz.errors import MisconfiguredError, UnauthenticatedError, UnavailableError
+from workspace_authz.errors import (
+    MisconfiguredError,
+    RequestError,
+    ThrottledError,
+    UnauthenticatedError,
+    UnavailableError,
+    UnreachableError,
+)
+from workspace_authz.kubernetes.retry_after import retry_after
 from workspace_authz.kubernetes.transport import Connection
+from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 from workspace_authz.types import API_GROUP, Attributes, UserInfo
 
 _log = logging.getLogger(__name__)
@@ -29,6 +39,8 @@ _log = logging.getLogger(__name__)
 _AUTHENTICATION = "/apis/authentication.k8s.io/v1/"
 _AUTHORIZATION = "/apis/authorization.k8s.io/v1/"
 _MAX_ANSWER_BYTES = 8 * 2**20
+_IN_FRONT = frozenset({502, 503, 504})
+"""Said by an API server that is starting or stopping, or by what stands before one that is away."""
 
 NO_ANSWER = "The Kubernetes API server gives no usable answer at the moment; try again."
 REJECTED = (
@@ -78,11 +90,13 @@ class Reviews(Protocol):
 
 
 class ApiReviews:
-    """:class:`Reviews` over a caller connection. ``timeout`` bounds each review, in seconds."""
+    """:class:`Reviews` over a caller connection, each asked once. ``timeout`` bounds it, in seconds."""
 
-    def __init__(self, connection: Connection, *, timeout: float) -> None:
+    def __init__(self, connection: Connection, *, timeout: float, metrics: Metrics | None = None) -> None:
         self._connection = connection
-        self._timeout = aiohttp.ClientTimeout(total=timeout)
+        # Of several API servers behind one address the next may take what a dead one does not.
+        self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=timeout / 2)
+        self._metrics = metrics or NoMetrics()
 
     async def who(self, token: str) -> UserInfo:
         """See :class:`Reviews`."""
@@ -139,17 +153,22 @@ class ApiReviews:
     async def _ask(self, api: str, kind: str, spec: Mapping[str, Any], token: str) -> Mapping[str, Any]:
         """POST one review and return its ``status``."""
         body = {"apiVersion": api.removeprefix("/apis/").rstrip("/"), "kind": kind, "spec": spec}
+        started, result = time.monotonic(), "unreachable"
         try:
             async with self._connection.request(
                 "POST", f"{api}{kind.lower()}s", token=token, json=body, timeout=self._timeout
             ) as response:
-                if response.status in (200, 201):
-                    return _status_of(kind, await _bounded(kind, response))
-                failure = response.status
+                result = str(response.status)
+                if response.status not in (200, 201):
+                    raise _failed(kind, response)
+                status = _status_of(kind, await _bounded(kind, response))
+                result = "ok"
+                return status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             _log.warning("%s failed: %s", kind, type(error).__name__)
-            raise UnavailableError(NO_ANSWER) from error
-        raise _failed(kind, failure)
+            raise UnreachableError(NO_ANSWER) from error
+        finally:
+            self._metrics.asked(kind, result=result, seconds=time.monotonic() - started)
 
 
 async def _bounded(kind: str, response: aiohttp.ClientResponse) -> bytes:
@@ -174,7 +193,8 @@ def _status_of(kind: str, answer: bytes) -> Mapping[str, Any]:
     return status
 
 
-def _failed(kind: str, status: int) -> UnauthenticatedError | UnavailableError:
+def _failed(kind: str, response: aiohttp.ClientResponse) -> RequestError:
+    status = response.status
     if status == 401:
         return UnauthenticatedError(REJECTED)
     _log.warning("%s was answered with HTTP %d", kind, status)
@@ -183,6 +203,10 @@ def _failed(kind: str, status: int) -> UnauthenticatedError | UnavailableError:
             f"This cluster does not answer a {kind}, so nobody can be authorized. "
             "An administrator finds the remedy with `workspace-authz check`."
         )
+    if status == 429:
+        return ThrottledError(NO_ANSWER, status=status, after=retry_after(response.headers))
+    if status in _IN_FRONT:
+        return UnreachableError(NO_ANSWER, status=status, after=retry_after(response.headers))
     return UnavailableError(NO_ANSWER)
 
 

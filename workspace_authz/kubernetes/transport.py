@@ -12,6 +12,7 @@ second), which a command line that only asks a question need not wait for.
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
@@ -21,10 +22,17 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from workspace_authz import __version__
 from workspace_authz.errors import ConfigurationError
 
 _BEARER: Final = "BearerToken"
 _PEM: Final = "-----BEGIN "
+_USER_AGENT: Final = f"workspace-authz/{__version__}"
+"""By which flow schemas and audit logs know us."""
+_PROBING: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPALIVE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+"""Seconds of silence before a probe (Linux, macOS), seconds between probes, probes."""
+_KEPT_ALIVE_SECONDS: Final = 60.0
+"""Less than kube-apiserver's 90 (``http.Server.IdleTimeout``), or it hangs up as we ask."""
 
 
 class ApiConfiguration(Protocol):
@@ -106,6 +114,18 @@ def _proxy(configuration: ApiConfiguration) -> str | None:
     return urllib.request.getproxies().get("https")
 
 
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """A socket that notices within half a minute that its other end is gone without a word."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _PROBING.items():
+        # Each system has its own.
+        if (option := getattr(socket, name, None)) is not None:
+            made.setsockopt(socket.IPPROTO_TCP, option, value)
+    return made
+
+
 class Connection:
     """A pool of kept-alive TLS connections to one API server. Use inside one event loop; close it."""
 
@@ -117,8 +137,12 @@ class Connection:
         self._server_name = configuration.tls_server_name or None
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                ssl=_tls(configuration, with_client_certificate=as_server), limit=limit, keepalive_timeout=90
+                ssl=_tls(configuration, with_client_certificate=as_server),
+                limit=limit,
+                keepalive_timeout=_KEPT_ALIVE_SECONDS,
+                socket_factory=_socket,
             ),
+            headers={"User-Agent": _USER_AGENT},
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             read_bufsize=2**21,

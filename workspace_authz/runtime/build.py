@@ -14,6 +14,7 @@ from workspace_authz.bindings.binder import Binder, Databases
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import caller_connection, load_configuration, server_connection
+from workspace_authz.kubernetes.patience import lanes
 from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.lookup.objects import StoreObjects, data_engines, tracking_engine, tracking_sessions
 from workspace_authz.runtime import cell
@@ -77,8 +78,15 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             tracking_sessions, workspaces=blueprint.policy is not None, monotonic=time.monotonic
         )
         stack.callback(objects.close)
-        pipeline = build_pipeline(
+        ways = lanes(
             ApiReviews(callers, timeout=settings.api_timeout_seconds),
+            places=settings.api_connections,
+            seconds=settings.api_timeout_seconds,
+            clock=SystemClock(),
+        )
+        pipeline = build_pipeline(
+            ways.known,
+            strangers=ways.strangers,
             settings=settings,
             catalog=blueprint.catalog,
             rule=blueprint.rule,

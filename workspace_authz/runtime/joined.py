@@ -19,6 +19,7 @@ from workspace_authz.workspaces.requested import WorkspaceRule
 def build_pipeline(
     reviews: Reviews,
     *,
+    strangers: Reviews | None = None,
     settings: Settings,
     catalog: CompiledCatalog,
     rule: WorkspaceRule,
@@ -29,18 +30,21 @@ def build_pipeline(
 ) -> Pipeline:
     """The pipeline over ``reviews``, with caches of its own. Without ``objects`` only broad rights count.
 
+    ``strangers`` is what tokens are asked about that nobody knows yet, ``reviews`` unless given.
     ``artifact_root`` is MLflow's default artifact root; a dry run does not know it.
     """
     return Pipeline(
         catalog=catalog,
         authenticator=Authenticator(
             reviews,
+            strangers=strangers,
             monotonic=time.monotonic,
             seconds=settings.identity_seconds,
             rejected_seconds=settings.deny_seconds,
         ),
         authorizer=Authorizer(
             reviews,
+            strangers=strangers,
             monotonic=time.monotonic,
             lifetimes=Lifetimes(allow=settings.allow_seconds, deny=settings.deny_seconds),
         ),
