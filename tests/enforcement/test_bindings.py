@@ -57,7 +57,6 @@ async def judged(
     [
         ("GET", "/search", False),
         ("GET", "/workspaces/team-a", False),
-        ("POST", "/maybe", False),
         ("POST", "/link", True),
     ],
 )
