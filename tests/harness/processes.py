@@ -14,10 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+PROGRAMS = Path(sys.executable).parent
+"""Those of the environment that runs the tests."""
 _POLL_SECONDS = 0.05
 _STOP_SECONDS = 15.0
 
-_NOT_INHERITED = ("MLFLOW_", "_MLFLOW_", "WORKSPACE_AUTHZ_", "KUBECONFIG", "KUBERNETES_")
+_NOT_INHERITED = (
+    *("MLFLOW_", "_MLFLOW_", "WORKSPACE_AUTHZ_", "_WORKSPACE_AUTHZ_"),
+    *("KUBECONFIG", "KUBERNETES_", "PROMETHEUS_"),
+)
 _NEEDED = ("WORKSPACE_AUTHZ_CACHE",)
 """Where the binaries of the real control plane are."""
 
@@ -100,4 +105,4 @@ def free_port() -> int:
 
 def script(name: str) -> Path:
     """A program of the environment that runs the tests."""
-    return Path(sys.executable).parent / name
+    return PROGRAMS / name

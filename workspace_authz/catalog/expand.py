@@ -79,7 +79,8 @@ def _requirement(requirement: Requirement, method: str) -> str:
     names = ", ".join(_source(source, method) for source in requirement.names)
     condition = _condition(requirement)
     text = f"{requirement.verb} {requirement.qualified_resource}"
-    return f"{text}{f' ({names})' if names else ''}{f' if {condition}' if condition else ''}"
+    listing = f" {requirement.listing}" if requirement.listing else ""
+    return f"{text}{f' ({names})' if names else ''}{f' if {condition}' if condition else ''}{listing}"
 
 
 def _condition(requirement: Requirement) -> str:
@@ -113,6 +114,7 @@ def _policy(policy: Policy, method: str) -> dict[str, Any]:
                         "subresource": requirement.subresource,
                         "names": [_source(source, method) for source in requirement.names],
                         "if": _condition(requirement) or "always",
+                        "listing": str(requirement.listing or ""),
                     }
                     for requirement in requirements
                 ],

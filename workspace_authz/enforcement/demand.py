@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.catalog.compile import Match
 from workspace_authz.catalog.model import Guarded, Requirement
+from workspace_authz.enforcement.effects import Narrowing
 from workspace_authz.enforcement.extraction import Objects, Reading
 from workspace_authz.enforcement.naming import nameable, names_of
+from workspace_authz.enforcement.narrowing import ListDemand, Lists
 from workspace_authz.enforcement.presence import applies
 from workspace_authz.enforcement.refusals import forbidden
 from workspace_authz.enforcement.request import AccessRequest
@@ -27,6 +29,8 @@ class Demand:
     verdict: Verdict
     workspace: str | None
     """The request's, None on a server without workspaces."""
+    lists: Lists | None = None
+    """None where no MLflow is at hand: lists for broad rights only."""
 
     async def fulfil(self, guarded: Guarded, found: Match, request: AccessRequest) -> None:
         """Every requirement must be allowed; the first refusal in the catalog's order is the one told."""
@@ -37,17 +41,20 @@ class Demand:
         )
         for needed in guarded.requirements:
             if await applies(needed, request, found.parameters):
-                await self._fulfil(needed, reading)
+                await self._fulfil(needed, reading, request)
         if not self.verdict.checks:
             raise ForbiddenError("This request names nothing that could be allowed.")
 
-    async def _fulfil(self, needed: Requirement, reading: Reading | None) -> None:
+    async def _fulfil(self, needed: Requirement, reading: Reading | None, request: AccessRequest) -> None:
         namespace = self.verdict.workspace or ""
         broad = Attributes(namespace, needed.verb, needed.resource, needed.subresource)
         if await self._allowed(broad):
             return
         if self.objects is None or reading is None or not nameable(needed):
             raise forbidden(self.caller.user, broad)
+        if needed.listing is not None:
+            self.verdict.narrowing = await self._narrowed(needed, broad, reading, request=request)
+            return
         names = await names_of(needed, reading, self.objects, namespace=namespace, workspace=self.workspace)
         if names is None:
             raise forbidden(self.caller.user, broad)
@@ -56,6 +63,25 @@ class Demand:
             if not await self._allowed(question, looked_up=not named.sent):
                 # An object that exists and one that does not are refused in the same words.
                 raise forbidden(self.caller.user, question if named.sent else broad)
+
+    async def _narrowed(
+        self, needed: Requirement, broad: Attributes, reading: Reading, *, request: AccessRequest
+    ) -> Narrowing:
+        route = self.verdict.route
+        if self.lists is None or self.objects is None or route is None:
+            raise forbidden(self.caller.user, broad)
+        demand = ListDemand(
+            self.lists,
+            self.objects,
+            caller=self.caller,
+            verdict=self.verdict,
+            needed=needed,
+            broad=broad,
+            request=request,
+            reading=reading,
+            route=route,
+        )
+        return await demand.narrowed()
 
     async def _allowed(self, question: Attributes, *, looked_up: bool = False) -> bool:
         """Ask each question once in a request."""

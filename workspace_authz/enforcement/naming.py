@@ -25,7 +25,7 @@ def nameable(requirement: Requirement) -> bool:
         bool(requirement.names)
         and not requirement.unless_present
         and (requirement.verb is not Verb.CREATE or bool(requirement.subresource))
-        and all(source.origin not in (Origin.RESPONSE, Origin.GRAPHQL) for source in requirement.names)
+        and all(source.origin is not Origin.GRAPHQL for source in requirement.names)
     )
 
 

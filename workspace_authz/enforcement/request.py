@@ -78,6 +78,8 @@ class AccessRequest:
     body: Body = field(default_factory=EmptyBody, repr=False)
     dry: bool = False
     """Judged only: MLflow will not be asked, and nothing may change."""
+    peer: str = ""
+    """The client's address, empty where there is none."""
 
     def header(self, name: bytes) -> list[bytes]:
         """Every value of one header."""

@@ -30,6 +30,7 @@ from workspace_authz.errors import (
     UnreachableError,
 )
 from workspace_authz.kubernetes.retry_after import retry_after
+from workspace_authz.kubernetes.server_time import ServerTime
 from workspace_authz.kubernetes.transport import Connection
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 from workspace_authz.types import API_GROUP, Attributes, UserInfo
@@ -89,11 +90,19 @@ class Reviews(Protocol):
         """What the owner of ``token`` may do in ``namespace``. Raises as :meth:`who`."""
 
 
+class UrlReviews(Protocol):
+    """The same for URLs that are no resource."""
+
+    async def may_get(self, token: str, path: str) -> AccessAnswer:
+        """Whether the owner of ``token`` may get ``path``. Raises as :meth:`Reviews.who`."""
+
+
 class ApiReviews:
     """:class:`Reviews` over a caller connection, each asked once. ``timeout`` bounds it, in seconds."""
 
     def __init__(self, connection: Connection, *, timeout: float, metrics: Metrics | None = None) -> None:
         self._connection = connection
+        self.server_time = ServerTime(time.monotonic)
         # Of several API servers behind one address the next may take what a dead one does not.
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=timeout / 2)
         self._metrics = metrics or NoMetrics()
@@ -125,9 +134,14 @@ class ApiReviews:
             asked["subresource"] = attributes.subresource
         if attributes.name:
             asked["name"] = attributes.name
-        status = await self._ask(
-            _AUTHORIZATION, "SelfSubjectAccessReview", {"resourceAttributes": asked}, token
-        )
+        return await self._access(token, {"resourceAttributes": asked})
+
+    async def may_get(self, token: str, path: str) -> AccessAnswer:
+        """See :class:`UrlReviews`."""
+        return await self._access(token, {"nonResourceAttributes": {"path": path, "verb": "get"}})
+
+    async def _access(self, token: str, spec: Mapping[str, Any]) -> AccessAnswer:
+        status = await self._ask(_AUTHORIZATION, "SelfSubjectAccessReview", spec, token)
         allowed, denied = status.get("allowed"), status.get("denied", False)
         if not isinstance(allowed, bool) or not isinstance(denied, bool) or (allowed and denied):
             raise _nonsense("SelfSubjectAccessReview")
@@ -159,6 +173,7 @@ class ApiReviews:
                 "POST", f"{api}{kind.lower()}s", token=token, json=body, timeout=self._timeout
             ) as response:
                 result = str(response.status)
+                self.server_time.heard(response.headers.get("Date"))
                 if response.status not in (200, 201):
                     raise _failed(kind, response)
                 status = _status_of(kind, await _bounded(kind, response))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from workspace_authz.bindings.binder import Binder
 from workspace_authz.enforcement.pipeline import Pipeline
+from workspace_authz.runtime.health import Health
+from workspace_authz.runtime.scrape import Scrape
 from workspace_authz.telemetry.audit import AuditSink
+from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 from workspace_authz.workspaces.directory import Directory
 
 
@@ -19,16 +21,7 @@ class Runtime:
     body_bytes: int
     directory: Directory | None
     """The namespaces; None on a server without workspaces."""
-    binder: Binder | None = None
-    """Which namespace the data of each workspace belong to; None on a server without workspaces."""
-
-    def problems(self) -> list[str]:
-        """Why the worker is not ready to serve, as sentences that name no namespace; empty when it is."""
-        if self.directory is None:
-            return []
-        state = self.directory.state
-        if state.problem:
-            return [state.problem]
-        if not state.synced:
-            return ["The namespaces have not been listed yet."]
-        return [self.binder.problem] if self.binder is not None and self.binder.problem else []
+    metrics: Metrics = field(default_factory=NoMetrics)
+    health: Health = field(default_factory=Health)
+    scrape: Scrape | None = None
+    """Shows the metrics; None where nothing is counted."""

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Mapping, MutableMapping
@@ -22,12 +23,14 @@ from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import load_configuration
 from workspace_authz.runtime.build import open_audit_sink
 from workspace_authz.settings import (
+    PAGE_TOKEN_KEY,
     WEBHOOK_CACHE,
     Settings,
     load_settings,
     refuse_webhook_cache,
     resolve_single_namespace,
 )
+from workspace_authz.telemetry.crew import make_run_directory
 from workspace_authz.web.options import ServerOptions, from_parent
 from workspace_authz.workspaces.policy import NamespacePolicy
 
@@ -66,6 +69,12 @@ def forget_webhooks(environ: MutableMapping[str, str]) -> None:
     """
     refuse_webhook_cache(environ)
     environ.setdefault(WEBHOOK_CACHE, "0")
+
+
+def share_page_token_key(environ: MutableMapping[str, str]) -> None:
+    """Let the workers, which this process starts, open each other's page tokens."""
+    if not environ.get(PAGE_TOKEN_KEY):
+        environ[PAGE_TOKEN_KEY] = secrets.token_urlsafe(32)
 
 
 def namespace_policy(options: ServerOptions, settings: Settings) -> NamespacePolicy | None:
@@ -117,8 +126,10 @@ def check_parent() -> None:
         settings = load_settings()
         check(options, settings, os.environ)
         forget_webhooks(os.environ)
+        share_page_token_key(os.environ)
         asyncio.run(load_configuration(settings.kubeconfig))
         open_audit_sink(settings).close()
+        make_run_directory(os.environ, workers=options.workers)
         if settings.strict and (missing := uncovered_routes(options)):
             raise ConfigurationError(
                 f"WORKSPACE_AUTHZ_STRICT is set and {len(missing)} of MLflow's routes have no rule: "
