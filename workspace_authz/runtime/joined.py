@@ -14,7 +14,7 @@ from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.enforcement.extraction import Objects
 from workspace_authz.enforcement.narrowing import Lists
 from workspace_authz.enforcement.paging import Seal
-from workspace_authz.enforcement.pipeline import Pipeline, Workspaces
+from workspace_authz.enforcement.pipeline import Bindings, Pipeline, Workspaces
 from workspace_authz.enforcement.restrictions import Restrictions
 from workspace_authz.identity.authenticator import Authenticator, Terms
 from workspace_authz.kubernetes.reviews import Reviews
@@ -33,6 +33,7 @@ def build_pipeline(
     workspaces: Workspaces | None,
     objects: Objects | None = None,
     artifact_root: str | None = None,
+    bindings: Bindings | None = None,
     coherence: Coherence | None = None,
     seal: Seal | None = None,
     rbac: RbacSource | None = None,
@@ -80,5 +81,6 @@ def build_pipeline(
         workspaces=workspaces,
         restrictions=Restrictions(artifact_root),
         objects=objects,
+        bindings=bindings,
         lists=Lists(named, seal) if seal is not None else None,
     )
