@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
 
 _BY_ENGINE = "tests/scenarios"
-_BY_DIRECTORY = frozenset({"tests/ownership", "tests/isolation"})
+_BY_DIRECTORY = frozenset({"tests/ownership", "tests/isolation", "tests/operations"})
 """Their files share servers."""
 
 

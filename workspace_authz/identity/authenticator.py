@@ -11,6 +11,7 @@ from typing import Final
 
 from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.aio.coalesce import Coalescer
+from workspace_authz.aio.numbers import Numbers
 from workspace_authz.errors import UnauthenticatedError
 from workspace_authz.identity.expiry import LEEWAY_SECONDS, expiry
 from workspace_authz.identity.rejections import Rejections
@@ -72,6 +73,9 @@ class Authenticator:
         self._acquainted: ExpiringCache[bytes, bool] = ExpiringCache(size=terms.size, monotonic=monotonic)
         self._rejections = Rejections(monotonic=monotonic, per_second=terms.rejections_per_second)
         self._asking: Coalescer[bytes, _Known] = Coalescer()
+        self.numbers = Numbers(
+            caches={"identities": self._known, "rejected": self._rejected}, shared={"identity": self._asking}
+        )
 
     def known(self, token: str) -> Caller | None:
         """The caller behind ``token`` as far as it is remembered, refreshed in the background if it is time.

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from workspace_authz.aio.cache import ExpiringCache
+from workspace_authz.aio.numbers import Numbers
 from workspace_authz.catalog.listing import Clause
 from workspace_authz.catalog.model import Identifier, Route
 from workspace_authz.errors import UnavailableError
@@ -74,6 +75,7 @@ class StoreObjects:
         self._registry = registry
         self._workspaces = workspaces
         self._names: ExpiringCache[_Key, str] = ExpiringCache(size=size, monotonic=monotonic)
+        self.numbers = Numbers(caches={"names": self._names})
         # A pool of its own: a database that hangs must not take the threads of others.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="lookup")
 
