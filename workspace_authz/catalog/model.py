@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from workspace_authz.catalog.listing import Listing
 from workspace_authz.catalog.stamp import Stamp
-from workspace_authz.types import USABLE, USE, Resource, Verb
+from workspace_authz.types import READING, USABLE, USE, Resource, Verb
 
 
 class Origin(StrEnum):
@@ -165,6 +165,11 @@ class Guarded:
     def __post_init__(self) -> None:
         if not self.requirements:
             raise ValueError("a guarded route needs a requirement")
+
+    @property
+    def reads(self) -> bool:
+        """Whether nothing is ever changed: all requirements are to get or to list."""
+        return all(requirement.verb in READING for requirement in self.requirements)
 
 
 Policy = Public | Authenticated | AnyRight | Refused | Guarded

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from mlflow.exceptions import MlflowException
 from mlflow.server.handlers import _get_model_registry_store, _get_tracking_store
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -35,6 +36,7 @@ long, which it reached a moment ago by right; never another object, since MLflow
 _CHUNK: Final = 400
 """Values in one SELECT; SQLite takes 999 variables, older ones no more."""
 _THREADS: Final = 8
+_NO_ANSWER: Final = "MLflow's database gave no answer; try again."
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +59,27 @@ def registry_sessions() -> Sessions | None:
 def tracking_sessions() -> Sessions | None:
     """Read-only sessions of the worker's tracking store; None if that keeps its data in files."""
     return getattr(_get_tracking_store(), "ManagedSessionMaker", None)
+
+
+def tracking_engine() -> Engine | None:
+    """The primary database of the worker's tracking store; None if that keeps its data in files.
+
+    May block: MLflow opens the database when it is first needed. Raises :class:`UnavailableError`.
+    """
+    return _engine_of(_get_tracking_store)
+
+
+def data_engines() -> tuple[Engine, ...]:
+    """Every database in which MLflow keeps objects: the registry may have one of its own. As above."""
+    engines = (tracking_engine(), _engine_of(_get_model_registry_store))
+    return tuple({str(engine.url): engine for engine in engines if engine is not None}.values())
+
+
+def _engine_of(store: Callable[[], object]) -> Engine | None:
+    try:
+        return getattr(store(), "engine", None)
+    except (SQLAlchemyError, MlflowException) as error:
+        raise UnavailableError(_NO_ANSWER) from error
 
 
 class StoreObjects:
@@ -160,4 +183,4 @@ class StoreObjects:
             return found
         except (SQLAlchemyError, MlflowException) as error:
             _log.warning("MLflow's database gave no answer to a look-up: %s", type(error).__name__)
-            raise UnavailableError("MLflow's database gave no answer; try again.") from error
+            raise UnavailableError(_NO_ANSWER) from error
