@@ -176,7 +176,7 @@ class Simulation:
     def _bound(self, begun: float) -> float:
         since = begun - LONG
         if self.api.troubled["silent"] >= since:
-            return BOUND + LIFETIMES.watched
+            return BOUND + LONG
         if self.api.troubled["failing"] >= since:
             return BOUND + LIFETIMES.allow
         return BOUND
