@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from workspace_authz.catalog.graphql import FieldCall
 from workspace_authz.catalog.model import Identifier, Route
 from workspace_authz.errors import BadRequestError, RequestError
 from workspace_authz.types import Resource
@@ -22,6 +23,8 @@ class KnownObjects:
     """Names by id."""
     workspace: str = "team-a"
     error: RequestError | None = None
+    calls: Sequence[FieldCall] = ()
+    """Of whatever GraphQL document."""
     read: int = 0
     asked: list[Asked] = field(default_factory=list)
 
@@ -34,6 +37,12 @@ class KnownObjects:
         except ValueError as error:
             raise BadRequestError("unreadable") from error
         return document
+
+    async def document(
+        self, *, method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
+    ) -> Sequence[FieldCall]:
+        self.read += 1
+        return self.calls
 
     async def traces(self, spans: bytes, *, as_json: bool) -> Collection[str]:
         return set(spans.decode().split())

@@ -28,6 +28,7 @@ class Origin(StrEnum):
     RESPONSE = "response"
     """The names are in MLflow's answer: a list that must be filtered afterwards."""
     GRAPHQL = "graphql"
+    """An argument of a field in the GraphQL document that is executed."""
 
 
 class Identifier(StrEnum):
@@ -93,6 +94,8 @@ class Requirement:
     """The requirement holds only if one of ``names`` is present in the request."""
     unless_present: bool = False
     """The opposite: it holds only if none of ``names`` is present, and then the broad right is asked."""
+    at: str = ""
+    """It holds for each place at which the executed GraphQL document asks for this field of the schema."""
 
     def __post_init__(self) -> None:
         if self.subresource and (self.subresource != USE or self.resource not in USABLE):
@@ -152,10 +155,19 @@ class Guarded:
     """All requirements must be allowed in the request's workspace. Never empty."""
 
     requirements: tuple[Requirement, ...]
+    free: tuple[str, ...] = ()
+    """Fields of a GraphQL schema that MLflow computes and that reveal nothing beyond their surroundings."""
 
     def __post_init__(self) -> None:
         if not self.requirements:
             raise ValueError("a guarded route needs a requirement")
+        if len({bool(requirement.at) for requirement in self.requirements}) > 1:
+            raise ValueError("a route is guarded by the fields of a document or by requirements, not both")
+
+    @property
+    def by_document(self) -> bool:
+        """Whether the fields of the executed GraphQL document say which requirements hold."""
+        return bool(self.requirements[0].at)
 
 
 Policy = Public | Authenticated | AnyRight | Refused | Guarded

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.catalog.compile import Match
 from workspace_authz.catalog.model import Guarded, Requirement
-from workspace_authz.enforcement.extraction import Objects, Reading
+from workspace_authz.enforcement.extraction import Arguments, Objects, Reading, Values
+from workspace_authz.enforcement.graphql import demanded, read_document
 from workspace_authz.enforcement.naming import nameable, names_of
 from workspace_authz.enforcement.presence import applies
 from workspace_authz.enforcement.refusals import forbidden
@@ -30,6 +31,9 @@ class Demand:
 
     async def fulfil(self, guarded: Guarded, found: Match, request: AccessRequest) -> None:
         """Every requirement must be allowed; the first refusal in the catalog's order is the one told."""
+        if guarded.by_document and self.objects is not None:
+            await self._fulfil_document(guarded, self.objects, request)
+            return
         reading = (
             Reading(self.objects, found.route, request=request, parameters=found.parameters)
             if self.objects is not None
@@ -41,7 +45,18 @@ class Demand:
         if not self.verdict.checks:
             raise ForbiddenError("This request names nothing that could be allowed.")
 
-    async def _fulfil(self, needed: Requirement, reading: Reading | None) -> None:
+    async def _fulfil_document(self, guarded: Guarded, objects: Objects, request: AccessRequest) -> None:
+        """What each field of the document demands; one that touches nothing is for who holds any right."""
+        calls = await read_document(objects, request)
+        for needed, call in demanded(guarded, calls):
+            await self._fulfil(needed, Arguments(call))
+        if not self.verdict.checks:
+            namespace = self.verdict.workspace or ""
+            if not await self.authorizer.holds_any_right(self.caller, namespace):
+                first = guarded.requirements[0]
+                raise forbidden(self.caller.user, Attributes(namespace, first.verb, first.resource))
+
+    async def _fulfil(self, needed: Requirement, reading: Values | None) -> None:
         namespace = self.verdict.workspace or ""
         broad = Attributes(namespace, needed.verb, needed.resource, needed.subresource)
         if await self._allowed(broad):
