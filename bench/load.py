@@ -7,7 +7,7 @@ import json
 import statistics
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
@@ -31,6 +31,12 @@ class Sample:
     seconds: float
     p50: float
     p99: float
+    cpu: float = 0.0
+    """That the server used meanwhile."""
+
+    def with_cpu(self, seconds: float) -> Sample:
+        """The same with the server's CPU time."""
+        return replace(self, cpu=seconds)
 
     @property
     def throughput(self) -> float:

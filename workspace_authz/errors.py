@@ -9,6 +9,7 @@
         ├── UnauthenticatedError  401 UNAUTHENTICATED
         ├── ForbiddenError        403 PERMISSION_DENIED
         ├── UnknownRouteError     404 ENDPOINT_NOT_FOUND
+        ├── TooManyRequestsError  429 REQUEST_LIMIT_EXCEEDED
         └── UnavailableError      503 TEMPORARILY_UNAVAILABLE: no decision could be had
             ├── MisconfiguredError  503: the cluster forbids or lacks the review itself
             ├── OverloadedError     503: the API server is not asked at the moment
@@ -84,6 +85,21 @@ class UnknownRouteError(RequestError):
 
     status = 404
     code = "ENDPOINT_NOT_FOUND"
+
+
+class TooManyRequestsError(RequestError):
+    """The caller's address has sent too much that was rejected. ``after``: seconds to wait."""
+
+    status = 429
+    code = "REQUEST_LIMIT_EXCEEDED"
+
+    def __init__(self, message: str, *, after: int = 1) -> None:
+        super().__init__(message)
+        self.after = after
+
+    @property
+    def headers(self) -> Sequence[tuple[str, str]]:
+        return (("retry-after", str(self.after)),)
 
 
 class UnavailableError(RequestError):

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from workspace_authz.errors import ConfigurationError
 
 _PREFIX = "WORKSPACE_AUTHZ_"
+
+PAGE_TOKEN_KEY = f"{_PREFIX}PAGE_TOKEN_KEY"
 
 WEBHOOK_CACHE = "MLFLOW_WEBHOOK_CACHE_TTL"
 """MLflow's own: seconds for which it remembers webhooks by event alone, whatever their workspace
@@ -46,11 +48,31 @@ class Settings(BaseSettings):
         gt=0,
         le=3600,
         validation_alias=_names("allow_seconds", "MLFLOW_K8S_AUTH_CACHE_TTL_SECONDS"),
-        description="How long a yes of the API server holds.",
+        description="How long a yes of the API server holds while changes of RBAC are not followed.",
     )
-    deny_seconds: float = Field(default=5.0, gt=0, le=3600, description="How long a no holds.")
+    deny_seconds: float = Field(default=5.0, gt=0, le=3600, description="How long a no holds then.")
+    watched_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        le=60,
+        description="How long a decision holds while changes of RBAC are followed, unless one touches it.",
+    )
+    settling_seconds: float = Field(
+        default=5.0,
+        ge=0,
+        le=60,
+        description="For so long after a change a decision that it can touch is kept for 100 ms only: "
+        "the API server's own authorizers may hear of the change later than this server.",
+    )
     identity_seconds: float = Field(
         default=15.0, gt=0, le=300, description="How long the owner of a token is remembered."
+    )
+    rejections_per_second: float = Field(
+        default=10.0,
+        gt=0,
+        le=10_000,
+        description="How many new tokens of one client address the API server may reject in a second, "
+        "and ten times as many at once, before other new ones from there are answered 429.",
     )
     username_claim: str | None = Field(
         default=None,
@@ -113,6 +135,11 @@ class Settings(BaseSettings):
     )
     body_bytes: int = Field(
         default=4 * 2**20, ge=1024, description="The largest request body in which names are looked for."
+    )
+    page_token_key: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Seals page tokens of filtered lists. Give replicas the same; unset: made at each start.",
     )
     audit_sink: str = Field(
         default="stderr", description="`stderr`, `stdout`, `off`, or the path of a file for audit records."
@@ -184,6 +211,7 @@ def resolve_single_namespace(settings: Settings, *, mlflow_workspaces: bool) -> 
 
 
 __all__ = [
+    "PAGE_TOKEN_KEY",
     "WEBHOOK_CACHE",
     "Settings",
     "load_settings",

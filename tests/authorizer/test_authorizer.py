@@ -8,6 +8,7 @@ import pytest
 
 from tests.harness.fakes import NO, YES, ManualClock, ScriptedReviews, settle
 from workspace_authz.authorizer.authorizer import Authorizer
+from workspace_authz.authorizer.coherence import Coherence
 from workspace_authz.authorizer.memory import Lifetimes
 from workspace_authz.errors import UnauthenticatedError, UnavailableError
 from workspace_authz.kubernetes.reviews import AccessAnswer, ResourceRule, RulesAnswer
@@ -41,7 +42,12 @@ def clock() -> ManualClock:
 @pytest.fixture
 def authorizer(reviews: ScriptedReviews, clock: ManualClock) -> Authorizer:
     return Authorizer(
-        reviews, monotonic=clock.monotonic, lifetimes=Lifetimes(allow=10, deny=5), size=50, concurrency=3
+        reviews,
+        coherence=Coherence(clock.monotonic),
+        monotonic=clock.monotonic,
+        lifetimes=Lifetimes(allow=10, deny=5),
+        size=50,
+        concurrency=3,
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.harness.fakes import NO, YES, ManualClock, ScriptedReviews, settle
 from workspace_authz.authorizer.authorizer import Authorizer
+from workspace_authz.authorizer.coherence import Coherence
 from workspace_authz.authorizer.memory import Lifetimes
 from workspace_authz.errors import UnauthenticatedError, UnavailableError
 from workspace_authz.types import Attributes, Caller, Outcome, Resource, Source, UserInfo, Verb
@@ -24,7 +25,8 @@ def reviews() -> ScriptedReviews:
 
 @pytest.fixture
 def authorizer(reviews: ScriptedReviews) -> Authorizer:
-    return Authorizer(reviews, monotonic=ManualClock().monotonic, lifetimes=Lifetimes())
+    monotonic = ManualClock().monotonic
+    return Authorizer(reviews, coherence=Coherence(monotonic), monotonic=monotonic, lifetimes=Lifetimes())
 
 
 async def test_a_decision_joins_the_question_and_is_remembered(

@@ -74,6 +74,7 @@ def test_the_same_as_plain_values() -> None:
             "subresource": "",
             "names": ["path:id→run_id"],
             "if": "always",
+            "listing": "",
         },
         {
             "verb": "create",
@@ -81,6 +82,7 @@ def test_the_same_as_plain_values() -> None:
             "subresource": "",
             "names": ["body:run_id|run_uuid→run_id"],
             "if": "absent",
+            "listing": "",
         },
         {
             "verb": "create",
@@ -88,6 +90,7 @@ def test_the_same_as_plain_values() -> None:
             "subresource": "use",
             "names": ["body:model"],
             "if": "present",
+            "listing": "",
         },
     ]
 

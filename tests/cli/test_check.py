@@ -67,8 +67,7 @@ def test_the_server_as_installed_is_well(run: Run, plane: Plane) -> None:
     found = findings(result)
     assert result.status == 0
     assert found["who-am-i"]["what"] == "the server itself is system:serviceaccount:mlflow:mlflow"
-    assert {name for name, finding in found.items() if finding["level"] != "ok"} == {"roles", "aggregation"}
-    assert found["roles"]["level"] == found["aggregation"]["level"] == "unknown"
+    assert {name for name, finding in found.items() if finding["level"] != "ok"} == set()
 
 
 def test_an_administrator_sees_the_roles_and_is_too_mighty_for_a_server(run: Run, plane: Plane) -> None:
@@ -197,6 +196,17 @@ def test_without_workspaces_no_right_on_namespaces_is_needed(
     monkeypatch.setenv("MLFLOW_K8S_AUTH_NAMESPACE", "team-a")
     found = findings(check({**healthy(), NAMESPACES: REFUSED}))
     assert not {"own-rights", "watch", "workspaces"} & set(found)
+
+
+def test_a_server_that_does_not_hear_of_changes_is_told_what_that_means(
+    check: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_K8S_AUTH_NAMESPACE", "team-a")
+    result = check({**healthy(), MAY: (201, {"status": {"allowed": False}})})
+    finding = findings(result)["rbac-watch"]
+    assert (result.status, finding["level"]) == (0, "warning")
+    assert "watch rolebindings: a changed right works on for allow_seconds" in finding["what"]
+    assert "--clusterrole=mlflow-server" in finding["fix"]
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qs
 
 from workspace_authz.catalog.graphql import FieldCall
+from workspace_authz.catalog.listing import Clause
 from workspace_authz.catalog.model import Identifier, Route
 from workspace_authz.errors import BadRequestError, RequestError
 from workspace_authz.types import Resource
@@ -25,6 +27,10 @@ class KnownObjects:
     error: RequestError | None = None
     calls: Sequence[FieldCall] = ()
     """Of whatever GraphQL document."""
+    clauses: bool = True
+    """Whether this MLflow understands a clause before a filter."""
+    fields: bool = True
+    """Whether it has each field that it is asked about."""
     read: int = 0
     asked: list[Asked] = field(default_factory=list)
 
@@ -32,6 +38,9 @@ class KnownObjects:
         self, route: Route, *, method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
     ) -> Mapping[str, Any]:
         self.read += 1
+        if method == "GET" and query:
+            found = parse_qs(query.decode(), keep_blank_values=True)
+            return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
         try:
             document: Mapping[str, Any] = json.loads(body)
         except ValueError as error:
@@ -56,3 +65,21 @@ class KnownObjects:
         if workspace != self.workspace:
             return {}
         return {value: self.known[value] for value in values if value in self.known}
+
+    async def named(self, resource: Resource, names: Collection[str], *, workspace: str) -> Mapping[str, str]:
+        if self.error is not None:
+            raise self.error
+        if workspace != self.workspace:
+            return {}
+        return {key: name for key, name in self.known.items() if name in names}
+
+    async def narrowed_filter(
+        self, route: Route, clause: Clause, values: Collection[str], theirs: str
+    ) -> str | None:
+        if not self.clauses:
+            return None
+        ours = f"{clause.key} IN ({','.join(values)})"
+        return f"{ours} AND {theirs}" if theirs else ours
+
+    def has_field(self, route: Route, field: str) -> bool:
+        return self.fields

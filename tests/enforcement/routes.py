@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from tests.harness.fakes import ManualClock, ScriptedReviews
 from workspace_authz.authorizer.authorizer import Authorizer
+from workspace_authz.authorizer.coherence import Coherence
 from workspace_authz.authorizer.memory import Lifetimes
 from workspace_authz.catalog.compile import compile_routes
 from workspace_authz.catalog.model import (
@@ -104,7 +105,12 @@ def pipeline_over(
     return Pipeline(
         catalog=compile_routes(ROUTES),
         authenticator=Authenticator(reviews, monotonic=clock.monotonic),
-        authorizer=Authorizer(reviews, monotonic=clock.monotonic, lifetimes=Lifetimes()),
+        authorizer=Authorizer(
+            reviews,
+            coherence=Coherence(clock.monotonic),
+            monotonic=clock.monotonic,
+            lifetimes=Lifetimes(),
+        ),
         rule=rule or WorkspaceRule(),
         workspaces=workspaces,
     )

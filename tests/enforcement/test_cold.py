@@ -54,6 +54,18 @@ async def test_identity_and_access_are_asked_together(pipeline: Pipeline, review
     assert [str(check.decision.source) for check in verdict.checks] == ["review"]
 
 
+async def test_where_tokens_are_invented_nothing_is_asked_early(
+    pipeline: Pipeline, reviews: ScriptedReviews
+) -> None:
+    reviews.who_answer = UnauthenticatedError("bad")
+    flood = [(b"authorization", b"Bearer invented-%d" % number) for number in range(50)]
+    for token in flood:
+        await pipeline.judge(AccessRequest("GET", "/search", headers=(token, TEAM_A), peer="10.0.0.1"))
+    assert len(reviews.questions) == 1
+    await pipeline.judge(AccessRequest("GET", "/search", headers=(TOKEN, TEAM_A), peer="10.0.0.2"))
+    assert len(reviews.questions) == 2
+
+
 async def test_many_at_once_ask_once(pipeline: Pipeline, reviews: ScriptedReviews) -> None:
     request = AccessRequest("GET", "/search", headers=(TOKEN, TEAM_A))
     verdicts = await asyncio.gather(*(pipeline.judge(request) for _ in range(50)))

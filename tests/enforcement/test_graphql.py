@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import pytest
 
 from tests.enforcement.test_single_objects import OWN, SIBLING, World, asked
+from workspace_authz.authorizer.names import NamedRights
 from workspace_authz.catalog.graphql import DOCUMENT, FieldCall
 from workspace_authz.enforcement.graphql import demanded
+from workspace_authz.enforcement.graphql_answers import ElementFilter, Place
+from workspace_authz.enforcement.narrowing import Lists
+from workspace_authz.enforcement.sealing import AesSeal
 from workspace_authz.enforcement.verdict import Verdict
 from workspace_authz.errors import BadRequestError, ForbiddenError
+from workspace_authz.types import Attributes, Caller
 
+RUN_MODELS = "MlflowRunExtension.modelVersions"
 EVERYTHING = tuple(dict.fromkeys(f"{need.verb} {need.resource}" for need in DOCUMENT.requirements))
 
 
@@ -17,10 +25,27 @@ def call(field: str, *, computed: bool = True, path: str = "a", **given: object)
     return FieldCall(field, computed, tuple(path.split(".")), {"input": given} if given else {})
 
 
-async def judged(*calls: FieldCall, held: tuple[str, ...]) -> Verdict:
+@dataclass
+class Names:
+    """Where names to ask about come from."""
+
+    names: frozenset[str] | None
+
+    async def candidates(self, caller: Caller, broad: Attributes) -> frozenset[str] | None:
+        return self.names
+
+
+async def judged(
+    *calls: FieldCall,
+    held: tuple[str, ...],
+    method: str = "POST",
+    candidates: frozenset[str] | None = frozenset({"fraud", "churn"}),
+) -> Verdict:
     world = World(*held)
     world.objects.calls = calls
-    return await world.judge("POST", "/graphql", query="")
+    rights = NamedRights(world.pipeline.authorizer, (Names(candidates),))
+    pipeline = replace(world.pipeline, lists=Lists(rights, AesSeal(None)))
+    return await pipeline.judge(world.request(method, "/graphql"))
 
 
 def run(number: str) -> FieldCall:
@@ -66,6 +91,45 @@ async def test_a_field_within_needs_its_own_right() -> None:
     models = call("Query.mlflowSearchModelVersions")
     assert not (await judged(models, held=("get experiments", "list registeredmodels fraud"))).passed
     assert (await judged(models, held=("list registeredmodels",))).passed
+
+
+def versions(*shown: str) -> list[FieldCall]:
+    """``modelVersions`` of a run, with these keys for the names of their models."""
+    parts = [call("MlflowModelVersion.version", computed=False, path="a.run.modelVersions.[].version")]
+    parts += [
+        call("MlflowModelVersion.name", computed=False, path=f"a.run.modelVersions.[].{key}") for key in shown
+    ]
+    return [run(OWN), call(RUN_MODELS, path="a.run.modelVersions"), *parts]
+
+
+async def test_the_models_of_a_run_are_kept_to_the_allowed() -> None:
+    held = ("get experiments fraud", "list registeredmodels fraud")
+    verdict = await judged(*versions("name", "n"), held=held)
+    assert verdict.passed
+    assert verdict.narrowing is not None
+    assert verdict.narrowing.answer == ElementFilter(
+        (Place(("a", "run", "modelVersions"), ("name", "n")),), frozenset({"fraud"})
+    )
+
+
+@pytest.mark.parametrize("candidates", [None, frozenset(), frozenset({"churn"})])
+async def test_whoever_may_list_no_model_sees_a_run_without(candidates: frozenset[str] | None) -> None:
+    verdict = await judged(*versions(), held=("get experiments fraud",), candidates=candidates)
+    assert verdict.passed
+    assert verdict.narrowing is not None
+    assert verdict.narrowing.answer == ElementFilter((Place(("a", "run", "modelVersions"), ()),), frozenset())
+
+
+async def test_whoever_may_list_all_models_sees_all() -> None:
+    verdict = await judged(*versions(), held=("get experiments fraud", "list registeredmodels"))
+    assert verdict.passed
+    assert verdict.narrowing is None
+
+
+async def test_the_length_of_what_is_hidden_is_not_told() -> None:
+    held = ("get experiments fraud", "list registeredmodels fraud")
+    assert not (await judged(*versions(), held=held, method="HEAD")).passed
+    assert (await judged(run(OWN), held=held, method="HEAD")).passed
 
 
 async def test_a_field_that_the_catalog_does_not_know_is_refused_to_everybody() -> None:

@@ -12,10 +12,11 @@ import pytest
 
 from tests.enforcement.routes import KnownWorkspaces, pipeline_over
 from tests.harness.fakes import NO, ScriptedReviews
-from workspace_authz.enforcement.middleware import GuardMiddleware, Scope, Send, route_path
+from workspace_authz.enforcement.asgi import Scope, Send, route_path
+from workspace_authz.enforcement.middleware import GuardMiddleware
 from workspace_authz.enforcement.pipeline import Pipeline
 from workspace_authz.enforcement.request import Message, Receive
-from workspace_authz.errors import UnavailableError
+from workspace_authz.errors import UnauthenticatedError, UnavailableError
 from workspace_authz.workspaces.requested import WorkspaceRule
 from workspace_authz.workspaces.visible import visible_workspaces
 
@@ -82,6 +83,7 @@ class Door:
         self.workspaces = KnownWorkspaces()
         self.app = Application()
         self.sent: list[Message] = []
+        self.address = "10.0.0.1"
         pipeline = pipeline_over(self.reviews, rule=rule, workspaces=self.workspaces)
         guard = Guard(pipeline, self.audit)
         self.middleware = GuardMiddleware(self.app, guard=lambda: guard)
@@ -97,6 +99,7 @@ class Door:
             "root_path": root_path,
             "query_string": query,
             "headers": list(headers),
+            "client": (self.address, 50000),
         }
         await self.middleware(scope, self._receive, self._send)
 
@@ -196,6 +199,22 @@ async def test_an_error_of_the_api_server_says_when_to_come_back(door: Door) -> 
     assert door.status == 503
     assert (b"retry-after", b"1") in door.sent[0]["headers"]
     assert json.loads(door.body)["error_code"] == "TEMPORARILY_UNAVAILABLE"
+
+
+async def test_an_address_with_too_many_rejected_tokens_waits_alone(door: Door) -> None:
+    door.reviews.who_answer = UnauthenticatedError("bad")
+    for number in range(101):
+        door.sent.clear()
+        door.audit.kept.clear()
+        await door.request("GET", "/search", (b"authorization", b"Bearer invented-%d" % number), TEAM_A)
+    assert door.status == 429
+    assert json.loads(door.body)["error_code"] == "REQUEST_LIMIT_EXCEEDED"
+    assert (b"retry-after", b"1") in door.sent[0]["headers"]
+    assert door.record["decision"] == "deny"
+    door.sent.clear()
+    door.address = "10.0.0.2"
+    await door.request("GET", "/search", (b"authorization", b"Bearer invented"), TEAM_A)
+    assert door.status == 401
 
 
 async def test_a_refused_head_has_the_headers_and_no_body(door: Door) -> None:

@@ -13,7 +13,8 @@ from tests.harness.fakes import ScriptedReviews
 from workspace_authz.catalog.compile import compile_routes
 from workspace_authz.catalog.model import Guarded, Requirement, Route
 from workspace_authz.catalog.stamp import Shape, Stamp
-from workspace_authz.enforcement.middleware import GuardMiddleware, Scope, Send
+from workspace_authz.enforcement.asgi import Scope, Send
+from workspace_authz.enforcement.middleware import GuardMiddleware
 from workspace_authz.enforcement.request import Message, Receive
 from workspace_authz.identity.current import current_user
 from workspace_authz.types import Resource, UserInfo, Verb

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workspace_authz.catalog.build import EXPERIMENT, body, experiments, graphql, path, response, use
+from workspace_authz.catalog.build import EXPERIMENT, body, experiments, graphql, listed, path, response, use
 from workspace_authz.catalog.model import Identifier, Requirement
 from workspace_authz.enforcement.naming import nameable
 from workspace_authz.types import Resource, Verb
@@ -22,7 +22,7 @@ FLAG = body("usage_tracking", Identifier.FLAG)
         (experiments(Verb.CREATE, FLAG, when_present=True), False),
         (experiments(Verb.CREATE, EXPERIMENT, when_present=True), False),
         (experiments(Verb.LIST), False),
-        (experiments(Verb.LIST, response("experiments[].name")), False),
+        (listed(Verb.LIST, Resource.EXPERIMENTS, response("experiments[].name")), True),
         (experiments(Verb.GET, graphql("input.run_id", Identifier.RUN_ID)), True),
         (use(Resource.GATEWAY_ENDPOINTS), False),
     ],

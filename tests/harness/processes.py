@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+PROGRAMS = Path(sys.executable).parent
+"""Those of the environment that runs the tests."""
 _POLL_SECONDS = 0.05
 _STOP_SECONDS = 15.0
 
@@ -100,4 +102,4 @@ def free_port() -> int:
 
 def script(name: str) -> Path:
     """A program of the environment that runs the tests."""
-    return Path(sys.executable).parent / name
+    return PROGRAMS / name

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness.http import Answer, Headers, Http, bearer
-from tests.harness.processes import Running, free_port, running, script
+from tests.harness.processes import PROGRAMS, Running, free_port, running
 
 WORKSPACE = "X-MLFLOW-WORKSPACE"
 _START_SECONDS = 120.0
@@ -40,6 +40,8 @@ class ServerOptions:
     """A SQLite file to start with: making MLflow's tables takes seconds."""
     audit: str = "file"
     """``file`` for one beside the log, else a value of the setting."""
+    programs: Path = PROGRAMS
+    """Where ``mlflow`` is: another environment has another release of it."""
     arguments: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -50,7 +52,7 @@ class ServerOptions:
 
     def command(self, state: Path, port: int) -> list[str | Path]:
         """The command line."""
-        command: list[str | Path] = [script("mlflow"), "server"]
+        command: list[str | Path] = [self.programs / "mlflow", "server"]
         if self.kubeconfig is not None:
             command += ["--app-name", self.app_name]
         if self.workspaces:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness.fakes import ManualClock, ScriptedReviews, settle
 from workspace_authz.errors import UnauthenticatedError, UnavailableError
-from workspace_authz.identity.authenticator import Authenticator
+from workspace_authz.identity.authenticator import Authenticator, Terms
 from workspace_authz.kubernetes.reviews import REJECTED
 from workspace_authz.types import UserInfo
 
@@ -30,7 +30,9 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def authenticator(reviews: ScriptedReviews, clock: ManualClock) -> Authenticator:
-    return Authenticator(reviews, monotonic=clock.monotonic, seconds=15, rejected_seconds=5, size=3)
+    return Authenticator(
+        reviews, monotonic=clock.monotonic, terms=Terms(seconds=15, rejected_seconds=5, size=3)
+    )
 
 
 async def test_the_caller_carries_the_user_and_the_token(authenticator: Authenticator) -> None:
@@ -97,6 +99,39 @@ async def test_a_refresh_that_fails_does_not_lengthen_the_identity(
     clock.advance(7)
     with pytest.raises(UnavailableError):
         await authenticator.authenticate("t")
+
+
+async def test_an_answer_counts_from_when_it_was_asked_for(
+    authenticator: Authenticator, reviews: ScriptedReviews, clock: ManualClock
+) -> None:
+    reviews.hold()
+    asking = asyncio.create_task(authenticator.authenticate("t"))
+    await settle()
+    clock.advance(9)
+    reviews.release()
+    await asking
+    clock.advance(6)
+    assert authenticator.known("t") is None
+
+
+@pytest.mark.parametrize("busy", [True, False])
+async def test_a_deleted_account_is_refused_within_30_seconds(
+    authenticator: Authenticator, reviews: ScriptedReviews, clock: ManualClock, busy: bool
+) -> None:
+    """kube-apiserver itself remembers a service account's token for 10 s (``TokenSuccessCacheTTL``)."""
+    await authenticator.authenticate("t")
+    passed = 0.0
+    while True:
+        clock.advance(0.5 if busy else 14.5)
+        passed += 0.5 if busy else 14.5
+        if passed >= 10:
+            reviews.who_answer = UnauthenticatedError("deleted")
+        await settle()
+        try:
+            await authenticator.authenticate("t")
+        except UnauthenticatedError:
+            break
+    assert passed < 30
 
 
 async def test_identical_questions_in_flight_are_asked_once(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.harness.oldest import OLDEST, oldest_programs
 from tests.harness.plane import EMBEDDED, devplane
+from tests.harness.processes import PROGRAMS
 from tests.harness.sdk import preload
 from tests.harness.server import ServerOptions, mlflow_server
 from tests.isolation.world import DEFAULT, World, furnish
@@ -36,12 +39,20 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield given
 
 
+@pytest.fixture(scope="session", params=["newest", OLDEST])
+def programs(request: pytest.FixtureRequest) -> Path:
+    """Those of each MLflow that the guard is held to."""
+    return PROGRAMS if request.param == "newest" else oldest_programs()
+
+
 @pytest.fixture(scope="session")
-def guarded(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def guarded(cluster: Cluster, programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """MLflow behind the guard: alice is admin in team-a and default, carol in team-b."""
     people = cluster.people
     tokens = {TEAM_A: people.alice.token, DEFAULT: people.alice.token, TEAM_B: people.carol.token}
-    options = ServerOptions(kubeconfig=cluster.plane.server_kubeconfig, environment=ENVIRONMENT)
+    options = ServerOptions(
+        kubeconfig=cluster.plane.server_kubeconfig, programs=programs, environment=ENVIRONMENT
+    )
     with mlflow_server(tmp_path_factory.mktemp("guarded"), options) as server:
         yield World(server, tokens)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.harness.http import Answer, Headers
+from tests.harness.processes import PROGRAMS
 from tests.harness.server import MlflowServer
 from tests.scenarios.people import TEAM_A, TEAM_B
 
@@ -22,6 +23,11 @@ class World:
     server: MlflowServer
     tokens: Mapping[str, str] = field(repr=False)
     """By workspace; empty for stock MLflow, which asks nobody."""
+
+    @property
+    def oldest(self) -> bool:
+        """Whether it is the oldest MLflow that is supported."""
+        return self.server.options.programs != PROGRAMS
 
     def ask(
         self,

@@ -22,10 +22,14 @@ class Informing:
     clock: FastClock
     task: asyncio.Task[None]
     batches: list[Sequence[Change[str]]] = field(default_factory=list)
+    followed: list[float | None] = field(default_factory=list)
+    """Each value of ``followed_since`` that it told."""
 
 
-def keep_color(item: JsonObject) -> str:
-    return str(item["metadata"].get("color", "none"))
+def keep_color(item: JsonObject) -> str | None:
+    """None of what is to be dropped."""
+    color = str(item["metadata"].get("color", "none"))
+    return None if color == "drop" else color
 
 
 @asynccontextmanager
@@ -36,10 +40,19 @@ async def informing(server: ApiServer, **options: Any) -> AsyncIterator[Informin
     batches: list[Sequence[Change[str]]] = []
     options.setdefault("timing", Timing())
     options.setdefault("chance", lambda: 1.0)
-    informer = Informer(connection, PATH, keep=keep_color, on_change=batches.append, clock=clock, **options)
+    followed: list[float | None] = []
+    informer = Informer(
+        connection,
+        PATH,
+        keep=keep_color,
+        on_change=batches.append,
+        on_followed=lambda: followed.append(informer.state.followed_since),
+        clock=clock,
+        **options,
+    )
     task = asyncio.create_task(informer.run())
     try:
-        yield Informing(informer, clock, task, batches)
+        yield Informing(informer, clock, task, batches, followed)
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):

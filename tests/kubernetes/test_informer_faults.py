@@ -282,3 +282,51 @@ async def test_cancelling_ends_it(server: ApiServer, moment: str) -> None:
         with suppress(asyncio.CancelledError):
             await asyncio.wait_for(running.task, 1)
         assert running.task.cancelled()
+
+
+async def test_what_keep_makes_none_of_is_not_there(server: ApiServer) -> None:
+    server.put("a", color="drop")
+    server.put("b", color="blue")
+    async with informing(server) as running:
+        watch = await server.next_watch()
+        watch.send("MODIFIED", server.put("a", color="green"))
+        await until(lambda: len(running.batches) == 2)
+        watch.send("MODIFIED", server.put("a", color="drop"))
+        await until(lambda: len(running.batches) == 3)
+        assert [(change.old, change.new) for [change] in running.batches] == [
+            (None, "blue"),
+            (None, "green"),
+            ("green", None),
+        ]
+        assert running.informer.objects == {("", "b"): "blue"}
+
+
+async def test_followed_since_is_the_begin_of_what_was_not_interrupted(server: ApiServer) -> None:
+    """A watch that ends in order and is continued loses nothing; any other end may."""
+    async with informing(server, timing=Timing(silence=0.4)) as running:
+        watch = await server.next_watch()
+        await until(lambda: running.followed == [1000.0])
+        running.clock.now += 5
+        watch.send("ADDED", server.put("a"))
+        watch.close()
+        watch = await server.next_watch()
+        watch.raw(b"{\n")
+        await until(lambda: len(running.followed) == 3)
+        assert running.followed[1] is None
+        assert running.followed[2] is not None
+        assert running.followed[2] > 1005
+        (await server.next_watch()).send("ERROR", GONE)
+        await until(lambda: len(running.followed) == 5)
+        silent = await server.next_watch()
+        await until(lambda: len(running.followed) == 7)  # nothing came for too long
+        assert running.followed[3] is running.followed[5] is None
+        assert running.informer.state.followed_since == running.followed[6]
+        silent.close()
+
+
+async def test_without_the_right_nothing_is_followed(server: ApiServer) -> None:
+    server.fault = refusing(403)
+    async with informing(server) as running:
+        await until(lambda: running.informer.state.missing_right)
+        assert running.informer.state.followed_since is None
+        assert running.followed == []

@@ -47,7 +47,12 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def objects(world: World, clock: ManualClock) -> Iterator[StoreObjects]:
-    found = StoreObjects(lambda: world.store.ManagedSessionMaker, workspaces=True, monotonic=clock.monotonic)
+    found = StoreObjects(
+        lambda: world.store.ManagedSessionMaker,
+        registry=lambda: None,
+        workspaces=True,
+        monotonic=clock.monotonic,
+    )
     yield found
     found.close()
 
@@ -106,7 +111,10 @@ async def test_without_workspaces_everything_lies_in_the_one_namespace(tmp_path:
     store = SqlAlchemyStore(f"sqlite:///{tmp_path / 'mlflow.db'}", str(tmp_path))
     world = populate(store, "default")
     objects = StoreObjects(
-        lambda: store.ManagedSessionMaker, workspaces=False, monotonic=ManualClock().monotonic
+        lambda: store.ManagedSessionMaker,
+        registry=lambda: None,
+        workspaces=False,
+        monotonic=ManualClock().monotonic,
     )
     run = world.ids["default"][Identifier.RUN_ID]
     assert await objects.names(*RUN, [run], workspace="any-namespace") == {run: "experiment-of-default"}
@@ -115,7 +123,7 @@ async def test_without_workspaces_everything_lies_in_the_one_namespace(tmp_path:
 
 
 async def test_a_store_of_files_knows_no_names(clock: ManualClock) -> None:
-    objects = StoreObjects(lambda: None, workspaces=True, monotonic=clock.monotonic)
+    objects = StoreObjects(lambda: None, registry=lambda: None, workspaces=True, monotonic=clock.monotonic)
     assert await objects.names(*RUN, ["r"], workspace=TEAM_A) == {}
     objects.close()
 
@@ -129,7 +137,9 @@ async def test_a_database_that_fails_is_no_decision(clock: ManualClock) -> None:
     def sessions() -> AbstractContextManager[Session]:
         return broken()
 
-    objects = StoreObjects(lambda: sessions, workspaces=True, monotonic=clock.monotonic)
+    objects = StoreObjects(
+        lambda: sessions, registry=lambda: None, workspaces=True, monotonic=clock.monotonic
+    )
     with pytest.raises(UnavailableError, match="database gave no answer") as raised:
         await objects.names(*RUN, ["r"], workspace=TEAM_A)
     assert "query" not in raised.value.message

@@ -61,9 +61,12 @@ def test_only_the_three_aggregate(name: str, labels: dict[str, str]) -> None:
     assert role(name)["metadata"].get("labels", {}) == labels
 
 
-def test_server_may_follow_namespaces_and_nothing_else() -> None:
+def test_server_may_follow_namespaces_and_rbac_and_nothing_else() -> None:
+    read = ["get", "list", "watch"]
+    rbac = ["roles", "rolebindings", "clusterroles", "clusterrolebindings"]
     assert role("mlflow-server")["rules"] == [
-        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]}
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": read},
+        {"apiGroups": ["rbac.authorization.k8s.io"], "resources": rbac, "verbs": read},
     ]
 
 

@@ -23,6 +23,7 @@ from workspace_authz.catalog.entries import Entry
 from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Public, Refused, Requirement
 
 SOME_RIGHT = "get datasets"
+_NOT_THERE = frozenset({404, 405})
 
 
 @dataclass(slots=True)
@@ -46,6 +47,8 @@ class Observation:
     lean: Seen | None = None
     """Who holds less, enough for the same operation called with fewer names."""
     root: Seen | None = None
+    answers: frozenset[int] = frozenset()
+    """MLflow's statuses for whom the guard lets through."""
     failure: str = ""
     """What went wrong before the route could be called."""
 
@@ -133,6 +136,8 @@ class Campaign:
     holders: Mapping[frozenset[str], User]
     provider: str
     """The address of a model provider for the gateway."""
+    oldest: bool = False
+    """Whether the server is the oldest MLflow that is supported, which lacks newer routes."""
     recorder: Recorder = field(init=False)
     studio: Studio = field(init=False)
 
@@ -165,7 +170,7 @@ class Campaign:
             call = self._call(entry)
         except AssertionError as error:
             return Observation(failure=str(error))
-        observed = Observation(nobody=self._as(None, entry, call))
+        observed = Observation(nobody=self._as(None, entry, call), answers=self._answers(entry))
         match entry.route.policy:
             case Public():
                 pass
@@ -184,6 +189,11 @@ class Campaign:
                     call = LEAN[entry.route.operation].make(self.studio)
                     observed.lean = self._as(self.holders[frozenset(needed(entry, LEAN))], entry, call)
         return observed
+
+    def _answers(self, entry: Entry) -> frozenset[int]:
+        if isinstance(entry.route.policy, Refused):
+            return frozenset()
+        return _NOT_THERE if self.oldest and entry.route.since else RECIPES[entry.route.operation].answers
 
     def _call(self, entry: Entry) -> Call:
         if isinstance(entry.route.policy, Refused):

@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from tests.harness.http import Answer
+from tests.harness.oldest import OLDEST, oldest_programs
 from tests.harness.plane import EMBEDDED, User
 from tests.harness.provider import model_provider
 from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
@@ -60,6 +61,22 @@ def prefixed(
         return Campaign(prefixed_server, cluster.people, holders, provider.url).run(PREFIXED)
 
 
+@pytest.fixture(scope="session")
+def oldest(
+    cluster: Cluster, holders: Mapping[frozenset[str], User], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Observations]:
+    """Every route on a server of the oldest MLflow that is supported."""
+    options = ServerOptions(
+        kubeconfig=cluster.plane.server_kubeconfig, programs=oldest_programs(), environment=ENVIRONMENT
+    )
+    with (
+        mlflow_server(tmp_path_factory.mktemp("oldest"), options) as server,
+        model_provider() as provider,
+    ):
+        assert server.ask("GET", "/version").text.startswith(f"{OLDEST}.")
+        yield Campaign(server, cluster.people, holders, provider.url, oldest=True).run(PLAIN)
+
+
 def name_of(entry: Entry) -> str:
     return f"{entry.method} {entry.path} {entry.server}"
 
@@ -73,6 +90,13 @@ def test_route(plain: Observations, entry: Entry) -> None:
 @pytest.mark.parametrize("entry", PREFIXED, ids=name_of)
 def test_route_below_a_prefix(prefixed: Observations, entry: Entry) -> None:
     judge(entry, prefixed[entry])
+
+
+@pytest.mark.parametrize("engine", [EMBEDDED], indirect=True)
+@pytest.mark.parametrize("entry", PLAIN, ids=name_of)
+def test_route_of_the_oldest_mlflow(oldest: Observations, entry: Entry) -> None:
+    """Newer routes are judged, too; they are not there then."""
+    judge(entry, oldest[entry])
 
 
 def test_no_route_was_left_out(plain: Observations) -> None:
@@ -92,7 +116,7 @@ def judge(entry: Entry, observed: Observation) -> None:
         case Authenticated():
             then_nobody_is_refused(entry, observed)
             assert seen(observed.powerless).record["decision"] == "allow"
-            then_mlflow_answered(entry, observed.powerless)
+            then_mlflow_answered(observed, observed.powerless)
         case Refused(reason=reason):
             then_nobody_is_refused(entry, observed)
             for caller in (observed.powerless, observed.root):
@@ -105,9 +129,9 @@ def judge(entry: Entry, observed: Observation) -> None:
         case AnyRight() | Guarded():
             then_nobody_is_refused(entry, observed)
             then_the_powerless_are_refused(entry, observed)
-            then_the_holder_may(entry, observed.holder, RECIPES)
+            then_the_holder_may(entry, observed, observed.holder, RECIPES)
             if entry.route.operation in LEAN:
-                then_the_holder_may(entry, observed.lean, LEAN)
+                then_the_holder_may(entry, observed, observed.lean, LEAN)
 
 
 def seen(one: Seen | None) -> Seen:
@@ -117,7 +141,7 @@ def seen(one: Seen | None) -> Seen:
 
 def then_it_is_open(entry: Entry, observed: Observation) -> None:
     """Nobody is asked who they are, and Kubernetes is asked nothing."""
-    then_mlflow_answered(entry, observed.nobody)
+    then_mlflow_answered(observed, observed.nobody)
     record = seen(observed.nobody).record
     assert (record["user"], record["workspace"], record["checks"]) == (None, None, [])
     assert (record["decision"], record["reason"]) == ("allow", "public")
@@ -153,7 +177,9 @@ def then_the_powerless_are_refused(entry: Entry, observed: Observation) -> None:
         assert "allow" not in {check["decision"] for check in checks}
 
 
-def then_the_holder_may(entry: Entry, caller: Seen | None, recipes: Mapping[str, Recipe]) -> None:
+def then_the_holder_may(
+    entry: Entry, observed: Observation, caller: Seen | None, recipes: Mapping[str, Recipe]
+) -> None:
     """Exactly the catalog's questions are asked, in the workspace, and MLflow answers."""
     holder = seen(caller)
     assert holder.record["decision"] == "allow", holder.answer.text
@@ -162,12 +188,12 @@ def then_the_holder_may(entry: Entry, caller: Seen | None, recipes: Mapping[str,
     asked = [f"{check['verb']} {check['resource']}" for check in checks]
     assert asked == list(needed(entry, recipes) if isinstance(entry.route.policy, Guarded) else ())
     assert {(check["namespace"], check["decision"]) for check in checks} <= {(MATRIX, "allow")}
-    then_mlflow_answered(entry, holder)
+    then_mlflow_answered(observed, holder)
 
 
-def then_mlflow_answered(entry: Entry, caller: Seen | None) -> None:
+def then_mlflow_answered(observed: Observation, caller: Seen | None) -> None:
     answer = seen(caller).answer
-    assert answer.status in RECIPES[entry.route.operation].answers, answer.text
+    assert answer.status in observed.answers, answer.text
 
 
 def comparable(answer: Answer, workspace: str) -> tuple[int, object, bytes]:

@@ -30,6 +30,7 @@ query GetRun($data: MlflowGetRunInput!) @component(name: "MLflow.ExperimentRunTr
     run {
       info { runName status runUuid experimentId artifactUri endTime lifecycleStage startTime userId }
       experiment { experimentId name tags { key value } artifactLocation lifecycleStage lastUpdateTime }
+      modelVersions { status version name source }
       data { metrics { key value step timestamp } params { key value } tags { key value } }
       inputs { datasetInputs { dataset { digest name } tags { key value } } modelInputs { modelId } }
       outputs { modelOutputs { modelId step } }
@@ -38,7 +39,7 @@ query GetRun($data: MlflowGetRunInput!) @component(name: "MLflow.ExperimentRunTr
 }"""
 RUNS: Final = """
 query SearchRuns($data: MlflowSearchRunsInput!) {
-  mlflowSearchRuns(input: $data) { runs { info { runUuid } experiment { name } } }
+  mlflowSearchRuns(input: $data) { runs { info { runUuid } experiment { name } modelVersions { name } } }
 }"""
 CHART: Final = """
 query GetMetricHistoryBulkInterval($data: MlflowGetMetricHistoryBulkIntervalInput!) {
@@ -118,6 +119,28 @@ def test_the_query_string_does_not_count(nora: Asking, studios: Mapping[str, Stu
     target = f"/graphql?query={own.replace(' ', '%20').replace(chr(34), '%22')}"
     assert nora(other, method="GET", target=target).status == 403
     assert studios[OWN].run in nora(own, method="GET", target="/graphql?query={nothing}").text
+
+
+def test_a_run_shows_the_models_that_may_be_listed(
+    nora: Asking, server: MlflowServer, cluster: Cluster, studios: Mapping[str, Studio]
+) -> None:
+    own = studios[OWN]
+    other = f"model-{SIBLING}-of-a-run"
+    own.post("/api/2.0/mlflow/registered-models/create", name=other)
+    for model in (own.model, other):
+        own.new_version(model)
+    text = """query Q($data: MlflowGetRunInput!) {
+      a: mlflowGetRun(input: $data) {
+        run { info { runUuid } modelVersions { n: name } more: modelVersions { source } }
+      }
+    }"""
+    run = nora(text, data={"runId": own.run}).json["data"]["a"]["run"]
+    assert {version["n"] for version in run["modelVersions"]} == {own.model}
+    assert run["more"] == []
+    root = Asking(server, cluster.people.root.token)
+    run = root(text, data={"runId": own.run}).json["data"]["a"]["run"]
+    assert {version["n"] for version in run["modelVersions"]} >= {own.model, other}
+    assert len(run["more"]) == len(run["modelVersions"])
 
 
 def test_models_need_the_right_on_all_of_them(nora: Asking, studios: Mapping[str, Studio]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.enforcement.routes import pipeline_over
 from tests.harness.fakes import NO, ScriptedReviews
-from workspace_authz.enforcement.middleware import App, Scope, Send
+from workspace_authz.enforcement.asgi import App, Scope, Send
 from workspace_authz.enforcement.request import Message, Receive
 from workspace_authz.errors import UnauthenticatedError
 from workspace_authz.runtime.runtime import Runtime

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from functools import partial
 
-from workspace_authz.aio.cache import ExpiringCache
-from workspace_authz.aio.coalesce import Coalescer
+from workspace_authz.authorizer.coherence import Coherence
 from workspace_authz.authorizer.early import EarlyQuestions
 from workspace_authz.authorizer.held import HeldRules
-from workspace_authz.authorizer.memory import Lifetimes, stable
+from workspace_authz.authorizer.memory import Asked, Lifetimes, Memory, stable
 from workspace_authz.kubernetes.reviews import AccessAnswer, Reviews
 from workspace_authz.types import (
     USABLE,
@@ -36,6 +36,7 @@ class Authorizer:
         self,
         reviews: Reviews,
         *,
+        coherence: Coherence,
         strangers: Reviews | None = None,
         monotonic: Callable[[], float],
         lifetimes: Lifetimes,
@@ -43,14 +44,20 @@ class Authorizer:
         concurrency: int = 32,
     ) -> None:
         self._reviews = reviews
-        self._lifetimes = lifetimes
         self._concurrency = concurrency
-        self._decisions: ExpiringCache[tuple[UserInfo, Attributes], Decision] = ExpiringCache(
-            size=size, monotonic=monotonic
+        self._memory: Memory[tuple[UserInfo, Attributes], AccessAnswer] = Memory(
+            coherence,
+            yes=lambda answer: answer.allowed,
+            monotonic=monotonic,
+            lifetimes=lifetimes,
+            size=size,
         )
-        self._asking: Coalescer[tuple[UserInfo, Attributes], Decision] = Coalescer()
-        self.held = HeldRules(reviews, monotonic=monotonic, lifetimes=lifetimes, size=size)
-        self._early: EarlyQuestions[AccessAnswer] = EarlyQuestions((strangers or reviews).may)
+        self.held = HeldRules(
+            reviews, coherence=coherence, monotonic=monotonic, lifetimes=lifetimes, size=size
+        )
+        self._early: EarlyQuestions[Asked[AccessAnswer]] = EarlyQuestions(
+            partial(self._ask, strangers or reviews)
+        )
 
     def early(self, token: str, attributes: Attributes) -> AbstractContextManager[None]:
         """Ask with a token whose owner is being asked for; :meth:`authorize` within the block joins it."""
@@ -58,21 +65,20 @@ class Authorizer:
 
     async def authorize(self, caller: Caller, attributes: Attributes) -> Decision:
         """The API server's answer for ``attributes``; raises ``UnavailableError`` when there is none."""
-        key = (stable(caller.user), attributes)
-        known = self._decisions.get(key)
+        key, namespace = (stable(caller.user), attributes), attributes.namespace
+        known = self._memory.get(key, namespace)
         if known is not None:
-            return known
-        return await self._asking.share(key, lambda: self._review(key, caller.token))
+            return _decision(known, Source.CACHE)
+        asked = await self._memory.share(
+            key,
+            namespace,
+            lambda: self._ask(self._reviews, caller.token, attributes),
+            begun=lambda: self._early.join(caller.token, attributes),
+        )
+        return _decision(asked, Source.REVIEW)
 
-    async def _review(self, key: tuple[UserInfo, Attributes], token: str) -> Decision:
-        answer = await (self._early.join(token, key[1]) or self._reviews.may(token, key[1]))
-        if answer.allowed:
-            outcome, seconds = Outcome.ALLOW, self._lifetimes.allow
-        else:
-            outcome = Outcome.DENY if answer.denied else Outcome.NO_OPINION
-            seconds = self._lifetimes.deny
-        self._decisions.put(key, Decision(outcome, Source.CACHE), seconds=seconds)
-        return Decision(outcome, Source.REVIEW)
+    async def _ask(self, reviews: Reviews, token: str, attributes: Attributes) -> Asked[AccessAnswer]:
+        return await self._memory.timed(attributes.namespace, reviews.may(token, attributes))
 
     async def holds_any_right(self, caller: Caller, namespace: str) -> bool:
         """Whether the caller holds some MLflow right in ``namespace``, on every object or a named one."""
@@ -102,6 +108,12 @@ class Authorizer:
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
         return frozenset(name for task in tasks if (name := task.result()) is not None)
+
+
+def _decision(answer: AccessAnswer, source: Source) -> Decision:
+    if answer.allowed:
+        return Decision(Outcome.ALLOW, source)
+    return Decision(Outcome.DENY if answer.denied else Outcome.NO_OPINION, source)
 
 
 def _every_question(namespace: str) -> Iterable[Attributes]:

@@ -6,13 +6,18 @@ source may say too much; what it leaves out is not listed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Protocol
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
+from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.authorizer.held import HeldRules
 from workspace_authz.authorizer.rules import granted_names
-from workspace_authz.types import Attributes, Caller
+from workspace_authz.types import Attributes, Caller, Decision
+
+CONCURRENT_QUESTIONS: Final = 32
+"""Of one request; there are more connections than that, so that others get theirs."""
 
 
 class NameSource(Protocol):
@@ -39,12 +44,36 @@ class RulesReviewNames:
         return None if answer.incomplete and not names else names
 
 
-async def candidates_of(
-    sources: Iterable[NameSource], caller: Caller, broad: Attributes
-) -> frozenset[str] | None:
-    """The answer of the first source that can tell; None when none can."""
-    for source in sources:
-        names = await source.candidates(caller, broad)
-        if names is not None:
-            return names
-    return None
+@dataclass(frozen=True, slots=True)
+class NamedRights:
+    """What a caller may do with single objects."""
+
+    authorizer: Authorizer
+    sources: tuple[NameSource, ...]
+    """In the order in which they are believed."""
+
+    async def candidates(self, caller: Caller, broad: Attributes) -> frozenset[str] | None:
+        """The answer of the first source that can tell; None when none can."""
+        for source in self.sources:
+            names = await source.candidates(caller, broad)
+            if names is not None:
+                return names
+        return None
+
+    async def decisions(
+        self, caller: Caller, broad: Attributes, names: Iterable[str]
+    ) -> Mapping[Attributes, Decision]:
+        """``broad`` asked for each of ``names``: concurrently, bounded. All are answered, or it raises."""
+        gate = asyncio.Semaphore(CONCURRENT_QUESTIONS)
+        questions = [replace(broad, name=name) for name in sorted(names)]
+
+        async def ask(question: Attributes) -> Decision:
+            async with gate:
+                return await self.authorizer.authorize(caller, question)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(ask(question)) for question in questions]
+        except BaseExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return {question: task.result() for question, task in zip(questions, tasks, strict=True)}

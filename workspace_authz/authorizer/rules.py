@@ -16,6 +16,10 @@ _PLAIN: Final = frozenset(str(resource) for resource in Resource)
 _USES: Final = frozenset(f"{resource}/{USE}" for resource in USABLE)
 _VERBS: Final = frozenset(str(verb) for verb in Verb)
 
+_OUR_GROUP: Final = frozenset({API_GROUP})
+_ANY_VERB: Final = _VERBS | {"*"}
+_ANY_RESOURCE: Final = _PLAIN | _USES | {"*", f"*/{USE}"}
+
 
 def mlflow_rules(rules: Iterable[ResourceRule]) -> tuple[ResourceRule, ...]:
     """Those that grant some MLflow right: few among the many that a caller holds."""
@@ -25,6 +29,16 @@ def mlflow_rules(rules: Iterable[ResourceRule]) -> tuple[ResourceRule, ...]:
 def granted_names(rules: Iterable[ResourceRule], broad: Attributes) -> frozenset[str]:
     """The ``resourceNames`` of the rules that grant ``broad`` on single objects only."""
     return frozenset(name for rule in rules if _covers(rule, broad) for name in rule.names)
+
+
+def narrowed(rule: ResourceRule) -> ResourceRule:
+    """What ``rule`` says about MLflow: a change of the rest changes nothing here."""
+    return ResourceRule(
+        verbs=rule.verbs & _ANY_VERB,
+        groups=_OUR_GROUP,
+        resources=rule.resources & _ANY_RESOURCE,
+        names=rule.names,
+    )
 
 
 def _covers(rule: ResourceRule, asked: Attributes) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
+from workspace_authz.catalog.listing import Clause, Listing
 from workspace_authz.catalog.model import (
     Guarded,
     Identifier,
@@ -80,6 +81,21 @@ def experiments(
 def models(verb: Verb, *names: NameSource, when_present: bool = False) -> Requirement:
     """A right on registered models and prompts, and so on their versions."""
     return right(verb, Resource.REGISTERED_MODELS, *names, when_present=when_present)
+
+
+def search(
+    resource: Resource, found: NameSource, *, key: str = "name", filtered_by: str = "filter"
+) -> Requirement:
+    """A paged list of all that there is, with a filter of the caller's."""
+    listing = Listing(clause=Clause(filtered_by, key), paged=True)
+    return Requirement(Verb.LIST, resource, names=(found,), listing=listing)
+
+
+def listed(
+    verb: Verb, resource: Resource, *names: NameSource, inject: str = "", paged: bool = False
+) -> Requirement:
+    """A list of what the request names, or of all that there is if it names nothing."""
+    return Requirement(verb, resource, names=names, listing=Listing(inject=inject, paged=paged))
 
 
 EXPERIMENT: Final = body("experiment_id", Identifier.EXPERIMENT_ID)

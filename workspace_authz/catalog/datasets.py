@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from typing import Final
 
-from workspace_authz.catalog.build import all_of, body, experiments, path, response, right, rpc
+from workspace_authz.catalog.build import (
+    all_of,
+    body,
+    experiments,
+    path,
+    response,
+    right,
+    rpc,
+    search,
+)
 from workspace_authz.catalog.model import Identifier, Route
 from workspace_authz.types import Resource, Verb
 
 _DATASET_ID: Final = path("dataset_id", Identifier.DATASET_ID)
 _GET: Final = right(Verb.GET, Resource.DATASETS, _DATASET_ID)
 _UPDATE: Final = right(Verb.UPDATE, Resource.DATASETS, _DATASET_ID)
-_SEARCH: Final = right(Verb.LIST, Resource.DATASETS, response("datasets[].name"))
+_SEARCH: Final = search(Resource.DATASETS, response("datasets[].name"), filtered_by="filter_string")
 _EXPERIMENTS: Final = body("experiment_ids[]", Identifier.EXPERIMENT_ID)
 
 _DATASETS: Final = "3.0/mlflow/datasets"

@@ -95,7 +95,8 @@ def _requirement(requirement: Requirement, method: str) -> str:
     names = ", ".join(_source(source, method) for source in requirement.names)
     condition = _condition(requirement)
     text = f"{requirement.verb} {requirement.qualified_resource}"
-    return f"{text}{f' ({names})' if names else ''}{f' if {condition}' if condition else ''}"
+    listing = f" {requirement.listing}" if requirement.listing else ""
+    return f"{text}{f' ({names})' if names else ''}{f' if {condition}' if condition else ''}{listing}"
 
 
 def _condition(requirement: Requirement) -> str:
@@ -130,6 +131,7 @@ def _policy(policy: Policy, method: str) -> dict[str, Any]:
                         "names": [_source(source, method) for source in requirement.names],
                         "if": _condition(requirement) or "always",
                         **({"field": requirement.at} if requirement.at else {}),
+                        "listing": str(requirement.listing or ""),
                     }
                     for requirement in requirements
                 ],

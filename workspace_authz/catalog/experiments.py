@@ -14,13 +14,15 @@ from workspace_authz.catalog.build import (
     all_of,
     body,
     experiments,
+    listed,
     plain,
     query,
     response,
     rpc,
+    search,
 )
 from workspace_authz.catalog.model import Identifier, Refused, Route
-from workspace_authz.types import Verb
+from workspace_authz.types import Resource, Verb
 
 NOT_IMPLEMENTED: Final = Refused("MLflow itself does not implement this operation.")
 
@@ -30,7 +32,12 @@ _RUN_OR_UUID: Final = body("run_id", Identifier.RUN_ID, "run_uuid")
 _RUNS: Final = body("run_ids[]", Identifier.RUN_ID)
 _MODEL: Final = body("model_id", Identifier.LOGGED_MODEL_ID)
 _LINKED_MODELS: Final = body("models[].model_id", Identifier.LOGGED_MODEL_ID)
-_FOUND: Final = experiments(Verb.LIST, response("experiments[].name"))
+_THEIRS: Final = listed(Verb.LIST, Resource.EXPERIMENTS, _EXPERIMENTS)
+_FOUND: Final = search(
+    Resource.EXPERIMENTS,
+    response("experiments[].experiment_id", Identifier.EXPERIMENT_ID),
+    key="experiment_id",
+)
 
 _EXPERIMENT_ROUTES: Final[tuple[Route, ...]] = (
     *rpc("POST", "2.0/mlflow/experiments/create", "CreateExperiment", experiments(Verb.CREATE)),
@@ -70,7 +77,7 @@ _EXPERIMENT_ROUTES: Final[tuple[Route, ...]] = (
         "POST",
         "2.0/mlflow/experiments/search-datasets",
         "SearchDatasets",
-        experiments(Verb.LIST, _EXPERIMENTS),
+        _THEIRS,
     ),
     # MLflow forgets a slash here; the route that works is the one above.
     *rpc("POST", "2.0mlflow/experiments/search-datasets", "SearchDatasets", NOT_IMPLEMENTED),
@@ -85,7 +92,7 @@ _RUN_ROUTES: Final[tuple[Route, ...]] = (
         experiments(Verb.UPDATE, EXPERIMENT),
     ),
     *rpc("GET", "2.0/mlflow/runs/get", "GetRun", experiments(Verb.GET, _RUN_OR_UUID)),
-    *rpc("POST", "2.0/mlflow/runs/search", "SearchRuns", experiments(Verb.LIST, _EXPERIMENTS)),
+    *rpc("POST", "2.0/mlflow/runs/search", "SearchRuns", _THEIRS),
     *rpc("POST", "2.0/mlflow/runs/update", "UpdateRun", experiments(Verb.UPDATE, _RUN_OR_UUID)),
     *rpc("POST", "2.0/mlflow/runs/delete", "DeleteRun", experiments(Verb.UPDATE, _RUN)),
     *rpc("POST", "2.0/mlflow/runs/restore", "RestoreRun", experiments(Verb.UPDATE, _RUN)),

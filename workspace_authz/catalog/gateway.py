@@ -14,6 +14,7 @@ from workspace_authz.catalog.build import (
     all_of,
     body,
     experiments,
+    listed,
     response,
     restricted,
     right,
@@ -54,7 +55,7 @@ _SECRET_ROUTES: Final[tuple[Route, ...]] = (
         "GET",
         f"{_SECRETS}/list",
         "ListGatewaySecretInfos",
-        right(Verb.LIST, Resource.GATEWAY_SECRETS, response("secrets[].secret_name")),
+        listed(Verb.LIST, Resource.GATEWAY_SECRETS, response("secrets[].secret_name")),
     ),
     # Tells whether the server encrypts secrets with its default passphrase.
     *ajax("GET", f"{_SECRETS}/config", "GetSecretsConfig", right(Verb.LIST, Resource.GATEWAY_SECRETS)),
@@ -83,7 +84,7 @@ _DEFINITION_ROUTES: Final[tuple[Route, ...]] = (
         "GET",
         f"{_DEFINITIONS}/list",
         "ListGatewayModelDefinitions",
-        right(Verb.LIST, Resource.GATEWAY_MODEL_DEFINITIONS, response("model_definitions[].name")),
+        listed(Verb.LIST, Resource.GATEWAY_MODEL_DEFINITIONS, response("model_definitions[].name")),
     ),
     *rpc(
         "POST",
@@ -136,7 +137,7 @@ _ENDPOINT_ROUTES: Final[tuple[Route, ...]] = (
         "GET",
         f"{_ENDPOINTS}/list",
         "ListGatewayEndpoints",
-        right(Verb.LIST, Resource.GATEWAY_ENDPOINTS, response("endpoints[].name")),
+        listed(Verb.LIST, Resource.GATEWAY_ENDPOINTS, response("endpoints[].name")),
     ),
     *rpc(
         "POST",
@@ -189,7 +190,12 @@ _ENDPOINT_ROUTES: Final[tuple[Route, ...]] = (
         "GET",
         f"{_ENDPOINTS}/bindings/list",
         "ListGatewayEndpointBindings",
-        right(Verb.LIST, Resource.GATEWAY_ENDPOINTS, _ENDPOINT),
+        listed(
+            Verb.LIST,
+            Resource.GATEWAY_ENDPOINTS,
+            _ENDPOINT,
+            response("bindings[].endpoint_id", Identifier.ENDPOINT_ID),
+        ),
     ),
 )
 

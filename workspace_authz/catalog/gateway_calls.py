@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from workspace_authz.catalog.build import Demand, ajax, body, path, plain, response, right, use
+from workspace_authz.catalog.build import (
+    Demand,
+    ajax,
+    body,
+    listed,
+    path,
+    plain,
+    response,
+    use,
+)
 from workspace_authz.catalog.model import Route, Server
 from workspace_authz.types import Resource, Verb
 
@@ -30,7 +39,7 @@ _NATIVE_ROUTES: Final[tuple[Route, ...]] = (
         "GET",
         "mlflow/v1/models",
         "ListModels",
-        right(Verb.LIST, Resource.GATEWAY_ENDPOINTS, response("data[].id")),
+        listed(Verb.LIST, Resource.GATEWAY_ENDPOINTS, response("data[].id")),
         since="3.17",
     ),
     *_call("POST", "openai/v1/chat/completions", "OpenAIChatCompletions", _BY_MODEL),

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from workspace_authz.catalog.build import experiments, graphql, models, plain, response
+from workspace_authz.catalog.build import experiments, graphql, listed, models, plain, response
 from workspace_authz.catalog.model import Guarded, Identifier, NameSource, Requirement, Route
-from workspace_authz.types import Verb
+from workspace_authz.types import Resource, Verb
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,10 @@ DOCUMENT: Final = Guarded(
         # The run's own experiment: what was asked for around it leads there.
         *_at(experiments(Verb.GET, _RUN, _EXPERIMENTS), "MlflowRunExtension.experiment"),
         *_at(models(Verb.LIST), "Query.mlflowSearchModelVersions"),
-        *_at(models(Verb.LIST, response("name")), "MlflowRunExtension.modelVersions"),
+        *_at(
+            listed(Verb.LIST, Resource.REGISTERED_MODELS, response("name")),
+            "MlflowRunExtension.modelVersions",
+        ),
     ),
     free=("Query.test", "Mutation.testMutation", "MlflowMetricExtension.value"),
 )

@@ -8,9 +8,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from workspace_authz.catalog.build import EXPERIMENT, ajax, experiments, path, response, rpc
+from workspace_authz.catalog.build import (
+    EXPERIMENT,
+    ajax,
+    experiments,
+    listed,
+    path,
+    response,
+    rpc,
+)
 from workspace_authz.catalog.model import Identifier, Refused, Route, Server
-from workspace_authz.types import Verb
+from workspace_authz.types import Resource, Verb
 
 SERVER_JOB: Final = Refused(
     "This would start a job on the MLflow server that calls the server back, "
@@ -34,7 +42,11 @@ _NATIVE_ROUTES: Final[tuple[Route, ...]] = (
         "POST",
         "3.0/jobs/search",
         "SearchServerJobs",
-        experiments(Verb.LIST, response("jobs[].params.experiment_id", Identifier.EXPERIMENT_ID)),
+        listed(
+            Verb.LIST,
+            Resource.EXPERIMENTS,
+            response("jobs[].params.experiment_id", Identifier.EXPERIMENT_ID),
+        ),
         server=Server.FASTAPI,
     ),
 )

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from workspace_authz.catalog.build import EXPERIMENT, ajax, all_of, body, experiments, path, rpc
+from workspace_authz.catalog.build import (
+    EXPERIMENT,
+    ajax,
+    all_of,
+    body,
+    experiments,
+    listed,
+    path,
+    rpc,
+)
 from workspace_authz.catalog.model import Identifier, Route
-from workspace_authz.types import Verb
+from workspace_authz.types import Resource, Verb
 
 _MODELS: Final = "2.0/mlflow/logged-models"
 _MODEL: Final = f"{_MODELS}/{{model_id}}"
@@ -27,7 +36,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "POST",
         f"{_MODELS}/search",
         "SearchLoggedModels",
-        experiments(Verb.LIST, body("experiment_ids[]", Identifier.EXPERIMENT_ID)),
+        listed(Verb.LIST, Resource.EXPERIMENTS, body("experiment_ids[]", Identifier.EXPERIMENT_ID)),
     ),
     *rpc("GET", _MODEL, "GetLoggedModel", _GET),
     *rpc("PATCH", _MODEL, "FinalizeLoggedModel", _UPDATE),

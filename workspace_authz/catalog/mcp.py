@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from workspace_authz.catalog.build import Demand, all_of, path, response, right, rpc
+from workspace_authz.catalog.build import (
+    Demand,
+    all_of,
+    path,
+    response,
+    right,
+    rpc,
+    search,
+)
 from workspace_authz.catalog.model import Route, Server
 from workspace_authz.types import Resource, Verb
 
@@ -31,13 +39,18 @@ ROUTES: Final[tuple[Route, ...]] = (
         "GET",
         "",
         "SearchMcpServers",
-        right(Verb.LIST, Resource.MCP_SERVERS, response("mcp_servers[].name")),
+        search(Resource.MCP_SERVERS, response("mcp_servers[].name"), filtered_by="filter_string"),
     ),
     *_mcp(
         "GET",
         "/endpoints",
         "SearchMcpAccessEndpoints",
-        right(Verb.LIST, Resource.MCP_SERVERS, response("mcp_access_endpoints[].server_name")),
+        search(
+            Resource.MCP_SERVERS,
+            response("mcp_access_endpoints[].server_name"),
+            key="server_name",
+            filtered_by="filter_string",
+        ),
     ),
     *_mcp("POST", f"{_VERSION}/tags", "SetMcpServerVersionTag", _UPDATE),
     *_mcp("DELETE", f"{_VERSION}/tags/{{key:path}}", "DeleteMcpServerVersionTag", _UPDATE),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from workspace_authz.catalog.listing import Listing
 from workspace_authz.catalog.stamp import Stamp
 from workspace_authz.types import USABLE, USE, Resource, Verb
 
@@ -26,7 +27,7 @@ class Origin(StrEnum):
     SPANS = "spans"
     """The spans of an OTLP export: ``trace_id`` is of every span the trace that it belongs to."""
     RESPONSE = "response"
-    """The names are in MLflow's answer: a list that must be filtered afterwards."""
+    """MLflow's answer: ``experiments[].name`` is what each element of a list is known by."""
     GRAPHQL = "graphql"
     """An argument of a field in the GraphQL document that is executed."""
 
@@ -96,6 +97,8 @@ class Requirement:
     """The opposite: it holds only if none of ``names`` is present, and then the broad right is asked."""
     at: str = ""
     """It holds for each place at which the executed GraphQL document asks for this field of the schema."""
+    listing: Listing | None = None
+    """How the list is kept to what may be seen. None: everything that the request names must be allowed."""
 
     def __post_init__(self) -> None:
         if self.subresource and (self.subresource != USE or self.resource not in USABLE):
@@ -106,6 +109,11 @@ class Requirement:
             raise ValueError("a requirement that depends on a name needs a name source")
         if self.when_present and self.unless_present:
             raise ValueError("a requirement holds with a name or without it, not both")
+        answered = [source for source in self.names if source.origin is Origin.RESPONSE]
+        if len(answered) > 1 or (answered and self.listing is None):
+            raise ValueError("what an answer names is for a listing, which needs one source of it")
+        if self.listing is not None and (not self.names or self.when_present or self.unless_present):
+            raise ValueError("a listing needs to know what identifies its objects, whatever the request")
 
     @property
     def qualified_resource(self) -> str:
@@ -115,7 +123,8 @@ class Requirement:
     def __str__(self) -> str:
         names = f" ({', '.join(map(str, self.names))})" if self.names else ""
         condition = " if present" if self.when_present else " if absent" if self.unless_present else ""
-        return f"{self.verb} {self.qualified_resource}{names}{condition}"
+        listing = f" {self.listing}" if self.listing else ""
+        return f"{self.verb} {self.qualified_resource}{names}{condition}{listing}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,10 @@ from workspace_authz.catalog.build import (
     response,
     restricted,
     rpc,
+    search,
 )
 from workspace_authz.catalog.model import Identifier, Restriction, Route
-from workspace_authz.types import Verb
+from workspace_authz.types import Resource, Verb
 
 _NAME: Final = body("name")
 _GET: Final = models(Verb.GET, _NAME)
@@ -31,7 +32,7 @@ _MODEL_ROUTES: Final[tuple[Route, ...]] = (
         "GET",
         f"{_MODELS}/search",
         "SearchRegisteredModels",
-        models(Verb.LIST, response("registered_models[].name")),
+        search(Resource.REGISTERED_MODELS, response("registered_models[].name")),
     ),
     *rpc("PATCH", f"{_MODELS}/update", "UpdateRegisteredModel", _UPDATE),
     *rpc(
@@ -73,7 +74,7 @@ _VERSION_ROUTES: Final[tuple[Route, ...]] = (
         "GET",
         f"{_VERSIONS}/search",
         "SearchModelVersions",
-        models(Verb.LIST, response("model_versions[].name")),
+        search(Resource.REGISTERED_MODELS, response("model_versions[].name")),
     ),
     *rpc("PATCH", f"{_VERSIONS}/update", "UpdateModelVersion", _UPDATE),
     *rpc("POST", f"{_VERSIONS}/transition-stage", "TransitionModelVersionStage", _UPDATE),

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
-from workspace_authz.catalog.build import EXPERIMENT, all_of, body, experiments, query, rpc, use
+from workspace_authz.catalog.build import (
+    EXPERIMENT,
+    all_of,
+    body,
+    experiments,
+    listed,
+    query,
+    response,
+    rpc,
+    use,
+)
 from workspace_authz.catalog.jobs import SERVER_JOB
 from workspace_authz.catalog.model import Identifier, Route
 from workspace_authz.types import Resource, Verb
@@ -62,7 +72,14 @@ _SCORER_ROUTES: Final[tuple[Route, ...]] = (
         f"{_SCORERS}/list",
         "ListScorers",
         # MLflow refuses both at once; with neither it lists the whole workspace.
-        experiments(Verb.GET, EXPERIMENT, body("experiment_ids[]", Identifier.EXPERIMENT_ID)),
+        listed(
+            Verb.GET,
+            Resource.EXPERIMENTS,
+            EXPERIMENT,
+            body("experiment_ids[]", Identifier.EXPERIMENT_ID),
+            response("scorers[].experiment_id", Identifier.EXPERIMENT_ID),
+            inject="experiment_ids",
+        ),
     ),
     *rpc("GET", f"{_SCORERS}/versions", "ListScorerVersions", _GET),
     *rpc("GET", f"{_SCORERS}/get", "GetScorer", _GET),

@@ -11,17 +11,19 @@ from workspace_authz.catalog.build import (
     body,
     experiments,
     header,
+    listed,
     models,
     path,
     plain,
     query,
+    response,
     restricted,
     rpc,
     spans,
 )
 from workspace_authz.catalog.experiments import NOT_IMPLEMENTED
 from workspace_authz.catalog.model import Identifier, Restriction, Route, Server
-from workspace_authz.types import Verb
+from workspace_authz.types import Resource, Verb
 
 _EXPERIMENTS: Final = body("experiment_ids[]", Identifier.EXPERIMENT_ID)
 _TRACE: Final = path("trace_id", Identifier.TRACE_ID)
@@ -85,12 +87,16 @@ _TRACE_ROUTES: Final[tuple[Route, ...]] = (
     ),
     *rpc("GET", "3.0/mlflow/traces/batchGet", "BatchGetTraces", experiments(Verb.GET, _TRACES)),
     *rpc("POST", "3.0/mlflow/traces/batchGetInfos", "BatchGetTraceInfos", experiments(Verb.GET, _TRACES)),
-    *rpc("GET", "2.0/mlflow/traces", "SearchTraces", experiments(Verb.LIST, _EXPERIMENTS)),
+    *rpc("GET", "2.0/mlflow/traces", "SearchTraces", listed(Verb.LIST, Resource.EXPERIMENTS, _EXPERIMENTS)),
     *rpc(
         "POST",
         "3.0/mlflow/traces/search",
         "SearchTracesV3",
-        experiments(Verb.LIST, body("locations[].mlflow_experiment.experiment_id", Identifier.EXPERIMENT_ID)),
+        listed(
+            Verb.LIST,
+            Resource.EXPERIMENTS,
+            body("locations[].mlflow_experiment.experiment_id", Identifier.EXPERIMENT_ID),
+        ),
     ),
     *rpc(
         "POST",
@@ -148,7 +154,18 @@ _ISSUE_ROUTES: Final[tuple[Route, ...]] = (
     *rpc("GET", "3.0/mlflow/issues/{issue_id}", "GetIssue", experiments(Verb.GET, _ISSUE)),
     *rpc("PATCH", "3.0/mlflow/issues/{issue_id}", "UpdateIssue", experiments(Verb.UPDATE, _ISSUE)),
     # Without an experiment it searches the whole workspace.
-    *rpc("POST", "3.0/mlflow/issues/search", "SearchIssues", experiments(Verb.LIST, EXPERIMENT)),
+    *rpc(
+        "POST",
+        "3.0/mlflow/issues/search",
+        "SearchIssues",
+        listed(
+            Verb.LIST,
+            Resource.EXPERIMENTS,
+            EXPERIMENT,
+            response("issues[].experiment_id", Identifier.EXPERIMENT_ID),
+            paged=True,
+        ),
+    ),
 )
 
 _OPENTELEMETRY_ROUTES: Final[tuple[Route, ...]] = restricted(

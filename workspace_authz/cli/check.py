@@ -35,6 +35,8 @@ class Plan:
     kubeconfig: str | None
     policy: NamespacePolicy | None
     """None on a server without workspaces."""
+    namespace: str | None = None
+    """The one namespace of such a server."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -77,7 +79,8 @@ def _settings(options: argparse.Namespace) -> tuple[Finding, Plan]:
     try:
         settings = load_settings()
         refuse_webhook_cache(os.environ)
-        plan = Plan(options.kubeconfig or settings.kubeconfig, _policy(settings, options.workspace_store_uri))
+        policy = _policy(settings, options.workspace_store_uri)
+        plan = Plan(options.kubeconfig or settings.kubeconfig, policy, settings.namespace)
     except ConfigurationError as error:
         fix = "change the environment of the server; it does not start with this one"
         return failing("settings", str(error), fix=fix), Plan(options.kubeconfig, None)
@@ -121,6 +124,7 @@ def _checks(connection: Connection, plan: Plan) -> list[Awaitable[Finding]]:
         api_server.identity(connection),
         api_server.basic_user(connection),
         *followed,
+        rights.follows(connection, plan.namespace),
         rights.unneeded(connection),
         cluster_roles.installed(connection),
         cluster_roles.aggregated(connection),

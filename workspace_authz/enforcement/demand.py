@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.catalog.compile import Match
 from workspace_authz.catalog.model import Guarded, Requirement
-from workspace_authz.enforcement.extraction import Arguments, Objects, Reading, Values
-from workspace_authz.enforcement.graphql import demanded, read_document
+from workspace_authz.enforcement.extraction import Objects, Reading, Values
 from workspace_authz.enforcement.naming import nameable, names_of
+from workspace_authz.enforcement.narrowing import ListDemand, Lists
 from workspace_authz.enforcement.presence import applies
 from workspace_authz.enforcement.refusals import forbidden
 from workspace_authz.enforcement.request import AccessRequest
@@ -28,12 +28,11 @@ class Demand:
     verdict: Verdict
     workspace: str | None
     """The request's, None on a server without workspaces."""
+    lists: Lists | None = None
+    """None where no MLflow is at hand: lists for broad rights only."""
 
     async def fulfil(self, guarded: Guarded, found: Match, request: AccessRequest) -> None:
         """Every requirement must be allowed; the first refusal in the catalog's order is the one told."""
-        if guarded.by_document and self.objects is not None:
-            await self._fulfil_document(guarded, self.objects, request)
-            return
         reading = (
             Reading(self.objects, found.route, request=request, parameters=found.parameters)
             if self.objects is not None
@@ -41,39 +40,60 @@ class Demand:
         )
         for needed in guarded.requirements:
             if await applies(needed, request, found.parameters):
-                await self._fulfil(needed, reading)
+                await self._fulfil(needed, reading, request)
         if not self.verdict.checks:
             raise ForbiddenError("This request names nothing that could be allowed.")
 
-    async def _fulfil_document(self, guarded: Guarded, objects: Objects, request: AccessRequest) -> None:
-        """What each field of the document demands; one that touches nothing is for who holds any right."""
-        calls = await read_document(objects, request)
-        for needed, call in demanded(guarded, calls):
-            await self._fulfil(needed, Arguments(call))
-        if not self.verdict.checks:
-            namespace = self.verdict.workspace or ""
-            if not await self.authorizer.holds_any_right(self.caller, namespace):
-                first = guarded.requirements[0]
-                raise forbidden(self.caller.user, Attributes(namespace, first.verb, first.resource))
-
-    async def _fulfil(self, needed: Requirement, reading: Values | None) -> None:
-        namespace = self.verdict.workspace or ""
-        broad = Attributes(namespace, needed.verb, needed.resource, needed.subresource)
-        if await self._allowed(broad):
+    async def _fulfil(self, needed: Requirement, reading: Reading | None, request: AccessRequest) -> None:
+        broad = self.broad(needed)
+        if await self.allowed(broad):
             return
-        if self.objects is None or reading is None or not nameable(needed):
+        if reading is None or not nameable(needed):
             raise forbidden(self.caller.user, broad)
-        names = await names_of(needed, reading, self.objects, namespace=namespace, workspace=self.workspace)
+        if needed.listing is not None:
+            self.verdict.narrowing = await self.listing(needed, reading, request=request).narrowed()
+            return
+        await self.fulfil_by_names(needed, reading)
+
+    async def fulfil_by_names(self, needed: Requirement, values: Values) -> None:
+        """All objects that ``values`` name must be allowed; raises :class:`ForbiddenError`."""
+        broad = self.broad(needed)
+        if self.objects is None:
+            raise forbidden(self.caller.user, broad)
+        names = await names_of(
+            needed, values, self.objects, namespace=broad.namespace, workspace=self.workspace
+        )
         if names is None:
             raise forbidden(self.caller.user, broad)
         for named in names:
             question = replace(broad, name=named.name)
-            if not await self._allowed(question, looked_up=not named.sent):
+            if not await self.allowed(question, looked_up=not named.sent):
                 # An object that exists and one that does not are refused in the same words.
                 raise forbidden(self.caller.user, question if named.sent else broad)
 
-    async def _allowed(self, question: Attributes, *, looked_up: bool = False) -> bool:
-        """Ask each question once in a request."""
+    def broad(self, needed: Requirement) -> Attributes:
+        """The right on all objects."""
+        return Attributes(self.verdict.workspace or "", needed.verb, needed.resource, needed.subresource)
+
+    def listing(self, needed: Requirement, reading: Reading, *, request: AccessRequest) -> ListDemand:
+        """What a list comes to without the broad right; raises :class:`ForbiddenError`."""
+        route, broad = self.verdict.route, self.broad(needed)
+        if self.lists is None or self.objects is None or route is None:
+            raise forbidden(self.caller.user, broad)
+        return ListDemand(
+            self.lists,
+            self.objects,
+            caller=self.caller,
+            verdict=self.verdict,
+            needed=needed,
+            broad=broad,
+            request=request,
+            reading=reading,
+            route=route,
+        )
+
+    async def allowed(self, question: Attributes, *, looked_up: bool = False) -> bool:
+        """Whether Kubernetes allows it. Each question is asked once in a request."""
         for check in self.verdict.checks:
             if check.attributes == question:
                 return check.decision.outcome is Outcome.ALLOW

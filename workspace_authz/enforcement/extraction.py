@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import parse_qs
 
 from workspace_authz.catalog.graphql import FieldCall
+from workspace_authz.catalog.listing import Clause
 from workspace_authz.catalog.model import Identifier, NameSource, Origin, Route
 from workspace_authz.enforcement.request import AccessRequest
 from workspace_authz.enforcement.trace_locations import SPANS_BYTES, only_header, spans_in
@@ -49,6 +50,20 @@ class Objects(Protocol):
     ) -> Mapping[str, str]:
         """The RBAC names of what ``values`` identify in ``workspace``; raises ``UnavailableError``."""
 
+    async def named(self, resource: Resource, names: Collection[str], *, workspace: str) -> Mapping[str, str]:
+        """The objects of ``workspace`` that bear one of ``names``, by id; raises ``UnavailableError``."""
+
+    async def narrowed_filter(
+        self, route: Route, clause: Clause, values: Collection[str], theirs: str
+    ) -> str | None:
+        """The filter ``theirs`` narrowed by ``clause``, None where MLflow does not understand it.
+
+        Raises ``BadRequestError`` for a filter that cannot be narrowed.
+        """
+
+    def has_field(self, route: Route, field: str) -> bool:
+        """Whether MLflow knows this field of a request."""
+
 
 class Values(Protocol):
     """What names objects: the fields of a request, or the arguments of a field in a GraphQL document."""
@@ -71,7 +86,7 @@ class Arguments:
         if source.origin is not Origin.GRAPHQL:
             return ()
         fields = (source.field, *source.aliases)
-        found = [list(_walk(self.call.arguments, field.split("."))) for field in fields]
+        found = [list(walk(self.call.arguments, field.split("."))) for field in fields]
         return _distinct(found, source, complete=complete)
 
 
@@ -103,7 +118,7 @@ class Reading:
             case Origin.SPANS:
                 return await self._traces()
             case Origin.BODY:
-                return _walk(await self._fields(), field.split("."))
+                return walk(await self.fields(), field.split("."))
             case _:
                 return ()
 
@@ -127,7 +142,8 @@ class Reading:
         media = only_header(self._request, b"content-type").partition(b";")[0].strip()
         return sorted(await self._objects.traces(content, as_json=media == b"application/json"))
 
-    async def _fields(self) -> Mapping[str, Any]:
+    async def fields(self) -> Mapping[str, Any]:
+        """What MLflow's handler gets; raises ``BadRequestError`` if it would get nothing."""
         if self._message is None:
             body = await self._request.body.read()
             if body is None:
@@ -162,7 +178,7 @@ def _present(value: object) -> bool:
     return value not in (None, "")
 
 
-def _walk(value: Any, path: list[str]) -> Iterator[Any]:
+def walk(value: Any, path: list[str]) -> Iterator[Any]:
     """What lies at ``path``; None for an element in which it leads nowhere."""
     if not path:
         yield value
@@ -171,8 +187,8 @@ def _walk(value: Any, path: list[str]) -> Iterator[Any]:
     inner = value.get(head.removesuffix("[]")) if isinstance(value, Mapping) else None
     if head.endswith("[]") and isinstance(inner, list):
         for element in inner:
-            yield from _walk(element, rest)
+            yield from walk(element, rest)
     elif head.endswith("[]") or inner is None:
         yield inner
     else:
-        yield from _walk(inner, rest)
+        yield from walk(inner, rest)

@@ -1,16 +1,18 @@
-"""The guard as pure ASGI: judge, then refuse or hand on. Responses and streams are never buffered."""
+"""The guard as pure ASGI: judge, then refuse or hand on. Only a list that is filtered is held back."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from workspace_authz.enforcement.answers import UnreadableAnswerError
+from workspace_authz.enforcement.asgi import App, Scope, Send, peer_of, refuse, route_path
 from workspace_authz.enforcement.pipeline import Pipeline
+from workspace_authz.enforcement.replacement import Replacement
 from workspace_authz.enforcement.request import AccessRequest, Message, Receive, ReplayedBody
-from workspace_authz.enforcement.stamping import Replacement, stamped
+from workspace_authz.enforcement.stamping import stamped
 from workspace_authz.enforcement.stripping import forwarded_headers
 from workspace_authz.enforcement.verdict import Verdict
 from workspace_authz.errors import RequestError
@@ -18,10 +20,6 @@ from workspace_authz.identity.current import current_user
 from workspace_authz.telemetry.audit import AuditSink
 from workspace_authz.types import UserInfo
 from workspace_authz.workspaces.visible import visible_workspaces
-
-Scope = MutableMapping[str, Any]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class Guard(Protocol):
@@ -65,12 +63,13 @@ class GuardMiddleware:
             headers=scope["headers"],
             query=scope["query_string"],
             body=body,
+            peer=peer_of(scope),
         )
         verdict: Verdict | None = None
         trail = _Trail(guard.audit, request, started)
         try:
             verdict = await guard.pipeline.judge(request)
-            replacement = await _stamped(request, verdict)
+            replacement = await _replaced(request, verdict)
             trail.judged()
             outgoing = trail.watch(send, verdict)
             if verdict.passed:
@@ -95,18 +94,26 @@ class GuardMiddleware:
             token=verdict.caller.token if verdict.caller else None,
         )
         user = verdict.caller.user if verdict.caller else None
+        app = self._app if verdict.narrowing is None else verdict.narrowing.around(self._app)
         visible, current = visible_workspaces.set(verdict.visible), current_user.set(user)
         try:
-            await self._app({**scope, "headers": headers, "state": _state(scope, user)}, body, send)
+            await app({**scope, "headers": headers, "state": _state(scope, user)}, body, send)
+        except UnreadableAnswerError as error:
+            await refuse(error, send)
         finally:
             visible_workspaces.reset(visible)
             current_user.reset(current)
 
 
-async def _stamped(request: AccessRequest, verdict: Verdict) -> Replacement | None:
-    """The body with the caller in it where the route wants that; a body that cannot have it is refused."""
+async def _replaced(request: AccessRequest, verdict: Verdict) -> Replacement | None:
+    """The request that MLflow gets instead: for less, or with the caller in it where the route wants that.
+
+    One that cannot have the caller in it is refused.
+    """
     if not verdict.passed or verdict.route is None or verdict.caller is None:
         return None
+    if verdict.narrowing is not None and verdict.narrowing.request is not None:
+        return verdict.narrowing.request
     try:
         return await stamped(request, verdict.route, user=verdict.caller.user)
     except RequestError as error:
@@ -118,36 +125,14 @@ def _rewritten(scope: Scope, body: ReplayedBody, replacement: Replacement | None
     if replacement is None:
         return scope
     body.replace(replacement.content)
-    return {**scope, "headers": replacement.headers(scope["headers"])}
+    query = scope["query_string"] if replacement.query is None else replacement.query
+    return {**scope, "query_string": query, "headers": replacement.headers(scope["headers"])}
 
 
 def _state(scope: Scope, user: UserInfo | None) -> dict[str, Any]:
     """``request.state``, where MLflow's native routes find the user: for budgets, creators, traces."""
     state: dict[str, Any] = scope.get("state", {})
     return {**state, "username": user.username, "user_id": user.uid or user.username} if user else state
-
-
-def route_path(scope: Scope) -> str:
-    """The path below ``root_path``, as Starlette and MLflow's WSGI bridge route it."""
-    path: str = scope["path"]
-    root = scope.get("root_path", "").rstrip("/")
-    if root and (path == root or path.startswith(root + "/")):
-        return path[len(root) :] or "/"
-    return path
-
-
-async def refuse(error: RequestError | None, send: Send, *, head: bool = False) -> None:
-    """Answer in MLflow's JSON error shape; a HEAD gets the same without a body."""
-    refusal = error or RequestError("The request was not judged.")
-    content = json.dumps({"error_code": refusal.code, "message": refusal.message}).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(content)).encode()),
-        (b"x-content-type-options", b"nosniff"),
-    ]
-    headers += [(name.encode(), value.encode()) for name, value in refusal.headers]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if head else content})
 
 
 class _Trail:

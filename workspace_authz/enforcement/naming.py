@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workspace_authz.catalog.model import Identifier, Origin, Requirement
+from workspace_authz.catalog.model import Identifier, Requirement
 from workspace_authz.enforcement.extraction import Objects, Values
 from workspace_authz.enforcement.references import references
 from workspace_authz.types import Verb
@@ -25,7 +25,6 @@ def nameable(requirement: Requirement) -> bool:
         bool(requirement.names)
         and not requirement.unless_present
         and (requirement.verb is not Verb.CREATE or bool(requirement.subresource))
-        and all(source.origin is not Origin.RESPONSE for source in requirement.names)
     )
 
 

@@ -14,6 +14,8 @@ from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Publ
 from workspace_authz.enforcement.demand import Demand
 from workspace_authz.enforcement.extraction import Objects
 from workspace_authz.enforcement.foresight import foreseen
+from workspace_authz.enforcement.graphql import DocumentDemand
+from workspace_authz.enforcement.narrowing import Lists
 from workspace_authz.enforcement.refusals import forbidden
 from workspace_authz.enforcement.request import AccessRequest
 from workspace_authz.enforcement.restrictions import Restrictions
@@ -52,6 +54,8 @@ class Pipeline:
     objects: Objects | None = None
     """Finds the names of objects; None where no MLflow is at hand, and then only broad rights count."""
     restrictions: Restrictions = field(default_factory=Restrictions)
+    lists: Lists | None = None
+    """Keeps lists to what may be seen; None where no MLflow is at hand."""
 
     async def judge(self, request: AccessRequest) -> Verdict:
         """The verdict for one request. A refusal is in ``verdict.error``; it is never raised."""
@@ -78,10 +82,11 @@ class Pipeline:
         if verdict.caller is not None:
             await self._decide(verdict.caller, match, request, verdict=verdict)
             return
-        # One round trip instead of two: what is asked first seldom depends on who asks.
-        question = foreseen(match, request, self.rule)
+        # One round trip instead of two: what is asked first seldom depends on who asks. Not in a flood of
+        # invented tokens, which would cost two reviews each.
+        question = foreseen(match, request, self.rule) if self.authenticator.calm(request.peer) else None
         with self.authorizer.early(token, question) if question else nullcontext():
-            verdict.caller = await self.authenticator.authenticate(token)
+            verdict.caller = await self.authenticator.authenticate(token, peer=request.peer)
             await self._decide(verdict.caller, match, request, verdict=verdict)
 
     async def _decide(
@@ -105,8 +110,11 @@ class Pipeline:
             case Guarded() as guarded:
                 workspace = self._locate(request, verdict, None)
                 own = None if self.rule.single else workspace
-                demand = Demand(self.authorizer, self.objects, caller, verdict, own)
-                await demand.fulfil(guarded, match, request)
+                demand = Demand(self.authorizer, self.objects, caller, verdict, own, self.lists)
+                if guarded.by_document and self.objects is not None:
+                    await DocumentDemand(demand, self.objects, guarded).fulfil(match, request)
+                else:
+                    await demand.fulfil(guarded, match, request)
                 await self.restrictions.check(match, request, workspace=own)
                 await self._find(workspace)
 

@@ -76,6 +76,8 @@ class AccessRequest:
     headers: Sequence[tuple[bytes, bytes]] = field(default=(), repr=False)
     query: bytes = field(default=b"", repr=False)
     body: Body = field(default_factory=EmptyBody, repr=False)
+    peer: str = ""
+    """The client's address, empty where there is none."""
 
     def header(self, name: bytes) -> list[bytes]:
         """Every value of one header."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from workspace_authz.catalog.model import Route
 from workspace_authz.catalog.stamp import Shape
 from workspace_authz.enforcement.ownership import stamped_body
+from workspace_authz.enforcement.replacement import Replacement
 from workspace_authz.enforcement.request import AccessRequest
 from workspace_authz.enforcement.span_ownership import JSON, PROTOBUF, stamped_spans
 from workspace_authz.enforcement.trace_locations import decompressed, only_header
@@ -21,28 +20,6 @@ STAMPED_BYTES: Final = 64 * 2**20
 
 _ELSEWHERE: Final = 32 * 1024
 """From this many bytes on, a worker thread rewrites."""
-
-_ABOUT_THE_BODY: Final = frozenset({b"content-length", b"content-encoding", b"transfer-encoding"})
-
-Headers = Iterable[tuple[bytes, bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class Replacement:
-    """A body in place of the caller's."""
-
-    content: bytes
-    content_type: bytes | None = None
-    """None: as the caller said."""
-
-    def headers(self, headers: Headers) -> list[tuple[bytes, bytes]]:
-        """``headers`` as they are right for this body."""
-        dropped = _ABOUT_THE_BODY | ({b"content-type"} if self.content_type is not None else set())
-        kept = [(name, value) for name, value in headers if name.replace(b"_", b"-") not in dropped]
-        kept.append((b"content-length", str(len(self.content)).encode()))
-        if self.content_type is not None:
-            kept.append((b"content-type", self.content_type))
-        return kept
 
 
 async def stamped(request: AccessRequest, route: Route, *, user: UserInfo) -> Replacement | None:

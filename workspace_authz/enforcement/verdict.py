@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from workspace_authz.catalog.model import Route
+from workspace_authz.enforcement.effects import Narrowing
 from workspace_authz.errors import RequestError
 from workspace_authz.types import Attributes, Caller, Decision
+
+SHOWN_CHECKS: Final = 50
+"""In one record: a list may take a question for each of its objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,8 @@ class Verdict:
     """Filled step by step; it passes only when the pipeline has set :attr:`passed` at its end.
 
     The effects for the door: :attr:`workspace` (the one value that MLflow may see), :attr:`visible` (the
-    workspaces that a listing may show) and :attr:`provider_keeps_authorization`.
+    workspaces that a listing may show), :attr:`narrowing` (of another list) and
+    :attr:`provider_keeps_authorization`.
     """
 
     route: Route | None = None
@@ -36,6 +41,7 @@ class Verdict:
     workspace: str | None = None
     checks: list[Check] = field(default_factory=list)
     visible: frozenset[str] | None = None
+    narrowing: Narrowing | None = None
     passed: bool = False
     error: RequestError | None = None
 
@@ -49,12 +55,15 @@ class Verdict:
 
     def record(self, checks: Iterable[Check] | None = None) -> dict[str, Any]:
         """The verdict as the audit trail shows it, or with other ``checks``: no token, no body."""
+        shown = list(self.checks if checks is None else checks)
         return {
             "user": self.caller.user.username if self.caller else None,
             "workspace": self.workspace,
             "route": self.route.path if self.route else None,
             "operation": self.route.operation if self.route else None,
-            "checks": [_check(check) for check in (self.checks if checks is None else checks)],
+            "checks": [_check(check) for check in shown[:SHOWN_CHECKS]],
+            **({"checks_left_out": len(shown) - SHOWN_CHECKS} if len(shown) > SHOWN_CHECKS else {}),
+            **({"narrowed": self.narrowing.record()} if self.narrowing else {}),
             "decision": "allow" if self.passed else "error" if self.unanswered else "deny",
             "reason": self.reason,
         }

@@ -7,7 +7,7 @@ import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from workspace_authz.aio.clock import Clock
 from workspace_authz.kubernetes.connection import Connection
@@ -36,9 +36,10 @@ _RELIST_AFTER: Final = 3
 class Informer(Generic[T]):
     """Follows one resource path and keeps what ``keep`` makes of each object.
 
-    ``keep`` reduces an object to what is needed, so that memory holds nothing else; ``on_change`` is told of
-    every difference, in order, one batch per list and one per event; both run on the event loop and must be
-    quick. Run :meth:`run` in a supervised task.
+    ``keep`` reduces an object to what is needed, so that memory holds nothing else, and None of it if it
+    makes None; ``on_change`` is told of every difference, in order, one batch per list and one per event;
+    ``on_followed`` whenever ``state.followed_since`` differs. All run on the event loop and must be quick.
+    Run :meth:`run` in a supervised task.
     """
 
     def __init__(
@@ -46,9 +47,10 @@ class Informer(Generic[T]):
         connection: Connection,
         path: str,
         *,
-        keep: Callable[[JsonObject], T],
+        keep: Callable[[JsonObject], T | None],
         on_change: Callable[[Sequence[Change[T]]], None],
         clock: Clock,
+        on_followed: Callable[[], None] = lambda: None,
         label_selector: str = "",
         page_size: int = 250,
         timing: Timing | None = None,
@@ -58,6 +60,7 @@ class Informer(Generic[T]):
         self._path = path
         self._keep = keep
         self._on_change = on_change
+        self._on_followed = on_followed
         self._clock = clock
         self._selection = {"labelSelector": label_selector} if label_selector else {}
         self._page_size = page_size
@@ -94,6 +97,7 @@ class Informer(Generic[T]):
                 await self._watch()
             except SilentError as error:
                 # Maybe only the connection died unnoticed; the next one will tell.
+                self._become(followed_since=None)
                 _log.info("%s: %s; it is opened again", self._path, error)
             except ListWatchError as error:
                 self._failed(error)
@@ -105,7 +109,8 @@ class Informer(Generic[T]):
         while True:
             page = await get_page(self._connection, self._path, query=query, timeout=self._timing.list_page)
             self._heard()
-            found.update((object_key(item), self._keep(item)) for item in page.items)
+            kept = ((object_key(item), self._keep(item)) for item in page.items)
+            found.update((key, value) for key, value in kept if value is not None)
             if not page.token:
                 break
             query["continue"] = page.token
@@ -118,7 +123,7 @@ class Informer(Generic[T]):
             self._put(change.key, change.new)
         self._on_change(changes)
         self._version = page.version
-        self._state = replace(self._state, synced=True)
+        self._become(synced=True)
         self._synced.set()
 
     async def _watch(self) -> None:
@@ -171,19 +176,29 @@ class Informer(Generic[T]):
             self._objects[key] = new
 
     def _heard(self) -> None:
-        self._state = replace(self._state, last_contact=self._clock.monotonic())
+        self._become(last_contact=self._clock.monotonic())
 
     def _well(self) -> None:
         if self._state.problem:
             _log.info("%s is followed again", self._path)
-        self._state = replace(
-            self._state, last_contact=self._clock.monotonic(), problem=None, missing_right=False
+        now, since = self._clock.monotonic(), self._state.followed_since
+        self._become(
+            last_contact=now,
+            followed_since=now if since is None else since,
+            problem=None,
+            missing_right=False,
         )
+
+    def _become(self, **differences: Any) -> None:
+        before, self._state = self._state, replace(self._state, **differences)
+        if before.followed_since != self._state.followed_since:
+            self._on_followed()
 
     def _failed(self, error: ListWatchError) -> None:
         self._failures += 1
         if isinstance(error, ExpiredError) or self._failures >= _RELIST_AFTER:
             self._version = None
+        self._become(followed_since=None)
         if isinstance(error, ExpiredError) and self._failures == 1:
             _log.info("%s: %s; it is listed again", self._path, error)
             return
@@ -193,7 +208,7 @@ class Informer(Generic[T]):
             problem += " The server's own account needs the rights list and watch on it."
         if problem != self._state.problem:
             _log.warning("%s", problem)
-        self._state = replace(self._state, problem=problem, missing_right=denied)
+        self._become(problem=problem, missing_right=denied)
 
     def _delay(self) -> float:
         """Doubles with every failure in a row, up to the longest; the random half spreads many servers."""

@@ -16,6 +16,8 @@ class InformerState:
     """The first list is complete. Stays true: in an outage the last known objects are served."""
     last_contact: float | None = None
     """When the API server was last heard, on the monotonic clock."""
+    followed_since: float | None = None
+    """Since when no change can have been missed, on the monotonic clock; None while one can be."""
     problem: str | None = None
     """A sentence for an operator; None while all is well."""
     missing_right: bool = False

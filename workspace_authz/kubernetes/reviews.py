@@ -30,6 +30,7 @@ from workspace_authz.errors import (
     UnreachableError,
 )
 from workspace_authz.kubernetes.retry_after import retry_after
+from workspace_authz.kubernetes.server_time import ServerTime
 from workspace_authz.kubernetes.transport import Connection
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 from workspace_authz.types import API_GROUP, Attributes, UserInfo
@@ -94,6 +95,7 @@ class ApiReviews:
 
     def __init__(self, connection: Connection, *, timeout: float, metrics: Metrics | None = None) -> None:
         self._connection = connection
+        self.server_time = ServerTime(time.monotonic)
         # Of several API servers behind one address the next may take what a dead one does not.
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=timeout / 2)
         self._metrics = metrics or NoMetrics()
@@ -159,6 +161,7 @@ class ApiReviews:
                 "POST", f"{api}{kind.lower()}s", token=token, json=body, timeout=self._timeout
             ) as response:
                 result = str(response.status)
+                self.server_time.heard(response.headers.get("Date"))
                 if response.status not in (200, 201):
                     raise _failed(kind, response)
                 status = _status_of(kind, await _bounded(kind, response))

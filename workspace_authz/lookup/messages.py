@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
+from urllib.parse import parse_qs
 
 from flask import Request
 from google.protobuf.descriptor import Descriptor, FileDescriptor
@@ -58,6 +59,8 @@ def read_message(
     if any(name.replace(b"_", b"-") == b"content-encoding" for name, _ in headers):
         raise BadRequestError("An object can be named in a body only if that has no Content-Encoding.")
     try:
+        if route.server is Server.FASTAPI and method == "GET":
+            return _query_fields(query)
         if route.server is Server.FASTAPI:
             document = json.loads(body)
         else:
@@ -65,7 +68,9 @@ def read_message(
             descriptor = _MESSAGES.get(route.operation)
             if descriptor is not None:
                 message = _get_request_message(GetMessageClass(descriptor)(), flask_request=request)
-                fields: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
+                fields: dict[str, Any] = MessageToDict(
+                    message, preserving_proto_field_name=True, use_integers_for_enums=True
+                )
                 return fields
             document = request.get_json()
     except (ValueError, TypeError, AttributeError, RecursionError, MlflowException, HTTPException) as error:
@@ -73,6 +78,18 @@ def read_message(
     if not isinstance(document, dict):
         raise BadRequestError("The body must be a JSON object.")
     return document
+
+
+def has_field(route: Route, field: str) -> bool:
+    """Whether the message of ``route`` has ``field`` in the MLflow at hand."""
+    descriptor = _MESSAGES.get(route.operation)
+    return descriptor is not None and field in descriptor.fields_by_name
+
+
+def _query_fields(query: bytes) -> dict[str, Any]:
+    """FastAPI's parameters; a list of values where one stands twice."""
+    values = parse_qs(query.decode("ascii"), keep_blank_values=True, errors="strict")
+    return {name: found[0] if len(found) == 1 else found for name, found in values.items()}
 
 
 def environ_of(method: str, query: bytes, headers: Headers, body: bytes) -> dict[str, Any]:

@@ -8,20 +8,23 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from mlflow.exceptions import MlflowException
-from mlflow.server.handlers import _get_tracking_store
+from mlflow.server.handlers import _get_model_registry_store, _get_tracking_store
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.catalog.graphql import FieldCall
+from workspace_authz.catalog.listing import Clause
 from workspace_authz.catalog.model import Identifier, Route
 from workspace_authz.errors import UnavailableError
+from workspace_authz.lookup.clauses import clause_first
 from workspace_authz.lookup.documents import read_calls
-from workspace_authz.lookup.messages import Headers, read_message
+from workspace_authz.lookup.existing import existing_in
+from workspace_authz.lookup.messages import Headers, has_field, read_message
 from workspace_authz.lookup.spans import traces_of
 from workspace_authz.lookup.tables import names_in
 from workspace_authz.types import Resource
@@ -37,7 +40,19 @@ _THREADS: Final = 8
 _log = logging.getLogger(__name__)
 
 Sessions = Callable[[], AbstractContextManager[Session]]
+
+
+class _Read(Protocol):
+    def __call__(self, session: Session, *, values: Collection[str], workspace: str) -> dict[str, str]:
+        """What one SELECT finds."""
+
+
 _Key = tuple[str, Resource, Identifier, str]
+
+
+def registry_sessions() -> Sessions | None:
+    """Read-only sessions of the worker's model registry, which may have a database of its own."""
+    return getattr(_get_model_registry_store(), "ManagedSessionMaker", None)
 
 
 def tracking_sessions() -> Sessions | None:
@@ -52,11 +67,13 @@ class StoreObjects:
         self,
         sessions: Callable[[], Sessions | None],
         *,
+        registry: Callable[[], Sessions | None],
         workspaces: bool,
         monotonic: Callable[[], float],
         size: int = 50_000,
     ) -> None:
         self._sessions = sessions
+        self._registry = registry
         self._workspaces = workspaces
         self._names: ExpiringCache[_Key, str] = ExpiringCache(size=size, monotonic=monotonic)
         # A pool of its own: a database that hangs must not take the threads of others.
@@ -108,19 +125,45 @@ class StoreObjects:
             found |= asked
         return found
 
+    async def named(self, resource: Resource, names: Collection[str], *, workspace: str) -> Mapping[str, str]:
+        """See :func:`existing_in`. Raises :class:`UnavailableError` when the database gives no answer.
+
+        Nothing is remembered: who has just made an object finds it.
+        """
+        read = partial(existing_in, resource=resource)
+        sessions = self._registry if resource is Resource.REGISTERED_MODELS else self._sessions
+        work = partial(self._read, sessions, read, sorted(names), workspace)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def narrowed_filter(
+        self, route: Route, clause: Clause, values: Collection[str], theirs: str
+    ) -> str | None:
+        """See :func:`clause_first`."""
+        work = partial(clause_first, route, clause, values, theirs)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def has_field(self, route: Route, field: str) -> bool:
+        """See :func:`workspace_authz.lookup.messages.has_field`."""
+        return has_field(route, field)
+
     def _query(
         self, resource: Resource, identifier: Identifier, values: list[str], workspace: str
     ) -> dict[str, str]:
+        read = partial(names_in, resource=resource, identifier=identifier)
+        return self._read(self._sessions, read, values, workspace)
+
+    def _read(
+        self, store: Callable[[], Sessions | None], read: _Read, values: list[str], workspace: str
+    ) -> dict[str, str]:
         column = workspace if self._workspaces else DEFAULT_WORKSPACE_NAME
         try:
-            sessions = self._sessions()
+            sessions = store()
             if sessions is None:
                 return {}
             found: dict[str, str] = {}
             with sessions() as session:
                 for start in range(0, len(values), _CHUNK):
-                    chunk = values[start : start + _CHUNK]
-                    found |= names_in(session, resource, identifier, chunk, workspace=column)
+                    found |= read(session, values=values[start : start + _CHUNK], workspace=column)
             return found
         except (SQLAlchemyError, MlflowException) as error:
             _log.warning("MLflow's database gave no answer to a look-up: %s", type(error).__name__)

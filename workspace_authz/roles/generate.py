@@ -22,7 +22,9 @@ _TAKES_AWAY = ("delete", "remove", "detach")
 def cluster_roles() -> list[Manifest]:
     """Every ClusterRole of an installation, the same ones in the same order each time."""
     own = [_rule(group, resources, verbs) for group, resources, verbs in SERVER_RULES]
-    server = _cluster_role(SERVER_ROLE, "For the server itself: follow the namespaces, nothing else.", own)
+    server = _cluster_role(
+        SERVER_ROLE, "For the server itself: follow namespaces and RBAC, nothing else.", own
+    )
     return [*(_from_policy(role) for role in ROLES), server]
 
 

@@ -80,5 +80,19 @@ ROLES = (VIEW, EDIT, ADMIN, INTEGRATION)
 SERVER_ROLE = "mlflow-server"
 """The server's own ClusterRole. No reviews: ``system:basic-user`` lets every caller ask about themselves."""
 
-SERVER_RULES = (("", ("namespaces",), ("get", "list", "watch")),)
-"""``(API group, resources, verbs)`` of :data:`SERVER_ROLE`: workspaces are namespaces, and are watched."""
+_FOLLOW = ("get", "list", "watch")
+
+SERVER_NEEDS = (("", ("namespaces",), _FOLLOW),)
+"""``(API group, resources, verbs)`` without which the server does not work: workspaces are namespaces."""
+
+SERVER_FOLLOWS = (
+    (
+        "rbac.authorization.k8s.io",
+        ("roles", "rolebindings", "clusterroles", "clusterrolebindings"),
+        _FOLLOW,
+    ),
+)
+"""Without these it works, but hears of no change: decisions live shorter, lists of workspaces cost more."""
+
+SERVER_RULES = SERVER_NEEDS + SERVER_FOLLOWS
+"""All of :data:`SERVER_ROLE`."""

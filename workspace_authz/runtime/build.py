@@ -9,12 +9,16 @@ from dataclasses import dataclass
 
 from workspace_authz.aio.clock import SystemClock
 from workspace_authz.aio.supervisor import Supervisor
+from workspace_authz.authorizer.coherence import Coherence
+from workspace_authz.authorizer.rbac.follower import RbacFollower
+from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.catalog.compile import CompiledCatalog
+from workspace_authz.enforcement.sealing import AesSeal
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import caller_connection, load_configuration, server_connection
 from workspace_authz.kubernetes.patience import lanes
 from workspace_authz.kubernetes.reviews import ApiReviews
-from workspace_authz.lookup.objects import StoreObjects, tracking_sessions
+from workspace_authz.lookup.objects import StoreObjects, registry_sessions, tracking_sessions
 from workspace_authz.runtime import cell
 from workspace_authz.runtime.joined import build_pipeline
 from workspace_authz.runtime.runtime import Runtime
@@ -60,20 +64,33 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
         stack.callback(audit.close)
         callers = caller_connection(configuration, limit=settings.api_connections)
         stack.push_async_callback(callers.close)
+        server = server_connection(configuration)
+        stack.push_async_callback(server.close)
+        supervisor = Supervisor()
+        stack.push_async_callback(supervisor.close)
         directory: Directory | None = None
         if blueprint.policy is not None:
-            server = server_connection(configuration)
-            stack.push_async_callback(server.close)
             directory = Directory(server, blueprint.policy, clock=SystemClock())
-            supervisor = Supervisor()
-            stack.push_async_callback(supervisor.close)
             supervisor.run("namespaces", directory.run)
+        coherence = Coherence(time.monotonic)
+        rbac = RbacFollower(
+            server,
+            coherence=coherence,
+            index=RbacIndex(),
+            clock=SystemClock(),
+            namespace=blueprint.single_namespace,
+        )
+        supervisor.run("rbac", rbac.run)
         objects = StoreObjects(
-            tracking_sessions, workspaces=blueprint.policy is not None, monotonic=time.monotonic
+            tracking_sessions,
+            registry=registry_sessions,
+            workspaces=blueprint.policy is not None,
+            monotonic=time.monotonic,
         )
         stack.callback(objects.close)
+        api = ApiReviews(callers, timeout=settings.api_timeout_seconds)
         ways = lanes(
-            ApiReviews(callers, timeout=settings.api_timeout_seconds),
+            api,
             places=settings.api_connections,
             seconds=settings.api_timeout_seconds,
             clock=SystemClock(),
@@ -81,14 +98,17 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
         pipeline = build_pipeline(
             ways.known,
             strangers=ways.strangers,
+            server_time=api.server_time.now,
             settings=settings,
             catalog=blueprint.catalog,
             rule=blueprint.rule,
             workspaces=directory,
             objects=objects,
             artifact_root=blueprint.artifact_root,
+            seal=AesSeal(settings.page_token_key.get_secret_value() if settings.page_token_key else None),
+            coherence=coherence,
         )
-        runtime = Runtime(pipeline, audit, settings.body_bytes, directory)
+        runtime = Runtime(pipeline, audit, settings.body_bytes, directory, rbac)
         cell.install(runtime)
         stack.callback(cell.remove)
         yield runtime

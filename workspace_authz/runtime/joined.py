@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from workspace_authz.authorizer.authorizer import Authorizer
+from workspace_authz.authorizer.coherence import Coherence
 from workspace_authz.authorizer.memory import Lifetimes
+from workspace_authz.authorizer.names import NamedRights, RulesReviewNames
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.enforcement.extraction import Objects
+from workspace_authz.enforcement.narrowing import Lists
+from workspace_authz.enforcement.paging import Seal
 from workspace_authz.enforcement.pipeline import Pipeline, Workspaces
 from workspace_authz.enforcement.restrictions import Restrictions
-from workspace_authz.identity.authenticator import Authenticator
+from workspace_authz.identity.authenticator import Authenticator, Terms
 from workspace_authz.kubernetes.reviews import Reviews
 from workspace_authz.settings import Settings
 from workspace_authz.workspaces.requested import WorkspaceRule
@@ -20,35 +25,53 @@ def build_pipeline(
     reviews: Reviews,
     *,
     strangers: Reviews | None = None,
+    server_time: Callable[[], float | None] = lambda: None,
     settings: Settings,
     catalog: CompiledCatalog,
     rule: WorkspaceRule,
     workspaces: Workspaces | None,
     objects: Objects | None = None,
     artifact_root: str | None = None,
+    coherence: Coherence | None = None,
+    seal: Seal | None = None,
 ) -> Pipeline:
     """The pipeline over ``reviews``, with caches of its own. Without ``objects`` only broad rights count.
 
-    ``strangers`` is what tokens are asked about that nobody knows yet, ``reviews`` unless given.
-    ``artifact_root`` is MLflow's default artifact root; a dry run does not know it.
+    ``strangers`` is what tokens are asked about that nobody knows yet, ``reviews`` unless given;
+    ``server_time`` is the API server's. ``artifact_root`` is MLflow's default artifact root; a dry run does
+    not know it. ``coherence`` says which decisions still hold; without it nothing is followed, and they live
+    short. ``seal`` is for pages of filtered lists; without it nobody without the broad right gets a list.
     """
+    authorizer = Authorizer(
+        reviews,
+        coherence=coherence or Coherence(time.monotonic),
+        strangers=strangers,
+        monotonic=time.monotonic,
+        lifetimes=Lifetimes(
+            allow=settings.allow_seconds,
+            deny=settings.deny_seconds,
+            watched=settings.watched_seconds,
+            settling=settings.settling_seconds,
+        ),
+    )
+    named = NamedRights(authorizer, (RulesReviewNames(authorizer.held),))
     return Pipeline(
         catalog=catalog,
         authenticator=Authenticator(
             reviews,
             strangers=strangers,
             monotonic=time.monotonic,
-            seconds=settings.identity_seconds,
-            rejected_seconds=settings.deny_seconds,
+            server_time=server_time,
+            terms=Terms(
+                seconds=settings.identity_seconds,
+                rejected_seconds=settings.deny_seconds,
+                rejections_per_second=settings.rejections_per_second,
+            ),
         ),
-        authorizer=Authorizer(
-            reviews,
-            strangers=strangers,
-            monotonic=time.monotonic,
-            lifetimes=Lifetimes(allow=settings.allow_seconds, deny=settings.deny_seconds),
-        ),
+        authorizer=authorizer,
         rule=rule,
         workspaces=workspaces,
         restrictions=Restrictions(artifact_root),
         objects=objects,
+        lists=Lists(named, seal) if seal is not None else None,
     )

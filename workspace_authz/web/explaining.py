@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from mlflow.server.security_utils import CORS_BLOCKED_MSG, should_block_cors_request
 
-from workspace_authz.enforcement.middleware import App, Scope, Send, refuse, route_path
+from workspace_authz.enforcement.asgi import App, Scope, Send, peer_of, refuse, route_path
 from workspace_authz.enforcement.request import AccessRequest, Receive, ReplayedBody
 from workspace_authz.errors import BadRequestError, ForbiddenError, RequestError
 from workspace_authz.explain.explanation import Explanation, GivenBody, explain
@@ -75,7 +75,7 @@ class ExplainMiddleware:
         pipeline = self._runtime().pipeline
         # First of all: strangers learn nothing, not even which routes are public.
         credential = find_credential(scope["headers"], gateway=False)
-        await pipeline.authenticator.authenticate(credential.token)
+        await pipeline.authenticator.authenticate(credential.token, peer=peer_of(scope))
         asked = _asked(await ReplayedBody(receive, limit=_MAX_BODY).read())
         request = AccessRequest(
             method=asked["method"],
@@ -83,6 +83,7 @@ class ExplainMiddleware:
             headers=scope["headers"],
             query=asked["query"].encode(),
             body=GivenBody(asked["body"].encode()),
+            peer=peer_of(scope),
         )
         return await explain(pipeline, request)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from workspace_authz.enforcement.middleware import App, Scope, Send, route_path
+from workspace_authz.enforcement.asgi import App, Scope, Send, route_path
 from workspace_authz.enforcement.request import Receive
 from workspace_authz.runtime.runtime import Runtime
 
@@ -27,15 +27,19 @@ class ProbesMiddleware:
             await _answer(scope, send, [])
         elif path in self._ready:
             runtime = self._runtime()
-            await _answer(scope, send, ["the server is starting"] if runtime is None else runtime.problems())
+            if runtime is None:
+                await _answer(scope, send, ["the server is starting"])
+            else:
+                await _answer(scope, send, runtime.problems(), runtime.notes())
         else:
             await self._app(scope, receive, send)
 
 
-async def _answer(scope: Scope, send: Send, problems: list[str]) -> None:
-    content = json.dumps(
-        {"status": "failing", "problems": problems} if problems else {"status": "ok"}
-    ).encode()
+async def _answer(scope: Scope, send: Send, problems: list[str], notes: Sequence[str] = ()) -> None:
+    """``notes`` are what an operator should know, although the server serves."""
+    document: dict[str, object] = {"status": "failing" if problems else "ok"}
+    document.update({name: told for name, told in (("problems", problems), ("notes", notes)) if told})
+    content = json.dumps(document).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
     await send({"type": "http.response.start", "status": 503 if problems else 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})

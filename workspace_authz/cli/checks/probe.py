@@ -72,9 +72,11 @@ async def my_rules(connection: Connection, namespace: str) -> Answer:
     return await _review(connection, _AUTHORIZATION, "SelfSubjectRulesReview", {"namespace": namespace})
 
 
-async def may_i(connection: Connection, verb: str, resource: str, *, group: str = "") -> Answer:
-    """A SelfSubjectAccessReview, across the whole cluster."""
-    attributes = {"verb": verb, "group": group, "resource": resource}
+async def may_i(
+    connection: Connection, verb: str, resource: str, *, group: str = "", namespace: str = ""
+) -> Answer:
+    """A SelfSubjectAccessReview, without a namespace across the whole cluster."""
+    attributes = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
     return await _review(
         connection, _AUTHORIZATION, "SelfSubjectAccessReview", {"resourceAttributes": attributes}
     )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
 from workspace_authz.cli.checks.finding import Finding, failing, ok, warning
 from workspace_authz.cli.checks.probe import RBAC, allowed, may_i, username, watches, who_am_i
 from workspace_authz.kubernetes.transport import Connection
-from workspace_authz.roles.policy import SERVER_ROLE, SERVER_RULES
+from workspace_authz.roles.policy import SERVER_FOLLOWS, SERVER_NEEDS, SERVER_ROLE
 from workspace_authz.types import UserInfo
 
 _Question: TypeAlias = tuple[str, str, str]
@@ -29,19 +29,32 @@ _TOO_MUCH: Final = (
 
 
 async def needed(connection: Connection) -> Finding:
-    """Every right of the server's ClusterRole."""
-    questions = [
-        (verb, group, resource)
-        for group, resources, verbs in SERVER_RULES
-        for resource in resources
-        for verb in verbs
-    ]
+    """Every right without which the server does not work."""
+    questions = _questions(SERVER_NEEDS)
     check, missing = "own-rights", await _answered(connection, questions, yes=False)
     if missing:
         fix = await _binding_command(connection)
         return failing(check, f"the server may not {' or '.join(missing)} in the cluster", fix=fix)
     held = ", ".join(f"{verb} {resource}" for verb, _, resource in questions)
     return ok(check, f"the server may {held}")
+
+
+async def follows(connection: Connection, namespace: str | None) -> Finding:
+    """Whether the server hears of changes of RBAC; within ``namespace`` where no other counts."""
+    check, questions = "rbac-watch", _questions(SERVER_FOLLOWS)
+    everywhere = [asked for asked in questions if asked[2].startswith("cluster")]
+    within = [asked for asked in questions if asked not in everywhere]
+    missing = [
+        *await _answered(connection, everywhere, yes=False),
+        *await _answered(connection, within, yes=False, namespace=namespace or ""),
+    ]
+    if missing:
+        what = (
+            f"the server may not {' or '.join(missing)}: a changed right works on for allow_seconds, "
+            "and a list of workspaces costs a review per namespace"
+        )
+        return warning(check, what, fix=await _binding_command(connection))
+    return ok(check, "the server hears of every change of roles and bindings")
 
 
 async def unneeded(connection: Connection) -> Finding:
@@ -63,11 +76,25 @@ async def watch(connection: Connection) -> Finding:
     return failing(check, f"a watch on namespaces is answered {status}", fix=fix)
 
 
-async def _answered(connection: Connection, questions: Iterable[_Question], *, yes: bool) -> list[str]:
-    """Those of the questions that were answered so, in words."""
+def _questions(rules: Iterable[tuple[str, Sequence[str], Sequence[str]]]) -> list[_Question]:
+    return [
+        (verb, group, resource)
+        for group, resources, verbs in rules
+        for resource in resources
+        for verb in verbs
+    ]
+
+
+async def _answered(
+    connection: Connection, questions: Iterable[_Question], *, yes: bool, namespace: str = ""
+) -> list[str]:
+    """Those of the questions that were answered so, in words. Without a namespace: across the cluster."""
     questions = tuple(questions)
     answers = await asyncio.gather(
-        *(may_i(connection, verb, resource, group=group) for verb, group, resource in questions)
+        *(
+            may_i(connection, verb, resource, group=group, namespace=namespace)
+            for verb, group, resource in questions
+        )
     )
     return [
         f"{verb} {resource}"

@@ -1,0 +1,134 @@
+"""What the parts of the benchmark share: a cluster with one team, its users' tokens, and servers on it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.load import Work
+from bench.servers import Server, devplane, mlflow_server
+
+WORKSPACE = "team-a"
+TOKENS = 20_000
+MANIFEST = f"""
+apiVersion: v1
+kind: Namespace
+metadata: {{name: {WORKSPACE}}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: bench, namespace: {WORKSPACE}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: mlflow-edit}}
+subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: Group, name: bench}}]
+"""
+
+Headers = Iterator[Mapping[str, str]]
+
+_ENTRY_POINT = "[mlflow.app]\nbench-unguarded = bench.unguarded:create_app\n"
+
+
+def token(number: int) -> str:
+    """The token of one of the team's users. Nobody has used it before."""
+    return f"bench-token-{number}"
+
+
+def headers(which: Callable[[], int] = lambda: 0) -> Headers:
+    """For each request a caller, in the team's workspace."""
+    while True:
+        yield {"authorization": f"Bearer {token(which())}", "x-mlflow-workspace": WORKSPACE}
+
+
+@dataclass(slots=True)
+class Stage:
+    """One Kubernetes API, and as many servers as a part asks for. Everything ends with ``stack``."""
+
+    stack: ExitStack
+    directory: Path
+    engine: str
+    manifests: str = MANIFEST
+    users: Sequence[str] = ()
+    """More lines of the token file: ``token,name,uid,"group,group"``."""
+    _ready: dict[str, str] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def plane(self) -> Mapping[str, str]:
+        """The Kubernetes API, started when it is first needed: its kubeconfigs and URL."""
+        if not self._ready:
+            users, manifests = self.directory / "users.csv", self.directory / "bench.yaml"
+            lines = [f'{token(number)},user-{number},uid-{number},"bench"' for number in range(TOKENS)]
+            users.write_text("\n".join([*lines, *self.users]) + "\n")
+            manifests.write_text(self.manifests)
+            self._ready = self.stack.enter_context(
+                devplane(self.engine, self.directory / "plane", users, manifests)
+            )
+        return self._ready
+
+    def stock(self) -> Server:
+        """MLflow as ``pip install mlflow`` gives it: workspaces in its own SQL store, asyncio and h11."""
+        plain = ["--uvicorn-opts", "--loop asyncio --http h11 --no-access-log"]
+        server = self._start("stock", plain, {})
+        post(server, "/api/3.0/mlflow/workspaces", {"name": WORKSPACE}, {})
+        return server
+
+    def guarded(self, **settings: str) -> Server:
+        """The product."""
+        return self._start("guarded", ["--app-name", "workspace-authz", *_PROVIDER], self._settings(settings))
+
+    def unguarded(self) -> Server:
+        """The same server with the same provider and event loop, without the guard."""
+        site = self.directory / "site"
+        if not site.exists():
+            metadata = site / "bench_unguarded-0.dist-info"
+            metadata.mkdir(parents=True)
+            (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: bench-unguarded\nVersion: 0\n")
+            (metadata / "entry_points.txt").write_text(_ENTRY_POINT)
+        path = os.pathsep.join([str(site), str(Path.cwd()), os.environ.get("PYTHONPATH", "")])
+        settings = {**self._settings({}), "PYTHONPATH": path}
+        return self._start("unguarded", ["--app-name", "bench-unguarded", *_PROVIDER], settings)
+
+    def _settings(self, settings: Mapping[str, str]) -> dict[str, str]:
+        return {
+            "KUBECONFIG": self.plane["server_kubeconfig"],
+            "WORKSPACE_AUTHZ_AUDIT_SINK": str(self.directory / "audit.jsonl"),
+            **settings,
+        }
+
+    def _start(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Server:
+        directory = self.directory / f"{name}-{next(self._numbers)}"
+        return self.stack.enter_context(
+            mlflow_server(name, directory, arguments=arguments, environment=environment)
+        )
+
+
+_PROVIDER = ["--workspace-store-uri", "kubernetes://", "--uvicorn-opts", "--no-access-log"]
+
+
+def post(
+    server: Server, path: str, body: Mapping[str, Any], more: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """One request that must succeed, by the first of the team's users unless ``more`` says otherwise."""
+    sent = {"content-type": "application/json", **(next(headers()) if more is None else more)}
+    request = urllib.request.Request(server.url + path, json.dumps(body).encode(), sent)
+    with urllib.request.urlopen(request, timeout=60) as response:
+        answer: dict[str, Any] = json.load(response)
+        return answer
+
+
+def works(server: Server) -> tuple[Work, Work]:
+    """A read and a write of an experiment made for them."""
+    name = f"bench-{os.urandom(4).hex()}"
+    identifier = post(server, "/api/2.0/mlflow/experiments/create", {"name": name})["experiment_id"]
+    run = post(server, "/api/2.0/mlflow/runs/create", {"experiment_id": identifier})["run"]
+    metric = {"run_id": run["info"]["run_id"], "key": "m", "value": 1.0, "timestamp": 0, "step": 0}
+    return (
+        Work("get experiment", "GET", f"/api/2.0/mlflow/experiments/get?experiment_id={identifier}"),
+        Work("log metric", "POST", "/api/2.0/mlflow/runs/log-metric", metric),
+    )

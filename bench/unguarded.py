@@ -1,0 +1,21 @@
+"""The product's app without its guard: what the guard costs is the difference between the two."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from fastapi import FastAPI
+
+from workspace_authz.enforcement.middleware import GuardMiddleware
+from workspace_authz.web import app as guarded
+from workspace_authz.web.explaining import ExplainMiddleware
+
+_OURS = (GuardMiddleware, ExplainMiddleware)
+
+
+def create_app() -> FastAPI:
+    """As :func:`workspace_authz.web.app.create_app`, with everything but the guard."""
+    app = guarded.create_app()
+    kept = [middleware for middleware in app.user_middleware if cast("object", middleware.cls) not in _OURS]
+    app.user_middleware = kept
+    return app

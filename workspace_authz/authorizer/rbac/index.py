@@ -1,0 +1,65 @@
+"""Who is bound to which roles, found by the names that a caller has. It says what to ask, not the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from workspace_authz.authorizer.rbac.objects import Binding, RoleKey, Rules
+from workspace_authz.types import UserInfo
+
+BindingKey: TypeAlias = tuple[str, str]
+"""Namespace and name; a ClusterRoleBinding has no namespace."""
+
+_Bound: TypeAlias = dict[str, dict[BindingKey, Binding]]
+
+
+class RbacIndex:
+    """Roles that grant some MLflow right, and all bindings, by whom they name.
+
+    A binding is kept whatever its role grants at the moment, and looked at together with its role: so one
+    that is there before its role, or whose role changes, needs no further bookkeeping.
+    """
+
+    def __init__(self) -> None:
+        self._roles: dict[RoleKey, Rules] = {}
+        self._users: _Bound = {}
+        self._groups: _Bound = {}
+
+    def put_role(self, key: RoleKey, rules: Rules | None) -> None:
+        """A role's present rules; None when it grants nothing, or is gone."""
+        if rules is None:
+            self._roles.pop(key, None)
+        else:
+            self._roles[key] = rules
+
+    def put_binding(self, key: BindingKey, *, old: Binding | None, new: Binding | None) -> None:
+        """A binding's present state; None when it is not there."""
+        if old is not None:
+            _take(self._users, old.users, key)
+            _take(self._groups, old.groups, key)
+        if new is not None:
+            for bound, names in ((self._users, new.users), (self._groups, new.groups)):
+                for name in names:
+                    bound.setdefault(name, {})[key] = new
+
+    def matters(self, key: BindingKey, binding: Binding | None) -> bool:
+        """Whether its role grants some MLflow right at the moment."""
+        return binding is not None and binding.role_key(key[0]) in self._roles
+
+    def held_by(self, user: UserInfo) -> Iterator[tuple[str, Rules]]:
+        """``(namespace, rules)`` of every binding that names ``user`` and matters; no namespace: in all."""
+        for bound, names in ((self._users, (user.username,)), (self._groups, user.groups)):
+            for name in names:
+                for key, binding in bound.get(name, {}).items():
+                    rules = self._roles.get(binding.role_key(key[0]))
+                    if rules is not None:
+                        yield key[0], rules
+
+
+def _take(bound: _Bound, names: tuple[str, ...], key: BindingKey) -> None:
+    for name in names:
+        bindings = bound.get(name, {})
+        bindings.pop(key, None)
+        if not bindings:
+            bound.pop(name, None)

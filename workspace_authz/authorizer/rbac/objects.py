@@ -1,0 +1,83 @@
+"""Roles and bindings of ``rbac.authorization.k8s.io/v1``, reduced to what can matter for MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from sys import intern
+from typing import Any, Final, TypeAlias
+
+from workspace_authz.authorizer.rules import mlflow_rules, narrowed
+from workspace_authz.kubernetes.listwatch_answers import JsonObject, object_key
+from workspace_authz.kubernetes.reviews import ResourceRule
+
+Rules: TypeAlias = tuple[ResourceRule, ...]
+
+RoleKey: TypeAlias = tuple[str, str]
+"""Namespace and name; a ClusterRole has no namespace."""
+
+_NO_TEXTS: Final = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A RoleBinding or ClusterRoleBinding: whom it names, and which role they get."""
+
+    role: str
+    cluster_role: bool
+    """The role is a ClusterRole."""
+    users: tuple[str, ...]
+    """Service accounts are users, by the name that they authenticate with."""
+    groups: tuple[str, ...]
+
+    def role_key(self, namespace: str) -> RoleKey:
+        """The role of this binding in ``namespace``."""
+        return ("", self.role) if self.cluster_role else (namespace, self.role)
+
+
+def read_role(item: JsonObject) -> Rules | None:
+    """The rules of a Role or ClusterRole that grant some MLflow right; None when there is none."""
+    rules = item.get("rules")
+    parsed = (_rule(rule) for rule in rules if isinstance(rule, Mapping)) if isinstance(rules, list) else ()
+    return tuple(map(narrowed, mlflow_rules(parsed))) or None
+
+
+def read_binding(item: JsonObject) -> Binding | None:
+    """None when it names nobody."""
+    namespace, _ = object_key(item)
+    role, subjects = item.get("roleRef"), item.get("subjects")
+    if not isinstance(role, Mapping) or not isinstance(subjects, list):
+        return None
+    named = [subject for subject in subjects if isinstance(subject, Mapping)]
+    users, groups = tuple(_users(named, namespace)), tuple(_groups(named))
+    if not users and not groups:
+        return None
+    return Binding(_text(role.get("name")), role.get("kind") == "ClusterRole", users, groups)
+
+
+def _rule(rule: Mapping[str, Any]) -> ResourceRule:
+    keys = ("verbs", "apiGroups", "resources", "resourceNames")
+    return ResourceRule(*(frozenset(_texts(rule.get(key))) for key in keys))
+
+
+def _users(subjects: Iterable[Mapping[str, Any]], namespace: str) -> Iterator[str]:
+    """``appliesToUser`` of kube-apiserver: a service account's namespace is the binding's by default."""
+    for subject in subjects:
+        kind, name = subject.get("kind"), subject.get("name")
+        if kind == "User":
+            yield _text(name)
+        elif kind == "ServiceAccount" and (home := subject.get("namespace") or namespace):
+            yield intern(f"system:serviceaccount:{home}:{name}")
+
+
+def _groups(subjects: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    return (_text(subject.get("name")) for subject in subjects if subject.get("kind") == "Group")
+
+
+def _texts(value: object) -> Iterable[str]:
+    return (_text(each) for each in value) if isinstance(value, list) else _NO_TEXTS
+
+
+def _text(value: object) -> str:
+    """Interned: the same few names stand in thousands of objects."""
+    return intern(value) if isinstance(value, str) else ""

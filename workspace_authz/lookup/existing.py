@@ -1,0 +1,46 @@
+"""Which of the names on which a caller may hold a right belong to objects that there are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from mlflow.store.model_registry.dbmodels import models as registry
+from mlflow.store.tracking.dbmodels import models as tracking
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from workspace_authz.types import Resource
+
+_TABLES: Final[Mapping[Resource, tuple[Any, str, str, str]]] = {
+    Resource.EXPERIMENTS: (tracking, "SqlExperiment", "experiment_id", "name"),
+    Resource.REGISTERED_MODELS: (registry, "SqlRegisteredModel", "name", "name"),
+    Resource.DATASETS: (tracking, "SqlEvaluationDataset", "dataset_id", "name"),
+    Resource.MCP_SERVERS: (tracking, "SqlMCPServer", "name", "name"),
+    Resource.GATEWAY_ENDPOINTS: (tracking, "SqlGatewayEndpoint", "endpoint_id", "name"),
+    Resource.GATEWAY_SECRETS: (tracking, "SqlGatewaySecret", "secret_id", "secret_name"),
+    Resource.GATEWAY_MODEL_DEFINITIONS: (
+        tracking,
+        "SqlGatewayModelDefinition",
+        "model_definition_id",
+        "name",
+    ),
+}
+"""Models, table, what MLflow's answers know an object by, and its name in Kubernetes."""
+
+
+def existing_in(
+    session: Session, resource: Resource, values: Collection[str], *, workspace: str
+) -> dict[str, str]:
+    """The objects of ``workspace`` that bear one of the names ``values``: their names by id.
+
+    Where MLflow has no other id it is the name. Letters must agree in case, which MySQL would forgive.
+    """
+    module, name_of_table, key, name = _TABLES[resource]
+    table = getattr(module, name_of_table, None)
+    if table is None:  # an older MLflow
+        return {}
+    query = select(getattr(table, key), getattr(table, name)).where(
+        table.workspace == workspace, getattr(table, name).in_(values)
+    )
+    return {str(found): bears for found, bears in session.execute(query) if bears in values}
