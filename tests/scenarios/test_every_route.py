@@ -23,8 +23,16 @@ from workspace_authz.catalog.entries import Entry
 from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Public, Refused
 
 PREFIX: Final = "/mlflow"
-PLAIN: Final = compile_catalog().entries
-PREFIXED: Final = compile_catalog(static_prefix=PREFIX).entries
+
+
+def judged_by_the_guard(static_prefix: str = "") -> tuple[Entry, ...]:
+    """All but ``/metrics``, which is answered before the guard: see ``tests/operations``."""
+    entries = compile_catalog(static_prefix=static_prefix).entries
+    return tuple(entry for entry in entries if entry.route.operation != "PrometheusMetrics")
+
+
+PLAIN: Final = judged_by_the_guard()
+PREFIXED: Final = judged_by_the_guard(PREFIX)
 
 Observations = Mapping[Entry, Observation]
 

@@ -58,6 +58,7 @@ class Authorizer:
         self._early: EarlyQuestions[Asked[AccessAnswer]] = EarlyQuestions(
             partial(self._ask, strangers or reviews)
         )
+        self.numbers = (self._memory.numbers("decisions"), self.held.numbers)
 
     def early(self, token: str, attributes: Attributes) -> AbstractContextManager[None]:
         """Ask with a token whose owner is being asked for; :meth:`authorize` within the block joins it."""

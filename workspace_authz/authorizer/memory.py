@@ -9,6 +9,7 @@ from typing import Final, Generic, TypeVar
 
 from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.aio.coalesce import Coalescer
+from workspace_authz.aio.numbers import Numbers
 from workspace_authz.authorizer.coherence import Coherence, Generation
 from workspace_authz.types import UserInfo
 
@@ -81,6 +82,10 @@ class Memory(Generic[K, V]):
         self._lifetimes = lifetimes
         self._kept: ExpiringCache[K, _Kept[V]] = ExpiringCache(size=size, monotonic=monotonic)
         self._asking: Coalescer[tuple[K, int], V] = Coalescer()
+
+    def numbers(self, name: str) -> Numbers:
+        """What is counted here, under a name of its own."""
+        return Numbers(caches={name: self._kept}, shared={name: self._asking})
 
     def get(self, key: K, namespace: str) -> V | None:
         """The answer, if it still holds."""

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from workspace_authz.catalog.listing import Listing
 from workspace_authz.catalog.stamp import Stamp
-from workspace_authz.types import USABLE, USE, Resource, Verb
+from workspace_authz.types import READING, USABLE, USE, Resource, Verb
 
 
 class Origin(StrEnum):
@@ -177,6 +177,11 @@ class Guarded:
     def by_document(self) -> bool:
         """Whether the fields of the executed GraphQL document say which requirements hold."""
         return bool(self.requirements[0].at)
+
+    @property
+    def reads(self) -> bool:
+        """Whether nothing is ever changed: all requirements are to get or to list."""
+        return all(requirement.verb in READING for requirement in self.requirements)
 
 
 Policy = Public | Authenticated | AnyRight | Refused | Guarded

@@ -61,7 +61,7 @@ _TELEMETRY_ROUTES: Final[tuple[Route, ...]] = (
         "GET",
         "/metrics",
         "PrometheusMetrics",
-        Refused("MLflow's own exporter shows the requests of all workspaces, so it is refused."),
+        Refused("MLflow's own exporter is shown as part of workspace-authz's /metrics, and only there."),
         mount=Mount.ROOT,
     ),
 )

@@ -29,11 +29,16 @@ class Narrowing:
         """``app`` with its answer filtered, where that is the way."""
         return app if self.answer is None else self.answer.around(app)
 
+    @property
+    def where(self) -> str:
+        """What was made less: ``request`` or ``answer``."""
+        return "answer" if self.answer else "request"
+
     def record(self) -> dict[str, Any]:
         """As the audit trail shows it."""
         return {
             "resource": self.resource,
             "names": list(self.names[:SHOWN]),
             "count": len(self.names),
-            "in": "answer" if self.answer else "request",
+            "in": self.where,
         }

@@ -13,7 +13,7 @@ from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.enforcement.extraction import Objects
 from workspace_authz.enforcement.narrowing import Lists
 from workspace_authz.enforcement.paging import Seal
-from workspace_authz.enforcement.pipeline import Pipeline, Workspaces
+from workspace_authz.enforcement.pipeline import Bindings, Pipeline, Workspaces
 from workspace_authz.enforcement.restrictions import Restrictions
 from workspace_authz.identity.authenticator import Authenticator, Terms
 from workspace_authz.kubernetes.reviews import Reviews
@@ -32,6 +32,7 @@ def build_pipeline(
     workspaces: Workspaces | None,
     objects: Objects | None = None,
     artifact_root: str | None = None,
+    bindings: Bindings | None = None,
     coherence: Coherence | None = None,
     seal: Seal | None = None,
 ) -> Pipeline:
@@ -73,5 +74,6 @@ def build_pipeline(
         workspaces=workspaces,
         restrictions=Restrictions(artifact_root, objects),
         objects=objects,
+        bindings=bindings,
         lists=Lists(named, seal) if seal is not None else None,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from workspace_authz.aio.clock import Clock
@@ -19,6 +19,9 @@ from workspace_authz.kubernetes.listwatch_answers import JsonObject
 _log = logging.getLogger(__name__)
 
 _API: Final = "/apis/rbac.authorization.k8s.io/v1"
+
+_RESOURCES: Final = ("clusterroles", "roles", "clusterrolebindings", "rolebindings")
+"""Roles first: a binding counts once its role is known."""
 
 T = TypeVar("T")
 
@@ -55,7 +58,6 @@ class RbacFollower:
                 timing=timing,
             )
 
-        # Roles first: a binding counts once its role is known.
         self._informers: tuple[Informer[Rules] | Informer[Binding], ...] = (
             informer(f"{_API}/clusterroles", read_role, self._roles_changed),
             informer(f"{within}/roles", read_role, self._roles_changed),
@@ -64,17 +66,23 @@ class RbacFollower:
         )
 
     @property
-    def states(self) -> tuple[InformerState, ...]:
-        """How well each resource is being followed."""
-        return tuple(informer.state for informer in self._informers)
+    def states(self) -> Mapping[str, InformerState]:
+        """How well each resource is being followed, by its name."""
+        return {name: informer.state for name, informer in zip(_RESOURCES, self._informers, strict=True)}
 
     @property
     def problems(self) -> list[str]:
         """Why changes are not followed, as sentences for an operator; empty while they are."""
         if self._coherence.followed_since is not None:
             return []
-        known = [state.problem for state in self.states if state.problem]
+        known = [state.problem for state in self.states.values() if state.problem]
         return known or ["Roles and bindings have not been listed yet, or are being listed again."]
+
+    def notes(self) -> list[str]:
+        """What an operator should know of a server that serves nevertheless."""
+        problems = self.problems
+        lifetimes = "Until then a decision holds for the settings allow_seconds and deny_seconds."
+        return [*problems, lifetimes] if problems else []
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -84,7 +92,7 @@ class RbacFollower:
 
     def _judge(self) -> None:
         """All of them or nothing: a change of any one can matter."""
-        moments = [state.followed_since for state in self.states]
+        moments = [state.followed_since for state in self.states.values()]
         known = [moment for moment in moments if moment is not None]
         since = max(known) if len(known) == len(moments) else None
         before, self._coherence.followed_since = self._coherence.followed_since, since
