@@ -14,6 +14,7 @@ from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Publ
 from workspace_authz.enforcement.demand import Demand
 from workspace_authz.enforcement.extraction import Objects
 from workspace_authz.enforcement.foresight import foreseen
+from workspace_authz.enforcement.graphql import DocumentDemand
 from workspace_authz.enforcement.narrowing import Lists
 from workspace_authz.enforcement.refusals import forbidden
 from workspace_authz.enforcement.request import AccessRequest
@@ -136,7 +137,10 @@ class Pipeline:
                 workspace = self._locate(request, verdict, None)
                 own = None if self.rule.single else workspace
                 demand = Demand(self.authorizer, self.objects, caller, verdict, own, self.lists)
-                await demand.fulfil(guarded, match, request)
+                if guarded.by_document and self.objects is not None:
+                    await DocumentDemand(demand, self.objects, guarded).fulfil(match, request)
+                else:
+                    await demand.fulfil(guarded, match, request)
                 await self.restrictions.check(match, request, workspace=own)
                 await self._find(workspace, writes=not (guarded.reads or request.dry))
 
