@@ -17,6 +17,7 @@ from workspace_authz.enforcement.middleware import GuardMiddleware
 from workspace_authz.enforcement.pipeline import Pipeline
 from workspace_authz.enforcement.request import Message, Receive
 from workspace_authz.errors import UnauthenticatedError, UnavailableError
+from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 from workspace_authz.workspaces.requested import WorkspaceRule
 from workspace_authz.workspaces.visible import visible_workspaces
 
@@ -30,6 +31,7 @@ class Records:
     """An audit sink that keeps records."""
 
     kept: list[Mapping[str, Any]] = field(default_factory=list)
+    dropped: int = 0
 
     def write(self, record: Mapping[str, Any]) -> None:
         self.kept.append(record)
@@ -45,6 +47,7 @@ class Guard:
     pipeline: Pipeline
     audit: Records
     body_bytes: int = 1000
+    metrics: Metrics = field(default_factory=NoMetrics)
 
 
 @dataclass

@@ -14,8 +14,9 @@ import pytest
 from tests.enforcement.world import V2, World
 from tests.harness.fakes import NO
 from workspace_authz.authorizer.names import NamedRights
-from workspace_authz.catalog.model import Guarded
+from workspace_authz.catalog.model import Guarded, Origin
 from workspace_authz.enforcement.effects import Narrowing
+from workspace_authz.enforcement.filtering import AnswerFilter
 from workspace_authz.enforcement.narrowing import MOST_NAMES, Lists
 from workspace_authz.enforcement.sealing import AesSeal
 from workspace_authz.enforcement.verdict import SHOWN_CHECKS, Verdict
@@ -34,6 +35,13 @@ def narrowing(verdict: Verdict) -> Narrowing:
     assert verdict.passed, verdict.error
     assert verdict.narrowing is not None
     return verdict.narrowing
+
+
+def filtered(verdict: Verdict) -> AnswerFilter:
+    """How MLflow's answer is filtered."""
+    rule = narrowing(verdict).answer
+    assert isinstance(rule, AnswerFilter)
+    return rule
 
 
 def sent(verdict: Verdict) -> Mapping[str, Any]:
@@ -147,16 +155,14 @@ async def test_ids_are_put_in_where_their_absence_means_everything() -> None:
 async def test_an_older_mlflow_s_answer_is_filtered() -> None:
     world = World("get experiments fraud", FRAUD)
     world.objects.fields = world.objects.clauses = False
-    rule = narrowing(await world.judge("GET", f"{V3}/scorers/list")).answer
-    assert rule is not None
+    rule = filtered(await world.judge("GET", f"{V3}/scorers/list"))
     assert (rule.items, rule.identity, rule.allowed, rule.pages) == (
         "scorers",
         ("experiment_id",),
         frozenset({"7"}),
         None,
     )
-    rule = narrowing(await world.judge(*SEARCH, filter="x", max_results=4)).answer
-    assert rule is not None
+    rule = filtered(await world.judge(*SEARCH, filter="x", max_results=4))
     assert (rule.items, rule.identity, rule.allowed) == ("experiments", ("experiment_id",), frozenset({"7"}))
     assert rule.pages is not None
     assert rule.pages.fields == {"filter": "x", "max_results": 4}
@@ -164,9 +170,7 @@ async def test_an_older_mlflow_s_answer_is_filtered() -> None:
 
 async def test_issues_of_all_experiments_are_filtered_and_those_of_one_are_not() -> None:
     world = World(FRAUD)
-    found = narrowing(await world.judge("POST", f"{V3}/issues/search", max_results=2))
-    assert found.answer is not None
-    assert found.answer.pages is not None
+    assert filtered(await world.judge("POST", f"{V3}/issues/search", max_results=2)).pages is not None
     assert narrowing(await world.judge("POST", f"{V3}/issues/search", experiment_id="7")).answer is None
     assert not (await world.judge("POST", f"{V3}/issues/search", experiment_id="8")).passed
 
@@ -178,12 +182,10 @@ async def test_lists_that_cannot_be_narrowed_are_filtered_by_name_or_id() -> Non
         (f"{V3}/gateway/endpoints/list", "endpoints", "name", "fraud"),
         (f"{V3}/gateway/endpoints/bindings/list", "bindings", "endpoint_id", "7"),
     ):
-        rule = narrowing(await world.judge("GET", path)).answer
-        assert rule is not None
+        rule = filtered(await world.judge("GET", path))
         assert (rule.items, rule.identity) == (items, (identity,))
         assert allowed in rule.allowed
-    rule = narrowing(await world.judge("POST", "/ajax-api/3.0/jobs/search", params={})).answer
-    assert rule is not None
+    rule = filtered(await world.judge("POST", "/ajax-api/3.0/jobs/search", params={}))
     assert (rule.items, rule.identity) == ("jobs", ("params", "experiment_id"))
 
 
@@ -194,7 +196,7 @@ async def test_every_list_that_can_be_named_is_served() -> None:
         if not isinstance(policy, Guarded):
             continue
         for needed in policy.requirements:
-            if needed.listing is None or all(source.origin == "body" for source in needed.names):
+            if all(source.origin is not Origin.RESPONSE for source in needed.names):
                 continue
             verdict = await World(f"{needed.verb} {needed.resource} fraud").judge(entry.method, entry.path)
             assert narrowing(verdict).names == ("fraud",), entry
@@ -219,8 +221,7 @@ async def test_names_without_objects_cost_no_question() -> None:
 
 async def test_a_right_on_what_is_not_there_yet_is_an_empty_list_and_none_is_a_refusal() -> None:
     verdict = await World("list experiments later").judge(*SEARCH)
-    rule = narrowing(verdict).answer
-    assert rule is not None
+    rule = filtered(verdict)
     assert (rule.allowed, narrowing(verdict).names) == (frozenset(), ())
     world = World("list experiments later")
     world.reviews.may_answer = NO

@@ -46,7 +46,9 @@ class ScriptedReviews:
         self.who_answer: UserInfo | Exception = UserInfo("alice", groups=("system:authenticated",))
         self.may_answer: AccessAnswer | Exception | Callable[[Attributes], AccessAnswer] = YES
         self.rules_answer: RulesAnswer | Exception = NO_RULES
+        self.get_answer: AccessAnswer | Exception = YES
         self.tokens: list[str] = []
+        self.paths: list[str] = []
         self.questions: list[Attributes] = []
         self.namespaces: list[str] = []
         self._gate = asyncio.Event()
@@ -72,6 +74,14 @@ class ScriptedReviews:
         if isinstance(self.may_answer, Exception):
             raise self.may_answer
         return self.may_answer(attributes) if callable(self.may_answer) else self.may_answer
+
+    async def may_get(self, token: str, path: str) -> AccessAnswer:
+        self.tokens.append(token)
+        self.paths.append(path)
+        await self._gate.wait()
+        if isinstance(self.get_answer, Exception):
+            raise self.get_answer
+        return self.get_answer
 
     async def rules(self, token: str, namespace: str) -> RulesAnswer:
         self.tokens.append(token)

@@ -19,7 +19,10 @@ PROGRAMS = Path(sys.executable).parent
 _POLL_SECONDS = 0.05
 _STOP_SECONDS = 15.0
 
-_NOT_INHERITED = ("MLFLOW_", "_MLFLOW_", "WORKSPACE_AUTHZ_", "KUBECONFIG", "KUBERNETES_")
+_NOT_INHERITED = (
+    *("MLFLOW_", "_MLFLOW_", "WORKSPACE_AUTHZ_", "_WORKSPACE_AUTHZ_"),
+    *("KUBECONFIG", "KUBERNETES_", "PROMETHEUS_"),
+)
 _NEEDED = ("WORKSPACE_AUTHZ_CACHE",)
 """Where the binaries of the real control plane are."""
 

@@ -120,6 +120,29 @@ class MlflowServer:
         body: bytes | None = None,
     ) -> Answer:
         """One request; ``path`` is below the static prefix."""
+        path = self.options.prefix + path
+        return self.ask_root(
+            method,
+            path,
+            token=token,
+            workspace=workspace,
+            headers=headers,
+            json_body=json_body,
+            body=body,
+        )
+
+    def ask_root(
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str | None = None,
+        workspace: str | None = None,
+        headers: Headers = (),
+        json_body: object = None,
+        body: bytes | None = None,
+    ) -> Answer:
+        """One request; ``path`` is the whole path."""
         given: list[tuple[str, str]] = list(headers.items() if isinstance(headers, Mapping) else headers)
         if token is not None:
             given += bearer(token).items()
@@ -128,7 +151,7 @@ class MlflowServer:
         if json_body is not None:
             body = json.dumps(json_body).encode()
             given.append(("Content-Type", "application/json"))
-        return self._http.request(method, self.options.prefix + path, headers=given, body=body)
+        return self._http.request(method, path, headers=given, body=body)
 
     def close(self) -> None:
         """Close the connection."""

@@ -99,6 +99,18 @@ async def test_a_question_is_asked_whole_and_with_the_callers_token_only() -> No
     }
 
 
+async def test_a_url_is_asked_about_as_kubernetes_does() -> None:
+    asked: list[Any] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        asked.append((await request.json())["spec"])
+        return web.json_response(review("SelfSubjectAccessReview", {"allowed": False}), status=201)
+
+    async with reviews_of(handler) as reviews:
+        assert await reviews.may_get(SECRET, "/metrics") == AccessAnswer(allowed=False)
+    assert asked == [{"nonResourceAttributes": {"path": "/metrics", "verb": "get"}}]
+
+
 async def test_a_user_is_read_whole() -> None:
     info = {"username": "alice", "uid": "u-1", "groups": ["a", "b"], "extra": {"z": ["1"], "y": ["2", "3"]}}
     async with reviews_of(answering(201, review("SelfSubjectReview", {"userInfo": info}))) as reviews:

@@ -33,6 +33,8 @@ class People:
     """Rights on named objects of team-named only."""
     lena: User = field(default_factory=lambda: User("lena"))
     """Rights on seven objects of very many in team-named."""
+    otto: User = field(default_factory=lambda: User("otto"))
+    """Every right on one object of team-matrix, and none on any other."""
     root: User = field(default_factory=lambda: User("root", groups=("system:masters",)))
     """Everything, everywhere."""
     holders: tuple[User, ...] = field(
@@ -51,6 +53,7 @@ class People:
             self.dora,
             self.nora,
             self.lena,
+            self.otto,
             self.root,
             *self.holders,
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -15,6 +17,7 @@ from mlflow.utils.plugins import get_entry_points
 
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.settings import load_settings
+from workspace_authz.telemetry.crew import RUN_DIRECTORY, WORKERS
 from workspace_authz.web import app as app_module
 from workspace_authz.web.options import ServerOptions, from_environment, from_parent
 from workspace_authz.web.preflight import check, check_parent, namespace_policy
@@ -44,8 +47,8 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def worker(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
-    for name, value in WORKER.items():
+def worker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Mapping[str, str]:
+    for name, value in {**WORKER, RUN_DIRECTORY: str(tmp_path), WORKERS: "1"}.items():
         monkeypatch.setenv(name, value)
     return WORKER
 
@@ -63,10 +66,10 @@ def test_the_guard_stands_before_mlflows_workspaces_and_behind_its_protection(
     worker: Mapping[str, str],
 ) -> None:
     names = names_of(app_module.create_app())
-    assert names[0] == "ProbesMiddleware"
+    assert names[:2] == ["ProbesMiddleware", "MetricsMiddleware"]
     guard = names.index("GuardMiddleware")
     assert names[guard - 1] == "ExplainMiddleware"
-    before, behind = names[1 : guard - 1], names[guard + 1 :]
+    before, behind = names[2 : guard - 1], names[guard + 1 :]
     assert set(before) == {"HostValidationMiddleware", "CORSMiddleware", "CORSBlockingMiddleware"}
     assert not set(behind) & set(before)
     assert behind  # MLflow's own workspace middleware is among them
@@ -74,7 +77,7 @@ def test_the_guard_stands_before_mlflows_workspaces_and_behind_its_protection(
 
 def test_no_middleware_of_mlflows_is_lost(worker: Mapping[str, str]) -> None:
     stock = create_fastapi_app()
-    ours = {"ProbesMiddleware", "ExplainMiddleware", "GuardMiddleware"}
+    ours = {"ProbesMiddleware", "MetricsMiddleware", "ExplainMiddleware", "GuardMiddleware"}
     same_as = {"WorkspaceMiddleware": "BaseHTTPMiddleware", "OnlyBelow": "BaseHTTPMiddleware"}
     guarded = [same_as.get(name, name) for name in names_of(app_module.create_app()) if name not in ours]
     assert sorted(guarded) == sorted(names_of(stock))
@@ -122,7 +125,7 @@ def command() -> Iterator[click.Context]:
 
 
 def test_the_parent_finds_them_in_its_command_line(command: click.Context) -> None:
-    assert from_parent() == GOOD
+    assert from_parent() == replace(GOOD, workers=4)
     command.params |= {"gunicorn_opts": "", "static_prefix": "/p"}
     options = from_parent()
     assert options is not None
@@ -131,6 +134,24 @@ def test_the_parent_finds_them_in_its_command_line(command: click.Context) -> No
     options = from_parent()
     assert options is not None
     assert options.server == "waitress"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "workers"),
+    [
+        ({"workers": 2}, 2),
+        ({"workers": None, "uvicorn_opts": "--http h11"}, 4),
+        ({"workers": 2, "uvicorn_opts": "--reload --log-level debug"}, 1),
+        ({"workers": 2, "dev": True}, 1),
+    ],
+)
+def test_the_parent_knows_how_many_will_serve(
+    command: click.Context, parameters: dict[str, Any], workers: int
+) -> None:
+    command.params |= parameters
+    options = from_parent()
+    assert options is not None
+    assert options.workers == workers
 
 
 def test_any_other_process_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,57 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
 from tests.enforcement.routes import pipeline_over
 from tests.harness.fakes import NO, ScriptedReviews
-from workspace_authz.enforcement.asgi import App, Scope, Send
-from workspace_authz.enforcement.request import Message, Receive
+from tests.web.doors import TEAM_A, TOKEN, beyond, call
 from workspace_authz.errors import UnauthenticatedError
+from workspace_authz.runtime.health import Health
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.telemetry.audit import NoAudit
 from workspace_authz.web.explaining import ExplainMiddleware
 from workspace_authz.web.probes import ProbesMiddleware
-
-TOKEN = (b"authorization", b"Bearer alice-token")
-TEAM_A = (b"x-mlflow-workspace", b"team-a")
-
-
-async def beyond(scope: Scope, receive: Receive, send: Send) -> None:
-    """What is not ours: answers 299."""
-    await send({"type": "http.response.start", "status": 299, "headers": []})
-    await send({"type": "http.response.body", "body": b"beyond"})
-
-
-@dataclass
-class Answer:
-    """What came back."""
-
-    status: int = 0
-    body: bytes = b""
-    messages: list[Message] = field(default_factory=list)
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.body)
-
-
-async def call(app: App, method: str, path: str, *headers: tuple[bytes, bytes], body: bytes = b"") -> Answer:
-    answer = Answer()
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: Message) -> None:
-        answer.status = message.get("status", answer.status)
-        answer.body += message.get("body", b"")
-
-    scope = {"type": "http", "method": method, "path": path, "headers": list(headers), "query_string": b""}
-    await app(scope, receive, send)
-    return answer
 
 
 def runtime(reviews: ScriptedReviews | None = None) -> Runtime:
@@ -77,6 +38,38 @@ async def test_a_server_that_is_starting_lives_and_is_not_ready() -> None:
     assert (await call(app, "GET", "/livez")).status == 200
     ready = await call(app, "GET", "/readyz")
     assert (ready.status, ready.document["status"]) == (503, "failing")
+
+
+async def test_a_note_turns_nothing_red() -> None:
+    health = Health(notes=lambda: ["Changes are not followed."])
+    pipeline = pipeline_over(ScriptedReviews())
+    noted = Runtime(pipeline, NoAudit(), body_bytes=1, directory=None, health=health)
+    app = ProbesMiddleware(beyond, static_prefix="", runtime=lambda: noted)
+
+    ready = await call(app, "GET", "/readyz")
+    assert (ready.status, ready.document) == (200, {"status": "ok", "notes": ["Changes are not followed."]})
+    listed = (await call(app, "GET", "/readyz?verbose")).body.decode()
+    assert listed == "[+]ping ok\nnote: Changes are not followed.\nreadyz check passed\n"
+
+
+async def test_reasons_are_told_and_listed_like_kubernetes_does() -> None:
+    health = Health({"kubernetes-api": lambda: "It does not answer.", "namespaces": lambda: None})
+    pipeline = pipeline_over(ScriptedReviews())
+    unwell = Runtime(pipeline, NoAudit(), body_bytes=1, directory=None, health=health)
+    app = ProbesMiddleware(beyond, static_prefix="", runtime=lambda: unwell)
+
+    plain = await call(app, "GET", "/readyz")
+    assert (plain.status, plain.document["problems"]) == (503, ["It does not answer."])
+    listed = await call(app, "GET", "/readyz?verbose")
+    assert listed.status == 503
+    assert listed.body.decode().splitlines() == [
+        "[+]ping ok",
+        "[-]kubernetes-api failed: It does not answer.",
+        "[+]namespaces ok",
+        "readyz check failed",
+    ]
+    alive = await call(app, "GET", "/livez?verbose=1")
+    assert (alive.status, alive.body) == (200, b"[+]ping ok\nlivez check passed\n")
 
 
 @pytest.mark.parametrize(

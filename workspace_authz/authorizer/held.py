@@ -33,6 +33,7 @@ class HeldRules:
             lifetimes=lifetimes,
             size=size,
         )
+        self.numbers = self._memory.numbers("rules")
 
     async def of(self, caller: Caller, namespace: str) -> RulesAnswer:
         """The rules that grant some MLflow right in ``namespace``."""

@@ -9,6 +9,7 @@ from typing import Final, Generic, TypeVar
 
 from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.aio.coalesce import Coalescer
+from workspace_authz.aio.numbers import Numbers
 from workspace_authz.authorizer.coherence import Coherence, Generation
 from workspace_authz.types import UserInfo
 
@@ -30,8 +31,9 @@ class Lifetimes:
     """While changes are not followed."""
     deny: float = 5.0
     """While changes are not followed."""
-    watched: float = 60.0
-    """While changes are followed, unless one touches the answer."""
+    watched: float | None = 60.0
+    """While changes are followed, unless one touches the answer. None where that does not tell everything:
+    the answers of an authorizer beside RBAC change unseen."""
     settling: float = 5.0
     """After a change the API server's own authorizers may not have heard of it yet."""
 
@@ -82,14 +84,20 @@ class Memory(Generic[K, V]):
         self._kept: ExpiringCache[K, _Kept[V]] = ExpiringCache(size=size, monotonic=monotonic)
         self._asking: Coalescer[tuple[K, int], V] = Coalescer()
 
+    def numbers(self, name: str) -> Numbers:
+        """What is counted here, under a name of its own."""
+        return Numbers(caches={name: self._kept}, shared={name: self._asking})
+
     def get(self, key: K, namespace: str) -> V | None:
         """The answer, if it still holds."""
         kept = self._kept.get(key)
         if kept is None or kept.generation != self._coherence.generation(namespace).number:
             return None
-        since = self._coherence.followed_since
-        followed = since is not None and since <= kept.at
-        lifetime = min(self._lifetimes.watched if followed else kept.unfollowed, kept.at_most)
+        since, watched = self._coherence.followed_since, self._lifetimes.watched
+        if watched is not None and since is not None and since <= kept.at:
+            lifetime = min(watched, kept.at_most)
+        else:
+            lifetime = min(kept.unfollowed, kept.at_most)
         return kept.answer if self._monotonic() - kept.at < lifetime else None
 
     async def timed(self, namespace: str, answer: Awaitable[V]) -> Asked[V]:
@@ -145,7 +153,7 @@ class Memory(Generic[K, V]):
         unfollowed = lifetimes.allow if self._yes(asked.answer) else lifetimes.deny
         at_most = math.inf if self._settled(asked) else asked.came - asked.at + BRIEF_SECONDS
         kept = _Kept(asked.answer, asked.generation.number, asked.at, unfollowed, at_most)
-        longest = min(max(lifetimes.watched, unfollowed), at_most)
+        longest = min(max(lifetimes.watched or 0.0, unfollowed), at_most)
         self._kept.put(key, kept, seconds=asked.at + longest - self._monotonic())
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from workspace_authz.enforcement.asgi import App
 from workspace_authz.enforcement.filtering import AnswerFilter
+from workspace_authz.enforcement.graphql_answers import ElementFilter
 from workspace_authz.enforcement.replacement import Replacement
 
 SHOWN: Final = 20
@@ -22,11 +23,16 @@ class Narrowing:
     """Of the objects that may be seen."""
     request: Replacement | None = None
     """None: the request asks for nothing else."""
-    answer: AnswerFilter | None = None
+    answer: AnswerFilter | ElementFilter | None = None
 
     def around(self, app: App) -> App:
         """``app`` with its answer filtered, where that is the way."""
         return app if self.answer is None else self.answer.around(app)
+
+    @property
+    def where(self) -> str:
+        """What was made less: ``request`` or ``answer``."""
+        return "answer" if self.answer else "request"
 
     def record(self) -> dict[str, Any]:
         """As the audit trail shows it."""
@@ -34,5 +40,5 @@ class Narrowing:
             "resource": self.resource,
             "names": list(self.names[:SHOWN]),
             "count": len(self.names),
-            "in": "answer" if self.answer else "request",
+            "in": self.where,
         }

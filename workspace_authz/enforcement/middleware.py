@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from workspace_authz.enforcement.answers import UnreadableAnswerError
 from workspace_authz.enforcement.asgi import App, Scope, Send, peer_of, refuse, route_path
+from workspace_authz.enforcement.counting import count
 from workspace_authz.enforcement.pipeline import Pipeline
 from workspace_authz.enforcement.replacement import Replacement
 from workspace_authz.enforcement.request import AccessRequest, Message, Receive, ReplayedBody
@@ -18,6 +19,7 @@ from workspace_authz.enforcement.verdict import Verdict
 from workspace_authz.errors import RequestError
 from workspace_authz.identity.current import current_user
 from workspace_authz.telemetry.audit import AuditSink
+from workspace_authz.telemetry.metrics import Metrics
 from workspace_authz.types import UserInfo
 from workspace_authz.workspaces.visible import visible_workspaces
 
@@ -32,6 +34,10 @@ class Guard(Protocol):
     @property
     def audit(self) -> AuditSink:
         """Takes one record per request."""
+
+    @property
+    def metrics(self) -> Metrics:
+        """Counts requests and decisions."""
 
     @property
     def body_bytes(self) -> int:
@@ -70,7 +76,7 @@ class GuardMiddleware:
         try:
             verdict = await guard.pipeline.judge(request)
             replacement = await _replaced(request, verdict)
-            trail.judged()
+            count(guard.metrics, verdict, trail.judged())
             outgoing = trail.watch(send, verdict)
             if verdict.passed:
                 # Without workspaces MLflow refuses the header that names one.
@@ -145,9 +151,10 @@ class _Trail:
         self._judged = started
         self._written = False
 
-    def judged(self) -> None:
-        """Stop the clock of the authorization."""
+    def judged(self) -> float:
+        """Stop the clock of the authorization; its seconds."""
         self._judged = time.perf_counter()
+        return self._judged - self._started
 
     def watch(self, send: Send, verdict: Verdict) -> Send:
         """``send``, noting the status of the response."""

@@ -7,20 +7,19 @@ import shlex
 from typing import Final
 
 from workspace_authz.errors import ForbiddenError
-from workspace_authz.types import API_GROUP, Attributes, Resource, UserInfo, Verb
+from workspace_authz.types import API_GROUP, READING, Attributes, Resource, UserInfo
 
 VIEW: Final = "mlflow-view"
 EDIT: Final = "mlflow-edit"
 ADMIN: Final = "mlflow-admin"
-
-_READING: Final = frozenset({Verb.GET, Verb.LIST})
+METRICS: Final = "mlflow-metrics"
 
 
 def smallest_role(attributes: Attributes) -> str:
     """The least of the shipped ClusterRoles that holds the right."""
     if attributes.resource is Resource.ASSISTANTS:
         return ADMIN
-    if attributes.verb in _READING:
+    if attributes.verb in READING:
         return EDIT if attributes.resource is Resource.GATEWAY_SECRETS else VIEW
     return ADMIN if attributes.resource is Resource.GATEWAY_BUDGETS else EDIT
 
@@ -36,17 +35,32 @@ def forbidden(user: UserInfo, attributes: Attributes) -> ForbiddenError:
     )
 
 
+def forbidden_url(user: UserInfo, path: str) -> ForbiddenError:
+    """The refusal of ``get`` on a URL that is no resource, in the API server's words."""
+    name, subject = _subject(user)
+    return ForbiddenError(
+        f"forbidden: User {_quoted(user.username)} cannot get path {_quoted(path)}. "
+        "An administrator of the cluster can allow it: "
+        f"kubectl create clusterrolebinding {name}-{METRICS} --clusterrole={METRICS} {shlex.quote(subject)}"
+    )
+
+
 def grant_command(user: UserInfo, attributes: Attributes) -> str:
     """The ``kubectl`` command that would let ``user`` do it."""
     role = smallest_role(attributes)
-    account = user.service_account
-    short = account[1] if account else user.username
-    name = f"{re.sub('[^a-z0-9.]+', '-', short.lower()).strip('-.') or 'user'}-{role}"
-    subject = f"--serviceaccount={account[0]}:{account[1]}" if account else f"--user={user.username}"
+    name, subject = _subject(user)
     return (
-        f"kubectl create rolebinding {name} --clusterrole={role} {shlex.quote(subject)} "
+        f"kubectl create rolebinding {name}-{role} --clusterrole={role} {shlex.quote(subject)} "
         f"-n {shlex.quote(attributes.namespace)}"
     )
+
+
+def _subject(user: UserInfo) -> tuple[str, str]:
+    """A name for a binding, and the option of ``kubectl`` that names the user."""
+    account = user.service_account
+    short = account[1] if account else user.username
+    name = re.sub("[^a-z0-9.]+", "-", short.lower()).strip("-.") or "user"
+    return name, f"--serviceaccount={account[0]}:{account[1]}" if account else f"--user={user.username}"
 
 
 def _quoted(text: str) -> str:

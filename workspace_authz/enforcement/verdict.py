@@ -64,9 +64,14 @@ class Verdict:
             "checks": [_check(check) for check in shown[:SHOWN_CHECKS]],
             **({"checks_left_out": len(shown) - SHOWN_CHECKS} if len(shown) > SHOWN_CHECKS else {}),
             **({"narrowed": self.narrowing.record()} if self.narrowing else {}),
-            "decision": "allow" if self.passed else "error" if self.unanswered else "deny",
+            "decision": self.conclusion,
             "reason": self.reason,
         }
+
+    @property
+    def conclusion(self) -> str:
+        """``allow``, ``deny``, or ``error`` when no decision could be had."""
+        return "allow" if self.passed else "error" if self.unanswered else "deny"
 
     @property
     def unanswered(self) -> bool:

@@ -90,6 +90,13 @@ class Reviews(Protocol):
         """What the owner of ``token`` may do in ``namespace``. Raises as :meth:`who`."""
 
 
+class UrlReviews(Protocol):
+    """The same for URLs that are no resource."""
+
+    async def may_get(self, token: str, path: str) -> AccessAnswer:
+        """Whether the owner of ``token`` may get ``path``. Raises as :meth:`Reviews.who`."""
+
+
 class ApiReviews:
     """:class:`Reviews` over a caller connection, each asked once. ``timeout`` bounds it, in seconds."""
 
@@ -127,9 +134,14 @@ class ApiReviews:
             asked["subresource"] = attributes.subresource
         if attributes.name:
             asked["name"] = attributes.name
-        status = await self._ask(
-            _AUTHORIZATION, "SelfSubjectAccessReview", {"resourceAttributes": asked}, token
-        )
+        return await self._access(token, {"resourceAttributes": asked})
+
+    async def may_get(self, token: str, path: str) -> AccessAnswer:
+        """See :class:`UrlReviews`."""
+        return await self._access(token, {"nonResourceAttributes": {"path": path, "verb": "get"}})
+
+    async def _access(self, token: str, spec: Mapping[str, Any]) -> AccessAnswer:
+        status = await self._ask(_AUTHORIZATION, "SelfSubjectAccessReview", spec, token)
         allowed, denied = status.get("allowed"), status.get("denied", False)
         if not isinstance(allowed, bool) or not isinstance(denied, bool) or (allowed and denied):
             raise _nonsense("SelfSubjectAccessReview")

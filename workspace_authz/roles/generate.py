@@ -6,7 +6,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from workspace_authz.catalog.model import Guarded, Route
-from workspace_authz.roles.policy import ROLES, SERVER_ROLE, SERVER_RULES, Right, Role
+from workspace_authz.roles.policy import (
+    METRICS_ROLE,
+    METRICS_URL,
+    ROLES,
+    SERVER_ROLE,
+    SERVER_RULES,
+    Right,
+    Role,
+)
 from workspace_authz.types import API_GROUP, USE, Resource, Verb
 
 Manifest = dict[str, Any]
@@ -25,7 +33,11 @@ def cluster_roles() -> list[Manifest]:
     server = _cluster_role(
         SERVER_ROLE, "For the server itself: follow namespaces and RBAC, nothing else.", own
     )
-    return [*(_from_policy(role) for role in ROLES), server]
+    scraping = [{"nonResourceURLs": [METRICS_URL], "verbs": [str(Verb.GET)]}]
+    scraper = _cluster_role(
+        METRICS_ROLE, "For Prometheus: read the metrics of MLflow, nothing else.", scraping
+    )
+    return [*(_from_policy(role) for role in ROLES), server, scraper]
 
 
 def demanded(routes: Iterable[Route]) -> frozenset[Right]:

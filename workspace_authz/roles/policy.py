@@ -96,3 +96,9 @@ SERVER_FOLLOWS = (
 
 SERVER_RULES = SERVER_NEEDS + SERVER_FOLLOWS
 """All of :data:`SERVER_ROLE`."""
+
+METRICS_ROLE = "mlflow-metrics"
+"""The ClusterRole of whoever scrapes: the verb ``get`` on the non-resource URL :data:`METRICS_URL`."""
+
+METRICS_URL = "/metrics"
+"""As for Kubernetes' own components, so whoever may scrape those may scrape this, too."""

@@ -6,24 +6,41 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from workspace_authz.aio.clock import SystemClock
 from workspace_authz.aio.supervisor import Supervisor
 from workspace_authz.authorizer.coherence import Coherence
 from workspace_authz.authorizer.rbac.follower import RbacFollower
 from workspace_authz.authorizer.rbac.index import RbacIndex
+from workspace_authz.authorizer.rbac.source import RbacSource
+from workspace_authz.bindings.binder import Binder, Databases
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.enforcement.sealing import AesSeal
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import caller_connection, load_configuration, server_connection
+from workspace_authz.kubernetes.informer_state import InformerState
 from workspace_authz.kubernetes.patience import lanes
+from workspace_authz.kubernetes.pulse import Pulse
 from workspace_authz.kubernetes.reviews import ApiReviews
-from workspace_authz.lookup.objects import StoreObjects, registry_sessions, tracking_sessions
+from workspace_authz.lookup.objects import (
+    StoreObjects,
+    data_engines,
+    registry_sessions,
+    tracking_engine,
+    tracking_sessions,
+)
 from workspace_authz.runtime import cell
+from workspace_authz.runtime.health import Check, Health, following
 from workspace_authz.runtime.joined import build_pipeline
 from workspace_authz.runtime.runtime import Runtime
+from workspace_authz.runtime.sampler import Observed, Sampler
+from workspace_authz.runtime.scrape import Scrape
 from workspace_authz.settings import Settings
 from workspace_authz.telemetry.audit import AuditSink, open_audit
+from workspace_authz.telemetry.crew import Crew
+from workspace_authz.telemetry.prometheus import PrometheusMetrics
+from workspace_authz.telemetry.sampled import SampledMetrics
 from workspace_authz.workspaces.directory import Directory
 from workspace_authz.workspaces.policy import NamespacePolicy
 from workspace_authz.workspaces.requested import WorkspaceRule
@@ -38,6 +55,10 @@ class Blueprint:
     single_namespace: str | None
     policy: NamespacePolicy | None
     """Which namespaces are workspaces; None on a server without workspaces."""
+    crew: Crew
+    """The workers of this server."""
+    uncovered: int = 0
+    """How many of MLflow's routes have no rule."""
     artifact_root: str | None = None
     """MLflow's default artifact root."""
 
@@ -66,21 +87,29 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
         stack.push_async_callback(callers.close)
         server = server_connection(configuration)
         stack.push_async_callback(server.close)
+        clock = SystemClock()
+        seat = blueprint.crew.join()
+        stack.callback(seat.leave)
+        binder = Binder(Databases(tracking_engine, data_engines), clock=clock)
+        stack.callback(binder.close)
         supervisor = Supervisor()
         stack.push_async_callback(supervisor.close)
         directory: Directory | None = None
         if blueprint.policy is not None:
-            directory = Directory(server, blueprint.policy, clock=SystemClock())
+            directory = Directory(server, blueprint.policy, clock=clock)
             supervisor.run("namespaces", directory.run)
-        coherence = Coherence(time.monotonic)
+            supervisor.run("bindings", partial(binder.prepare, directory))
+        coherence, index = Coherence(time.monotonic), RbacIndex()
         rbac = RbacFollower(
             server,
             coherence=coherence,
-            index=RbacIndex(),
-            clock=SystemClock(),
+            index=index,
+            clock=clock,
             namespace=blueprint.single_namespace,
         )
         supervisor.run("rbac", rbac.run)
+        pulse = Pulse(server, clock=clock)
+        supervisor.run("pulse", pulse.run)
         objects = StoreObjects(
             tracking_sessions,
             registry=registry_sessions,
@@ -88,12 +117,14 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             monotonic=time.monotonic,
         )
         stack.callback(objects.close)
-        api = ApiReviews(callers, timeout=settings.api_timeout_seconds)
+        metrics = PrometheusMetrics(seat.number)
+        api = ApiReviews(callers, timeout=settings.api_timeout_seconds, metrics=metrics)
         ways = lanes(
             api,
             places=settings.api_connections,
             seconds=settings.api_timeout_seconds,
-            clock=SystemClock(),
+            clock=clock,
+            metrics=metrics,
         )
         pipeline = build_pipeline(
             ways.known,
@@ -105,13 +136,37 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             workspaces=directory,
             objects=objects,
             artifact_root=blueprint.artifact_root,
+            bindings=binder if directory is not None else None,
             seal=AesSeal(settings.page_token_key.get_secret_value() if settings.page_token_key else None),
             coherence=coherence,
+            rbac=RbacSource(index, coherence) if settings.workspace_candidates == "rbac" else None,
         )
-        runtime = Runtime(pipeline, audit, settings.body_bytes, directory, rbac)
+        health = Health(_checks(pulse, directory, binder), rbac.notes, blueprint.crew)
+        sampled = SampledMetrics(metrics.registry)
+        sampled.server(uncovered=blueprint.uncovered, expected=blueprint.crew.expected)
+        observed = Observed(
+            numbers=(pipeline.authenticator.numbers, *pipeline.authorizer.numbers, objects.numbers),
+            informers=lambda: _informers(directory, rbac),
+            audit=audit,
+        )
+        supervisor.run("sampler", Sampler(observed, health, metrics=sampled, seat=seat, clock=clock).run)
+        scrape = Scrape(pipeline.authenticator, api, blueprint.crew)
+        runtime = Runtime(pipeline, audit, settings.body_bytes, directory, metrics, health, scrape)
         cell.install(runtime)
         stack.callback(cell.remove)
         yield runtime
+
+
+def _checks(pulse: Pulse, directory: Directory | None, binder: Binder) -> dict[str, Check]:
+    checks: dict[str, Check] = {"kubernetes-api": lambda: pulse.problem}
+    if directory is not None:
+        checks["namespaces"] = lambda: following(directory.state, "The namespaces")
+        checks["bindings"] = lambda: binder.problem
+    return checks
+
+
+def _informers(directory: Directory | None, rbac: RbacFollower) -> dict[str, InformerState]:
+    return {**({"namespaces": directory.state} if directory else {}), **rbac.states}
 
 
 def open_audit_sink(settings: Settings) -> AuditSink:

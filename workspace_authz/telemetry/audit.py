@@ -28,6 +28,10 @@ _GATHER_SECONDS: Final = 0.05
 class AuditSink(Protocol):
     """Takes records without waiting."""
 
+    @property
+    def dropped(self) -> int:
+        """How many records found the queue full."""
+
     def write(self, record: Record) -> None:
         """Hand over one record; never blocks, never raises."""
 
@@ -37,6 +41,8 @@ class AuditSink(Protocol):
 
 class NoAudit:
     """Keeps nothing."""
+
+    dropped = 0
 
     def write(self, record: Record) -> None:
         """Do nothing."""
@@ -55,7 +61,9 @@ class QueuedAudit:
         self._emit = emit
         self._size = size
         self._waiting: deque[Record] = deque()
-        self._dropped = 0
+        self.dropped = 0
+        self._told = 0
+        """How many of the dropped records have been reported."""
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="workspace-authz-audit", daemon=True)
@@ -64,7 +72,7 @@ class QueuedAudit:
     def write(self, record: Record) -> None:
         """See :class:`AuditSink`."""
         if len(self._waiting) >= self._size:
-            self._dropped += 1
+            self.dropped += 1
             return
         self._waiting.append(record)
         if not self._wake.is_set():
@@ -84,9 +92,10 @@ class QueuedAudit:
             self._drain()
 
     def _drain(self) -> None:
-        dropped, self._dropped = self._dropped, 0
-        if dropped:
-            self._write_one({"audit": "records dropped", "count": dropped})
+        untold = self.dropped - self._told
+        if untold:
+            self._told += untold
+            self._write_one({"audit": "records dropped", "count": untold})
         while self._waiting:
             self._write_one(self._waiting.popleft())
 

@@ -27,8 +27,8 @@ class Metrics(Protocol):
     def circuit(self, *, is_open: bool) -> None:
         """Reviews are held back from now on because the API server does not answer, or flow again."""
 
-    def narrowed(self, how: str) -> None:
-        """A list was narrowed to single objects: ``before`` it ran, or ``after``, in the response."""
+    def narrowed(self, where: str) -> None:
+        """A list was kept to single objects, in the ``request`` or in the ``answer``."""
 
 
 class NoMetrics:
@@ -49,5 +49,5 @@ class NoMetrics:
     def circuit(self, *, is_open: bool) -> None:
         """Do nothing."""
 
-    def narrowed(self, how: str) -> None:
+    def narrowed(self, where: str) -> None:
         """Do nothing."""

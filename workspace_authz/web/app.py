@@ -28,11 +28,13 @@ from workspace_authz.enforcement.middleware import GuardMiddleware
 from workspace_authz.runtime import cell
 from workspace_authz.runtime.build import Blueprint, running
 from workspace_authz.settings import load_settings, resolve_single_namespace
+from workspace_authz.telemetry.crew import RUN_DIRECTORY, crew_of, make_run_directory
 from workspace_authz.web import preflight
 from workspace_authz.web.attribution import fill_hooks
 from workspace_authz.web.explaining import ExplainMiddleware
 from workspace_authz.web.inventory import uncovered
 from workspace_authz.web.lean import lean
+from workspace_authz.web.metrics import MetricsMiddleware
 from workspace_authz.web.options import from_environment
 from workspace_authz.web.probes import ProbesMiddleware
 
@@ -45,6 +47,8 @@ def create_app() -> FastAPI:
     options = from_environment(os.environ)
     preflight.check(options, settings, os.environ)
     preflight.forget_webhooks(os.environ)
+    if RUN_DIRECTORY not in os.environ:
+        make_run_directory(os.environ, workers=1)  # not started by `mlflow server`
     app: FastAPI = create_fastapi_app()
     fill_hooks(flask_app)
     catalog = compile_catalog(static_prefix=options.static_prefix, assistant=settings.assistant)
@@ -56,6 +60,8 @@ def create_app() -> FastAPI:
         catalog=catalog.without(unknown),
         single_namespace=resolve_single_namespace(settings, mlflow_workspaces=options.workspaces),
         policy=preflight.namespace_policy(options, settings),
+        crew=crew_of(os.environ),
+        uncovered=len(unknown),
         artifact_root=options.artifact_root,
     )
     _guard(app, options.static_prefix)
@@ -64,7 +70,7 @@ def create_app() -> FastAPI:
 
 
 def _guard(app: FastAPI, static_prefix: str) -> None:
-    """Order, from the outside: probes, MLflow's Host and CORS protection, ours, MLflow's workspace.
+    """Order, from the outside: probes, metrics, MLflow's Host and CORS protection, ours, MLflow's workspace.
 
     MLflow adds its workspace middleware outside its protection (3.17.2); left there, it would tell
     strangers which namespaces exist. Its security headers stay inside: they keep one line of a header
@@ -74,6 +80,7 @@ def _guard(app: FastAPI, static_prefix: str) -> None:
     inner = [middleware for middleware in app.user_middleware if not _protects(middleware)]
     app.user_middleware = [
         Middleware(ProbesMiddleware, static_prefix=static_prefix, runtime=cell.current),
+        Middleware(MetricsMiddleware, static_prefix=static_prefix, runtime=cell.require),
         *protection,
         Middleware(
             ExplainMiddleware,

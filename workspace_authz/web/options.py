@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 _TRUE = frozenset({"true", "1"})
+_WORKERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,8 @@ class ServerOptions:
     static_prefix: str
     serve_artifacts: bool
     artifacts_only: bool
+    workers: int = 1
+    """Processes that will serve, as far as the parent knows."""
     artifact_root: str | None = None
     """Where MLflow puts new artifacts (``--default-artifact-root``), as a worker finds it."""
 
@@ -51,7 +54,14 @@ def _from_parameters(parameters: Mapping[str, Any]) -> ServerOptions:
         static_prefix=parameters.get("static_prefix") or "",
         serve_artifacts=bool(parameters.get("serve_artifacts", True)),
         artifacts_only=bool(parameters.get("artifacts_only")),
+        workers=_workers(parameters),
     )
+
+
+def _workers(parameters: Mapping[str, Any]) -> int:
+    """As ``_run_server`` and uvicorn count them: four unless said otherwise, one while reloading."""
+    reloads = parameters.get("dev") or "--reload" in (parameters.get("uvicorn_opts") or "").split()
+    return 1 if reloads else parameters.get("workers") or _WORKERS
 
 
 def from_environment(environ: Mapping[str, str]) -> ServerOptions:

@@ -30,6 +30,7 @@ from workspace_authz.settings import (
     refuse_webhook_cache,
     resolve_single_namespace,
 )
+from workspace_authz.telemetry.crew import make_run_directory
 from workspace_authz.web.options import ServerOptions, from_parent
 from workspace_authz.workspaces.policy import NamespacePolicy
 
@@ -128,6 +129,7 @@ def check_parent() -> None:
         share_page_token_key(os.environ)
         asyncio.run(load_configuration(settings.kubeconfig))
         open_audit_sink(settings).close()
+        make_run_directory(os.environ, workers=options.workers)
         if settings.strict and (missing := uncovered_routes(options)):
             raise ConfigurationError(
                 f"WORKSPACE_AUTHZ_STRICT is set and {len(missing)} of MLflow's routes have no rule: "

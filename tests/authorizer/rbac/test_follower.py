@@ -242,7 +242,7 @@ async def test_without_the_right_it_says_so_once_and_follows_nothing(
     token = (await api.post(path, {"spec": {"expirationSeconds": 3600}})).body["status"]["token"]
     file = tmp_path_factory.mktemp("kubeconfig") / "weak"
     async with connected(endpoint, token, file) as connection, follow(connection, api) as found:
-        await until(lambda: all(state.missing_right for state in found.follower.states))
+        await until(lambda: all(state.missing_right for state in found.follower.states.values()))
         assert found.coherence.followed_since is None
         assert len(found.follower.problems) == 4
         assert "needs the rights list and watch" in found.follower.problems[0]

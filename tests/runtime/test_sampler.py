@@ -1,0 +1,66 @@
+"""What a worker shows of itself every second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from prometheus_client import values
+
+from tests.harness.fakes import ManualClock
+from tests.operations.exposition import Page
+from workspace_authz.aio.cache import ExpiringCache
+from workspace_authz.aio.coalesce import Coalescer
+from workspace_authz.aio.numbers import Numbers
+from workspace_authz.kubernetes.informer_state import InformerState
+from workspace_authz.runtime.health import Health, following
+from workspace_authz.runtime.sampler import Observed, Sampler
+from workspace_authz.telemetry.audit import NoAudit
+from workspace_authz.telemetry.crew import Crew
+from workspace_authz.telemetry.prometheus import PrometheusMetrics, exposition
+from workspace_authz.telemetry.sampled import SampledMetrics
+
+
+class Clock(ManualClock):
+    """The epoch began 500 s before this clock's own beginning."""
+
+    def time(self) -> float:
+        return self.now + 500
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError("one look does not sleep")
+
+
+def test_its_parts_and_its_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    clock = Clock()
+    crew = Crew(tmp_path, expected=2, monotonic=clock.monotonic)
+    seat = crew.join()
+    state = InformerState(synced=True, last_contact=990.0, problem="It cannot be followed.")
+    health = Health({"namespaces": lambda: following(state, "The namespaces")}, crew=crew)
+    cache: ExpiringCache[str, int] = ExpiringCache(size=1, monotonic=clock.monotonic)
+    cache.get("nothing")
+    observed = Observed(
+        numbers=[Numbers({"names": cache}, {"identity": Coalescer()})],
+        informers=lambda: {"namespaces": state},
+        audit=NoAudit(),
+    )
+    metrics = SampledMetrics(PrometheusMetrics(seat.number).registry)
+
+    Sampler(observed, health, metrics=metrics, seat=seat, clock=clock).sample()
+
+    page = Page.read(exposition(tmp_path, gone=()).decode())
+    assert page.total("workspace_authz_cache_misses_total", cache="names") == 1
+    assert page.total("workspace_authz_informer_last_contact_timestamp_seconds") == 1490
+    assert page.total("workspace_authz_informer_following") == 0
+    assert page.total("workspace_authz_workers_ready") == 0
+    assert health.all() == {
+        "workers": "1 of 2 worker processes answer.",
+        "namespaces": "It cannot be followed.",
+    }
+
+
+def test_what_is_not_followed_yet_is_a_problem() -> None:
+    assert following(InformerState(), "The namespaces") == "The namespaces have not been listed yet."
+    assert following(InformerState(synced=True), "The namespaces") is None

@@ -1,0 +1,90 @@
+"""Workers take seats, say how they are, and are missed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.harness.fakes import ManualClock
+from workspace_authz.telemetry.crew import (
+    METRICS_DIRECTORY,
+    RUN_DIRECTORY,
+    WORKERS,
+    Crew,
+    crew_of,
+    make_run_directory,
+)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def crew(tmp_path: Path, clock: ManualClock) -> Crew:
+    return Crew(tmp_path, expected=2, monotonic=clock.monotonic)
+
+
+def test_each_worker_has_a_seat_of_its_own_and_a_successor_gets_the_free_one(crew: Crew) -> None:
+    first, second = crew.join(), crew.join()
+    assert (first.number, second.number) == (0, 1)
+    assert crew.empty_seats() == []
+    first.leave()
+    assert crew.empty_seats() == [0]
+    assert crew.join().number == 0
+
+
+def test_a_server_is_well_when_all_its_workers_are(crew: Crew) -> None:
+    first, second = crew.join(), crew.join()
+    assert crew.checks() == {"workers": "0 of 2 worker processes answer."}
+    first.report({"namespaces": None})
+    assert crew.checks() == {"workers": "1 of 2 worker processes answer.", "namespaces": None}
+    second.report({"namespaces": "Not listed."})
+    assert crew.checks() == {"workers": None, "namespaces": "Not listed."}
+    second.report({"namespaces": None})
+    assert crew.checks() == {"workers": None, "namespaces": None}
+
+
+def test_who_has_died_is_missed_at_once_and_its_last_words_do_not_count(crew: Crew) -> None:
+    first, second = crew.join(), crew.join()
+    first.report({})
+    second.report({"namespaces": "Not listed."})
+    os.close(second._lock)  # as the kernel does when a process is killed
+    assert crew.checks() == {"workers": "1 of 2 worker processes answer."}
+
+
+def test_who_hangs_is_missed_after_a_while(crew: Crew, clock: ManualClock) -> None:
+    first, second = crew.join(), crew.join()
+    first.report({})
+    second.report({})
+    clock.advance(14)
+    first.report({})
+    assert crew.checks() == {"workers": None}
+    clock.advance(2)
+    assert crew.checks() == {"workers": "1 of 2 worker processes answer."}
+
+
+def test_one_more_than_expected_is_well(crew: Crew) -> None:
+    for _ in range(3):  # as while uvicorn replaces one after the other (SIGHUP)
+        crew.join().report({})
+    assert crew.checks() == {"workers": None}
+
+
+def test_the_parent_tells_its_workers_where_to_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    undone: list[tuple[object, ...]] = []
+    monkeypatch.setattr("atexit.register", lambda *call, **_: undone.append(call))
+    environ: dict[str, str] = {}
+    make_run_directory(environ, workers=3)
+    assert set(environ) == {RUN_DIRECTORY, METRICS_DIRECTORY, WORKERS}
+    directory = Path(environ[RUN_DIRECTORY])
+    assert directory.stat().st_mode & 0o077 == 0
+    crew = crew_of(environ)
+    assert (crew.expected, str(crew.metrics)) == (3, environ[METRICS_DIRECTORY])
+    assert crew.metrics.is_dir()
+    ((remove, path),) = undone
+    assert callable(remove)
+    remove(path)
+    assert not directory.exists()

@@ -1,0 +1,55 @@
+"""``/metrics``, shown to whoever Kubernetes lets get the non-resource URL of that name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from workspace_authz.enforcement.pipeline import DEADLINE_SECONDS
+from workspace_authz.enforcement.refusals import forbidden_url
+from workspace_authz.errors import UnavailableError
+from workspace_authz.identity.authenticator import Authenticator
+from workspace_authz.identity.credentials import find_credential
+from workspace_authz.kubernetes.reviews import NO_ANSWER, UrlReviews
+from workspace_authz.telemetry.crew import Crew
+from workspace_authz.telemetry.prometheus import exposition
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+METRICS_PATH: Final = "/metrics"
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """Asks for each scrape anew: there are few, and a right that is withdrawn ends at once.
+
+    Asked with the caller's own token, so that the server itself needs no right for it.
+    """
+
+    authenticator: Authenticator
+    reviews: UrlReviews
+    crew: Crew
+
+    async def page(self, headers: Headers, *, peer: str = "") -> bytes:
+        """The metrics of all workers in Prometheus' text form, for a caller at the address ``peer``.
+
+        Raises :class:`RequestError`.
+        """
+        try:
+            async with asyncio.timeout(DEADLINE_SECONDS):
+                await self._demand(headers, peer)
+        except TimeoutError as error:
+            raise UnavailableError(NO_ANSWER) from error
+        return await asyncio.to_thread(self._page)
+
+    async def _demand(self, headers: Headers, peer: str) -> None:
+        credential = find_credential(headers, gateway=False)
+        caller = await self.authenticator.authenticate(credential.token, peer=peer)
+        answer = await self.reviews.may_get(caller.token, METRICS_PATH)
+        if not answer.allowed:
+            raise forbidden_url(caller.user, METRICS_PATH)
+
+    def _page(self) -> bytes:
+        return exposition(self.crew.metrics, gone=self.crew.empty_seats())
