@@ -100,6 +100,15 @@ class PrometheusMetrics:
             ["where"],
             registry=registry,
         )
+        certificates = Counter(
+            f"{PREFIX}certificate_loads_total",
+            "New serving certificates that a worker took up, or could not use.",
+            ["result"],
+            registry=registry,
+        )
+        self._certificates = {
+            loaded: certificates.labels("ok" if loaded else "failed") for loaded in (True, False)
+        }
         for kind in _KINDS:
             self._asked.labels(kind, "ok")
             self._retried.labels(kind, "unreachable")
@@ -138,6 +147,10 @@ class PrometheusMetrics:
     def narrowed(self, where: str) -> None:
         """See :class:`Metrics`."""
         self._narrowed.labels(where).inc()
+
+    def certificate(self, *, loaded: bool) -> None:
+        """See :class:`Metrics`."""
+        self._certificates[loaded].inc()
 
 
 def _bounded(result: str) -> str:
