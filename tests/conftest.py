@@ -1,7 +1,8 @@
-"""What holds for all tests: which of them run in one process when there are several (pytest-xdist)."""
+"""What holds for all tests: which of them run in one process (pytest-xdist), and servers that any may use."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.harness.plane import EMBEDDED, REAL
+from tests.harness.postgres import Postgres, running_postgres
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -39,3 +41,10 @@ class ByServer(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByServer:
     """Whatever ``--dist`` says."""
     return ByServer(config, log)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL server."""
+    with running_postgres() as server:
+        yield server

@@ -8,6 +8,7 @@
         ├── BadRequestError       400 INVALID_PARAMETER_VALUE
         ├── UnauthenticatedError  401 UNAUTHENTICATED
         ├── ForbiddenError        403 PERMISSION_DENIED
+        ├── MissingError          404 RESOURCE_DOES_NOT_EXIST
         ├── UnknownRouteError     404 ENDPOINT_NOT_FOUND
         ├── TooManyRequestsError  429 REQUEST_LIMIT_EXCEEDED
         └── UnavailableError      503 TEMPORARILY_UNAVAILABLE: no decision could be had
@@ -78,6 +79,13 @@ class ForbiddenError(RequestError):
 
     status = 403
     code = "PERMISSION_DENIED"
+
+
+class MissingError(RequestError):
+    """The workspace does not exist, as MLflow says it; only for those who would be allowed there."""
+
+    status = 404
+    code = "RESOURCE_DOES_NOT_EXIST"
 
 
 class UnknownRouteError(RequestError):

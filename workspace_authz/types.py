@@ -23,6 +23,10 @@ class Verb(StrEnum):
     DELETE = "delete"
 
 
+READING = frozenset({Verb.GET, Verb.LIST})
+"""Verbs that change nothing."""
+
+
 class Resource(StrEnum):
     """The pseudo-resources of :data:`API_GROUP`. There are no others."""
 

@@ -26,6 +26,7 @@ from workspace_authz.enforcement.pipeline import Pipeline
 from workspace_authz.errors import RequestError
 from workspace_authz.identity.authenticator import Authenticator
 from workspace_authz.types import Resource, Verb
+from workspace_authz.workspaces.namespace import NamespaceInfo
 from workspace_authz.workspaces.requested import WorkspaceRule
 
 REASON = "This is refused to everybody, for a reason."
@@ -88,11 +89,11 @@ class KnownWorkspaces:
     def names(self) -> Iterable[str]:
         return ("team-a", "team-b")
 
-    async def lookup(self, name: str) -> object:
+    async def lookup(self, name: str) -> NamespaceInfo | None:
         self.looked_up.append(name)
         if self.error is not None:
             raise self.error
-        return None
+        return NamespaceInfo(name, uid=f"uid-of-{name}") if name in self.names() else None
 
 
 def pipeline_over(

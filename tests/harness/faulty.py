@@ -22,6 +22,7 @@ from tests.harness.plane import Plane
 
 _HOP_BY_HOP = frozenset({"connection", "transfer-encoding", "content-length", "host", "keep-alive"})
 _LONG_SECONDS = 3600.0
+_SLOW_SECONDS = 1.0
 
 
 class Fault(StrEnum):
@@ -36,6 +37,7 @@ class Fault(StrEnum):
     BABBLES = "answers 201 and nonsense"
     REDIRECTS = "redirects to itself"
     LIES = "answers 201 and an allowing review of another kind"
+    DAWDLES = "takes a second for each answer"
 
 
 @dataclass
@@ -94,6 +96,9 @@ class FaultyApi:
             self.asked += 1
         match self.fault:
             case Fault.NONE:
+                return await self._forward(request)
+            case Fault.DAWDLES:
+                await asyncio.sleep(_SLOW_SECONDS)
                 return await self._forward(request)
             case Fault.REFUSES:
                 # Like a listener that is gone: the connection ends before a byte of an answer.

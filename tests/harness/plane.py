@@ -217,7 +217,7 @@ def devplane(engine: str, state: Path, *, users: Iterable[User]) -> Iterator[Pla
     if engine == REAL:
         require_binaries()
     people = list(users)
-    state.mkdir(parents=True)
+    state.mkdir(parents=True, exist_ok=True)
     file = state / "users.csv"
     file.write_text("".join(user.line for user in people))
     command = (script("workspace-authz"), "devplane", "--engine", engine, "--state", state, "--users", file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -11,11 +12,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from workspace_authz import __version__
 from workspace_authz.devplane.engine import Endpoint
 from workspace_authz.devplane.kubeconfig import certificate_kubeconfig, token_kubeconfig
 from workspace_authz.devplane.pki import Pki, create_pki
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import current_namespace, load_configuration
+from workspace_authz.kubernetes.plain import PlainConfiguration
 from workspace_authz.kubernetes.transport import (
     Connection,
     caller_connection,
@@ -35,6 +38,8 @@ class Listener:
     certificates: list[str | None] = field(default_factory=list)
     """The common name of each request's client certificate."""
     headers: list[dict[str, str]] = field(default_factory=list)
+    connections: list[tuple[str, int]] = field(default_factory=list)
+    """The client's address of each request."""
 
     @property
     def endpoint(self) -> Endpoint:
@@ -47,8 +52,10 @@ class Listener:
         presented = transport.get_extra_info("peercert")
         names = dict(pair[0] for pair in presented["subject"]) if presented else {}
         self.certificates.append(names.get("commonName"))
+        self.connections.append(transport.get_extra_info("peername"))
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
-        return web.Response(headers={"Set-Cookie": "session=of-somebody"})
+        body = b"x" * 2**23 if request.path == "/big" else b""
+        return web.Response(body=body, headers={"Set-Cookie": "session=of-somebody"})
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +105,11 @@ async def ask(connection: Connection, *, token: str | None = None, times: int = 
                 assert response.status == 200
     finally:
         await connection.close()
+
+
+async def once(connection: Connection) -> None:
+    async with connection.request("GET", "/x", token="alice", timeout=TIMEOUT) as response:
+        assert response.status == 200
 
 
 async def test_the_servers_own_connection_shows_its_certificate(listener: Listener, tmp_path: Path) -> None:
@@ -165,6 +177,48 @@ async def test_a_server_with_another_authoritys_certificate_is_not_trusted(
         await ask(caller_connection(await load_configuration(str(file))), token="alice")
     assert describe_failure(failure.value).startswith("the API server's certificate is refused")
     assert listener.headers == []
+
+
+async def test_a_rotated_authority_is_trusted_from_the_second_try_on(
+    listener: Listener, tmp_path: Path
+) -> None:
+    """Given a new certificate by a new CA, when the CA file has that CA, then no restart is needed."""
+    authority = tmp_path / "ca.crt"
+    authority.write_bytes(create_pki(tmp_path / "before").ca_cert.read_bytes())
+    connection = caller_connection(PlainConfiguration(host=listener.endpoint.url, ssl_ca_cert=str(authority)))
+    for written in (b"", listener.pki.ca_cert.read_bytes()):
+        # Nothing is trusted before it is in the file, and a file being written harms nothing.
+        with pytest.raises(aiohttp.ClientConnectorCertificateError):
+            await once(connection)
+        authority.write_bytes(written)
+    with pytest.raises(aiohttp.ClientConnectorCertificateError):
+        await once(connection)
+    await once(connection)
+    await connection.close()
+
+
+async def test_we_say_who_we_are(listener: Listener, tmp_path: Path) -> None:
+    await ask(caller_connection(await load_configuration(with_token(listener, tmp_path))), token="alice")
+    assert listener.headers[0]["user-agent"] == f"workspace-authz/{__version__}"
+
+
+async def test_questions_one_after_another_take_one_connection(listener: Listener, tmp_path: Path) -> None:
+    configuration = await load_configuration(with_token(listener, tmp_path))
+    await ask(caller_connection(configuration), token="alice", times=20)
+    assert len(set(listener.connections)) == 1
+
+
+async def test_a_connection_notices_that_its_other_end_is_gone(listener: Listener, tmp_path: Path) -> None:
+    """The system asks the other end by itself while nothing is sent."""
+    connection = caller_connection(await load_configuration(with_token(listener, tmp_path)))
+    async with connection.request("GET", "/big", token="alice", timeout=TIMEOUT) as response:
+        assert response.connection is not None
+        assert response.connection.transport is not None
+        made = response.connection.transport.get_extra_info("socket")
+        assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 15
+    await connection.close()
 
 
 async def test_where_the_configuration_is_looked_for(

@@ -17,6 +17,7 @@ from tests.harness.http import Answer, Http, bearer
 from tests.harness.plane import REAL, Plane, User, devplane
 from tests.harness.server import WORKSPACE, MlflowServer, ServerOptions, mlflow_server
 from tests.scenarios.waiting import until
+from tests.scenarios.withdrawn import ending, given_leavers
 
 SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
 ROUTES = (SEARCH, "/api/2.0/mlflow/registered-models/search", "/api/3.0/mlflow/workspaces")
@@ -25,7 +26,7 @@ LIFETIME_SECONDS = 2
 LIMIT_SECONDS = 10
 """What the issue promises: an answer within ten seconds."""
 
-FAULTS = [fault for fault in Fault if fault is not Fault.NONE]
+FAULTS = [fault for fault in Fault if fault not in (Fault.NONE, Fault.DAWDLES)]
 TEAM = "team-a"
 
 
@@ -40,6 +41,9 @@ class World:
 
     def ask(self, path: str = SEARCH, *, user: User | None = None) -> Answer:
         return self.server.ask("GET", path, token=(user or self.editor).token, workspace=TEAM)
+
+    def status(self, token: str) -> int:
+        return self.server.ask("GET", SEARCH, token=token, workspace=TEAM).status
 
     def under_load(self, seconds: float) -> list[tuple[float, Answer]]:
         """What many callers get meanwhile: how long each answer took, and the answer."""
@@ -112,6 +116,19 @@ def test_a_fault_under_load(world: World, fault: Fault) -> None:
     world.works_again()
 
 
+def test_a_slow_api_server(world: World) -> None:
+    """Given an API server that takes a second, then callers wait and get what is theirs, others go on."""
+    world.works_again()
+    world.api.fault = Fault.DAWDLES
+    world.forget_everything()
+    seen = world.under_load(2.0)
+    assert {answer.status for _, answer in seen} == {200, 403}
+    assert max(seconds for seconds, _ in seen) < LIMIT_SECONDS
+    assert world.server.ask("GET", "/health").status == 200
+    world.api.fault = Fault.NONE
+    world.works_again()
+
+
 def test_what_is_known_may_pass_for_its_lifetime_and_not_longer(world: World) -> None:
     """Given an answer of a moment ago, when the API server fails, then it holds as long as usual."""
     world.works_again()
@@ -156,6 +173,35 @@ def test_the_audit_trail_tells_errors_from_decisions(world: World) -> None:
     world.works_again()
 
 
+def test_a_token_ends_with_what_it_stands_for(world: World) -> None:
+    """Given tokens at work, when their account or Secret is deleted, then 401 within 30 s, used or not.
+
+    kube-apiserver itself accepts them for another 10 s (``TokenSuccessCacheTTL``).
+    """
+    world.works_again()
+    leavers = given_leavers(world.plane, TEAM)
+    tokens = (leavers.busy, leavers.idle, leavers.bound)
+    assert [world.status(token) for token in tokens] == [200] * 3
+    leavers.end()
+    deadline = time.monotonic() + 30
+    until(lambda: world.status(leavers.busy) == world.status(leavers.bound) == 401)
+    until(lambda: world.status(leavers.idle) == 401)
+    assert time.monotonic() < deadline
+
+
+def test_an_expired_token_is_refused_at_once(world: World) -> None:
+    """Given a token in use, when its time is over, then 401, though kube-apiserver would accept it longer."""
+    world.works_again()
+    account = world.plane.service_account(TEAM, "expiring")
+    world.plane.bind(TEAM, "edit", account=(TEAM, "expiring"))
+    world.plane.settle(account, TEAM, "list", "experiments")
+    token = ending(world.plane, account, seconds=4)
+    assert world.status(token) == 200
+    time.sleep(6)
+    assert world.plane.allows(token, TEAM, "list", "experiments")
+    assert world.status(token) == 401
+
+
 @contextmanager
 def frozen(plane: Plane) -> Iterator[None]:
     """The API server's processes stopped in the middle of whatever they do."""
@@ -194,12 +240,17 @@ def test_a_frozen_api_server(world: World) -> None:
 
 
 def test_a_killed_api_server(world: World) -> None:
-    """Given callers at work, when the API server is killed, then 503 soon, for as long as it is away.
+    """Given callers at work, when the API server is killed, then 503 soon, until another takes its place.
 
-    The last of this file: nobody starts it again.
+    The last of this file: the embedded engine forgets everything, so that nobody starts it again.
     """
     world.works_again()
     for process in processes_of(world.plane):
         os.kill(process, signal.SIGKILL)
     world.forget_everything()
     then_nothing_passes(world.under_load(2.0))
+    if world.plane.engine == REAL:
+        users = [world.editor, world.mallory]
+        with devplane(REAL, world.plane.state, users=users) as restarted:
+            world.api.upstream = restarted.url
+            world.works_again()

@@ -23,6 +23,7 @@ from workspace_authz.explain.explanation import GivenBody, explain, lines
 from workspace_authz.identity.credentials import AUTHORIZATION
 from workspace_authz.runtime.joined import build_pipeline
 from workspace_authz.settings import load_settings
+from workspace_authz.workspaces.namespace import NamespaceInfo
 from workspace_authz.workspaces.requested import WORKSPACE_HEADER, WorkspaceRule
 
 _DESCRIPTION = """\
@@ -53,9 +54,9 @@ class OneWorkspace:
         """See :class:`~workspace_authz.enforcement.pipeline.Workspaces`."""
         return () if self._name is None else (self._name,)
 
-    async def lookup(self, name: str) -> object:
+    async def lookup(self, name: str) -> NamespaceInfo:
         """See :class:`~workspace_authz.enforcement.pipeline.Workspaces`."""
-        return name
+        return NamespaceInfo(name, uid="")
 
 
 def run(arguments: Sequence[str]) -> int:

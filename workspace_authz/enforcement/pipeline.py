@@ -14,12 +14,19 @@ from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Publ
 from workspace_authz.enforcement.demand import Demand
 from workspace_authz.enforcement.extraction import Objects
 from workspace_authz.enforcement.foresight import foreseen
+from workspace_authz.enforcement.graphql import DocumentDemand
 from workspace_authz.enforcement.narrowing import Lists
 from workspace_authz.enforcement.refusals import forbidden
 from workspace_authz.enforcement.request import AccessRequest
 from workspace_authz.enforcement.restrictions import Restrictions
 from workspace_authz.enforcement.verdict import Verdict
-from workspace_authz.errors import ForbiddenError, RequestError, UnavailableError, UnknownRouteError
+from workspace_authz.errors import (
+    ForbiddenError,
+    MissingError,
+    RequestError,
+    UnavailableError,
+    UnknownRouteError,
+)
 from workspace_authz.identity.authenticator import Authenticator
 from workspace_authz.identity.credentials import find_credential
 from workspace_authz.kubernetes.reviews import NO_ANSWER
@@ -30,14 +37,32 @@ DEADLINE_SECONDS: Final = 9.0
 """The longest that a verdict may take; a client hears of an API server that hangs within ten seconds."""
 
 
+class Namespace(Protocol):
+    """One namespace."""
+
+    @property
+    def uid(self) -> str:
+        """Another for each namespace that ever had the name."""
+
+
 class Workspaces(Protocol):
     """The namespaces that are workspaces."""
 
     def names(self) -> Iterable[str]:
         """All of them, from memory."""
 
-    async def lookup(self, name: str) -> object:
-        """Make sure that a namespace made a moment ago is known, so that MLflow finds it."""
+    async def lookup(self, name: str) -> Namespace | None:
+        """The namespace, be it made a moment ago; None when it is missing, hidden or being deleted."""
+
+
+class Bindings(Protocol):
+    """Which namespace the data of a workspace belong to."""
+
+    async def check(self, workspace: str, uid: str, *, writes: bool) -> None:
+        """Raise :class:`RequestError` unless they are this namespace's, or there are none yet.
+
+        The first request that ``writes`` makes them this namespace's.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +78,8 @@ class Pipeline:
     objects: Objects | None = None
     """Finds the names of objects; None where no MLflow is at hand, and then only broad rights count."""
     restrictions: Restrictions = field(default_factory=Restrictions)
+    bindings: Bindings | None = None
+    """None on a server without workspaces, and where no MLflow is at hand."""
     lists: Lists | None = None
     """Keeps lists to what may be seen; None where no MLflow is at hand."""
 
@@ -105,14 +132,17 @@ class Pipeline:
             case AnyRight(parameter=parameter):
                 workspace = self._locate(request, verdict, match.parameters.get(parameter))
                 await self._demand_any_right(verdict, workspace)
-                await self._find(workspace)
+                await self._find(workspace, writes=False)
             case Guarded() as guarded:
                 workspace = self._locate(request, verdict, None)
                 own = None if self.rule.single else workspace
                 demand = Demand(self.authorizer, self.objects, caller, verdict, own, self.lists)
-                await demand.fulfil(guarded, match, request)
+                if guarded.by_document and self.objects is not None:
+                    await DocumentDemand(demand, self.objects, guarded).fulfil(match, request)
+                else:
+                    await demand.fulfil(guarded, match, request)
                 await self.restrictions.check(match, request, workspace=own)
-                await self._find(workspace)
+                await self._find(workspace, writes=not (guarded.reads or request.dry))
 
     def _presented(self, request: AccessRequest, verdict: Verdict) -> str:
         gateway = verdict.route is not None and verdict.route.path.startswith("/gateway/")
@@ -137,9 +167,16 @@ class Pipeline:
             return frozenset()
         return await self.authorizer.namespaces_with_rights(caller, self.workspaces.names())
 
-    async def _find(self, workspace: str) -> None:
-        if self.workspaces is not None:
-            await self.workspaces.lookup(workspace)
+    async def _find(self, workspace: str, *, writes: bool) -> None:
+        if self.workspaces is None:
+            return
+        namespace = await self.workspaces.lookup(workspace)
+        if namespace is None:
+            raise MissingError(
+                f"Workspace '{workspace}' not found: there is no such namespace, or it is being deleted."
+            )
+        if self.bindings is not None:
+            await self.bindings.check(workspace, namespace.uid, writes=writes)
 
 
 def _known(verdict: Verdict) -> Caller:

@@ -7,21 +7,19 @@ import shlex
 from typing import Final
 
 from workspace_authz.errors import ForbiddenError
-from workspace_authz.types import API_GROUP, Attributes, Resource, UserInfo, Verb
+from workspace_authz.types import API_GROUP, READING, Attributes, Resource, UserInfo
 
 VIEW: Final = "mlflow-view"
 EDIT: Final = "mlflow-edit"
 ADMIN: Final = "mlflow-admin"
 METRICS: Final = "mlflow-metrics"
 
-_READING: Final = frozenset({Verb.GET, Verb.LIST})
-
 
 def smallest_role(attributes: Attributes) -> str:
     """The least of the shipped ClusterRoles that holds the right."""
     if attributes.resource is Resource.ASSISTANTS:
         return ADMIN
-    if attributes.verb in _READING:
+    if attributes.verb in READING:
         return EDIT if attributes.resource is Resource.GATEWAY_SECRETS else VIEW
     return ADMIN if attributes.resource is Resource.GATEWAY_BUDGETS else EDIT
 

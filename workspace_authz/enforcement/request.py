@@ -76,6 +76,8 @@ class AccessRequest:
     headers: Sequence[tuple[bytes, bytes]] = field(default=(), repr=False)
     query: bytes = field(default=b"", repr=False)
     body: Body = field(default_factory=EmptyBody, repr=False)
+    dry: bool = False
+    """Judged only: MLflow will not be asked, and nothing may change."""
     peer: str = ""
     """The client's address, empty where there is none."""
 

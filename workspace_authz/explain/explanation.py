@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from workspace_authz.catalog.expand import describe
@@ -51,7 +51,7 @@ class Explanation:
 
 async def explain(pipeline: Pipeline, request: AccessRequest) -> Explanation:
     """Judge ``request`` without acting on it."""
-    verdict = await pipeline.judge(request)
+    verdict = await pipeline.judge(replace(request, dry=True))
     return Explanation(method=request.method, path=request.path, verdict=verdict)
 
 

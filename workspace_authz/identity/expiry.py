@@ -5,11 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-from typing import Final
-
-LEEWAY_SECONDS: Final = 60.0
-"""How long after its ``exp`` a token is still put before the API server, which may see it more generously:
-kube-apiserver checks service accounts' tokens with a minute of leeway (go-jose's ``DefaultLeeway``)."""
 
 
 def expiry(token: str) -> float | None:

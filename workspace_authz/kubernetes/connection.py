@@ -6,6 +6,7 @@ The connections themselves are made by :mod:`workspace_authz.kubernetes.transpor
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import aiohttp
@@ -17,8 +18,10 @@ from kubernetes_asyncio.config import (
     load_incluster_config,
     load_kube_config,
 )
+from kubernetes_asyncio.config.incluster_config import SERVICE_TOKEN_FILENAME
 
 from workspace_authz.errors import ConfigurationError
+from workspace_authz.kubernetes.token_file import TokenFile
 from workspace_authz.kubernetes.transport import Connection, caller_connection, server_connection
 
 # What kubernetes_asyncio raises for a file that is no kubeconfig, or a plugin or OpenID server that fails.
@@ -43,7 +46,9 @@ async def load_configuration(kubeconfig: str | None = None) -> Configuration:
     path = kubeconfig or os.environ.get("KUBECONFIG")
     try:
         if not path and os.environ.get("KUBERNETES_SERVICE_HOST"):
-            load_incluster_config(client_configuration=configuration)
+            load_incluster_config(client_configuration=configuration, try_refresh_token=False)
+            own = TokenFile(Path(SERVICE_TOKEN_FILENAME), monotonic=time.monotonic)
+            configuration.refresh_api_key_hook = own.refresh
         else:
             file = Path(path) if path else Path.home() / ".kube" / "config"
             if not path and not file.exists():

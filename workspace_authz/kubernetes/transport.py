@@ -16,7 +16,7 @@ import socket
 import ssl
 import urllib.request
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -135,9 +135,10 @@ class Connection:
         self._as_server = as_server
         self._proxy = _proxy(configuration)
         self._server_name = configuration.tls_server_name or None
+        self._tls = _tls(configuration, with_client_certificate=as_server)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                ssl=_tls(configuration, with_client_certificate=as_server),
+                ssl=self._tls,
                 limit=limit,
                 keepalive_timeout=_KEPT_ALIVE_SECONDS,
                 socket_factory=_socket,
@@ -173,18 +174,29 @@ class Connection:
         Raises ``aiohttp.ClientError`` or ``TimeoutError``.
         """
         headers = await self._headers(token)
-        async with self._session.request(
-            method,
-            self.host + path,
-            headers=headers,
-            json=json,
-            params=query,
-            timeout=timeout,
-            allow_redirects=False,
-            proxy=self._proxy,
-            server_hostname=self._server_name,
-        ) as response:
-            yield response
+        try:
+            async with self._session.request(
+                method,
+                self.host + path,
+                headers=headers,
+                json=json,
+                params=query,
+                timeout=timeout,
+                allow_redirects=False,
+                proxy=self._proxy,
+                server_hostname=self._server_name,
+            ) as response:
+                yield response
+        except aiohttp.ClientConnectorCertificateError:
+            await asyncio.to_thread(self._trust_again)
+            raise
+
+    def _trust_again(self) -> None:
+        """Trust what the CA file holds by now, too: a cluster's CA is rotated while we run."""
+        authority = self._configuration.ssl_ca_cert
+        if authority and not authority.startswith(_PEM):
+            with suppress(OSError):
+                self._tls.load_verify_locations(cafile=authority)
 
     async def close(self) -> None:
         """Close every connection of the pool."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
@@ -13,15 +13,18 @@ from typing import Any, Final, Protocol
 from mlflow.exceptions import MlflowException
 from mlflow.server.handlers import _get_model_registry_store, _get_tracking_store
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.aio.numbers import Numbers
+from workspace_authz.catalog.graphql import FieldCall
 from workspace_authz.catalog.listing import Clause
 from workspace_authz.catalog.model import Identifier, Route
 from workspace_authz.errors import UnavailableError
 from workspace_authz.lookup.clauses import clause_first
+from workspace_authz.lookup.documents import read_calls
 from workspace_authz.lookup.existing import existing_in
 from workspace_authz.lookup.messages import Headers, has_field, read_message
 from workspace_authz.lookup.spans import traces_of
@@ -35,6 +38,7 @@ long, which it reached a moment ago by right; never another object, since MLflow
 _CHUNK: Final = 400
 """Values in one SELECT; SQLite takes 999 variables, older ones no more."""
 _THREADS: Final = 8
+_NO_ANSWER: Final = "MLflow's database gave no answer; try again."
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +61,27 @@ def registry_sessions() -> Sessions | None:
 def tracking_sessions() -> Sessions | None:
     """Read-only sessions of the worker's tracking store; None if that keeps its data in files."""
     return getattr(_get_tracking_store(), "ManagedSessionMaker", None)
+
+
+def tracking_engine() -> Engine | None:
+    """The primary database of the worker's tracking store; None if that keeps its data in files.
+
+    May block: MLflow opens the database when it is first needed. Raises :class:`UnavailableError`.
+    """
+    return _engine_of(_get_tracking_store)
+
+
+def data_engines() -> tuple[Engine, ...]:
+    """Every database in which MLflow keeps objects: the registry may have one of its own. As above."""
+    engines = (tracking_engine(), _engine_of(_get_model_registry_store))
+    return tuple({str(engine.url): engine for engine in engines if engine is not None}.values())
+
+
+def _engine_of(store: Callable[[], object]) -> Engine | None:
+    try:
+        return getattr(store(), "engine", None)
+    except (SQLAlchemyError, MlflowException) as error:
+        raise UnavailableError(_NO_ANSWER) from error
 
 
 class StoreObjects:
@@ -88,6 +113,13 @@ class StoreObjects:
     ) -> Mapping[str, Any]:
         """See :func:`read_message`."""
         work = partial(read_message, route, method=method, query=query, headers=headers, body=body)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def document(
+        self, *, method: str, query: bytes, headers: Headers, body: bytes
+    ) -> Sequence[FieldCall]:
+        """See :func:`read_calls`."""
+        work = partial(read_calls, method=method, query=query, headers=headers, body=body)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def traces(self, spans: bytes, *, as_json: bool) -> frozenset[str]:
@@ -160,4 +192,4 @@ class StoreObjects:
             return found
         except (SQLAlchemyError, MlflowException) as error:
             _log.warning("MLflow's database gave no answer to a look-up: %s", type(error).__name__)
-            raise UnavailableError("MLflow's database gave no answer; try again.") from error
+            raise UnavailableError(_NO_ANSWER) from error

@@ -6,12 +6,15 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from workspace_authz.aio.clock import SystemClock
 from workspace_authz.aio.supervisor import Supervisor
 from workspace_authz.authorizer.coherence import Coherence
 from workspace_authz.authorizer.rbac.follower import RbacFollower
 from workspace_authz.authorizer.rbac.index import RbacIndex
+from workspace_authz.authorizer.rbac.source import RbacSource
+from workspace_authz.bindings.binder import Binder, Databases
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.enforcement.sealing import AesSeal
 from workspace_authz.errors import ConfigurationError
@@ -20,7 +23,13 @@ from workspace_authz.kubernetes.informer_state import InformerState
 from workspace_authz.kubernetes.patience import lanes
 from workspace_authz.kubernetes.pulse import Pulse
 from workspace_authz.kubernetes.reviews import ApiReviews
-from workspace_authz.lookup.objects import StoreObjects, registry_sessions, tracking_sessions
+from workspace_authz.lookup.objects import (
+    StoreObjects,
+    data_engines,
+    registry_sessions,
+    tracking_engine,
+    tracking_sessions,
+)
 from workspace_authz.runtime import cell
 from workspace_authz.runtime.health import Check, Health, following
 from workspace_authz.runtime.joined import build_pipeline
@@ -81,17 +90,20 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
         clock = SystemClock()
         seat = blueprint.crew.join()
         stack.callback(seat.leave)
+        binder = Binder(Databases(tracking_engine, data_engines), clock=clock)
+        stack.callback(binder.close)
         supervisor = Supervisor()
         stack.push_async_callback(supervisor.close)
         directory: Directory | None = None
         if blueprint.policy is not None:
             directory = Directory(server, blueprint.policy, clock=clock)
             supervisor.run("namespaces", directory.run)
-        coherence = Coherence(time.monotonic)
+            supervisor.run("bindings", partial(binder.prepare, directory))
+        coherence, index = Coherence(time.monotonic), RbacIndex()
         rbac = RbacFollower(
             server,
             coherence=coherence,
-            index=RbacIndex(),
+            index=index,
             clock=clock,
             namespace=blueprint.single_namespace,
         )
@@ -124,10 +136,12 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             workspaces=directory,
             objects=objects,
             artifact_root=blueprint.artifact_root,
+            bindings=binder if directory is not None else None,
             seal=AesSeal(settings.page_token_key.get_secret_value() if settings.page_token_key else None),
             coherence=coherence,
+            rbac=RbacSource(index, coherence) if settings.workspace_candidates == "rbac" else None,
         )
-        health = Health(_checks(pulse, directory), rbac.notes, blueprint.crew)
+        health = Health(_checks(pulse, directory, binder), rbac.notes, blueprint.crew)
         sampled = SampledMetrics(metrics.registry)
         sampled.server(uncovered=blueprint.uncovered, expected=blueprint.crew.expected)
         observed = Observed(
@@ -143,10 +157,11 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
         yield runtime
 
 
-def _checks(pulse: Pulse, directory: Directory | None) -> dict[str, Check]:
+def _checks(pulse: Pulse, directory: Directory | None, binder: Binder) -> dict[str, Check]:
     checks: dict[str, Check] = {"kubernetes-api": lambda: pulse.problem}
     if directory is not None:
         checks["namespaces"] = lambda: following(directory.state, "The namespaces")
+        checks["bindings"] = lambda: binder.problem
     return checks
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from workspace_authz.aio.cache import ExpiringCache
@@ -16,7 +17,7 @@ from workspace_authz.kubernetes.informer_state import Change, InformerState, Tim
 from workspace_authz.kubernetes.listwatch import get_object
 from workspace_authz.kubernetes.listwatch_answers import DeniedError, JsonObject, ListWatchError
 from workspace_authz.workspaces.ahead import TRUSTED_SECONDS, Ahead
-from workspace_authz.workspaces.namespace import NamespaceInfo, read_namespace
+from workspace_authz.workspaces.namespace import NamespaceInfo, is_namespace_name, read_namespace
 from workspace_authz.workspaces.policy import NamespacePolicy
 
 PATH: Final = "/api/v1/namespaces"
@@ -104,14 +105,22 @@ class Directory:
             return None
         return await self._lookups.share(name, lambda: self._fetch(name))
 
+    async def uid(self, name: str) -> str | None:
+        """The UID of the namespace, be it a workspace or not; None if there is none. Asks the API server.
+
+        Raises as :meth:`lookup`.
+        """
+        if not is_namespace_name(name):
+            return None
+        with _explained():
+            async with asyncio.timeout(_LOOKUP_SECONDS), self._turns:
+                item = await get_object(self._connection, f"{PATH}/{name}", timeout=_LOOKUP_SECONDS)
+        return None if item is None else self._read(item).uid
+
     async def _fetch(self, name: str) -> NamespaceInfo | None:
-        try:
+        with _explained():
             async with asyncio.timeout(_LOOKUP_SECONDS), self._turns:
                 info = await self._fetch_current(name)
-        except DeniedError as error:
-            raise MisconfiguredError(_DENIED) from error
-        except (ListWatchError, TimeoutError) as error:
-            raise UnavailableError(_UNKNOWN) from error
         if info is None or not info.served:
             self._missing.put(name, True, seconds=_MISSING_SECONDS)
             return None
@@ -145,3 +154,14 @@ class Directory:
                     self._ahead.settle(name, known.uid)
             if name in self._overtaken:
                 self._overtaken[name] = True
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What the API server's failures mean to a request."""
+    try:
+        yield
+    except DeniedError as error:
+        raise MisconfiguredError(_DENIED) from error
+    except (ListWatchError, TimeoutError) as error:
+        raise UnavailableError(_UNKNOWN) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +10,14 @@ from workspace_authz.kubernetes.listwatch_answers import JsonObject
 from workspace_authz.workspaces.policy import NamespacePolicy
 
 DESCRIPTION_ANNOTATION: Final = "mlflow.kubeflow.org/workspace-description"
+
+# RFC 1123 label, as Kubernetes demands of a namespace's name.
+_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def is_namespace_name(name: str) -> bool:
+    """Whether a namespace can have this name. Nothing else is a safe part of a path."""
+    return _LABEL.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)

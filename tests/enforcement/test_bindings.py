@@ -1,0 +1,90 @@
+"""The last question of all: is the namespace there, and are the workspace's data its own?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from tests.enforcement.routes import KnownWorkspaces, pipeline_over
+from tests.harness.fakes import NO, ScriptedReviews
+from workspace_authz.enforcement.request import AccessRequest
+from workspace_authz.enforcement.verdict import Verdict
+from workspace_authz.errors import ForbiddenError, MissingError
+from workspace_authz.explain.explanation import explain
+from workspace_authz.kubernetes.reviews import ResourceRule, RulesAnswer
+
+CLOSED = ForbiddenError("closed")
+
+
+@dataclass
+class Bindings:
+    """Writes down what was checked."""
+
+    checked: list[tuple[str, str, bool]] = field(default_factory=list)
+    error: ForbiddenError | None = None
+
+    async def check(self, workspace: str, uid: str, *, writes: bool) -> None:
+        self.checked.append((workspace, uid, writes))
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def bindings() -> Bindings:
+    return Bindings()
+
+
+@pytest.fixture
+def reviews() -> ScriptedReviews:
+    return ScriptedReviews()
+
+
+def request(method: str, path: str, workspace: str = "team-a") -> AccessRequest:
+    headers = ((b"authorization", b"Bearer alice-token"), (b"x-mlflow-workspace", workspace.encode()))
+    return AccessRequest(method, path, headers=headers)
+
+
+async def judged(
+    reviews: ScriptedReviews, bindings: Bindings, method: str, path: str, workspace: str = "team-a"
+) -> Verdict:
+    pipeline = replace(pipeline_over(reviews, workspaces=KnownWorkspaces()), bindings=bindings)
+    return await pipeline.judge(request(method, path, workspace))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "writes"),
+    [
+        ("GET", "/search", False),
+        ("GET", "/workspaces/team-a", False),
+        ("POST", "/link", True),
+    ],
+)
+async def test_every_request_in_a_workspace_is_checked(
+    reviews: ScriptedReviews, bindings: Bindings, method: str, path: str, writes: bool
+) -> None:
+    rule = ResourceRule(frozenset({"get"}), frozenset({"mlflow.kubeflow.org"}), frozenset({"*"}), frozenset())
+    reviews.rules_answer = RulesAnswer(rules=(rule,), incomplete=False)
+    assert (await judged(reviews, bindings, method, path)).passed
+    assert bindings.checked == [("team-a", "uid-of-team-a", writes)]
+    bindings.error = CLOSED
+    assert (await judged(reviews, bindings, method, path)).error is CLOSED
+
+
+async def test_only_who_has_the_right_learns_of_it(reviews: ScriptedReviews, bindings: Bindings) -> None:
+    reviews.may_answer, bindings.error = NO, CLOSED
+    assert (await judged(reviews, bindings, "GET", "/search")).error is not CLOSED
+    assert bindings.checked == []
+
+
+async def test_without_a_namespace_mlflow_is_not_asked(reviews: ScriptedReviews, bindings: Bindings) -> None:
+    verdict = await judged(reviews, bindings, "GET", "/search", "team-gone")
+    assert isinstance(verdict.error, MissingError)
+    assert "team-gone" in verdict.error.message
+    assert bindings.checked == []
+
+
+async def test_a_dry_run_writes_nothing(reviews: ScriptedReviews, bindings: Bindings) -> None:
+    pipeline = replace(pipeline_over(reviews, workspaces=KnownWorkspaces()), bindings=bindings)
+    assert (await explain(pipeline, request("POST", "/link"))).status == 200
+    assert bindings.checked == [("team-a", "uid-of-team-a", False)]

@@ -1,0 +1,103 @@
+"""A real PostgreSQL for as long as a test session lasts; a fresh database is cheap.
+
+Skips the test (in CI fails it) when PostgreSQL is not installed.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from tests.harness.processes import free_port, running
+
+_USER = "mlflow"
+_SYSTEM_USER = "postgres"
+_START_SECONDS = 60.0
+_QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+"""Nothing has to survive a power failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """A server that runs, on loopback, for the user ``mlflow`` without a password."""
+
+    port: int
+
+    def url(self, database: str) -> str:
+        """For SQLAlchemy and for MLflow's ``--backend-store-uri``."""
+        return f"postgresql+psycopg://{_USER}@127.0.0.1:{self.port}/{database}"
+
+    def database(self, *, template: str = "template0") -> str:
+        """The name of a new database, a copy of ``template`` (to which nobody may be connected)."""
+        name = f"test_{uuid.uuid4().hex}"
+        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
+        try:
+            with engine.connect() as connection:
+                connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        finally:
+            engine.dispose()
+        return name
+
+
+@contextmanager
+def running_postgres() -> Iterator[Postgres]:
+    """Start one, and remove it with all its data."""
+    binaries = _require_binaries()
+    home = Path(tempfile.mkdtemp(prefix="workspace-authz-postgres-"))
+    try:
+        if os.geteuid() == 0:
+            shutil.chown(home, _SYSTEM_USER, _SYSTEM_USER)
+        data, port = home / "data", free_port()
+        made = _as_user(binaries / "initdb", f"--pgdata={data}", f"--username={_USER}", "--auth=trust")
+        subprocess.run(
+            [*made, "--no-sync", "--locale=C", "--encoding=UTF8"], check=True, cwd=home, capture_output=True
+        )
+        options = ["listen_addresses=127.0.0.1", f"port={port}", "unix_socket_directories=", *_QUICK]
+        command = _as_user(binaries / "postgres", "-D", str(data), *(f"-c{option}" for option in options))
+        with running(command, log=home / "postgres.log") as process:
+            ready = "database system is ready to accept connections"
+            process.wait_until(lambda: ready in process.output, seconds=_START_SECONDS)
+            yield Postgres(port)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _as_user(program: Path, *arguments: str) -> list[str]:
+    """PostgreSQL refuses to be root."""
+    command = [str(program), *arguments]
+    if os.geteuid() != 0:
+        return command
+    return ["setpriv", f"--reuid={_SYSTEM_USER}", f"--regid={_SYSTEM_USER}", "--clear-groups", *command]
+
+
+def _require_binaries() -> Path:
+    found = _binaries()
+    if found is None:
+        reason = "PostgreSQL is not installed: apt-get install postgresql"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+def _binaries() -> Path | None:
+    """Where ``initdb`` and ``postgres`` are: on the PATH, or where Debian keeps each version apart."""
+    on_path = shutil.which("initdb")
+    versions: Sequence[Path] = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version)
+    if on_path:
+        return Path(on_path).resolve().parent
+    return versions[-1] if versions else None
+
+
+def _version(directory: Path) -> float:
+    return float(directory.parent.name)

@@ -1,0 +1,99 @@
+"""A namespace that dies does not hand its data on: who makes it again gets a closed workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness.server import MlflowServer
+from tests.scenarios.people import LABEL, Cluster
+from tests.scenarios.waiting import until
+
+CREATE, SEARCH = "/api/2.0/mlflow/experiments/create", "/api/2.0/mlflow/experiments/search?max_results=10"
+WORKSPACE = "/api/3.0/mlflow/workspaces"
+
+
+def remade(cluster: Cluster, name: str) -> None:
+    """Delete the namespace and make another of its name, in which dora is admin."""
+    path = f"/api/v1/namespaces/{name}"
+    cluster.plane.delete(path)
+    until(lambda: cluster.plane.ask("GET", path).status == 404)
+    cluster.plane.namespace(name, labels=LABEL)
+    cluster.plane.bind(name, "admin", user=cluster.people.dora.name)
+    cluster.plane.settle(cluster.people.dora.token, name, "create", "experiments")
+
+
+@pytest.fixture(scope="module")
+def heir(server: MlflowServer, cluster: Cluster) -> Iterator[str]:
+    """A workspace with an experiment in it, whose namespace was deleted and made again for dora."""
+    name, root = "team-heir", cluster.people.root.token
+    cluster.plane.namespace(name, labels=LABEL)
+    made = server.ask("POST", CREATE, token=root, workspace=name, json_body={"name": "secret plan"})
+    assert made.status == 200, made.text
+    remade(cluster, name)
+    yield name
+    cluster.plane.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.mark.parametrize("who", ["dora", "root"])
+def test_a_namespace_made_again_is_closed_for_everybody(
+    server: MlflowServer, cluster: Cluster, heir: str, who: str
+) -> None:
+    """Given data of a namespace that is gone, when its name is used again, then a 403 names the remedy."""
+    token = getattr(cluster.people, who).token
+    for method, path in (("GET", SEARCH), ("POST", CREATE), ("GET", f"{WORKSPACE}/{heir}")):
+        body = {"name": "a new plan"} if method == "POST" else None
+        answer = server.ask(method, path, token=token, workspace=heir, json_body=body)
+        assert answer.status == 403, answer.text
+        assert answer.json["error_code"] == "PERMISSION_DENIED"
+        assert f"`workspace-authz workspaces adopt {heir}`" in answer.json["message"]
+
+
+def test_who_has_no_right_does_not_learn_that_it_is_closed(
+    server: MlflowServer, cluster: Cluster, heir: str
+) -> None:
+    refused = server.ask("GET", SEARCH, token=cluster.people.mallory.token, workspace=heir)
+    assert refused.status == 403
+    assert "closed" not in refused.json["message"]
+
+
+def test_it_stays_in_the_list_of_workspaces(server: MlflowServer, cluster: Cluster, heir: str) -> None:
+    """The name is that of their own namespace; missing, it would look like a right that they lack."""
+    answer = server.ask("GET", WORKSPACE, token=cluster.people.dora.token)
+    assert heir in [found["name"] for found in answer.json["workspaces"]]
+
+
+def test_a_namespace_made_again_before_anything_was_written_is_open(
+    server: MlflowServer, cluster: Cluster
+) -> None:
+    """Given a workspace that was only looked at, when its namespace is made again, then nothing is closed."""
+    name, root = "team-empty", cluster.people.root.token
+    cluster.plane.namespace(name, labels=LABEL)
+    assert server.ask("GET", SEARCH, token=root, workspace=name).status == 200
+    remade(cluster, name)
+    dora = cluster.people.dora.token
+    until(lambda: server.ask("GET", SEARCH, token=dora, workspace=name).status == 200)
+    made = server.ask("POST", CREATE, token=dora, workspace=name, json_body={"name": "first"})
+    assert made.status == 200, made.text
+    cluster.plane.delete(f"/api/v1/namespaces/{name}")
+
+
+def test_a_namespace_that_is_being_deleted_is_closed_at_once(server: MlflowServer, cluster: Cluster) -> None:
+    """Given a namespace held back by a finalizer, when it is deleted, then nobody gets in any more."""
+    name, root = "team-leaving", cluster.people.root.token
+    cluster.plane.namespace(name, labels=LABEL)
+    path = f"/api/v1/namespaces/{name}"
+    held = cluster.plane.ask("PATCH", path, {"metadata": {"finalizers": ["example.com/hold"]}})
+    assert held.status == 200, held.text
+    body = {"name": "before"}
+    assert server.ask("POST", CREATE, token=root, workspace=name, json_body=body).status == 200
+    cluster.plane.delete(path)
+    until(lambda: server.ask("GET", SEARCH, token=root, workspace=name).status == 404)
+    for method, route in (("POST", CREATE), ("GET", f"{WORKSPACE}/{name}")):
+        answer = server.ask(method, route, token=root, workspace=name, json_body=body)
+        assert answer.status == 404
+        assert answer.json["error_code"] == "RESOURCE_DOES_NOT_EXIST"
+        assert "it is being deleted" in answer.json["message"]
+    assert cluster.plane.ask("GET", path).json["status"]["phase"] == "Terminating"
+    cluster.plane.ask("PATCH", path, {"metadata": {"finalizers": None}})
