@@ -11,7 +11,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import cold, cpu, startup, warm
+from bench import coherence, cold, cpu, memory, startup, warm
 from bench.options import Options
 from bench.report import machine
 from bench.stage import Stage
@@ -21,6 +21,8 @@ PARTS = {
     "cpu": cpu.run,
     "cold": cold.run,
     "startup": startup.run,
+    "memory": memory.run,
+    "coherence": coherence.run,
 }
 
 
