@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
+from workspace_authz.catalog.graphql import FieldCall
 from workspace_authz.catalog.listing import Clause
 from workspace_authz.catalog.model import Identifier, Route
 from workspace_authz.errors import BadRequestError, RequestError
@@ -24,6 +25,8 @@ class KnownObjects:
     """Names by id."""
     workspace: str = "team-a"
     error: RequestError | None = None
+    calls: Sequence[FieldCall] = ()
+    """Of whatever GraphQL document."""
     clauses: bool = True
     """Whether this MLflow understands a clause before a filter."""
     fields: bool = True
@@ -43,6 +46,12 @@ class KnownObjects:
         except ValueError as error:
             raise BadRequestError("unreadable") from error
         return document
+
+    async def document(
+        self, *, method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
+    ) -> Sequence[FieldCall]:
+        self.read += 1
+        return self.calls
 
     async def traces(self, spans: bytes, *, as_json: bool) -> Collection[str]:
         return set(spans.decode().split())

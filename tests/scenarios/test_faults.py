@@ -117,7 +117,7 @@ def test_a_fault_under_load(world: World, fault: Fault) -> None:
 
 
 def test_a_slow_api_server(world: World) -> None:
-    """Given an API server that takes a second, then callers wait and get what is theirs; others do not wait."""
+    """Given an API server that takes a second, then callers wait and get what is theirs, others go on."""
     world.works_again()
     world.api.fault = Fault.DAWDLES
     world.forget_everything()
