@@ -193,7 +193,7 @@ async def test_every_list_that_can_be_named_is_served() -> None:
     """Of the whole catalog, with a right on one object and a request that names none."""
     for entry in World().pipeline.catalog.entries:
         policy = entry.route.policy
-        if not isinstance(policy, Guarded):
+        if not isinstance(policy, Guarded) or entry.route.operation == "GraphQL":
             continue
         for needed in policy.requirements:
             if all(source.origin is not Origin.RESPONSE for source in needed.names):

@@ -159,6 +159,6 @@ class Memory(Generic[K, V]):
 
 def stable(user: UserInfo) -> UserInfo:
     """``user`` without what differs between two of their tokens."""
-    if not any(key == _CREDENTIAL_ID for key, _ in user.extra):
+    if not user.extra or not any(key == _CREDENTIAL_ID for key, _ in user.extra):
         return user
     return replace(user, extra=tuple(item for item in user.extra if item[0] != _CREDENTIAL_ID))
