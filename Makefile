@@ -1,5 +1,5 @@
 # Every target sets up what it needs. ARGS are passed on: make demo ARGS="--once --port 5001"
-.PHONY: help demo test check bench kube format refresh lock clean
+.PHONY: help demo test check bench fuzz kube format refresh lock clean
 ARGS ?=
 
 help: ## this list
@@ -23,6 +23,11 @@ check: ## the quick checks only: format, lint, types, imports, generated files
 bench: ## guarded against unguarded MLflow, in figures
 	@scripts/setup dev
 	@.venv/bin/python -m bench $(ARGS)
+
+fuzz: ## what the tests try against isolation, for longer and with another seed each time
+	@scripts/setup dev
+	@seed=$${FUZZ_SEED:-$$(date +%s)}; echo "FUZZ_SEED=$$seed"; \
+	FUZZ_SEED=$$seed FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-100} .venv/bin/pytest -q -x tests/fuzz $(ARGS)
 
 kube: ## build kube-apiserver, etcd and kubectl; prints their directory
 	@scripts/setup dev
