@@ -148,7 +148,7 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             audit=audit,
         )
         supervisor.run("sampler", Sampler(observed, health, metrics=sampled, seat=seat, clock=clock).run)
-        scrape = Scrape(pipeline.authenticator, api, blueprint.crew)
+        scrape = Scrape(pipeline.authenticator, ways.known, blueprint.crew)
         runtime = Runtime(pipeline, audit, settings.body_bytes, directory, metrics, health, scrape)
         cell.install(runtime)
         stack.callback(cell.remove)
