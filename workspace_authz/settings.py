@@ -64,6 +64,12 @@ class Settings(BaseSettings):
         description="For so long after a change a decision that it can touch is kept for 100 ms only: "
         "the API server's own authorizers may hear of the change later than this server.",
     )
+    workspace_candidates: Literal["rbac", "all"] = Field(
+        default="rbac",
+        description="Where a caller's workspaces are looked for: `rbac`, where roles and bindings name them; "
+        "`all`, in every one, for clusters where an authorizer beside RBAC allows things. Its changes are in "
+        "no watch: with `all` decisions live for allow_seconds and deny_seconds.",
+    )
     identity_seconds: float = Field(
         default=15.0, gt=0, le=300, description="How long the owner of a token is remembered."
     )

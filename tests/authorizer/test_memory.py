@@ -233,6 +233,22 @@ async def test_an_early_answer_from_an_unsettled_time_is_served_briefly(world: W
         assert await world.outcome() is NO_OPINION
 
 
+async def test_beside_another_authorizer_following_lengthens_nothing_but_still_forgets(world: World) -> None:
+    world.authorizer = Authorizer(
+        world.reviews,
+        coherence=world.coherence,
+        monotonic=world.clock.monotonic,
+        lifetimes=Lifetimes(watched=None),
+    )
+    await world.asked()
+    world.clock.advance(9.9)
+    assert not await world.asked()
+    world.clock.advance(0.2)
+    assert await world.asked()
+    world.coherence.touch({"team-a"})
+    assert await world.asked()
+
+
 async def test_the_source_tells_a_review_from_memory(world: World) -> None:
     assert (await world.authorizer.authorize(ALICE, LIST)).source is Source.REVIEW
     assert (await world.authorizer.authorize(ALICE, LIST)).source is Source.CACHE

@@ -6,7 +6,9 @@ same order: each is paired with its record afterwards.
 
 from __future__ import annotations
 
+import itertools
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,8 +23,14 @@ from tests.scenarios.recipes.model import Call, Recipe
 from tests.scenarios.studio import Studio
 from workspace_authz.catalog.entries import Entry
 from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Public, Refused, Requirement
+from workspace_authz.types import USABLE, USE, Resource, Verb
 
 SOME_RIGHT = "get datasets"
+ANOTHER = "another-object"
+EVERY_RIGHT = (
+    *(f"{verb} {resource}" for resource in Resource for verb in Verb),
+    *(f"{Verb.CREATE} {resource}/{USE}" for resource in sorted(USABLE)),
+)
 _NOT_THERE = frozenset({404, 405})
 
 
@@ -42,6 +50,10 @@ class Observation:
     powerless: Seen | None = None
     powerless_elsewhere: Seen | None = None
     """The same caller, naming a namespace that does not exist."""
+    elsewhere: Seen | None = None
+    """Who holds every right in another workspace."""
+    other: Seen | None = None
+    """Who holds every right on another object."""
     holder: Seen | None = None
     """Who holds exactly what the route needs."""
     lean: Seen | None = None
@@ -49,6 +61,8 @@ class Observation:
     root: Seen | None = None
     answers: frozenset[int] = frozenset()
     """MLflow's statuses for whom the guard lets through."""
+    mark: str = ""
+    """In the name of every object that there is."""
     failure: str = ""
     """What went wrong before the route could be called."""
 
@@ -111,18 +125,23 @@ def _called_for(requirement: Requirement, recipe: Recipe) -> bool:
 
 
 def given_holders(plane: Plane, people: People, entries: Sequence[Entry]) -> Mapping[frozenset[str], User]:
-    """A user for each set of rights that some entry needs, with a Role of exactly these."""
+    """A user for each set of rights that some entry needs, with a Role of exactly these; and otto's Role."""
+    _bind_to(plane, people.otto, [{**rule, "resourceNames": [ANOTHER]} for rule in rights(*EVERY_RIGHT)])
     lean = {frozenset(needed(entry, LEAN)) for entry in entries if entry.route.operation in LEAN}
     wanted = sorted({frozenset(needed(entry)) for entry in entries} - {frozenset()} | lean, key=sorted)
     holders = dict(zip(wanted, people.holders, strict=False))
     assert len(holders) == len(wanted)
     for held, user in holders.items():
-        plane.role(MATRIX, user.name, rights(*sorted(held)))
-        plane.bind(MATRIX, user.name, user=user.name, kind="Role")
+        _bind_to(plane, user, rights(*sorted(held)))
     for held, user in holders.items():
         verb, _, resource = min(held).partition(" ")
         plane.settle(user.token, MATRIX, verb, resource)
     return holders
+
+
+def _bind_to(plane: Plane, user: User, rules: Sequence[Mapping[str, Any]]) -> None:
+    plane.role(MATRIX, user.name, [dict(rule) for rule in rules])
+    plane.bind(MATRIX, user.name, user=user.name, kind="Role")
 
 
 @dataclass(slots=True)
@@ -136,12 +155,21 @@ class Campaign:
     """The address of a model provider for the gateway."""
     oldest: bool = False
     """Whether the server is the oldest MLflow that is supported, which lacks newer routes."""
+    mark: str = field(default_factory=lambda: f"made{secrets.token_hex(5)}")
+    """In the name of everything that the campaign makes."""
     recorder: Recorder = field(init=False)
     studio: Studio = field(init=False)
 
     def __post_init__(self) -> None:
         self.recorder = Recorder(self.server)
-        self.studio = Studio(self._ask_as_root, MATRIX, self.server.state / "mlflow.db", self.provider)
+        numbers = itertools.count()
+        self.studio = Studio(
+            self._ask_as_root,
+            MATRIX,
+            self.server.state / "mlflow.db",
+            self.provider,
+            lambda: f"{self.mark}-{next(numbers)}",
+        )
 
     def run(self, entries: Sequence[Entry]) -> Mapping[Entry, Observation]:
         """Call each entry and pair the answers with the audit trail."""
@@ -168,7 +196,9 @@ class Campaign:
             call = self._call(entry)
         except AssertionError as error:
             return Observation(failure=str(error))
-        observed = Observation(nobody=self._as(None, entry, call), answers=self._answers(entry))
+        observed = Observation(
+            nobody=self._as(None, entry, call), answers=self._answers(entry), mark=self.mark
+        )
         match entry.route.policy:
             case Public():
                 pass
@@ -182,6 +212,8 @@ class Campaign:
                 observed.powerless_elsewhere = self._as(
                     self.people.mallory, entry, _elsewhere(call), workspace=ABSENT
                 )
+                observed.elsewhere = self._as(self.people.carol, entry, call)
+                observed.other = self._as(self.people.otto, entry, call)
                 observed.holder = self._as(self.holders[frozenset(needed(entry))], entry, call)
                 if entry.route.operation in LEAN:
                     call = LEAN[entry.route.operation].make(self.studio)

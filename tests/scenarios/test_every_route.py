@@ -1,4 +1,7 @@
-"""For every route of the catalog: nobody, somebody without rights, and who holds exactly what it needs."""
+"""For every route: nobody, no right, rights elsewhere, on another object, and exactly what it needs.
+
+``test_single_objects.py`` adds the right on exactly the object that a request names.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,13 @@ from tests.harness.plane import EMBEDDED, User
 from tests.harness.provider import model_provider
 from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
 from tests.scenarios.campaign import Campaign, Observation, Seen, given_holders, needed
-from tests.scenarios.people import ABSENT, MATRIX, Cluster
+from tests.scenarios.people import ABSENT, MATRIX, TEAM_B, Cluster
 from tests.scenarios.recipes import LEAN, RECIPES
 from tests.scenarios.recipes.model import Recipe
 from tests.scenarios.tracking_studio import ENVIRONMENT
 from workspace_authz.catalog.compile import compile_catalog
 from workspace_authz.catalog.entries import Entry
-from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Public, Refused
+from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Origin, Public, Refused
 
 PREFIX: Final = "/mlflow"
 
@@ -132,11 +135,13 @@ def judge(entry: Entry, observed: Observation) -> None:
         case AnyRight(listing=True):
             then_nobody_is_refused(entry, observed)
             assert seen(observed.powerless).answer.json == {}
-            names = [found["name"] for found in seen(observed.holder).answer.json["workspaces"]]
-            assert names == [MATRIX]
+            assert workspaces(observed.holder) == workspaces(observed.other) == [MATRIX]
+            assert workspaces(observed.elsewhere) == [TEAM_B]
         case AnyRight() | Guarded():
             then_nobody_is_refused(entry, observed)
             then_the_powerless_are_refused(entry, observed)
+            then_rights_elsewhere_are_none(observed)
+            then_rights_on_another_object_reach_no_other(entry, observed)
             then_the_holder_may(entry, observed, observed.holder, RECIPES)
             if entry.route.operation in LEAN:
                 then_the_holder_may(entry, observed, observed.lean, LEAN)
@@ -185,6 +190,34 @@ def then_the_powerless_are_refused(entry: Entry, observed: Observation) -> None:
         assert "allow" not in {check["decision"] for check in checks}
 
 
+def then_rights_elsewhere_are_none(observed: Observation) -> None:
+    """... and who holds them learns no more than who has none."""
+    powerless, elsewhere = seen(observed.powerless), seen(observed.elsewhere)
+    assert elsewhere.record["decision"] == "deny"
+    assert comparable(elsewhere.answer, "carol") == comparable(powerless.answer, "mallory")
+
+
+def then_rights_on_another_object_reach_no_other(entry: Entry, observed: Observation) -> None:
+    """What lists objects may answer without them; any right at all shows the workspace."""
+    other = seen(observed.other)
+    if isinstance(entry.route.policy, AnyRight):
+        then_mlflow_answered(observed, other)
+    elif other.answer.status == 403:
+        assert other.answer.json["error_code"] == "PERMISSION_DENIED"
+        assert other.record["decision"] == "deny"
+    else:
+        assert is_list(entry), other.answer.text
+        assert observed.mark not in other.answer.text
+
+
+def is_list(entry: Entry) -> bool:
+    """Whether it answers with objects that the request need not name."""
+    policy = entry.route.policy
+    return isinstance(policy, Guarded) and any(
+        source.origin is Origin.RESPONSE for need in policy.requirements for source in need.names
+    )
+
+
 def then_the_holder_may(
     entry: Entry, observed: Observation, caller: Seen | None, recipes: Mapping[str, Recipe]
 ) -> None:
@@ -204,6 +237,12 @@ def then_mlflow_answered(observed: Observation, caller: Seen | None) -> None:
     assert answer.status in observed.answers, answer.text
 
 
-def comparable(answer: Answer, workspace: str) -> tuple[int, object, bytes]:
+def comparable(answer: Answer, word: str) -> tuple[int, object, bytes]:
+    """An answer without a word that differs for good reason."""
     plain = answer.without("date", "content-length")
-    return plain.status, plain.headers, plain.body.replace(workspace.encode(), b"WORKSPACE")
+    return plain.status, plain.headers, plain.body.replace(word.encode(), b"WORD")
+
+
+def workspaces(caller: Seen | None) -> list[str]:
+    """The names in a list of workspaces."""
+    return [found["name"] for found in seen(caller).answer.json["workspaces"]]

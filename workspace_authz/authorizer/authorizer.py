@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
 from functools import partial
 
+from workspace_authz.authorizer.candidates import CandidateSource
 from workspace_authz.authorizer.coherence import Coherence
 from workspace_authz.authorizer.early import EarlyQuestions
 from workspace_authz.authorizer.held import HeldRules
 from workspace_authz.authorizer.memory import Asked, Lifetimes, Memory, stable
+from workspace_authz.authorizer.rules import every_question
 from workspace_authz.kubernetes.reviews import AccessAnswer, Reviews
-from workspace_authz.types import (
-    USABLE,
-    USE,
-    Attributes,
-    Caller,
-    Decision,
-    Outcome,
-    Resource,
-    Source,
-    UserInfo,
-    Verb,
-)
+from workspace_authz.types import Attributes, Caller, Decision, Outcome, Source, UserInfo
 
 
 class Authorizer:
     """Asks SelfSubjectAccessReviews with the caller's own token. Errors are raised and never remembered.
 
-    ``strangers`` is asked where it is not known yet whose the token is.
+    ``strangers`` is asked where it is not known yet whose the token is. ``candidates`` chooses in which
+    namespaces to look for a caller's rights; without it, and where it cannot tell, in all of them.
     """
 
     def __init__(
@@ -42,8 +34,10 @@ class Authorizer:
         lifetimes: Lifetimes,
         size: int = 50_000,
         concurrency: int = 32,
+        candidates: CandidateSource | None = None,
     ) -> None:
         self._reviews = reviews
+        self._candidates = candidates
         self._concurrency = concurrency
         self._memory: Memory[tuple[UserInfo, Attributes], AccessAnswer] = Memory(
             coherence,
@@ -87,7 +81,7 @@ class Authorizer:
         if answer.rules or not answer.incomplete:
             return bool(answer.rules)
         # A webhook authorizer cannot enumerate: ask for each right there is.
-        return await self._holds_one_of(caller, _every_question(namespace))
+        return await self._holds_one_of(caller, every_question(namespace))
 
     async def _holds_one_of(self, caller: Caller, questions: Iterable[Attributes]) -> bool:
         for question in questions:
@@ -97,30 +91,36 @@ class Authorizer:
 
     async def namespaces_with_rights(self, caller: Caller, namespaces: Iterable[str]) -> frozenset[str]:
         """Those of ``namespaces`` in which the caller holds some MLflow right; concurrently, bounded."""
-        gate = asyncio.Semaphore(self._concurrency)
+        names = frozenset(namespaces)
+        candidates = self._candidates.of(caller.user, names) if self._candidates is not None else None
+        if candidates is None:
+            return await self._select(names, lambda name: self.holds_any_right(caller, name))
+        if await self._holds_one_of(caller, candidates.everywhere):
+            return names
+        return await self._select(
+            candidates.namespaces, lambda name: self._holds_one_of(caller, candidates.questions(name))
+        )
 
-        async def ask(namespace: str) -> str | None:
-            async with gate:
-                return namespace if await self.holds_any_right(caller, namespace) else None
+    async def _select(
+        self, namespaces: Iterable[str], holds: Callable[[str], Awaitable[bool]]
+    ) -> frozenset[str]:
+        waiting, found = iter(namespaces), set[str]()
+
+        async def work() -> None:
+            for name in waiting:
+                if await holds(name):
+                    found.add(name)
 
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(ask(namespace)) for namespace in namespaces]
+                for _ in range(self._concurrency):
+                    group.create_task(work())
         except BaseExceptionGroup as failures:
             raise failures.exceptions[0] from None
-        return frozenset(name for task in tasks if (name := task.result()) is not None)
+        return frozenset(found)
 
 
 def _decision(answer: AccessAnswer, source: Source) -> Decision:
     if answer.allowed:
         return Decision(Outcome.ALLOW, source)
     return Decision(Outcome.DENY if answer.denied else Outcome.NO_OPINION, source)
-
-
-def _every_question(namespace: str) -> Iterable[Attributes]:
-    """Every broad right there is, the usual ones first."""
-    for verb in (Verb.LIST, Verb.GET, Verb.CREATE, Verb.UPDATE, Verb.DELETE):
-        for resource in Resource:
-            yield Attributes(namespace, verb, resource)
-    for resource in sorted(USABLE):
-        yield Attributes(namespace, Verb.CREATE, resource, USE)

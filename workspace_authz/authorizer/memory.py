@@ -31,8 +31,9 @@ class Lifetimes:
     """While changes are not followed."""
     deny: float = 5.0
     """While changes are not followed."""
-    watched: float = 60.0
-    """While changes are followed, unless one touches the answer."""
+    watched: float | None = 60.0
+    """While changes are followed, unless one touches the answer. None where that does not tell everything:
+    the answers of an authorizer beside RBAC change unseen."""
     settling: float = 5.0
     """After a change the API server's own authorizers may not have heard of it yet."""
 
@@ -92,9 +93,11 @@ class Memory(Generic[K, V]):
         kept = self._kept.get(key)
         if kept is None or kept.generation != self._coherence.generation(namespace).number:
             return None
-        since = self._coherence.followed_since
-        followed = since is not None and since <= kept.at
-        lifetime = min(self._lifetimes.watched if followed else kept.unfollowed, kept.at_most)
+        since, watched = self._coherence.followed_since, self._lifetimes.watched
+        if watched is not None and since is not None and since <= kept.at:
+            lifetime = min(watched, kept.at_most)
+        else:
+            lifetime = min(kept.unfollowed, kept.at_most)
         return kept.answer if self._monotonic() - kept.at < lifetime else None
 
     async def timed(self, namespace: str, answer: Awaitable[V]) -> Asked[V]:
@@ -150,7 +153,7 @@ class Memory(Generic[K, V]):
         unfollowed = lifetimes.allow if self._yes(asked.answer) else lifetimes.deny
         at_most = math.inf if self._settled(asked) else asked.came - asked.at + BRIEF_SECONDS
         kept = _Kept(asked.answer, asked.generation.number, asked.at, unfollowed, at_most)
-        longest = min(max(lifetimes.watched, unfollowed), at_most)
+        longest = min(max(lifetimes.watched or 0.0, unfollowed), at_most)
         self._kept.put(key, kept, seconds=asked.at + longest - self._monotonic())
 
 

@@ -6,7 +6,8 @@ See ``VerbMatches``, ``APIGroupMatches`` and ``ResourceMatches`` in
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from workspace_authz.kubernetes.reviews import ResourceRule
@@ -29,6 +30,28 @@ def mlflow_rules(rules: Iterable[ResourceRule]) -> tuple[ResourceRule, ...]:
 def granted_names(rules: Iterable[ResourceRule], broad: Attributes) -> frozenset[str]:
     """The ``resourceNames`` of the rules that grant ``broad`` on single objects only."""
     return frozenset(name for rule in rules if _covers(rule, broad) for name in rule.names)
+
+
+def every_question(namespace: str) -> Iterator[Attributes]:
+    """Every broad right there is, the usual ones first."""
+    for verb in (Verb.LIST, Verb.GET, Verb.CREATE, Verb.UPDATE, Verb.DELETE):
+        for resource in Resource:
+            yield Attributes(namespace, verb, resource)
+    for resource in sorted(USABLE):
+        yield Attributes(namespace, Verb.CREATE, resource, USE)
+
+
+def witness(rules: Iterable[ResourceRule]) -> Attributes | None:
+    """One right that whoever is bound to ``rules`` holds, best on all objects; None when there is none.
+
+    The namespace is left empty.
+    """
+    broad_first = sorted(rules, key=lambda rule: bool(rule.names))
+    for rule in broad_first:
+        for question in every_question(""):
+            if _covers(rule, question):
+                return replace(question, name=min(rule.names, default=""))
+    return None
 
 
 def narrowed(rule: ResourceRule) -> ResourceRule:

@@ -13,6 +13,7 @@ from workspace_authz.aio.supervisor import Supervisor
 from workspace_authz.authorizer.coherence import Coherence
 from workspace_authz.authorizer.rbac.follower import RbacFollower
 from workspace_authz.authorizer.rbac.index import RbacIndex
+from workspace_authz.authorizer.rbac.source import RbacSource
 from workspace_authz.bindings.binder import Binder, Databases
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.enforcement.sealing import AesSeal
@@ -98,11 +99,11 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             directory = Directory(server, blueprint.policy, clock=clock)
             supervisor.run("namespaces", directory.run)
             supervisor.run("bindings", partial(binder.prepare, directory))
-        coherence = Coherence(time.monotonic)
+        coherence, index = Coherence(time.monotonic), RbacIndex()
         rbac = RbacFollower(
             server,
             coherence=coherence,
-            index=RbacIndex(),
+            index=index,
             clock=clock,
             namespace=blueprint.single_namespace,
         )
@@ -138,6 +139,7 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             bindings=binder if directory is not None else None,
             seal=AesSeal(settings.page_token_key.get_secret_value() if settings.page_token_key else None),
             coherence=coherence,
+            rbac=RbacSource(index, coherence) if settings.workspace_candidates == "rbac" else None,
         )
         health = Health(_checks(pulse, directory, binder), rbac.notes, blueprint.crew)
         sampled = SampledMetrics(metrics.registry)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.authorizer.coherence import Coherence
 from workspace_authz.authorizer.memory import Lifetimes
-from workspace_authz.authorizer.names import NamedRights, RulesReviewNames
+from workspace_authz.authorizer.names import NamedRights, NameSource, RulesReviewNames
+from workspace_authz.authorizer.rbac.source import RbacSource
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.enforcement.extraction import Objects
 from workspace_authz.enforcement.narrowing import Lists
@@ -35,6 +36,7 @@ def build_pipeline(
     bindings: Bindings | None = None,
     coherence: Coherence | None = None,
     seal: Seal | None = None,
+    rbac: RbacSource | None = None,
 ) -> Pipeline:
     """The pipeline over ``reviews``, with caches of its own. Without ``objects`` only broad rights count.
 
@@ -42,6 +44,7 @@ def build_pipeline(
     ``server_time`` is the API server's. ``artifact_root`` is MLflow's default artifact root; a dry run does
     not know it. ``coherence`` says which decisions still hold; without it nothing is followed, and they live
     short. ``seal`` is for pages of filtered lists; without it nobody without the broad right gets a list.
+    ``rbac`` knows where a caller could hold rights; without it that is looked for everywhere.
     """
     authorizer = Authorizer(
         reviews,
@@ -51,11 +54,15 @@ def build_pipeline(
         lifetimes=Lifetimes(
             allow=settings.allow_seconds,
             deny=settings.deny_seconds,
-            watched=settings.watched_seconds,
+            watched=settings.watched_seconds if settings.workspace_candidates == "rbac" else None,
             settling=settings.settling_seconds,
         ),
+        candidates=rbac,
     )
-    named = NamedRights(authorizer, (RulesReviewNames(authorizer.held),))
+    names: list[NameSource] = [RulesReviewNames(authorizer.held)]
+    if rbac is not None:
+        names.append(rbac)
+    named = NamedRights(authorizer, tuple(names))
     return Pipeline(
         catalog=catalog,
         authenticator=Authenticator(

@@ -29,9 +29,16 @@ NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
         "HostValidationMiddleware",
         "get_allowed_origins",
     ),
-    "mlflow.server.handlers": ("MlflowClient", "_get_request_message", "_get_tracking_store", "_get_user"),
+    "mlflow.server.handlers": (
+        "MlflowClient",
+        "_get_model_registry_store",
+        "_get_request_message",
+        "_get_tracking_store",
+        "_get_user",
+    ),
     "mlflow.server.security_utils": ("CORS_BLOCKED_MSG", "should_block_cors_request"),
     "mlflow.server.workspace_helpers": ("WORKSPACE_HEADER_NAME", "resolve_workspace_for_request_if_enabled"),
+    "mlflow.store.model_registry.dbmodels": ("models",),
     "mlflow.store.tracking.dbmodels": ("models",),
     "mlflow.store.tracking.dbmodels.models": (
         "SqlExperiment.workspace",
@@ -46,6 +53,7 @@ NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "mlflow.tracking.context.abstract_context": ("RunContextProvider",),
     "mlflow.tracking.context.default_context": ("_get_user",),
     "mlflow.tracking.context.registry": ("_run_context_provider_registry.register",),
+    "mlflow.utils": ("search_utils",),
     "mlflow.utils.workspace_context": ("clear_server_request_workspace", "set_server_request_workspace"),
     "mlflow.utils.workspace_utils": ("DEFAULT_WORKSPACE_NAME",),
 }

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from workspace_authz.authorizer.rbac.objects import Binding, read_binding, read_role
+from workspace_authz.authorizer.rbac.objects import Binding, RoleReader, read_binding
 from workspace_authz.types import API_GROUP
+
+read_role = RoleReader()
 
 
 def role(*rules: dict[str, Any]) -> dict[str, Any]:
@@ -53,7 +55,7 @@ def test_of_a_rule_only_what_is_mlflows_is_kept() -> None:
 def test_names_are_kept() -> None:
     kept = read_role(role(rule("get", API_GROUP, "experiments", "a b")))
     assert kept is not None
-    assert kept[0].names == {"a", "b"}
+    assert kept.rules[0].names == {"a", "b"}
 
 
 def test_subjects_are_the_names_that_callers_have() -> None:

@@ -1,4 +1,4 @@
-"""Follows roles and bindings, keeps the index, and says which answers a change makes stale."""
+"""Follows the cluster's roles and bindings, and knows whether a change can be missed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Final, TypeVar
 
 from workspace_authz.aio.clock import Clock
 from workspace_authz.authorizer.coherence import Coherence
+from workspace_authz.authorizer.rbac.changes import RbacChanges
 from workspace_authz.authorizer.rbac.index import RbacIndex
-from workspace_authz.authorizer.rbac.objects import Binding, Rules, read_binding, read_role
+from workspace_authz.authorizer.rbac.objects import Binding, Role, RoleReader, read_binding
 from workspace_authz.kubernetes.connection import Connection
 from workspace_authz.kubernetes.informer import Informer
 from workspace_authz.kubernetes.informer_state import Change, InformerState, Timing
@@ -40,7 +41,7 @@ class RbacFollower:
         timing: Timing | None = None,
     ) -> None:
         self._coherence = coherence
-        self._index = index
+        changes = RbacChanges(index, coherence)
         within = f"{_API}/namespaces/{namespace}" if namespace else _API
 
         def informer(
@@ -58,11 +59,12 @@ class RbacFollower:
                 timing=timing,
             )
 
-        self._informers: tuple[Informer[Rules] | Informer[Binding], ...] = (
-            informer(f"{_API}/clusterroles", read_role, self._roles_changed),
-            informer(f"{within}/roles", read_role, self._roles_changed),
-            informer(f"{_API}/clusterrolebindings", read_binding, self._bindings_changed),
-            informer(f"{within}/rolebindings", read_binding, self._bindings_changed),
+        read_role = RoleReader()
+        self._informers: tuple[Informer[Role] | Informer[Binding], ...] = (
+            informer(f"{_API}/clusterroles", read_role, changes.of_roles),
+            informer(f"{within}/roles", read_role, changes.of_roles),
+            informer(f"{_API}/clusterrolebindings", read_binding, changes.of_bindings),
+            informer(f"{within}/rolebindings", read_binding, changes.of_bindings),
         )
 
     @property
@@ -100,23 +102,3 @@ class RbacFollower:
             _log.info("changes of roles and bindings are followed: a change takes effect at once")
         elif before is not None and since is None:
             _log.warning("changes of roles and bindings are not followed: decisions live shorter")
-
-    def _roles_changed(self, changes: Sequence[Change[Rules]]) -> None:
-        for change in changes:
-            self._index.put_role(change.key, change.new)
-        self._touch({change.key[0] for change in changes})
-
-    def _bindings_changed(self, changes: Sequence[Change[Binding]]) -> None:
-        touched: set[str] = set()
-        for change in changes:
-            self._index.put_binding(change.key, old=change.old, new=change.new)
-            # What one is bound to may be about to be heard of: then that change touches the namespace.
-            if any(self._index.matters(change.key, each) for each in (change.old, change.new)):
-                touched.add(change.key[0])
-        self._touch(touched)
-
-    def _touch(self, namespaces: set[str]) -> None:
-        if "" in namespaces:
-            self._coherence.touch_everywhere()
-        else:
-            self._coherence.touch(namespaces)

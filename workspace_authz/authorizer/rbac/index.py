@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from workspace_authz.authorizer.rbac.objects import Binding, RoleKey, Rules
+from workspace_authz.authorizer.rbac.objects import Binding, Role, RoleKey
 from workspace_authz.types import UserInfo
 
 BindingKey: TypeAlias = tuple[str, str]
@@ -22,16 +22,16 @@ class RbacIndex:
     """
 
     def __init__(self) -> None:
-        self._roles: dict[RoleKey, Rules] = {}
+        self._roles: dict[RoleKey, Role] = {}
         self._users: _Bound = {}
         self._groups: _Bound = {}
 
-    def put_role(self, key: RoleKey, rules: Rules | None) -> None:
-        """A role's present rules; None when it grants nothing, or is gone."""
-        if rules is None:
+    def put_role(self, key: RoleKey, role: Role | None) -> None:
+        """A role's present state; None when it grants nothing, or is gone."""
+        if role is None:
             self._roles.pop(key, None)
         else:
-            self._roles[key] = rules
+            self._roles[key] = role
 
     def put_binding(self, key: BindingKey, *, old: Binding | None, new: Binding | None) -> None:
         """A binding's present state; None when it is not there."""
@@ -47,14 +47,14 @@ class RbacIndex:
         """Whether its role grants some MLflow right at the moment."""
         return binding is not None and binding.role_key(key[0]) in self._roles
 
-    def held_by(self, user: UserInfo) -> Iterator[tuple[str, Rules]]:
-        """``(namespace, rules)`` of every binding that names ``user`` and matters; no namespace: in all."""
+    def held_by(self, user: UserInfo) -> Iterator[tuple[str, Role]]:
+        """``(namespace, role)`` of every binding that names ``user`` and matters; no namespace: in all."""
         for bound, names in ((self._users, (user.username,)), (self._groups, user.groups)):
             for name in names:
                 for key, binding in bound.get(name, {}).items():
-                    rules = self._roles.get(binding.role_key(key[0]))
-                    if rules is not None:
-                        yield key[0], rules
+                    role = self._roles.get(binding.role_key(key[0]))
+                    if role is not None:
+                        yield key[0], role
 
 
 def _take(bound: _Bound, names: tuple[str, ...], key: BindingKey) -> None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from sys import intern
 from typing import Any, Final, TypeAlias
 
-from workspace_authz.authorizer.rules import mlflow_rules, narrowed
+from workspace_authz.authorizer.rules import mlflow_rules, narrowed, witness
 from workspace_authz.kubernetes.listwatch_answers import JsonObject, object_key
 from workspace_authz.kubernetes.reviews import ResourceRule
+from workspace_authz.types import Attributes
 
 Rules: TypeAlias = tuple[ResourceRule, ...]
 
@@ -17,6 +18,17 @@ RoleKey: TypeAlias = tuple[str, str]
 """Namespace and name; a ClusterRole has no namespace."""
 
 _NO_TEXTS: Final = ()
+_SHARED: Final = 1024
+"""Different roles of which further ones like them are made one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a Role or ClusterRole says about MLflow."""
+
+    rules: Rules
+    witness: Attributes
+    """One right that its holders have, without a namespace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +47,25 @@ class Binding:
         return ("", self.role) if self.cluster_role else (namespace, self.role)
 
 
-def read_role(item: JsonObject) -> Rules | None:
-    """The rules of a Role or ClusterRole that grant some MLflow right; None when there is none."""
-    rules = item.get("rules")
-    parsed = (_rule(rule) for rule in rules if isinstance(rule, Mapping)) if isinstance(rules, list) else ()
-    return tuple(map(narrowed, mlflow_rules(parsed))) or None
+class RoleReader:
+    """Reads Roles and ClusterRoles. Equal ones are one object: a cluster may have one in each namespace."""
+
+    def __init__(self) -> None:
+        self._shared: dict[Rules, Role] = {}
+
+    def __call__(self, item: JsonObject) -> Role | None:
+        """What the role grants; None when that is no MLflow right."""
+        given = item.get("rules")
+        parsed = (
+            (_rule(rule) for rule in given if isinstance(rule, Mapping)) if isinstance(given, list) else ()
+        )
+        rules = tuple(map(narrowed, mlflow_rules(parsed)))
+        proof = witness(rules)
+        if proof is None:
+            return None
+        if len(self._shared) >= _SHARED:
+            self._shared.clear()
+        return self._shared.setdefault(rules, Role(rules, proof))
 
 
 def read_binding(item: JsonObject) -> Binding | None:
