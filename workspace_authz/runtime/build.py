@@ -18,8 +18,9 @@ from workspace_authz.bindings.binder import Binder, Databases
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.enforcement.sealing import AesSeal
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.kubernetes.connection import caller_connection, load_configuration, server_connection
+from workspace_authz.kubernetes.connection import load_configuration, server_connection
 from workspace_authz.kubernetes.informer_state import InformerState
+from workspace_authz.kubernetes.lines import caller_posts
 from workspace_authz.kubernetes.patience import lanes
 from workspace_authz.kubernetes.pulse import Pulse
 from workspace_authz.kubernetes.reviews import ApiReviews
@@ -83,7 +84,7 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
     async with AsyncExitStack() as stack:
         audit = open_audit_sink(settings)
         stack.callback(audit.close)
-        callers = caller_connection(configuration, limit=settings.api_connections)
+        callers = caller_posts(configuration, limit=settings.api_connections)
         stack.push_async_callback(callers.close)
         server = server_connection(configuration)
         stack.push_async_callback(server.close)
