@@ -11,7 +11,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import cold, cpu, flood, startup, warm
+from bench import alone, coherence, cold, cpu, flood, memory, search, startup, warm, workspaces
 from bench.options import Options
 from bench.report import machine
 from bench.stage import Stage
@@ -19,8 +19,13 @@ from bench.stage import Stage
 PARTS = {
     "warm": warm.run,
     "cpu": cpu.run,
+    "alone": alone.run,
     "cold": cold.run,
+    "workspaces": workspaces.run,
+    "search": search.run,
     "startup": startup.run,
+    "memory": memory.run,
+    "coherence": coherence.run,
     "flood": flood.run,
 }
 
@@ -35,8 +40,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each burst")
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--namespaces", type=int, default=1000, help="in lists of workspaces")
     given = parser.parse_args()
-    options = Options(given.engine, given.rounds, given.seconds, tuple(given.clients))
+    options = Options(given.engine, given.rounds, given.seconds, tuple(given.clients), given.namespaces)
     print(f"{machine()}, {options.engine}; {options.rounds} rounds of {options.seconds:g} s")
     for name in given.part or [name for name in PARTS if name != "flood"]:  # which takes long
         with tempfile.TemporaryDirectory(prefix="bench-") as directory, ExitStack() as stack:

@@ -14,3 +14,5 @@ class Options:
     seconds: float
     """Of each burst of load."""
     clients: tuple[int, ...]
+    namespaces: int
+    """In lists of workspaces."""

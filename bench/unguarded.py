@@ -14,8 +14,8 @@ _OURS = (GuardMiddleware, ExplainMiddleware)
 
 
 def create_app() -> FastAPI:
-    """As :func:`workspace_authz.web.app.create_app`, with everything but the guard."""
-    app = guarded.create_app()
+    """As :func:`workspace_authz.web.app.guarded_app`, with everything but the guard."""
+    app = guarded.guarded_app()
     kept = [middleware for middleware in app.user_middleware if cast("object", middleware.cls) not in _OURS]
     app.user_middleware = kept
     return app

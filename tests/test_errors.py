@@ -8,7 +8,7 @@ import pytest
 from mlflow.exceptions import ERROR_CODE_TO_HTTP_STATUS
 
 from workspace_authz import errors
-from workspace_authz.errors import RequestError, UnauthenticatedError, UnavailableError
+from workspace_authz.errors import RequestError, SlowClientError, UnauthenticatedError, UnavailableError
 
 REFUSALS = [
     error
@@ -19,7 +19,9 @@ REFUSALS = [
 
 @pytest.mark.parametrize("error", REFUSALS)
 def test_every_refusal_has_the_status_that_mlflow_gives_its_code(error: type[RequestError]) -> None:
-    assert ERROR_CODE_TO_HTTP_STATUS[error.code] == error.status
+    # MLflow has no code for HTTP 408; its clients try both statuses of this one again.
+    expected = 504 if error is SlowClientError else error.status
+    assert ERROR_CODE_TO_HTTP_STATUS[error.code] == expected
 
 
 def test_the_tree_in_the_docstring_is_the_tree() -> None:

@@ -10,6 +10,7 @@
         ├── ForbiddenError        403 PERMISSION_DENIED
         ├── MissingError          404 RESOURCE_DOES_NOT_EXIST
         ├── UnknownRouteError     404 ENDPOINT_NOT_FOUND
+        ├── SlowClientError       408 DEADLINE_EXCEEDED
         ├── TooManyRequestsError  429 REQUEST_LIMIT_EXCEEDED
         └── UnavailableError      503 TEMPORARILY_UNAVAILABLE: no decision could be had
             ├── MisconfiguredError  503: the cluster forbids or lacks the review itself
@@ -93,6 +94,17 @@ class UnknownRouteError(RequestError):
 
     status = 404
     code = "ENDPOINT_NOT_FOUND"
+
+
+class SlowClientError(RequestError):
+    """A body that is needed stopped coming. Nobody reads what may still come, so the connection ends."""
+
+    status = 408
+    code = "DEADLINE_EXCEEDED"
+
+    @property
+    def headers(self) -> Sequence[tuple[str, str]]:
+        return (("connection", "close"),)
 
 
 class TooManyRequestsError(RequestError):

@@ -15,7 +15,9 @@ def paths(run: Run, *arguments: str) -> set[str]:
 def test_every_route_is_one_line(run: Run) -> None:
     result = run("routes")
     assert result.status == 0
-    assert len(result.out.splitlines()) == len(compile_catalog().entries)
+    # The fields of GraphQL documents stand indented below their route.
+    rows = [line for line in result.out.splitlines() if not line.startswith(" ")]
+    assert len(rows) == len(compile_catalog().entries)
     assert any(
         line.split()[:4] == ["POST", "/api/2.0/mlflow/experiments/create", "create", "experiments;"]
         for line in result.out.splitlines()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
+from workspace_authz.catalog.graphql import FieldCall
 from workspace_authz.catalog.listing import Clause
 from workspace_authz.catalog.model import Identifier, Route
 from workspace_authz.errors import BadRequestError, RequestError
@@ -21,9 +22,11 @@ class KnownObjects:
     """Knows the objects of one workspace; remembers what was asked, and can fail."""
 
     known: Mapping[str, str]
-    """Names by id."""
+    """Names by id; the shortest are those of named objects."""
     workspace: str = "team-a"
     error: RequestError | None = None
+    calls: Sequence[FieldCall] = ()
+    """Of whatever GraphQL document."""
     clauses: bool = True
     """Whether this MLflow understands a clause before a filter."""
     fields: bool = True
@@ -37,12 +40,21 @@ class KnownObjects:
         self.read += 1
         if method == "GET" and query:
             found = parse_qs(query.decode(), keep_blank_values=True)
-            return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+            return {
+                name: values if name.endswith("_ids") or len(values) > 1 else values[0]
+                for name, values in found.items()
+            }
         try:
-            document: Mapping[str, Any] = json.loads(body)
+            document: Mapping[str, Any] = json.loads(body or b"{}")
         except ValueError as error:
             raise BadRequestError("unreadable") from error
         return document
+
+    async def document(
+        self, *, method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
+    ) -> Sequence[FieldCall]:
+        self.read += 1
+        return self.calls
 
     async def traces(self, spans: bytes, *, as_json: bool) -> Collection[str]:
         return set(spans.decode().split())
@@ -62,7 +74,7 @@ class KnownObjects:
             raise self.error
         if workspace != self.workspace:
             return {}
-        return {key: name for key, name in self.known.items() if name in names}
+        return {key: name for key, name in self.known.items() if len(key) < 3 and name in names}
 
     async def narrowed_filter(
         self, route: Route, clause: Clause, values: Collection[str], theirs: str

@@ -23,7 +23,7 @@ FLAG = body("usage_tracking", Identifier.FLAG)
         (experiments(Verb.CREATE, EXPERIMENT, when_present=True), False),
         (experiments(Verb.LIST), False),
         (listed(Verb.LIST, Resource.EXPERIMENTS, response("experiments[].name")), True),
-        (experiments(Verb.GET, graphql("runId", Identifier.RUN_ID)), False),
+        (experiments(Verb.GET, graphql("input.run_id", Identifier.RUN_ID)), True),
         (use(Resource.GATEWAY_ENDPOINTS), False),
     ],
 )

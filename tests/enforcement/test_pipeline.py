@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.enforcement.routes import REASON, KnownWorkspaces, pipeline_over
@@ -251,6 +253,19 @@ async def test_a_verdict_that_takes_too_long_is_a_503(
     verdict = await judged(pipeline, "GET", "/search", TOKEN, TEAM_A)
     assert isinstance(verdict.error, UnavailableError)
     reviews.release()
+
+
+async def test_a_slow_upload_takes_nothing_of_that_time(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow:
+        async def read(self, at_most: int | None = None) -> bytes | None:
+            await asyncio.sleep(0.1)
+            return b'{"dataset_id": "d"}'
+
+    monkeypatch.setattr(pipeline_module, "DEADLINE_SECONDS", 0.08)
+    request = AccessRequest("POST", "/maybe", headers=(TOKEN, TEAM_A), body=Slow())
+    assert (await pipeline.judge(request)).passed
 
 
 async def test_on_a_gateway_route_the_gateways_own_header_counts(

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
 
-from workspace_authz.enforcement.request import AccessRequest, EmptyBody, Message, ReplayedBody
+from workspace_authz.enforcement.request import (
+    AccessRequest,
+    EmptyBody,
+    Message,
+    ReplayedBody,
+    UnhurriedBody,
+)
+from workspace_authz.errors import SlowClientError
 
 
 class Client:
@@ -93,3 +101,39 @@ def test_every_value_of_a_header() -> None:
 def test_a_request_shows_neither_headers_nor_query_nor_body() -> None:
     request = AccessRequest("GET", "/p", headers=[(b"authorization", b"secret")], query=b"token=secret")
     assert "secret" not in repr(request)
+
+
+class Silent:
+    """Sends a part and then nothing."""
+
+    def __init__(self, *parts: bytes) -> None:
+        self.parts = list(parts)
+
+    async def __call__(self) -> Message:
+        if self.parts:
+            return {"type": "http.request", "body": self.parts.pop(0), "more_body": True}
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_client_that_falls_silent_is_told_so() -> None:
+    with pytest.raises(SlowClientError) as refused:
+        await ReplayedBody(Silent(b"a", b"b"), limit=100, patience=0.01).read()
+    assert refused.value.status == 408
+    assert ("connection", "close") in refused.value.headers
+
+
+async def test_the_deadline_of_others_stands_still_while_a_body_comes() -> None:
+    class Slow:
+        async def read(self, at_most: int | None = None) -> bytes | None:
+            await asyncio.sleep(0.1)
+            return b"late"
+
+    async def late_and_then_nothing(deadline: asyncio.Timeout) -> None:
+        async with deadline:
+            assert await UnhurriedBody(Slow(), deadline).read() == b"late"
+            await asyncio.Event().wait()
+
+    deadline = asyncio.timeout(0.05)
+    with pytest.raises(TimeoutError):
+        await late_and_then_nothing(deadline)

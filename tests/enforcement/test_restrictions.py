@@ -8,13 +8,16 @@ import zlib
 from collections.abc import Mapping
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from workspace_authz.catalog.compile import Match
 from workspace_authz.catalog.model import Authenticated, Restriction, Route
 from workspace_authz.enforcement.artifact_paths import canonical, check_file_name, experiment_in
+from workspace_authz.enforcement.ownership import same_key
 from workspace_authz.enforcement.request import AccessRequest, ReplayedBody
 from workspace_authz.enforcement.restrictions import Restrictions
-from workspace_authz.enforcement.trace_locations import SPANS_BYTES
+from workspace_authz.enforcement.trace_locations import RESERVED, SPANS_BYTES, check_document
 from workspace_authz.errors import BadRequestError, ForbiddenError, RequestError
 from workspace_authz.explain.explanation import GivenBody
 
@@ -150,11 +153,44 @@ async def test_spans_that_unpack_beyond_the_bound_are_refused(encoding: bytes) -
 
 
 @pytest.mark.parametrize(
-    "attribute", [f"mlflow.traceTag.{KEY}", f"MLFLOW.TRACETAG. {KEY.lower()}", f"mlflow.traceTag.{KEY}x"]
+    "attribute",
+    [
+        f"mlflow.traceTag.{KEY}",
+        f"MLFLOW.TRACETAG. {KEY.lower()}",
+        f"mlflow.traceTag.{KEY}x",
+        f"mlflow.traceTag.{KEY.replace('a', 'á')}",
+        f"mlflow.traceTag.{KEY.replace('L', 'Ｌ')}",
+        f"mlflow.traceTag.\u200b{KEY}",
+    ],
 )
 async def test_the_attributes_bytes_are_looked_for(attribute: str) -> None:
     with pytest.raises(ForbiddenError):
-        await check(Restriction.NO_SPAN_TRACE_LOCATION, body=b"\x0a\x30" + attribute.encode() + b"\x12")
+        await check(Restriction.NO_SPAN_TRACE_LOCATION, body=b"\x0a\xc3" + attribute.encode() + b"\x12\xff")
+
+
+@given(
+    key=st.sampled_from(RESERVED).flatmap(
+        lambda key: st.sampled_from(
+            (
+                key,
+                f" {key}",
+                f"{key}\n",
+                key.swapcase(),
+                key.replace("o", "ö"),
+                f"{key}\u0301",
+                f"x{key}",
+                key[1:],
+            )
+        )
+    )
+)
+def test_keys_are_alike_for_the_caller_and_for_places(key: str) -> None:
+    refused = False
+    try:
+        check_document({key: ""})
+    except ForbiddenError:
+        refused = True
+    assert refused is any(same_key(key, reserved) for reserved in RESERVED)
 
 
 async def test_several_restrictions_all_hold() -> None:

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from workspace_authz.enforcement.stripping import forwarded_headers
+from workspace_authz.enforcement.stripping import _HARMLESS, _is_dropped, forwarded_headers
 
 Header = tuple[bytes, bytes]
 KEPT: list[Header] = [
@@ -131,3 +131,11 @@ def test_the_token_goes_wherever_it_stands() -> None:
         headers, workspace=None, keep_authorization=True, gateway=True, token="the-token"
     )
     assert left == headers[4:]
+
+
+@pytest.mark.parametrize("name", sorted(_HARMLESS))
+@pytest.mark.parametrize("gateway", [False, True])
+def test_the_shortcut_for_usual_headers_lets_nothing_through_that_a_rule_would_drop(
+    name: bytes, gateway: bool
+) -> None:
+    assert not _is_dropped(name, keep_authorization=False, gateway=gateway)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import ssl
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,6 +43,8 @@ class ServerOptions:
     """``file`` for one beside the log, else a value of the setting."""
     programs: Path = PROGRAMS
     """Where ``mlflow`` is: another environment has another release of it."""
+    certificate: tuple[Path, Path] | None = None
+    """The files of a serving certificate and its key; None serves plain HTTP."""
     arguments: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -65,8 +68,11 @@ class ServerOptions:
         command += ["--host", "127.0.0.1", "--port", str(port), "--workers", str(self.workers)]
         if self.prefix:
             command += ["--static-prefix", self.prefix]
-        if self.root_path:
-            command += ["--uvicorn-opts", f"--root-path {self.root_path}"]
+        uvicorn = [f"--root-path {self.root_path}"] if self.root_path else []
+        if self.certificate:
+            uvicorn.append("--ssl-certfile {} --ssl-keyfile {}".format(*self.certificate))
+        if uvicorn:
+            command += ["--uvicorn-opts", " ".join(uvicorn)]
         return [*command, *self.arguments]
 
     def variables(self, state: Path) -> dict[str, str]:
@@ -96,7 +102,7 @@ class MlflowServer:
     _read: int = 0
 
     def __post_init__(self) -> None:
-        self._http = Http(self.url)
+        self._http = Http(self.url, tls=trusting() if self.options.certificate else None)
 
     @property
     def uri(self) -> str:
@@ -178,6 +184,14 @@ class MlflowServer:
         return [json.loads(line) for line in fresh]
 
 
+def trusting() -> ssl.SSLContext:
+    """A client's context that takes any certificate."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 @contextmanager
 def mlflow_server(state: Path, options: ServerOptions) -> Iterator[MlflowServer]:
     """A server that answers, for as long as the block lasts."""
@@ -195,7 +209,8 @@ def starting(state: Path, options: ServerOptions) -> Iterator[MlflowServer]:
     with running(
         options.command(state, port), log=state / "mlflow.log", environment=options.variables(state)
     ) as process:
-        server = MlflowServer(f"http://127.0.0.1:{port}", options, state, process)
+        scheme = "https" if options.certificate else "http"
+        server = MlflowServer(f"{scheme}://127.0.0.1:{port}", options, state, process)
         with closing(server):
             yield server
 

@@ -7,7 +7,7 @@ import secrets
 import pytest
 
 from tests.harness.http import Answer
-from tests.isolation.world import CANARY, DEFAULT, World
+from tests.isolation.world import DEFAULT, World
 from tests.scenarios.people import TEAM_A, TEAM_B
 from workspace_authz.enforcement.model_sources import check_source
 from workspace_authz.errors import RequestError
@@ -99,24 +99,49 @@ def test_those_of_another_workspace_are_not(guarded: World, guarded_ids: dict[st
         assert version(guarded, source).status in (400, 403, 404, 500)
 
 
+def of_team_b(world: World, ids: dict[str, str]) -> tuple[str, str]:
+    """The ids of a run and of a logged model."""
+    made = world.make("/api/2.0/mlflow/logged-models", {"experiment_id": ids[TEAM_B]}, workspace=TEAM_B)
+    return run(world, ids[TEAM_B], TEAM_B)["run_id"], made["model"]["info"]["model_id"]
+
+
+def test_stock_mlflow_takes_the_run_of_another_workspace(stock: World, stock_ids: dict[str, str]) -> None:
+    """It compares such a source with the run id beside it, and looks for the run when it is read."""
+    foreign, _ = of_team_b(stock, stock_ids)
+    answer = version(stock, f"runs:/{foreign}/m", run_id=foreign)
+    assert answer.json["model_version"]["run_id"] == foreign
+
+
 @pytest.mark.parametrize("workspace", [TEAM_A, DEFAULT])
-def test_nothing_can_be_read_through_the_run_of_another_workspace(
+def test_no_version_comes_from_the_run_or_model_of_another_workspace(
     guarded: World, guarded_ids: dict[str, str], workspace: str
 ) -> None:
-    """MLflow compares such a source with the run id beside it and looks for the run when it is read."""
-    info = run(guarded, guarded_ids[TEAM_B], TEAM_B)
-    guarded.upload(TEAM_B, f"{guarded_ids[TEAM_B]}/{info['run_id']}/artifacts/m/secret.txt")
+    told = set()
+    for found, model in (of_team_b(guarded, guarded_ids), ("f" * 32, f"m-{'f' * 32}")):
+        answers = [
+            version(guarded, f"runs:/{found}/m", workspace=workspace, run_id=found),
+            version(guarded, f"runs:/{found}/m", workspace=workspace, runId=found),
+            version(guarded, f"runs:/{found}/m", workspace=workspace),
+            version(guarded, f"models:/{model}", workspace=workspace, model_id=model),
+            version(guarded, f"models:/{model}", workspace=workspace),
+        ]
+        assert [answer.status for answer in answers] == [403] * len(answers)
+        told |= {answer.text for answer in answers}
+    assert len(told) == 1
 
-    def read(reader: str) -> Answer:
-        made = version(guarded, f"runs:/{info['run_id']}/m", workspace=reader, run_id=info["run_id"])
-        query = f"name={made.json['model_version']['name']}&version=1&path=secret.txt"
-        return guarded.ask("GET", f"/model-versions/get-artifact?{query}", workspace=reader)
 
-    # The owner gets further: the run is found, though MLflow serves no such version from behind its proxy.
-    assert "mlflow-artifacts URI" in read(TEAM_B).text
-    refused = read(workspace)
-    assert refused.status == 404
-    assert CANARY not in refused.body
+@pytest.mark.parametrize("tags", [[], [{"key": "mlflow.prompt.is_prompt", "value": "true"}]])
+def test_nor_does_a_prompt(guarded: World, guarded_ids: dict[str, str], tags: list[dict[str, str]]) -> None:
+    foreign, model = of_team_b(guarded, guarded_ids)
+    for field, value in (("run_id", foreign), ("model_id", model)):
+        document = {"name": registered(guarded), "source": "prompt-template", "tags": tags, field: value}
+        assert guarded.ask("POST", CREATE, json_body=document).status == 403
+
+
+def test_its_own_logged_model_is_a_source(guarded: World, guarded_ids: dict[str, str]) -> None:
+    made = guarded.make("/api/2.0/mlflow/logged-models", {"experiment_id": guarded_ids[TEAM_A]})
+    model = made["model"]["info"]["model_id"]
+    assert version(guarded, f"models:/{model}", model_id=model).status == 200
 
 
 def test_prompts_have_no_source(guarded: World) -> None:

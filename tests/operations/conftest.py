@@ -9,7 +9,9 @@ import pytest
 from tests.harness.plane import EMBEDDED, RBAC, devplane
 from tests.harness.sdk import preload
 from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
+from tests.operations.secret import SecretMount
 from tests.scenarios.people import Cluster, People, given_two_teams
+from workspace_authz.devplane.pki import create_pki
 from workspace_authz.roles.policy import METRICS_ROLE
 
 
@@ -24,12 +26,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="session")
 def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    """Below a static prefix."""
+    """Below a static prefix, by TLS with a certificate that is mounted as Kubernetes mounts a Secret."""
     state = tmp_path_factory.mktemp("guarded")
+    mount = SecretMount(state / "tls")
+    mount.put(create_pki(state / "pki-1"))
     options = ServerOptions(
         kubeconfig=cluster.plane.server_kubeconfig,
         workers=2,
         prefix="/mlflow",
+        certificate=(mount.certificate, mount.key),
         arguments=("--expose-prometheus", str(state / "prometheus")),
     )
     with mlflow_server(state, options) as server:

@@ -32,6 +32,10 @@ class Page:
         """Of all samples."""
         return frozenset(name for name, _ in self.samples)
 
+    def labels(self, name: str) -> frozenset[str]:
+        """The names of the labels that samples of ``name`` have."""
+        return frozenset(label for sample, has in self.samples if sample == name for label, _ in has)
+
     def since(self, before: Page) -> Page:
         """What has been added."""
         risen = {key: value - before.samples.get(key, 0.0) for key, value in self.samples.items()}

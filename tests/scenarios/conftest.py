@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,9 +11,12 @@ import pytest
 from tests.harness.forked import mlflow_command
 from tests.harness.plane import EMBEDDED, REAL, devplane
 from tests.harness.processes import clean_environment
+from tests.harness.provider import model_provider
 from tests.harness.sdk import Sdk, preload, sdk
 from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
-from tests.scenarios.people import SELECTOR, Cluster, People, given_two_teams
+from tests.scenarios.naming import FOREIGN, OWN, SIBLING, given_named_rights, studio_of
+from tests.scenarios.people import NAMED, SELECTOR, TEAM_B, Cluster, People, given_two_teams
+from tests.scenarios.studio import Studio
 from tests.scenarios.tracking_studio import ENVIRONMENT
 
 As = Callable[..., Sdk]
@@ -80,3 +83,14 @@ def using_sdk(server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) ->
             return processes[key]
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def studios(server: MlflowServer, cluster: Cluster) -> Iterator[Mapping[str, Studio]]:
+    """Objects by whose they are: nora's own, siblings in the same workspace, foreign ones in another."""
+    given_named_rights(cluster.plane, cluster.people)
+    with model_provider() as provider:
+        yield {
+            owner: studio_of(server, cluster.people, owner, workspace=workspace, provider=provider.url)
+            for owner, workspace in ((OWN, NAMED), (SIBLING, NAMED), (FOREIGN, TEAM_B))
+        }

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import pytest
 
 from tests.harness.http import Answer
-from tests.harness.provider import model_provider
 from tests.harness.sdk import Sdk
 from tests.harness.server import MlflowServer
 from tests.scenarios import steps
 from tests.scenarios.campaign import request_of
 from tests.scenarios.conftest import As
-from tests.scenarios.naming import FOREIGN, OWN, SIBLING, given_named_rights, studio_of
-from tests.scenarios.people import NAMED, TEAM_B, Cluster
+from tests.scenarios.naming import FOREIGN, OWN, SIBLING
+from tests.scenarios.people import NAMED, Cluster
 from tests.scenarios.recipes import RECIPES
 from tests.scenarios.recipes.model import Call
 from tests.scenarios.studio import Studio
@@ -68,16 +67,6 @@ class Answers:
     own: Answer
     sibling: Answer
     foreign: Answer
-
-
-@pytest.fixture(scope="module")
-def studios(server: MlflowServer, cluster: Cluster) -> Iterator[Mapping[str, Studio]]:
-    given_named_rights(cluster.plane, cluster.people)
-    with model_provider() as provider:
-        yield {
-            owner: studio_of(server, cluster.people, owner, workspace=workspace, provider=provider.url)
-            for owner, workspace in ((OWN, NAMED), (SIBLING, NAMED), (FOREIGN, TEAM_B))
-        }
 
 
 @pytest.fixture(scope="module")

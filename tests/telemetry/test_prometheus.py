@@ -9,6 +9,7 @@ from prometheus_client import values
 
 from tests.operations.exposition import Page
 from workspace_authz.aio.cache import ExpiringCache
+from workspace_authz.errors import RequestError
 from workspace_authz.telemetry.prometheus import PrometheusMetrics, exposition
 from workspace_authz.telemetry.sampled import InformerNumbers, SampledMetrics
 
@@ -103,3 +104,18 @@ def test_an_informer_is_as_good_as_in_the_worker_that_is_worst_off(directory: Pa
     assert read.total("workspace_authz_informer_synced", resource="namespaces") == 1
     assert read.total("workspace_authz_informer_following", resource="namespaces") == 0
     assert read.total("workspace_authz_informer_last_contact_timestamp_seconds") == 1000
+
+
+def every_code() -> set[str]:
+    found, waiting = set(), [RequestError]
+    while waiting:
+        kind = waiting.pop()
+        found.add(kind.code)
+        waiting += kind.__subclasses__()
+    return found
+
+
+@pytest.mark.parametrize("code", sorted(every_code()))
+def test_every_refusal_of_ours_is_counted_under_its_own_code(directory: Path, code: str) -> None:
+    PrometheusMetrics(0).judged("deny", code=code, seconds=0)
+    assert page(directory).total("workspace_authz_refusals_total", code=code) == 1

@@ -65,7 +65,7 @@ def test_both_names_lead_to_the_same_app() -> None:
 def test_the_guard_stands_before_mlflows_workspaces_and_behind_its_protection(
     worker: Mapping[str, str],
 ) -> None:
-    names = names_of(app_module.create_app())
+    names = names_of(app_module.guarded_app())
     assert names[:2] == ["ProbesMiddleware", "MetricsMiddleware"]
     guard = names.index("GuardMiddleware")
     assert names[guard - 1] == "ExplainMiddleware"
@@ -79,7 +79,7 @@ def test_no_middleware_of_mlflows_is_lost(worker: Mapping[str, str]) -> None:
     stock = create_fastapi_app()
     ours = {"ProbesMiddleware", "MetricsMiddleware", "ExplainMiddleware", "GuardMiddleware"}
     same_as = {"WorkspaceMiddleware": "BaseHTTPMiddleware", "OnlyBelow": "BaseHTTPMiddleware"}
-    guarded = [same_as.get(name, name) for name in names_of(app_module.create_app()) if name not in ours]
+    guarded = [same_as.get(name, name) for name in names_of(app_module.guarded_app()) if name not in ours]
     assert sorted(guarded) == sorted(names_of(stock))
 
 
@@ -100,7 +100,7 @@ def test_a_worker_that_is_started_wrongly_builds_no_app(
 ) -> None:
     monkeypatch.setenv("_MLFLOW_SGI_NAME", "gunicorn")
     with pytest.raises(ConfigurationError, match="not gunicorn"):
-        app_module.create_app()
+        app_module.guarded_app()
 
 
 def test_a_worker_finds_its_options_in_the_environment() -> None:

@@ -56,7 +56,7 @@ def response(field: str, identifies: Identifier = Identifier.NAME) -> NameSource
 
 
 def graphql(field: str, identifies: Identifier = Identifier.NAME, *aliases: str) -> NameSource:
-    """An input field of a GraphQL operation, or with dots one of its results."""
+    """An argument of a field in a GraphQL document."""
     return NameSource(Origin.GRAPHQL, field, identifies, aliases)
 
 

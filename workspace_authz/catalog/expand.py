@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from workspace_authz.catalog.entries import Entry
@@ -22,8 +22,10 @@ from workspace_authz.catalog.model import (
 def as_text(entries: Iterable[Entry]) -> str:
     """One aligned line per entry: method, path, what it demands. Further requirements follow a ``+``.
 
-    Restrictions on what the request may contain and where the caller is written follow a semicolon each."""
-    rows = [(entry.method, entry.path, _demand(entry)) for entry in entries]
+    Restrictions on what the request may contain and where the caller is written follow a semicolon each.
+    What the fields of a GraphQL document demand follows in lines of their own, the field in the path's place.
+    """
+    rows = [row for entry in entries for row in _rows(entry)]
     methods = max((len(method) for method, _, _ in rows), default=0)
     paths = max((len(path) for _, path, _ in rows), default=0)
     return "".join(f"{method:<{methods}}  {path:<{paths}}  {demand}\n" for method, path, demand in rows)
@@ -45,8 +47,20 @@ def as_json(entries: Iterable[Entry]) -> list[dict[str, Any]]:
     ]
 
 
-def _demand(entry: Entry) -> str:
-    demand = describe(entry.route.policy, entry.method)
+def _rows(entry: Entry) -> Iterator[tuple[str, str, str]]:
+    policy = entry.route.policy
+    if not isinstance(policy, Guarded) or not policy.by_document:
+        yield entry.method, entry.path, _demand(entry, describe(policy, entry.method))
+        return
+    yield entry.method, entry.path, _demand(entry, "for each field in the document that is executed:")
+    for each in policy.requirements:
+        yield "", f"  {each.at}", _requirement(each, entry.method)
+    for field in policy.free:
+        yield "", f"  {field}", "nothing of its own"
+    yield "", "  any other computed field", "refused"
+
+
+def _demand(entry: Entry, demand: str) -> str:
     restrictions = ", ".join(map(str, entry.route.restrictions))
     stamps = ", ".join(map(str, entry.route.stamps))
     return "; ".join(
@@ -72,7 +86,9 @@ def describe(policy: Policy, method: str) -> str:
         case Refused(reason=reason):
             return f"refused: {reason}"
         case Guarded(requirements=requirements):
-            return " + ".join(_requirement(requirement, method) for requirement in requirements)
+            return " + ".join(
+                f"{_requirement(each, method)}{f' at {each.at}' if each.at else ''}" for each in requirements
+            )
 
 
 def _requirement(requirement: Requirement, method: str) -> str:
@@ -114,6 +130,7 @@ def _policy(policy: Policy, method: str) -> dict[str, Any]:
                         "subresource": requirement.subresource,
                         "names": [_source(source, method) for source in requirement.names],
                         "if": _condition(requirement) or "always",
+                        **({"field": requirement.at} if requirement.at else {}),
                         "listing": str(requirement.listing or ""),
                     }
                     for requirement in requirements

@@ -29,6 +29,7 @@ class Origin(StrEnum):
     RESPONSE = "response"
     """MLflow's answer: ``experiments[].name`` is what each element of a list is known by."""
     GRAPHQL = "graphql"
+    """An argument of a field in the GraphQL document that is executed."""
 
 
 class Identifier(StrEnum):
@@ -94,6 +95,8 @@ class Requirement:
     """The requirement holds only if one of ``names`` is present in the request."""
     unless_present: bool = False
     """The opposite: it holds only if none of ``names`` is present, and then the broad right is asked."""
+    at: str = ""
+    """It holds for each place at which the executed GraphQL document asks for this field of the schema."""
     listing: Listing | None = None
     """How the list is kept to what may be seen. None: everything that the request names must be allowed."""
 
@@ -161,10 +164,19 @@ class Guarded:
     """All requirements must be allowed in the request's workspace. Never empty."""
 
     requirements: tuple[Requirement, ...]
+    free: tuple[str, ...] = ()
+    """Fields of a GraphQL schema that MLflow computes and that reveal nothing beyond their surroundings."""
 
     def __post_init__(self) -> None:
         if not self.requirements:
             raise ValueError("a guarded route needs a requirement")
+        if len({bool(requirement.at) for requirement in self.requirements}) > 1:
+            raise ValueError("a route is guarded by the fields of a document or by requirements, not both")
+
+    @property
+    def by_document(self) -> bool:
+        """Whether the fields of the executed GraphQL document say which requirements hold."""
+        return bool(self.requirements[0].at)
 
     @property
     def reads(self) -> bool:

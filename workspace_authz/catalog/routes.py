@@ -10,6 +10,7 @@ from workspace_authz.catalog import (
     experiments,
     gateway,
     gateway_calls,
+    graphql,
     jobs,
     logged_models,
     mcp,
@@ -38,6 +39,7 @@ def all_routes(*, assistant: bool = False) -> tuple[Route, ...]:
         *mcp.ROUTES,
         *artifacts.ROUTES,
         *assistant_routes(enabled=assistant),
+        *graphql.ROUTES,
         *server.ROUTES,
     )
     return tuple(map(_stamped, routes))

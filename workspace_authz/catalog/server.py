@@ -1,14 +1,13 @@
-"""The server itself: the UI's files, probes, workspaces, GraphQL, demo data, telemetry."""
+"""The server itself: the UI's files, probes, workspaces, demo data, telemetry."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from workspace_authz.catalog.build import ajax, all_of, experiments, graphql, models, plain, right, rpc
+from workspace_authz.catalog.build import ajax, all_of, experiments, models, plain, right, rpc
 from workspace_authz.catalog.model import (
     AnyRight,
     Authenticated,
-    Identifier,
     Mount,
     Public,
     Refused,
@@ -40,24 +39,6 @@ _WORKSPACE_ROUTES: Final[tuple[Route, ...]] = (
     *rpc("DELETE", _WORKSPACE, "DeleteWorkspace", _NAMESPACES),
 )
 
-# What a document could ask for at most (graphql_schema_extensions.py), as long as documents are not read.
-# MLflow runs the body of a GET too, and ignores ?query=.
-_ANY_DOCUMENT: Final = all_of(
-    experiments(
-        Verb.GET,
-        graphql("experimentId", Identifier.EXPERIMENT_ID),
-        graphql("runId", Identifier.RUN_ID, "runUuid"),
-        graphql("runIds[]", Identifier.RUN_ID),
-    ),
-    experiments(Verb.LIST, graphql("experimentIds[]", Identifier.EXPERIMENT_ID)),
-    models(Verb.LIST, graphql("modelVersions[].name")),
-)
-_GRAPHQL_ROUTES: Final[tuple[Route, ...]] = (
-    *plain("GET", "/graphql", "GraphQL", _ANY_DOCUMENT),
-    *plain("POST", "/graphql", "GraphQL", _ANY_DOCUMENT),
-)
-
-
 # mlflow.demo.generate_all_demos sets MLFLOW_WORKSPACE, which is the process's, and threads of other requests
 # that have no workspace of their own fall back to it.
 _DEMO_DATA: Final = Refused(
@@ -88,7 +69,6 @@ _TELEMETRY_ROUTES: Final[tuple[Route, ...]] = (
 ROUTES: Final[tuple[Route, ...]] = (
     *_PUBLIC_ROUTES,
     *_WORKSPACE_ROUTES,
-    *_GRAPHQL_ROUTES,
     *_DEMO_ROUTES,
     *_TELEMETRY_ROUTES,
 )

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.catalog.compile import Match
 from workspace_authz.catalog.model import Guarded, Requirement
-from workspace_authz.enforcement.effects import Narrowing
-from workspace_authz.enforcement.extraction import Objects, Reading
+from workspace_authz.enforcement.extraction import Objects, Reading, Values
 from workspace_authz.enforcement.naming import nameable, names_of
 from workspace_authz.enforcement.narrowing import ListDemand, Lists
 from workspace_authz.enforcement.presence import applies
@@ -46,31 +45,42 @@ class Demand:
             raise ForbiddenError("This request names nothing that could be allowed.")
 
     async def _fulfil(self, needed: Requirement, reading: Reading | None, request: AccessRequest) -> None:
-        namespace = self.verdict.workspace or ""
-        broad = Attributes(namespace, needed.verb, needed.resource, needed.subresource)
-        if await self._allowed(broad):
+        broad = self.broad(needed)
+        if await self.allowed(broad):
             return
-        if self.objects is None or reading is None or not nameable(needed):
+        if reading is None or not nameable(needed):
             raise forbidden(self.caller.user, broad)
         if needed.listing is not None:
-            self.verdict.narrowing = await self._narrowed(needed, broad, reading, request=request)
+            self.verdict.narrowing = await self.listing(needed, reading, request=request).narrowed()
             return
-        names = await names_of(needed, reading, self.objects, namespace=namespace, workspace=self.workspace)
+        await self.fulfil_by_names(needed, reading)
+
+    async def fulfil_by_names(self, needed: Requirement, values: Values) -> None:
+        """All objects that ``values`` name must be allowed; raises :class:`ForbiddenError`."""
+        broad = self.broad(needed)
+        if self.objects is None:
+            raise forbidden(self.caller.user, broad)
+        names = await names_of(
+            needed, values, self.objects, namespace=broad.namespace, workspace=self.workspace
+        )
         if names is None:
             raise forbidden(self.caller.user, broad)
         for named in names:
             question = replace(broad, name=named.name)
-            if not await self._allowed(question, looked_up=not named.sent):
+            if not await self.allowed(question, looked_up=not named.sent):
                 # An object that exists and one that does not are refused in the same words.
                 raise forbidden(self.caller.user, question if named.sent else broad)
 
-    async def _narrowed(
-        self, needed: Requirement, broad: Attributes, reading: Reading, *, request: AccessRequest
-    ) -> Narrowing:
-        route = self.verdict.route
+    def broad(self, needed: Requirement) -> Attributes:
+        """The right on all objects."""
+        return Attributes(self.verdict.workspace or "", needed.verb, needed.resource, needed.subresource)
+
+    def listing(self, needed: Requirement, reading: Reading, *, request: AccessRequest) -> ListDemand:
+        """What a list comes to without the broad right; raises :class:`ForbiddenError`."""
+        route, broad = self.verdict.route, self.broad(needed)
         if self.lists is None or self.objects is None or route is None:
             raise forbidden(self.caller.user, broad)
-        demand = ListDemand(
+        return ListDemand(
             self.lists,
             self.objects,
             caller=self.caller,
@@ -81,10 +91,9 @@ class Demand:
             reading=reading,
             route=route,
         )
-        return await demand.narrowed()
 
-    async def _allowed(self, question: Attributes, *, looked_up: bool = False) -> bool:
-        """Ask each question once in a request."""
+    async def allowed(self, question: Attributes, *, looked_up: bool = False) -> bool:
+        """Whether Kubernetes allows it. Each question is asked once in a request."""
         for check in self.verdict.checks:
             if check.attributes == question:
                 return check.decision.outcome is Outcome.ALLOW

@@ -7,6 +7,7 @@ that holds JSON as that JSON, the last of equal keys, and silently nothing for w
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -42,6 +43,14 @@ def parse(text: str | bytes) -> Any:
         return json.loads(text, object_pairs_hook=_without_doubles)
     except (ValueError, RecursionError):
         raise BadRequestError(_UNREADABLE) from None
+
+
+def plain(text: str) -> str:
+    """``text`` without accents, case and blanks at its ends.
+
+    Some databases compare so: keys that are plain alike may be one key.
+    """
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().strip().casefold()
 
 
 def texts(value: Any) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from workspace_authz.enforcement.asgi import App
 from workspace_authz.enforcement.filtering import AnswerFilter
+from workspace_authz.enforcement.graphql_answers import ElementFilter
 from workspace_authz.enforcement.replacement import Replacement
 
 SHOWN: Final = 20
@@ -22,7 +23,7 @@ class Narrowing:
     """Of the objects that may be seen."""
     request: Replacement | None = None
     """None: the request asks for nothing else."""
-    answer: AnswerFilter | None = None
+    answer: AnswerFilter | ElementFilter | None = None
 
     def around(self, app: App) -> App:
         """``app`` with its answer filtered, where that is the way."""

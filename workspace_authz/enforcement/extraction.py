@@ -7,10 +7,12 @@ refused with 400.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs
 
+from workspace_authz.catalog.graphql import FieldCall
 from workspace_authz.catalog.listing import Clause
 from workspace_authz.catalog.model import Identifier, NameSource, Origin, Route
 from workspace_authz.enforcement.request import AccessRequest
@@ -31,6 +33,14 @@ class Objects(Protocol):
         self, route: Route, *, method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
     ) -> Mapping[str, Any]:
         """The fields that MLflow's handler gets; raises ``BadRequestError`` if it would get none."""
+
+    async def document(
+        self, *, method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
+    ) -> Sequence[FieldCall]:
+        """Every place at which the request's GraphQL document asks for a field, were MLflow to execute it.
+
+        Raises ``BadRequestError`` for what it would not execute.
+        """
 
     async def traces(self, spans: bytes, *, as_json: bool) -> Collection[str]:
         """The ids of the traces in an OTLP export; raises ``BadRequestError`` for what is none."""
@@ -55,6 +65,31 @@ class Objects(Protocol):
         """Whether MLflow knows this field of a request."""
 
 
+class Values(Protocol):
+    """What names objects: the fields of a request, or the arguments of a field in a GraphQL document."""
+
+    async def values(self, source: NameSource, *, complete: bool) -> tuple[str, ...]:
+        """The distinct values of ``source``, in their order; none if it is not there.
+
+        ``complete`` demands one in every element of a list: none may go without.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Arguments:
+    """The arguments of one field in a GraphQL document."""
+
+    call: FieldCall
+
+    async def values(self, source: NameSource, *, complete: bool) -> tuple[str, ...]:
+        """See :class:`Values`."""
+        if source.origin is not Origin.GRAPHQL:
+            return ()
+        fields = (source.field, *source.aliases)
+        found = [list(walk(self.call.arguments, field.split("."))) for field in fields]
+        return _distinct(found, source, complete=complete)
+
+
 class Reading:
     """One request, read at most once."""
 
@@ -68,23 +103,9 @@ class Reading:
         self._message: Mapping[str, Any] | None = None
 
     async def values(self, source: NameSource, *, complete: bool) -> tuple[str, ...]:
-        """The distinct values of ``source``, in their order; none if it is not in the request.
-
-        ``complete`` demands one in every element of a list: none may go without.
-        """
+        """See :class:`Values`."""
         found = [list(await self._read(source.origin, field)) for field in (source.field, *source.aliases)]
-        spelt = [values for values in found if any(_present(value) for value in values)]
-        if not spelt:
-            return ()
-        if len(spelt) > 1 and any(values != spelt[0] for values in spelt):
-            raise BadRequestError(_AMBIGUOUS)
-        values = spelt[0] if complete else [value for value in spelt[0] if _present(value)]
-        if not all(isinstance(value, str) and value for value in values):
-            raise BadRequestError(f"Every element of {source.field} must name an object, as text.")
-        distinct = tuple(dict.fromkeys(values))
-        if len(distinct) > MAX_VALUES:
-            raise BadRequestError(f"One request may name at most {MAX_VALUES} objects in {source.field}.")
-        return distinct
+        return _distinct(found, source, complete=complete)
 
     async def _read(self, origin: Origin, field: str) -> Iterable[Any]:
         match origin:
@@ -135,6 +156,22 @@ class Reading:
                 body=body,
             )
         return self._message
+
+
+def _distinct(found: list[list[Any]], source: NameSource, *, complete: bool) -> tuple[str, ...]:
+    """The values of a field, of which ``found`` holds those of each spelling."""
+    spelt = [values for values in found if any(_present(value) for value in values)]
+    if not spelt:
+        return ()
+    if len(spelt) > 1 and any(values != spelt[0] for values in spelt):
+        raise BadRequestError(_AMBIGUOUS)
+    values = spelt[0] if complete else [value for value in spelt[0] if _present(value)]
+    if not all(isinstance(value, str) and value for value in values):
+        raise BadRequestError(f"Every element of {source.field} must name an object, as text.")
+    distinct = tuple(dict.fromkeys(values))
+    if len(distinct) > MAX_VALUES:
+        raise BadRequestError(f"One request may name at most {MAX_VALUES} objects in {source.field}.")
+    return distinct
 
 
 def _present(value: object) -> bool:

@@ -17,7 +17,7 @@ def foreseen(match: Match | None, request: AccessRequest, rule: WorkspaceRule) -
     if match is None or not isinstance(match.route.policy, Guarded):
         return None
     for needed in match.route.policy.requirements:
-        if not needed.when_present and not needed.unless_present:
+        if not (needed.when_present or needed.unless_present or needed.at):
             break
     else:
         return None

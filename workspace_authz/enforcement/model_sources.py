@@ -11,9 +11,17 @@ import re
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from workspace_authz.catalog.build import body
+from workspace_authz.catalog.model import Identifier
 from workspace_authz.enforcement.artifact_paths import experiment_in
+from workspace_authz.enforcement.extraction import Objects, Values
+from workspace_authz.enforcement.references import references
 from workspace_authz.errors import BadRequestError, ForbiddenError
+from workspace_authz.types import Resource
 
+_RUN: Final = body("run_id", Identifier.RUN_ID)
+_MODEL: Final = body("model_id", Identifier.LOGGED_MODEL_ID)
+_SOURCE: Final = body("source", Identifier.MODEL_SOURCE_URI)
 _TIED: Final = frozenset({"runs", "models"})
 _PROXIED: Final = "mlflow-artifacts"
 _PROMPTS: Final = frozenset({"prompt-template", "dummy-source"})
@@ -36,10 +44,26 @@ def check_source(source: object, *, artifact_root: str | None, workspace: str | 
         experiment_in("/".join(segments), workspace=workspace)
         return
     if artifact_root is None or not _within(source, root=artifact_root, workspace=workspace):
-        raise ForbiddenError(
-            "The source of a model version must be a run, a model or an artifact of its own workspace: "
-            "runs:/…, models:/… or a place below the workspace's artifact root."
-        )
+        raise _elsewhere()
+
+
+async def check_origin(values: Values, objects: Objects, *, workspace: str) -> None:
+    """Check that the run and the logged model from which a version comes are of ``workspace``.
+
+    MLflow 3.17 compares ``runs:`` and ``models:`` sources with the ids beside them, 3.16 with nothing, and
+    neither looks for what they name before it is read. Raises :class:`ForbiddenError`.
+    """
+    wanted = [
+        (source.identifies, value)
+        for source in (_RUN, _MODEL)
+        for value in await values.values(source, complete=False)
+    ]
+    for uri in await values.values(_SOURCE, complete=False):
+        if _scheme(uri) in _TIED:
+            wanted += references(Resource.EXPERIMENTS, _SOURCE.identifies, uri, workspace=workspace)
+    for identifier, key in wanted:
+        if not await objects.names(Resource.EXPERIMENTS, identifier, [key], workspace=workspace):
+            raise _elsewhere()
 
 
 def _within(source: str, *, root: str, workspace: str | None) -> bool:
@@ -75,6 +99,13 @@ def _scheme(uri: str) -> str:
     """As ``urllib.parse`` finds it, which MLflow uses; none where control characters could hide one."""
     found = re.match(r"([a-zA-Z][a-zA-Z0-9+.-]*):", uri)
     return found[1].lower() if found else ""
+
+
+def _elsewhere() -> ForbiddenError:
+    return ForbiddenError(
+        "The source of a model version must be a run, a model or an artifact of its own workspace: "
+        "runs:/…, models:/… or a place below the workspace's artifact root."
+    )
 
 
 def _unclear() -> BadRequestError:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workspace_authz.catalog.model import Identifier, Origin, Requirement
-from workspace_authz.enforcement.extraction import Objects, Reading
+from workspace_authz.catalog.model import Identifier, Requirement
+from workspace_authz.enforcement.extraction import Objects, Values
 from workspace_authz.enforcement.references import references
 from workspace_authz.types import Verb
 
@@ -25,12 +25,11 @@ def nameable(requirement: Requirement) -> bool:
         bool(requirement.names)
         and not requirement.unless_present
         and (requirement.verb is not Verb.CREATE or bool(requirement.subresource))
-        and all(source.origin is not Origin.GRAPHQL for source in requirement.names)
     )
 
 
 async def names_of(
-    requirement: Requirement, reading: Reading, objects: Objects, *, namespace: str, workspace: str | None
+    requirement: Requirement, reading: Values, objects: Objects, *, namespace: str, workspace: str | None
 ) -> tuple[ObjectName, ...] | None:
     """The objects of ``requirement``; all of them must be allowed.
 

@@ -84,7 +84,7 @@ class ListDemand:
 
     async def _of_all(self, found: NameSource) -> Narrowing:
         """The request asks for everything: it becomes one for what may be seen."""
-        there = await self._visible()
+        there = await self.visible()
         names = tuple(sorted(set(there.values())))
         identities = names if found.identifies is Identifier.NAME else tuple(sorted(there))
         narrowing = Narrowing(self.broad.qualified_resource, names)
@@ -93,7 +93,7 @@ class ListDemand:
             return replace(narrowing, request=await self._proved(fields))
         return replace(narrowing, answer=await self._filter(found, frozenset(identities)))
 
-    async def _visible(self) -> Mapping[str, str]:
+    async def visible(self) -> Mapping[str, str]:
         """The names of the objects that may be seen, by id. May be empty: the caller holds a right on a
         name that no object bears. Raises ``ForbiddenError`` for who holds none."""
         candidates = await self.lists.rights.candidates(self.caller, self.broad)

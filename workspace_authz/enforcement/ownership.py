@@ -8,13 +8,12 @@ with those before it.
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from workspace_authz.catalog.stamp import Person, Shape, Stamp
-from workspace_authz.enforcement.documents import parse, parse_object
+from workspace_authz.enforcement.documents import parse, parse_object, plain
 from workspace_authz.errors import BadRequestError
 from workspace_authz.types import UserInfo
 
@@ -51,9 +50,8 @@ def person(stamp: Stamp, user: UserInfo, sent: str) -> str:
 
 
 def same_key(one: str, other: str) -> bool:
-    """Whether a database may take them for one: some compare without case, accents and blanks at the end."""
-    plain = unicodedata.normalize("NFKD", one).encode("ascii", "ignore").decode()
-    return plain.strip().casefold() == other.casefold()
+    """Whether a database may take ``one`` for ``other``, which is a key of MLflow's."""
+    return plain(one) == other.casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +73,8 @@ class _Writer:
                 return self._pairs(_list(holder))
             case Shape.PAIR:
                 return self._pair(_object(holder))
+            case Shape.LEFT_OUT:
+                return self._left_out(_object(holder))
             case Shape.SPANS:
                 raise TypeError("spans are no JSON document")
 
@@ -87,6 +87,10 @@ class _Writer:
             return holder
         rest = {name: value for name, value in holder.items() if name not in spellings}
         return {self.stamp.key: self._name(sent), **rest}
+
+    def _left_out(self, holder: dict[str, Any]) -> dict[str, Any]:
+        spellings = _spellings(self.stamp.key)
+        return {name: value for name, value in holder.items() if name not in spellings}
 
     def _map(self, holder: dict[str, Any]) -> dict[str, Any]:
         sent = [value for key, value in holder.items() if same_key(key, self.stamp.key)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from workspace_authz.authorizer.authorizer import Authorizer
@@ -14,9 +14,10 @@ from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Publ
 from workspace_authz.enforcement.demand import Demand
 from workspace_authz.enforcement.extraction import Objects
 from workspace_authz.enforcement.foresight import foreseen
+from workspace_authz.enforcement.graphql import DocumentDemand
 from workspace_authz.enforcement.narrowing import Lists
 from workspace_authz.enforcement.refusals import forbidden
-from workspace_authz.enforcement.request import AccessRequest
+from workspace_authz.enforcement.request import AccessRequest, UnhurriedBody
 from workspace_authz.enforcement.restrictions import Restrictions
 from workspace_authz.enforcement.verdict import Verdict
 from workspace_authz.errors import (
@@ -33,7 +34,8 @@ from workspace_authz.types import Attributes, Caller, Resource, Verb
 from workspace_authz.workspaces.requested import WORKSPACE_HEADER, WorkspaceRule, requested_workspace
 
 DEADLINE_SECONDS: Final = 9.0
-"""The longest that a verdict may take; a client hears of an API server that hangs within ten seconds."""
+"""The longest that a verdict may take, apart from waiting for the body; so a client hears of an API server
+that hangs within ten seconds."""
 
 
 class Namespace(Protocol):
@@ -86,8 +88,9 @@ class Pipeline:
         """The verdict for one request. A refusal is in ``verdict.error``; it is never raised."""
         verdict = Verdict()
         try:
-            async with asyncio.timeout(DEADLINE_SECONDS):
-                await self._judge(request, verdict)
+            async with asyncio.timeout(DEADLINE_SECONDS) as deadline:
+                unhurried = replace(request, body=UnhurriedBody(request.body, deadline))
+                await self._judge(unhurried, verdict)
             verdict.passed = True
         except RequestError as error:
             verdict.error = error
@@ -136,7 +139,10 @@ class Pipeline:
                 workspace = self._locate(request, verdict, None)
                 own = None if self.rule.single else workspace
                 demand = Demand(self.authorizer, self.objects, caller, verdict, own, self.lists)
-                await demand.fulfil(guarded, match, request)
+                if guarded.by_document and self.objects is not None:
+                    await DocumentDemand(demand, self.objects, guarded).fulfil(match, request)
+                else:
+                    await demand.fulfil(guarded, match, request)
                 await self.restrictions.check(match, request, workspace=own)
                 await self._find(workspace, writes=not (guarded.reads or request.dry))
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+from workspace_authz.errors import SlowClientError
+
+PATIENCE_SECONDS: Final = 30.0
+"""How long a client may send nothing of a body that is waited for."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -16,7 +22,7 @@ class Body(Protocol):
     async def read(self, at_most: int | None = None) -> bytes | None:
         """All of it, or None when it is larger than the bound or the client went away.
 
-        ``at_most`` replaces the usual bound, in bytes.
+        ``at_most`` replaces the usual bound, in bytes. Raises :class:`SlowClientError`.
         """
 
 
@@ -34,9 +40,10 @@ class ReplayedBody:
     What was read is handed on first, message by message as it came; the rest flows through untouched.
     """
 
-    def __init__(self, receive: Receive, *, limit: int) -> None:
+    def __init__(self, receive: Receive, *, limit: int, patience: float = PATIENCE_SECONDS) -> None:
         self._receive = receive
         self._limit = limit
+        self._patience = patience
         self._read: list[Message] = []
         self._complete = False
         self._gone = False
@@ -46,7 +53,7 @@ class ReplayedBody:
         limit = self._limit if at_most is None else at_most
         size = sum(len(message.get("body", b"")) for message in self._read)
         while not self._complete and not self._gone and size <= limit:
-            message = await self._receive()
+            message = await self._next()
             self._read.append(message)
             self._gone = message["type"] != "http.request"
             size += len(message.get("body", b""))
@@ -54,6 +61,15 @@ class ReplayedBody:
         if self._gone or size > limit:
             return None
         return b"".join(message.get("body", b"") for message in self._read)
+
+    async def _next(self) -> Message:
+        try:
+            async with asyncio.timeout(self._patience):
+                return await self._receive()
+        except TimeoutError:
+            raise SlowClientError(
+                f"Nothing more of the request's body came for {self._patience:g} seconds."
+            ) from None
 
     def replace(self, content: bytes) -> None:
         """Hand on ``content`` in place of the body, all of which must have been read."""
@@ -64,6 +80,25 @@ class ReplayedBody:
         if self._read:
             return self._read.pop(0)
         return await self._receive()
+
+
+@dataclass(frozen=True, slots=True)
+class UnhurriedBody:
+    """A body whose sender may take their time: the deadline of everything else stands still meanwhile."""
+
+    body: Body
+    deadline: asyncio.Timeout
+
+    async def read(self, at_most: int | None = None) -> bytes | None:
+        """See :class:`Body`."""
+        clock = asyncio.get_running_loop().time
+        ends = self.deadline.when()
+        left = None if ends is None else ends - clock()
+        self.deadline.reschedule(None)
+        try:
+            return await self.body.read(at_most)
+        finally:
+            self.deadline.reschedule(None if left is None else clock() + left)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from workspace_authz.catalog.compile import Match
 from workspace_authz.catalog.model import Restriction
 from workspace_authz.enforcement.artifact_paths import check_file_name, experiment_in, listed_path
 from workspace_authz.enforcement.documents import read_document
-from workspace_authz.enforcement.model_sources import check_source
+from workspace_authz.enforcement.extraction import Objects, Reading
+from workspace_authz.enforcement.model_sources import check_origin, check_source
 from workspace_authz.enforcement.request import AccessRequest
 from workspace_authz.enforcement.trace_locations import SPANS_BYTES, check_document, check_spans
 from workspace_authz.errors import ForbiddenError
@@ -27,6 +28,8 @@ class Restrictions:
 
     artifact_root: str | None = None
     """MLflow's default artifact root (``--default-artifact-root``); None if it has none of its own."""
+    objects: Objects | None = None
+    """Finds the objects of a workspace; None where no MLflow is at hand."""
 
     async def check(self, match: Match, request: AccessRequest, *, workspace: str | None) -> None:
         """Raise :class:`RequestError` for the first restriction of the route that the request breaks.
@@ -47,14 +50,17 @@ class Restrictions:
                 case Restriction.FILE_NAME:
                     check_file_name((await read_document(request)).get("path"))
                 case Restriction.OWN_SOURCE:
-                    await self._check_source(request, workspace)
+                    await self._check_source(match, request, workspace)
                 case Restriction.NO_GLOBAL_BUDGET:
                     await _check_budget(request)
 
-    async def _check_source(self, request: AccessRequest, workspace: str | None) -> None:
+    async def _check_source(self, match: Match, request: AccessRequest, workspace: str | None) -> None:
         document = await read_document(request)
         if "source" in document:
             check_source(document["source"], artifact_root=self.artifact_root, workspace=workspace)
+        if self.objects is not None and workspace is not None:
+            reading = Reading(self.objects, match.route, request=request, parameters=match.parameters)
+            await check_origin(reading, self.objects, workspace=workspace)
 
 
 async def _check_budget(request: AccessRequest) -> None:

@@ -55,6 +55,23 @@ _DROPPED: Final = frozenset(
 )
 """Credentials and claims about the caller, on every route."""
 
+_HARMLESS: Final = frozenset(
+    {
+        b"accept",
+        b"accept-encoding",
+        b"accept-language",
+        b"connection",
+        b"content-length",
+        b"content-type",
+        b"host",
+        b"origin",
+        b"referer",
+        b"transfer-encoding",
+        b"user-agent",
+    }
+)
+"""Nearly all that a client sends: a shortcut past the rest of the rules, none of which meets them."""
+
 _DROPPED_PREFIXES: Final = (b"x-remote-extra-", b"impersonate-extra-")
 
 _DROPPED_FOR_PROVIDERS: Final = frozenset({b"cookie", b"forwarded", b"x-real-ip"})
@@ -105,11 +122,17 @@ def forwarded_headers(
     header that holds it goes. A name spelt with underscores counts as the one with hyphens, because WSGI
     folds the two into one variable.
     """
+    secret = token.encode() if token else None
     kept = [
         (name, value)
         for name, value in headers
-        if not _is_dropped(name.replace(b"_", b"-"), keep_authorization=keep_authorization, gateway=gateway)
-        and not (token and _holds(value, token))
+        if (
+            name in _HARMLESS
+            or not _is_dropped(
+                name.replace(b"_", b"-"), keep_authorization=keep_authorization, gateway=gateway
+            )
+        )
+        and not (secret and _holds(value, secret))
     ]
     if workspace is not None:
         kept.append((WORKSPACE_HEADER, workspace.encode("ascii")))
@@ -124,5 +147,8 @@ def _is_dropped(name: bytes, *, keep_authorization: bool, gateway: bool) -> bool
     return name in _DROPPED or name.startswith(_DROPPED_PREFIXES)
 
 
-def _holds(value: bytes, token: str) -> bool:
-    return token.encode() in value or presented_token(value) == token
+def _holds(value: bytes, token: bytes) -> bool:
+    """Whether ``value`` has the token in it: as it is, or encoded, which is longer."""
+    if len(value) < len(token):
+        return False
+    return token in value or presented_token(value) == token.decode()

@@ -12,17 +12,14 @@ import re
 import zlib
 from typing import Any, Final
 
-from workspace_authz.enforcement.documents import parse_object, texts
+from workspace_authz.enforcement.documents import parse_object, plain, texts
 from workspace_authz.enforcement.request import AccessRequest
 from workspace_authz.errors import BadRequestError, ForbiddenError
 
 RESERVED: Final = ("mlflow.artifactLocation", "mlflow.trace.spansLocation", "mlflow.trace.archiveLocation")
 
-_FOLDED: Final = frozenset(key.casefold() for key in RESERVED)
-# Databases may compare without regard to case and blanks at the end.
-_IN_SPANS: Final = re.compile(
-    rb"(?i)mlflow\.traceTag\.\s*(?:" + b"|".join(re.escape(key.encode()) for key in RESERVED) + b")"
-)
+_PLAIN: Final = frozenset(map(plain, RESERVED))
+_IN_SPANS: Final = re.compile(rf"mlflow\.tracetag\.\s*(?:{'|'.join(map(re.escape, sorted(_PLAIN)))})")
 
 SPANS_BYTES: Final = 64 * 2**20
 """Larger than names need: exporters send many spans in one body. MLflow itself reads it whole."""
@@ -31,7 +28,7 @@ SPANS_BYTES: Final = 64 * 2**20
 def check_document(document: Any) -> None:
     """Refuse a document in which one of the reserved keys stands as a key or as a text of its own."""
     for text in texts(document):
-        if text.strip().casefold() in _FOLDED:
+        if plain(text) in _PLAIN:
             raise _reserved()
 
 
@@ -43,8 +40,10 @@ def check_spans(request: AccessRequest, body: bytes | None) -> None:
     """
     content = spans_in(request, body)
     if only_header(request, b"content-type").partition(b";")[0].strip() == b"application/json":
-        content = json.dumps(parse_object(content), ensure_ascii=False).encode("utf-8", "surrogatepass")
-    if _IN_SPANS.search(content):
+        text = json.dumps(parse_object(content), ensure_ascii=False)
+    else:
+        text = content.decode(errors="ignore")
+    if _IN_SPANS.search(plain(text)):
         raise _reserved()
 
 

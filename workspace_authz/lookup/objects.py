@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
@@ -19,10 +19,12 @@ from sqlalchemy.orm import Session
 
 from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.aio.numbers import Numbers
+from workspace_authz.catalog.graphql import FieldCall
 from workspace_authz.catalog.listing import Clause
 from workspace_authz.catalog.model import Identifier, Route
 from workspace_authz.errors import UnavailableError
 from workspace_authz.lookup.clauses import clause_first
+from workspace_authz.lookup.documents import read_calls
 from workspace_authz.lookup.existing import existing_in
 from workspace_authz.lookup.messages import Headers, has_field, read_message
 from workspace_authz.lookup.spans import traces_of
@@ -111,6 +113,13 @@ class StoreObjects:
     ) -> Mapping[str, Any]:
         """See :func:`read_message`."""
         work = partial(read_message, route, method=method, query=query, headers=headers, body=body)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def document(
+        self, *, method: str, query: bytes, headers: Headers, body: bytes
+    ) -> Sequence[FieldCall]:
+        """See :func:`read_calls`."""
+        work = partial(read_calls, method=method, query=query, headers=headers, body=body)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def traces(self, spans: bytes, *, as_json: bool) -> frozenset[str]:

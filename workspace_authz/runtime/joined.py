@@ -79,7 +79,7 @@ def build_pipeline(
         authorizer=authorizer,
         rule=rule,
         workspaces=workspaces,
-        restrictions=Restrictions(artifact_root),
+        restrictions=Restrictions(artifact_root, objects),
         objects=objects,
         bindings=bindings,
         lists=Lists(named, seal) if seal is not None else None,

@@ -30,6 +30,9 @@ class Metrics(Protocol):
     def narrowed(self, where: str) -> None:
         """A list was kept to single objects, in the ``request`` or in the ``answer``."""
 
+    def certificate(self, *, loaded: bool) -> None:
+        """A new serving certificate was taken up, or could not be used."""
+
 
 class NoMetrics:
     """Counts nothing: for the command line and tests."""
@@ -50,4 +53,7 @@ class NoMetrics:
         """Do nothing."""
 
     def narrowed(self, where: str) -> None:
+        """Do nothing."""
+
+    def certificate(self, *, loaded: bool) -> None:
         """Do nothing."""

@@ -25,7 +25,8 @@ _API_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 
 
 _OUTCOMES: Final = ("allow", "deny", "error")
 _CODES: Final = (
-    *("INVALID_PARAMETER_VALUE", "UNAUTHENTICATED", "PERMISSION_DENIED", "ENDPOINT_NOT_FOUND"),
+    *("INVALID_PARAMETER_VALUE", "UNAUTHENTICATED", "PERMISSION_DENIED"),
+    *("RESOURCE_DOES_NOT_EXIST", "ENDPOINT_NOT_FOUND", "DEADLINE_EXCEEDED"),
     *("REQUEST_LIMIT_EXCEEDED", "TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR"),
 )
 _KINDS: Final = ("SelfSubjectReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview")
@@ -100,6 +101,15 @@ class PrometheusMetrics:
             ["where"],
             registry=registry,
         )
+        certificates = Counter(
+            f"{PREFIX}certificate_loads_total",
+            "New serving certificates that a worker took up, or could not use.",
+            ["result"],
+            registry=registry,
+        )
+        self._certificates = {
+            loaded: certificates.labels("ok" if loaded else "failed") for loaded in (True, False)
+        }
         for kind in _KINDS:
             self._asked.labels(kind, "ok")
             self._retried.labels(kind, "unreachable")
@@ -138,6 +148,10 @@ class PrometheusMetrics:
     def narrowed(self, where: str) -> None:
         """See :class:`Metrics`."""
         self._narrowed.labels(where).inc()
+
+    def certificate(self, *, loaded: bool) -> None:
+        """See :class:`Metrics`."""
+        self._certificates[loaded].inc()
 
 
 def _bounded(result: str) -> str:

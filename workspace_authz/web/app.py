@@ -24,6 +24,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from workspace_authz.catalog.compile import compile_catalog
+from workspace_authz.enforcement.asgi import App
 from workspace_authz.enforcement.middleware import GuardMiddleware
 from workspace_authz.runtime import cell
 from workspace_authz.runtime.build import Blueprint, running
@@ -31,6 +32,7 @@ from workspace_authz.settings import load_settings, resolve_single_namespace
 from workspace_authz.telemetry.crew import RUN_DIRECTORY, crew_of, make_run_directory
 from workspace_authz.web import preflight
 from workspace_authz.web.attribution import fill_hooks
+from workspace_authz.web.certificate import CertificateMiddleware
 from workspace_authz.web.explaining import ExplainMiddleware
 from workspace_authz.web.inventory import uncovered
 from workspace_authz.web.lean import lean
@@ -41,7 +43,15 @@ from workspace_authz.web.probes import ProbesMiddleware
 _log = logging.getLogger(__name__)
 
 
-def create_app() -> FastAPI:
+def create_app() -> App:
+    """What uvicorn serves. Raises ``ConfigurationError``.
+
+    The certificate is followed outside of the app: Starlette hides the server's own lifespan channel.
+    """
+    return CertificateMiddleware(guarded_app(), on_load=_count_certificate)
+
+
+def guarded_app() -> FastAPI:
     """MLflow's own app with the guard inside its Host and CORS protection. Raises ``ConfigurationError``."""
     settings = load_settings()
     options = from_environment(os.environ)
@@ -99,6 +109,12 @@ def _allowed_origins(protection: list[Middleware]) -> list[str] | None:
         return None
     origins: list[str] = get_allowed_origins()
     return origins
+
+
+def _count_certificate(loaded: bool) -> None:
+    runtime = cell.current()
+    if runtime is not None:
+        runtime.metrics.certificate(loaded=loaded)
 
 
 def _protects(middleware: Middleware) -> bool:

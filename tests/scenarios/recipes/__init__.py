@@ -33,5 +33,7 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
     }
 )
 
-LEAN: Final[Mapping[str, Recipe]] = MappingProxyType({**tracing.LEAN, **registry.LEAN, **gateway.LEAN})
+LEAN: Final[Mapping[str, Recipe]] = MappingProxyType(
+    {**tracking.LEAN, **tracing.LEAN, **registry.LEAN, **gateway.LEAN}
+)
 """Some of them again, without the names on which further rights depend."""

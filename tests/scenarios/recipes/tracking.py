@@ -6,7 +6,17 @@ from collections.abc import Mapping
 
 from tests.scenarios.recipes.model import Call, Recipe, recipe
 
-_QUERY = "query Q($r: String) { mlflowGetRun(input: {runId: $r}) { run { info { runUuid } } } }"
+_RUN_ONLY = "query Q($r: String) { mlflowGetRun(input: {runId: $r}) { run { info { runUuid } } } }"
+_EVERYTHING = """
+query Q($r: String, $e: String) {
+  mlflowGetExperiment(input: {experimentId: $e}) { experiment { name } }
+  mlflowGetRun(input: {runId: $r}) { run { experiment { name } modelVersions { name } } }
+  mlflowListArtifacts(input: {runId: $r}) { rootUri }
+  mlflowGetMetricHistoryBulkInterval(input: {runIds: [$r], metricKey: "m"}) { metrics { key } }
+  mlflowSearchRuns(input: {experimentIds: [$e], maxResults: 1}) { runs { experiment { name } } }
+  mlflowSearchModelVersions(input: {filter: ""}) { modelVersions { name } }
+}
+"""
 
 RECIPES: Mapping[str, Recipe] = {
     "CreateExperiment": recipe(lambda s: Call(fields={"name": s.a_name("made")})),
@@ -149,5 +159,20 @@ RECIPES: Mapping[str, Recipe] = {
         why="local artifacts cannot be signed",
     ),
     "DeleteDemo": recipe(lambda _: Call(json={})),
-    "GraphQL": recipe(lambda s: Call(json={"query": _QUERY, "variables": {"r": s.run}})),
+    "GraphQL": recipe(
+        lambda s: Call(json={"query": _EVERYTHING, "variables": {"r": s.run, "e": s.experiment}}),
+        absent="Mutation.mlflowSearchRuns Mutation.mlflowSearchDatasets",
+    ),
 }
+
+LEAN: Mapping[str, Recipe] = {
+    "GraphQL": recipe(
+        lambda s: Call(json={"query": _RUN_ONLY, "variables": {"r": s.run}}),
+        absent="""
+            Query.mlflowListArtifacts Query.mlflowGetMetricHistoryBulkInterval Query.mlflowGetExperiment
+            Query.mlflowSearchRuns Query.mlflowSearchModelVersions Mutation.mlflowSearchRuns
+            Mutation.mlflowSearchDatasets MlflowRunExtension.experiment MlflowRunExtension.modelVersions
+        """,
+    ),
+}
+"""The same operations asking for less."""
