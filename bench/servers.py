@@ -30,12 +30,13 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """User and system time that the server's processes have used so far (``/proc``, Linux)."""
-        return sum(map(_cpu, _tree(self.process.pid)))
+        return sum(map(_cpu, tree(self.process.pid)))
 
 
-def _tree(pid: int) -> list[int]:
+def tree(pid: int) -> list[int]:
+    """The process and all that it started."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(found for child in children for found in _tree(int(child)))]
+    return [pid, *(found for child in children for found in tree(int(child)))]
 
 
 def _cpu(pid: int) -> float:

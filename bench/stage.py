@@ -78,9 +78,10 @@ class Stage:
         post(server, "/api/3.0/mlflow/workspaces", {"name": WORKSPACE}, {})
         return server
 
-    def guarded(self, **settings: str) -> Server:
+    def guarded(self, *, workers: int = 1, **settings: str) -> Server:
         """The product."""
-        return self._start("guarded", ["--app-name", "workspace-authz", *_PROVIDER], self._settings(settings))
+        arguments = ["--app-name", "workspace-authz", "--workers", str(workers), *_PROVIDER]
+        return self._start("guarded", arguments, self._settings(settings))
 
     def unguarded(self) -> Server:
         """The same server with the same provider and event loop, without the guard."""
