@@ -11,7 +11,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import alone, cold, cpu, search, startup, warm, workspaces
+from bench import alone, coherence, cold, cpu, memory, search, startup, warm, workspaces
 from bench.options import Options
 from bench.report import machine
 from bench.stage import Stage
@@ -24,6 +24,8 @@ PARTS = {
     "workspaces": workspaces.run,
     "search": search.run,
     "startup": startup.run,
+    "memory": memory.run,
+    "coherence": coherence.run,
 }
 
 

@@ -89,6 +89,7 @@ def test_a_reader_that_leaves_is_no_error_message() -> None:
     [
         (["--help"], set()),
         (["routes"], set()),
+        (["workspaces", "--help"], set()),
         (["whoami", "--token=t", "--kubeconfig=FILE"], {"aiohttp"}),
         (["can-i", "get", "experiments", "-n=a", "--token=t", "--kubeconfig=FILE"], {"aiohttp"}),
         (["explain", "GET", "/", "--token=t", "--kubeconfig=FILE"], {"aiohttp", "pydantic"}),

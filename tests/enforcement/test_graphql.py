@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from tests.enforcement.test_single_objects import OWN, SIBLING, World, asked
+from tests.enforcement.test_single_objects import asked
+from tests.enforcement.world import OWN, SIBLING, World
 from workspace_authz.authorizer.names import NamedRights
 from workspace_authz.catalog.graphql import DOCUMENT, FieldCall
 from workspace_authz.enforcement.graphql import demanded

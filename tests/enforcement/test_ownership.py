@@ -40,6 +40,17 @@ def test_a_field_is_the_callers_in_one_spelling() -> None:
     assert stamped({"createdby": "bob", "CreatedBy": "bob"}, FIELD)["created_by"] == "alice"
 
 
+def test_what_mlflow_is_to_choose_is_left_out() -> None:
+    each = Stamp(Shape.LEFT_OUT, "assessment_id", "trace.assessments[]", when_sent=True)
+    sent = [{"assessment_id": "a", "name": "n"}, {"assessmentId": "b"}, {}]
+    assert stamped({"trace": {"assessments": sent}}, each) == {
+        "trace": {"assessments": [{"name": "n"}, {}, {}]}
+    }
+    absent: tuple[object, ...] = ({}, {"trace": {}}, {"trace": {"assessments": []}})
+    for nothing in absent:
+        assert stamped(nothing, each) == nothing
+
+
 def test_no_body_is_an_empty_document() -> None:
     assert stamped_body(b"", [FIELD], user=ALICE) == b'{"created_by": "alice"}'
 

@@ -31,6 +31,8 @@ class People:
     """Nothing at first; a test may give her something and must take it back."""
     nora: User = field(default_factory=lambda: User("nora"))
     """Rights on named objects of team-named only."""
+    lena: User = field(default_factory=lambda: User("lena"))
+    """Rights on seven objects of very many in team-named."""
     otto: User = field(default_factory=lambda: User("otto"))
     """Every right on one object of team-matrix, and none on any other."""
     root: User = field(default_factory=lambda: User("root", groups=("system:masters",)))
@@ -50,6 +52,7 @@ class People:
             self.mallory,
             self.dora,
             self.nora,
+            self.lena,
             self.otto,
             self.root,
             *self.holders,

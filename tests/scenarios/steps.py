@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +129,26 @@ def create_dataset(name: str, experiment_id: str) -> str:
     made = mlflow.genai.datasets.create_dataset(name=name, experiment_id=[experiment_id])
     made.merge_records([{"inputs": {"question": "?"}, "expectations": {"answer": "!"}}])
     return str(made.dataset_id)
+
+
+def experiment_pages(size: int, text: str = "") -> list[list[str]]:
+    """The names of experiments, page by page."""
+    return _pages(MlflowClient().search_experiments, size, text)
+
+
+def model_pages(size: int, text: str = "") -> list[list[str]]:
+    """The names of registered models, page by page."""
+    return _pages(MlflowClient().search_registered_models, size, text)
+
+
+def _pages(search: Callable[..., Any], size: int, text: str) -> list[list[str]]:
+    pages: list[list[str]] = []
+    token = None
+    while token or not pages:
+        found = search(filter_string=text, max_results=size, order_by=["name ASC"], page_token=token)
+        pages.append([each.name for each in found])
+        token = found.token
+    return pages
 
 
 def workspace_names() -> list[str]:

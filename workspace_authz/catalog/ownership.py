@@ -62,6 +62,12 @@ def _source(assessment: str, *, when_sent: bool = False) -> Stamp:
     return Stamp(Shape.FIELD, "source_id", f"{assessment}.source", when_sent=when_sent, unless_machine=True)
 
 
+def _new_id(assessment: str) -> Stamp:
+    """Assessments have ids that are unique in the whole server, and MLflow overwrites the one that has it
+    (``sqlalchemy_store._start_trace_once``), wherever that lies."""
+    return Stamp(Shape.LEFT_OUT, "assessment_id", assessment, when_sent=True)
+
+
 STAMPS: Final[Mapping[str, Stamps]] = MappingProxyType(
     {
         "CreateRun": _RUN,
@@ -81,11 +87,12 @@ STAMPS: Final[Mapping[str, Stamps]] = MappingProxyType(
         "StartTraceV3": (
             *_trace(Shape.MAP, f"{_INFO}.trace_metadata", f"{_INFO}.tags", starts=True),
             _source(f"{_INFO}.assessments[]"),
+            _new_id(f"{_INFO}.assessments[]"),
         ),
         "SetTraceTag": _TRACE_TAG,
         "SetTraceTagV3": _TRACE_TAG,
         "ExportTraces": _SPANS,
-        "CreateAssessment": (_source("assessment"),),
+        "CreateAssessment": (_source("assessment"), _new_id("assessment")),
         "UpdateAssessment": (_source("assessment", when_sent=True),),
         "CreateIssue": _CREATED,
         # MLflow takes a dataset's and a record's author from their tags, which are JSON in a text.

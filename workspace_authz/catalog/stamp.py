@@ -19,6 +19,8 @@ class Shape(StrEnum):
     """An object that is itself ``{"key": …, "value": …}``: one tag is set."""
     SPANS = "spans"
     """OTLP: protobuf or JSON, maybe compressed. The key is one of a trace's tags."""
+    LEFT_OUT = "left out"
+    """An object's field that is taken out, so that MLflow chooses: the id of something new."""
 
 
 class Person(StrEnum):
@@ -53,6 +55,8 @@ class Stamp:
         match self.shape:
             case Shape.FIELD:
                 text = f"{below}{self.key}"
+            case Shape.LEFT_OUT:
+                return f"no {below}{self.key}"
             case Shape.PAIR:
                 text = f"value if key is {self.key}"
             case Shape.SPANS:

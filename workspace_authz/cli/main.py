@@ -44,6 +44,9 @@ COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
         "check": Command(
             "what is wrong with this installation, and the fix", "workspace_authz.cli.check:run"
         ),
+        "workspaces": Command(
+            "whose data the workspaces hold: list, adopt, purge", "workspace_authz.cli.workspaces.command:run"
+        ),
         "devplane": Command(
             "a Kubernetes API on this machine, for development",
             "workspace_authz.cli.devplane:run",

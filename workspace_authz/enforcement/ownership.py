@@ -73,6 +73,8 @@ class _Writer:
                 return self._pairs(_list(holder))
             case Shape.PAIR:
                 return self._pair(_object(holder))
+            case Shape.LEFT_OUT:
+                return self._left_out(_object(holder))
             case Shape.SPANS:
                 raise TypeError("spans are no JSON document")
 
@@ -85,6 +87,10 @@ class _Writer:
             return holder
         rest = {name: value for name, value in holder.items() if name not in spellings}
         return {self.stamp.key: self._name(sent), **rest}
+
+    def _left_out(self, holder: dict[str, Any]) -> dict[str, Any]:
+        spellings = _spellings(self.stamp.key)
+        return {name: value for name, value in holder.items() if name not in spellings}
 
     def _map(self, holder: dict[str, Any]) -> dict[str, Any]:
         sent = [value for key, value in holder.items() if same_key(key, self.stamp.key)]

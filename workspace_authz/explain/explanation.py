@@ -75,6 +75,10 @@ def lines(document: Mapping[str, Any]) -> list[str]:
             f"check      {check['verb']} {check['resource']}{name} in {check['namespace']}: "
             f"{check['decision']} ({check['source']})"
         )
+    if "narrowed" in document:
+        kept = document["narrowed"]
+        names = ", ".join(kept["names"]) or "nothing"
+        text.append(f"narrowed   {kept['resource']} to {names} ({kept['count']} in all), in the {kept['in']}")
     if document["visible"] is not None:
         text.append(f"visible    {', '.join(document['visible']) or 'no workspace'}")
     text.append(f"verdict    {document['decision']} ({document['status']})")

@@ -1,0 +1,109 @@
+"""Lists of very many objects, for somebody who holds rights on seven of them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+import pytest
+from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModel
+from mlflow.store.tracking.dbmodels.models import SqlExperiment, SqlIssue
+from sqlalchemy import create_engine, insert, select
+
+from tests.harness.plane import GROUP
+from tests.harness.sdk import Sdk
+from tests.harness.server import MlflowServer
+from tests.scenarios import steps
+from tests.scenarios.conftest import As
+from tests.scenarios.people import NAMED, Cluster
+
+MANY: Final = 300
+NAMES: Final = tuple(f"many-{number:03}" for number in range(MANY))
+SEVEN: Final = tuple(NAMES[number] for number in (0, 1, 99, 100, 150, 250, 299))
+LISTED: Final = ("/ajax-api/2.0/mlflow/experiments/search", "/api/2.0/mlflow/experiments/search")
+
+
+@pytest.fixture(scope="module")
+def ids(server: MlflowServer, cluster: Cluster) -> dict[str, str]:
+    """The experiments by name. Each has an issue; there are as many models."""
+    verbs = ["get", "list", "update"]
+    rule = {"apiGroups": [GROUP], "resources": ["experiments", "registeredmodels"], "verbs": verbs}
+    cluster.plane.role(NAMED, "lena", [{**rule, "resourceNames": list(SEVEN)}])
+    cluster.plane.bind(NAMED, "lena", user=cluster.people.lena.name, kind="Role")
+    now = int(time.time() * 1000)
+    times = {"created_timestamp": now, "last_updated_timestamp": now}
+    named: list[dict[str, Any]] = [{"name": name, "workspace": NAMED} for name in NAMES]
+    engine = create_engine(f"sqlite:///{server.state / 'mlflow.db'}")
+    with engine.begin() as database:
+        database.execute(
+            insert(SqlExperiment), [{**each, "artifact_location": "mlflow-artifacts:/many"} for each in named]
+        )
+        database.execute(insert(SqlRegisteredModel), [{**each, "last_updated_time": now} for each in named])
+        found = select(SqlExperiment.name, SqlExperiment.experiment_id).where(SqlExperiment.name.in_(NAMES))
+        made = {name: str(key) for name, key in database.execute(found)}
+        issues = [
+            {"issue_id": f"iss-{name}", "experiment_id": int(key), "name": name, "description": "d", **times}
+            for name, key in made.items()
+        ]
+        database.execute(insert(SqlIssue).values(status="pending"), issues)
+    engine.dispose()
+    return made
+
+
+@pytest.fixture(scope="module")
+def lena(ids: dict[str, str], cluster: Cluster, using_sdk: As) -> Sdk:
+    return using_sdk(token=cluster.people.lena.token, workspace=NAMED)
+
+
+@pytest.mark.parametrize("step", [steps.experiment_pages, steps.model_pages])
+def test_pages_that_are_narrowed_are_full_and_complete(lena: Sdk, step: Any) -> None:
+    assert lena.run(step, 3) == [list(SEVEN[:3]), list(SEVEN[3:6]), list(SEVEN[6:])]
+    assert lena.run(step, 100) == [list(SEVEN)]
+    assert lena.run(step, 100, "name LIKE 'many-1%'") == [["many-100", "many-150"]]
+
+
+def test_pages_that_are_filtered_are_full_and_complete(
+    server: MlflowServer, cluster: Cluster, ids: dict[str, str]
+) -> None:
+    def page(token: str, *, size: int = 3, user: str = cluster.people.lena.token) -> Any:
+        asked = {"max_results": size, "page_token": token, "filter_string": "status = 'pending'"}
+        return server.ask(
+            "POST", "/api/3.0/mlflow/issues/search", token=user, workspace=NAMED, json_body=asked
+        )
+
+    pages: list[list[str]] = []
+    token = ""
+    while token or not pages:
+        document = page(token).json
+        pages.append([issue["name"] for issue in document["issues"]])
+        token = document.get("next_page_token", "")
+        if token:
+            assert page(token, size=4).status == page(token, user=cluster.people.root.token).status == 400
+    assert [len(names) for names in pages] == [3, 3, 1]
+    assert sorted(name for names in pages for name in names) == sorted(SEVEN)
+    assert len(page("", size=300, user=cluster.people.root.token).json["issues"]) == MANY
+
+
+@pytest.mark.parametrize("path", LISTED)
+def test_what_the_ui_asks_is_narrowed_too(
+    server: MlflowServer, cluster: Cluster, ids: dict[str, str], path: str
+) -> None:
+    token = cluster.people.lena.token
+    answer = server.ask("GET", f"{path}?max_results=5&order_by=name+ASC", token=token, workspace=NAMED)
+    assert [found["name"] for found in answer.json["experiments"]] == list(SEVEN[:5])
+    for hidden in (
+        "name = 'many-002'",
+        f"experiment_id = '{ids['many-002']}'",
+        "name LIKE '%' OR name = 'x'",
+    ):
+        body = {"filter": hidden, "max_results": 5}
+        answer = server.ask("POST", path, token=token, workspace=NAMED, json_body=body)
+        assert "many-" not in answer.text.replace(hidden, "")
+
+
+def test_she_works_in_what_she_found(lena: Sdk, ids: dict[str, str]) -> None:
+    assert lena.run(steps.workspace_names) == [NAMED]
+    run = lena.run(steps.create_run, ids[SEVEN[0]])
+    assert lena.run(steps.run_ids, list(ids.values())) == [run]
+    assert "is forbidden" in str(lena.fails(steps.create_run, ids["many-002"]))
+    assert lena.run(steps.experiment_by_name, SEVEN[0]) == ids[SEVEN[0]]

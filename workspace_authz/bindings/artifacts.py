@@ -1,0 +1,100 @@
+"""A workspace's artifacts: what lies below ``<root>/workspaces/<name>``, and nothing else.
+
+MLflow puts them there (``WorkspaceAwareSqlAlchemyStore._get_artifact_location``), whatever the root is.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.utils.uri import append_to_uri_path, is_local_uri
+from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME, WORKSPACES_DIR_NAME
+
+from workspace_authz.errors import ConfigurationError
+
+# As Kubernetes names a namespace: no other name is a safe part of a path.
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+class Folder(Protocol):
+    """The folder of one workspace."""
+
+    def entries(self) -> list[str]:
+        """The names of what lies directly in it: the experiments' ids, mostly."""
+
+    def delete(self, entry: str) -> None:
+        """Delete one entry with all that is below it."""
+
+    def close(self) -> None:
+        """The folder is empty now."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFolder:
+    """On a file system that this machine sees."""
+
+    path: Path
+
+    def entries(self) -> list[str]:
+        """See :class:`Folder`."""
+        return sorted(entry.name for entry in self.path.iterdir()) if self.path.is_dir() else []
+
+    def delete(self, entry: str) -> None:
+        """See :class:`Folder`. A symbolic link goes, and what it leads to stays."""
+        path = self.path / entry
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+    def close(self) -> None:
+        """See :class:`Folder`."""
+        if self.path.is_dir():
+            self.path.rmdir()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFolder:
+    """In an object store, reached as MLflow reaches it.
+
+    Deleted entry by entry: asked to delete the whole folder, some of MLflow's stores delete every key that
+    begins with its name, and ``team-a`` begins ``team-ab``.
+    """
+
+    uri: str
+
+    def entries(self) -> list[str]:
+        """See :class:`Folder`."""
+        return sorted(str(found.path) for found in get_artifact_repository(self.uri).list_artifacts())
+
+    def delete(self, entry: str) -> None:
+        """See :class:`Folder`."""
+        get_artifact_repository(self.uri).delete_artifacts(entry)
+
+    def close(self) -> None:
+        """An object store has no folders."""
+
+
+def workspace_folder(root: str, workspace: str) -> Folder:
+    """The folder of ``workspace`` below an artifact root (``--artifacts-destination``).
+
+    Raises :class:`ConfigurationError` for a root that holds none, a folder that lies elsewhere, and MLflow's
+    default workspace, whose artifacts lie between those of the others.
+    """
+    if workspace == DEFAULT_WORKSPACE_NAME or not _NAME.fullmatch(workspace):
+        raise ConfigurationError(f"The workspace {workspace} has no folder of its own for artifacts.")
+    if root.startswith(("mlflow-artifacts:", "http:", "https:")):
+        raise ConfigurationError("Give the place where the server keeps artifacts, not the server itself.")
+    if not is_local_uri(root):
+        return StoredFolder(append_to_uri_path(root, WORKSPACES_DIR_NAME, workspace))
+    base = Path(local_file_uri_to_path(root)).resolve()
+    expected = base / WORKSPACES_DIR_NAME / workspace
+    if expected.parent.parent != base or expected.resolve() != expected:
+        raise ConfigurationError(f"{expected} is not a folder below {base}; its files are left alone.")
+    return LocalFolder(expected)

@@ -1,0 +1,70 @@
+"""The arguments of ``workspace-authz workspaces``. What does the work needs MLflow and is loaded last."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from workspace_authz.cli.lazy import load
+from workspace_authz.cli.options import add_kubeconfig, add_output, command_parser
+
+_DESCRIPTION: Final = """\
+Whose data the workspaces of an MLflow server hold.
+
+  list              every workspace with data: its namespace's UID, and how it stands
+  adopt NAME        the data become those of the namespace that has the name now; the workspace opens
+  adopt --all       the same for every closed workspace: after a restore, or in another cluster
+  purge NAME        delete the data, in database and artifact store, of a workspace that nobody uses
+
+Run it where MLflow's database can be reached, best in the server's pod, with a kubeconfig that may list
+namespaces: yours, or the server's own. Servers need no restart. States:
+
+  bound        the server serves it
+  closed       its namespace is another one than that of the data, so everybody gets a 403: adopt or purge
+  orphan       it has no namespace: adopt it once there is one, or purge
+  terminating  its namespace is being deleted; nobody gets in
+  unbound      it holds data from before; a server binds it when it starts"""
+
+_WORK: Final = {
+    action: f"workspace_authz.cli.workspaces.{module}:run"
+    for action, module in (("list", "listing"), ("adopt", "adopting"), ("purge", "purging"))
+}
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The command. Returns its exit status."""
+    parser = command_parser("workspaces", _DESCRIPTION)
+    parser.add_argument("action", choices=tuple(_WORK), metavar="ACTION", help="list, adopt or purge")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="the workspace, to adopt or purge")
+    parser.add_argument("--all", action="store_true", help="adopt every closed workspace")
+    parser.add_argument("--dry-run", action="store_true", help="only say what adopt or purge would do")
+    parser.add_argument("--yes", action="store_true", help="purge without asking")
+    _add_stores(parser)
+    add_kubeconfig(parser)
+    add_output(parser)
+    options = parser.parse(arguments)
+    if options.action == "list" and (options.name or options.all):
+        parser.error("list takes no NAME")
+    if options.action == "adopt" and bool(options.name) == options.all:
+        parser.error("adopt takes a NAME or --all")
+    if options.action == "purge" and (options.all or not options.name):
+        parser.error("purge takes one NAME")
+    work: Callable[[argparse.Namespace], int] = load(_WORK[options.action], extra="server")
+    return work(options)
+
+
+def _add_stores(parser: argparse.ArgumentParser) -> None:
+    """As ``mlflow server`` takes them, and from the same variables."""
+    group = parser.add_argument_group("the server's stores, as given to mlflow server")
+
+    def add(option: str, variable: str, help_text: str) -> None:
+        group.add_argument(
+            option, metavar="URI", default=os.environ.get(variable), help=f"{help_text}; default: {variable}"
+        )
+
+    add("--backend-store-uri", "MLFLOW_BACKEND_STORE_URI", "the database")
+    add("--registry-store-uri", "MLFLOW_REGISTRY_STORE_URI", "the model registry's, if it has its own")
+    add("--artifacts-destination", "MLFLOW_ARTIFACTS_DESTINATION", "for purge: where artifacts are kept")
+    group.add_argument("--keep-artifacts", action="store_true", help="for purge: delete rows only")

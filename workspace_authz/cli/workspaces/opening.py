@@ -1,0 +1,92 @@
+"""What ``workspace-authz workspaces`` works on: the server's databases, and the cluster's namespaces."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from workspace_authz.bindings.census import inhabited
+from workspace_authz.bindings.engines import open_engines
+from workspace_authz.bindings.rows import read_bindings
+from workspace_authz.bindings.schema import migrate
+from workspace_authz.bindings.states import Live, Standing, count_objects, standings
+from workspace_authz.errors import ConfigurationError
+from workspace_authz.kubernetes.connection import load_configuration
+from workspace_authz.kubernetes.listwatch import get_page
+from workspace_authz.kubernetes.listwatch_answers import ListWatchError
+from workspace_authz.kubernetes.reviews import ApiReviews
+from workspace_authz.kubernetes.transport import Connection, server_connection
+
+_SECONDS = 30.0
+_PAGE = "500"
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """The server's databases."""
+
+    own: Engine
+    """Where the bindings are."""
+    all: Sequence[Engine]
+
+    def standings(self, namespaces: Mapping[str, Live]) -> list[Standing]:
+        """Every workspace that is bound or holds data."""
+        counts = count_objects(self.all)
+        objects = {name: counts.get(name, {}) for name in inhabited(self.all)}
+        return standings(read_bindings(self.own), namespaces, objects)
+
+
+@contextmanager
+def open_stores(options: argparse.Namespace) -> Iterator[Stores]:
+    """Open the databases, with our tables in them. Raises :class:`ConfigurationError`."""
+    backend = options.backend_store_uri
+    if not backend:
+        raise ConfigurationError("Give MLflow's database: --backend-store-uri, or MLFLOW_BACKEND_STORE_URI.")
+    with open_engines(backend, options.registry_store_uri or backend) as engines:
+        migrate(engines[0])
+        yield Stores(engines[0], engines)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster at one moment, as the caller may see it."""
+
+    user: str
+    """The caller."""
+    namespaces: Mapping[str, Live]
+
+
+def look_at_cluster(options: argparse.Namespace) -> Cluster:
+    """The cluster of the kubeconfig. Raises :class:`AuthzError`."""
+    return asyncio.run(_look(options.kubeconfig))
+
+
+async def _look(kubeconfig: str | None) -> Cluster:
+    connection = server_connection(await load_configuration(kubeconfig))
+    try:
+        user = await ApiReviews(connection, timeout=_SECONDS).who("")
+        return Cluster(user.username, await _namespaces(connection))
+    except ListWatchError as error:
+        raise ConfigurationError(f"The namespaces cannot be listed with your credential: {error}.") from error
+    finally:
+        await connection.close()
+
+
+async def _namespaces(connection: Connection) -> dict[str, Live]:
+    found: dict[str, Live] = {}
+    query = {"limit": _PAGE}
+    while True:
+        page = await get_page(connection, "/api/v1/namespaces", query=query, timeout=_SECONDS)
+        for item in page.items:
+            metadata = item.get("metadata") or {}
+            found[str(metadata.get("name"))] = Live(
+                str(metadata.get("uid")), terminating=bool(metadata.get("deletionTimestamp"))
+            )
+        if not page.token:
+            return found
+        query["continue"] = page.token
