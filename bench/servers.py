@@ -34,7 +34,7 @@ class Server:
 
 
 def tree(pid: int) -> list[int]:
-    """The process and all that it started."""
+    """A process and all it started, by number."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [pid, *(found for child in children for found in tree(int(child)))]
 
@@ -115,11 +115,12 @@ def mlflow_server(
     command += ["--artifacts-destination", str(directory / "artifacts")]
     settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with started(command, log=directory / "log", environment={**settings, **environment}) as process:
-        _await(url + "/health", process, directory / "log")
+        await_url(url + "/health", process, directory / "log")
         yield Server(name=name, url=url, process=process)
 
 
-def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def await_url(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return when ``url`` answers 200. Raises with the end of ``log`` when the process ends before that."""
     for _ in range(READY_SECONDS * 5):
         if process.poll() is not None:
             raise RuntimeError(log.read_text()[-2000:])
