@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+
 import aiohttp
 
 from bench.cold import delayed
@@ -55,14 +56,20 @@ async def _together(server: Server, work: Work, path: str, cold: Headers, second
     async def stranger(session: aiohttp.ClientSession) -> None:
         while True:
             async with session.get(server.url + path, headers=next(cold)) as response:
+                if response.status != 200:
+                    raise RuntimeError(f"{path}: {response.status} {await response.text()}")
                 await response.read()
             await asyncio.sleep(_EVERY_SECONDS)
 
     async with aiohttp.ClientSession() as session:
         tasks = [asyncio.create_task(stranger(session)) for _ in range(_STRANGERS)]
         try:
-            return await burst(server.url, work, headers(), clients=_CLIENTS, seconds=seconds)
+            sample = await burst(server.url, work, headers(), clients=_CLIENTS, seconds=seconds)
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+    for end in ends:
+        if not isinstance(end, asyncio.CancelledError):
+            raise RuntimeError("a stranger was refused") from end
+    return sample
