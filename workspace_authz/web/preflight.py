@@ -10,7 +10,6 @@ import asyncio
 import json
 import logging
 import os
-import secrets
 import subprocess
 import sys
 from collections.abc import Mapping, MutableMapping
@@ -23,7 +22,6 @@ from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import load_configuration
 from workspace_authz.runtime.build import open_audit_sink
 from workspace_authz.settings import (
-    PAGE_TOKEN_KEY,
     WEBHOOK_CACHE,
     Settings,
     load_settings,
@@ -69,12 +67,6 @@ def forget_webhooks(environ: MutableMapping[str, str]) -> None:
     """
     refuse_webhook_cache(environ)
     environ.setdefault(WEBHOOK_CACHE, "0")
-
-
-def share_page_token_key(environ: MutableMapping[str, str]) -> None:
-    """Let the workers, which this process starts, open each other's page tokens."""
-    if not environ.get(PAGE_TOKEN_KEY):
-        environ[PAGE_TOKEN_KEY] = secrets.token_urlsafe(32)
 
 
 def namespace_policy(options: ServerOptions, settings: Settings) -> NamespacePolicy | None:
@@ -126,7 +118,6 @@ def check_parent() -> None:
         settings = load_settings()
         check(options, settings, os.environ)
         forget_webhooks(os.environ)
-        share_page_token_key(os.environ)
         asyncio.run(load_configuration(settings.kubeconfig))
         open_audit_sink(settings).close()
         make_run_directory(os.environ, workers=options.workers)
