@@ -27,9 +27,6 @@ class Namespaces:
     failures: int = 0
     asked: list[str] = field(default_factory=list)
 
-    async def wait_synced(self) -> None:
-        return
-
     async def uid(self, name: str) -> str | None:
         self.asked.append(name)
         if self.failures:

@@ -47,9 +47,6 @@ T = TypeVar("T")
 class Namespaces(Protocol):
     """The namespaces of the cluster, workspaces or not."""
 
-    async def wait_synced(self) -> None:
-        """Return once the API server has been heard."""
-
     async def uid(self, name: str) -> str | None:
         """The UID of a namespace, None if there is none. Raises :class:`UnavailableError`."""
 
@@ -90,7 +87,6 @@ class Binder:
 
         Tries again until it is through: a server starts in an outage, too.
         """
-        await namespaces.wait_synced()
         while True:
             try:
                 await self._bind_all(namespaces)
