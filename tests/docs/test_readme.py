@@ -148,7 +148,7 @@ def test_every_link_within_it_leads_somewhere() -> None:
     headings = {
         line.lstrip("# ").lower().replace(",", "").replace(" ", "-")
         for line in text.splitlines()
-        if line.startswith("## ")
+        if line.startswith(("## ", "### "))
     }
     links = {part.split(")")[0] for part in text.split("](#")[1:]}
 
