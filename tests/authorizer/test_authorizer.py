@@ -126,6 +126,18 @@ async def test_two_tokens_of_one_user_share_decisions(
     assert reviews.tokens == ["first"]
 
 
+async def test_nobody_is_told_that_another_token_of_theirs_has_expired(
+    authorizer: Authorizer, reviews: ScriptedReviews
+) -> None:
+    reviews.hold()
+    user = ALICE.user
+    waiting = [asyncio.create_task(authorizer.authorize(Caller(user, token=t), LIST)) for t in ("old", "new")]
+    await settle()
+    assert reviews.tokens == ["old", "new"]
+    reviews.release()
+    await asyncio.gather(*waiting)
+
+
 async def test_identical_questions_in_flight_are_asked_once_and_survive_a_cancelled_caller(
     authorizer: Authorizer, reviews: ScriptedReviews
 ) -> None:

@@ -68,6 +68,7 @@ class Authorizer:
             key,
             namespace,
             lambda: self._ask(self._reviews, caller.token, attributes),
+            token=caller.token,
             begun=lambda: self._early.join(caller.token, attributes),
         )
         return _decision(asked, Source.REVIEW)

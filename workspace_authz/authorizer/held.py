@@ -42,7 +42,10 @@ class HeldRules:
         if known is not None:
             return known
         return await self._memory.share(
-            key, namespace, lambda: self._memory.timed(namespace, self._review(caller.token, namespace))
+            key,
+            namespace,
+            lambda: self._memory.timed(namespace, self._review(caller.token, namespace)),
+            token=caller.token,
         )
 
     async def _review(self, token: str, namespace: str) -> RulesAnswer:

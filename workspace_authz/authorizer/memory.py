@@ -82,7 +82,7 @@ class Memory(Generic[K, V]):
         self._monotonic = monotonic
         self._lifetimes = lifetimes
         self._kept: ExpiringCache[K, _Kept[V]] = ExpiringCache(size=size, monotonic=monotonic)
-        self._asking: Coalescer[tuple[K, int], V] = Coalescer()
+        self._asking: Coalescer[tuple[K, int, str], V] = Coalescer()
 
     def numbers(self, name: str) -> Numbers:
         """What is counted here, under a name of its own."""
@@ -111,14 +111,16 @@ class Memory(Generic[K, V]):
         namespace: str,
         ask: Callable[[], Awaitable[Asked[V]]],
         *,
+        token: str,
         begun: Callable[[], Awaitable[Asked[V]] | None] = lambda: None,
     ) -> V:
         """The answer of ``ask``, kept. Who asks the same meanwhile shares it, unless something changes.
 
-        ``begun`` may have an answer that was asked for before.
+        Only with the same ``token``: nobody is told that another token of theirs has expired. ``begun`` may
+        have an answer that was asked for before.
         """
-        generation = self._coherence.generation(namespace).number
-        return await self._asking.share((key, generation), lambda: self._settle(key, namespace, ask, begun))
+        question = (key, self._coherence.generation(namespace).number, token)
+        return await self._asking.share(question, lambda: self._settle(key, namespace, ask, begun))
 
     async def _settle(
         self,
@@ -159,6 +161,6 @@ class Memory(Generic[K, V]):
 
 def stable(user: UserInfo) -> UserInfo:
     """``user`` without what differs between two of their tokens."""
-    if not any(key == _CREDENTIAL_ID for key, _ in user.extra):
+    if not user.extra or not any(key == _CREDENTIAL_ID for key, _ in user.extra):
         return user
     return replace(user, extra=tuple(item for item in user.extra if item[0] != _CREDENTIAL_ID))

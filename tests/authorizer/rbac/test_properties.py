@@ -37,6 +37,7 @@ RULES = st.lists(
     ),
     max_size=2,
 )
+BOB = {"kind": "User", "name": "bob"}
 SUBJECTS = st.lists(
     st.sampled_from(
         [
@@ -76,6 +77,10 @@ OBJECTS = st.one_of(
     ),
     st.builds(role, st.just("ClusterRole"), st.just(""), st.sampled_from(ROLES), RULES, st.booleans()),
     st.builds(binding, st.sampled_from(("", *NAMESPACES)), st.sampled_from(["p", "q"]), REFERENCES, SUBJECTS),
+    # A new one that grants something, since the others seldom do.
+    st.builds(
+        binding, st.sampled_from(NAMESPACES), st.just("new"), st.just(("ClusterRole", "r")), st.just([BOB])
+    ),
 )
 CHANGES = st.one_of(
     st.tuples(st.just("put"), OBJECTS),
