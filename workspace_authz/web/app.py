@@ -57,7 +57,7 @@ def guarded_app() -> FastAPI:
     settings = load_settings()
     options = from_environment(os.environ)
     preflight.check(options, settings, os.environ)
-    preflight.forget_webhooks(os.environ)
+    preflight.switch_off_caches(os.environ)
     if RUN_DIRECTORY not in os.environ:
         make_run_directory(os.environ, workers=1)  # not started by `mlflow server`
     app: FastAPI = create_fastapi_app()
