@@ -10,14 +10,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from workspace_authz.errors import ConfigurationError
 
 _PREFIX = "WORKSPACE_AUTHZ_"
-
-PAGE_TOKEN_KEY = f"{_PREFIX}PAGE_TOKEN_KEY"
 
 FORGETFUL_CACHES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -155,11 +153,6 @@ class Settings(BaseSettings):
     body_bytes: int = Field(
         default=4 * 2**20, ge=1024, description="The largest request body in which names are looked for."
     )
-    page_token_key: SecretStr | None = Field(
-        default=None,
-        min_length=16,
-        description="Seals page tokens of filtered lists. Give replicas the same; unset: made at each start.",
-    )
     audit_sink: str = Field(
         default="stderr", description="`stderr`, `stdout`, `off`, or the path of a file for audit records."
     )
@@ -229,7 +222,6 @@ def resolve_single_namespace(settings: Settings, *, mlflow_workspaces: bool) -> 
 
 __all__ = [
     "FORGETFUL_CACHES",
-    "PAGE_TOKEN_KEY",
     "Settings",
     "load_settings",
     "refuse_forgetful_caches",

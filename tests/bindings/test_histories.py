@@ -135,9 +135,6 @@ class History(RuleBasedStateMachine):
         self.engine.dispose()
         shutil.rmtree(self.directory)
 
-    async def wait_synced(self) -> None:
-        return
-
     async def uid(self, name: str) -> str | None:
         return self.now if name == WORKSPACE else None
 

@@ -2,16 +2,60 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Iterator
+from contextlib import redirect_stdout
+from typing import Any
 
 import pytest
+from sqlalchemy import create_engine
 
+from tests.bindings.contents import everything
 from tests.harness.server import MlflowServer
 from tests.scenarios.people import LABEL, Cluster
 from tests.scenarios.waiting import until
+from workspace_authz.cli.main import main
 
 CREATE, SEARCH = "/api/2.0/mlflow/experiments/create", "/api/2.0/mlflow/experiments/search?max_results=10"
 WORKSPACE = "/api/3.0/mlflow/workspaces"
+
+
+def command(server: MlflowServer, cluster: Cluster, *arguments: str) -> str:
+    """What ``workspace-authz workspaces`` prints, run on the server's stores by the administrator."""
+    given = [*arguments, "--kubeconfig", str(cluster.plane.admin_kubeconfig), "-o", "json"]
+    given += ["--backend-store-uri", f"sqlite:///{server.state / 'mlflow.db'}"]
+    given += ["--artifacts-destination", str(server.state / "artifacts")]
+    output = io.StringIO()
+    with redirect_stdout(output):
+        assert main(["workspaces", *given]) == 0
+    return output.getvalue()
+
+
+def files(server: MlflowServer) -> dict[str, bytes]:
+    """The artifacts of all workspaces."""
+    root = server.state / "artifacts"
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def furnished(server: MlflowServer, cluster: Cluster, name: str) -> str:
+    """A new workspace with an experiment, a run, a model and a file in it. Returns the experiment's id."""
+    cluster.plane.namespace(name, labels=LABEL)
+    root = cluster.people.root.token
+
+    def make(path: str, body: dict[str, object]) -> Any:
+        answer = server.ask("POST", f"/api/2.0/mlflow/{path}", token=root, workspace=name, json_body=body)
+        assert answer.status == 200, answer.text
+        return answer.json
+
+    experiment = str(make("experiments/create", {"name": "secret plan"})["experiment_id"])
+    run = make("runs/create", {"experiment_id": experiment})["run"]["info"]["run_id"]
+    make("runs/log-metric", {"run_id": run, "key": "gain", "value": 1.0, "timestamp": 1})
+    make("registered-models/create", {"name": "secret model"})
+    artifact = f"/api/2.0/mlflow-artifacts/artifacts/{experiment}/{run}/artifacts/plan.txt"
+    uploaded = server.ask("PUT", artifact, token=root, workspace=name, body=b"a secret")
+    assert uploaded.status == 200, uploaded.text
+    return experiment
 
 
 def remade(cluster: Cluster, name: str) -> None:
@@ -27,10 +71,8 @@ def remade(cluster: Cluster, name: str) -> None:
 @pytest.fixture(scope="module")
 def heir(server: MlflowServer, cluster: Cluster) -> Iterator[str]:
     """A workspace with an experiment in it, whose namespace was deleted and made again for dora."""
-    name, root = "team-heir", cluster.people.root.token
-    cluster.plane.namespace(name, labels=LABEL)
-    made = server.ask("POST", CREATE, token=root, workspace=name, json_body={"name": "secret plan"})
-    assert made.status == 200, made.text
+    name = "team-heir"
+    furnished(server, cluster, name)
     remade(cluster, name)
     yield name
     cluster.plane.delete(f"/api/v1/namespaces/{name}")
@@ -62,6 +104,48 @@ def test_it_stays_in_the_list_of_workspaces(server: MlflowServer, cluster: Clust
     """The name is that of their own namespace; missing, it would look like a right that they lack."""
     answer = server.ask("GET", WORKSPACE, token=cluster.people.dora.token)
     assert heir in [found["name"] for found in answer.json["workspaces"]]
+
+
+def test_adopting_opens_it_for_the_next_request(server: MlflowServer, cluster: Cluster) -> None:
+    """Given a namespace made again by mistake, when its data are adopted, then all is as it was."""
+    name, dora = "team-mistake", cluster.people.dora.token
+    experiment = furnished(server, cluster, name)
+    remade(cluster, name)
+    until(lambda: server.ask("GET", SEARCH, token=dora, workspace=name).status == 403)
+    listed = {item["workspace"]: item for item in json.loads(command(server, cluster, "list"))}
+    assert listed[name]["state"] == "closed"
+    assert listed[name]["objects"]["experiments"] == 1
+    (adopted,) = json.loads(command(server, cluster, "adopt", name))
+    assert adopted["to"] == listed[name]["namespace"]["uid"]
+    found = server.ask("GET", SEARCH, token=dora, workspace=name)
+    assert [item["experiment_id"] for item in found.json["experiments"]] == [experiment]
+    body = {"name": "more"}
+    assert server.ask("POST", CREATE, token=dora, workspace=name, json_body=body).status == 200
+    cluster.plane.delete(f"/api/v1/namespaces/{name}")
+
+
+def test_purging_leaves_an_empty_workspace_and_touches_no_other(
+    server: MlflowServer, cluster: Cluster
+) -> None:
+    """Given a namespace made again by others, when the old data are purged, then they begin with nothing."""
+    name, dora = "team-fresh", cluster.people.dora.token
+    database = create_engine(f"sqlite:///{server.state / 'mlflow.db'}")
+    furnished(server, cluster, "team-fresh-too")
+    rows, kept = everything(database), files(server)
+    furnished(server, cluster, name)
+    assert files(server) != kept
+    remade(cluster, name)
+    until(lambda: server.ask("GET", SEARCH, token=dora, workspace=name).status == 403)
+    purged = json.loads(command(server, cluster, "purge", name, "--yes"))
+    assert purged["rows"]["metrics"] == 1
+    assert everything(database) == rows
+    assert files(server) == kept
+    assert server.ask("GET", SEARCH, token=dora, workspace=name).json == {}
+    body = {"name": "first"}
+    assert server.ask("POST", CREATE, token=dora, workspace=name, json_body=body).status == 200
+    for namespace in (name, "team-fresh-too"):
+        cluster.plane.delete(f"/api/v1/namespaces/{namespace}")
+    database.dispose()
 
 
 def test_a_namespace_made_again_before_anything_was_written_is_open(

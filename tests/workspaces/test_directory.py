@@ -233,6 +233,47 @@ async def test_in_an_outage_the_known_are_served_and_the_unknown_are_unavailable
             await running.directory.lookup("team-b")
 
 
+def watch_fails(request: web.Request) -> web.Response | None:
+    return web.json_response({}, status=500) if "name" not in request.match_info else None
+
+
+async def test_while_the_watch_is_down_what_is_known_is_looked_at_again(server: ApiServer) -> None:
+    """Given a watch that broke, when a namespace is made again, then the next look finds the new one."""
+    server.put("team-a", labels=CHOSEN, uid="old")
+    server.put("team-b", labels=CHOSEN)
+    async with following(server) as running:
+        server.fault = watch_fails
+        running.watch.close()
+        await until(lambda: running.directory.state.problem)
+        server.put("team-a", labels=CHOSEN, uid="new")
+        del server.objects["team-b"]
+        found = await running.directory.lookup("team-a")
+        assert found is not None
+        assert found.uid == "new"
+        assert await running.directory.lookup("team-b") is None
+        server.fault = lambda request: denying(request) or watch_fails(request)
+        running.clock.now += 2.1
+        with pytest.raises(MisconfiguredError):
+            await running.directory.lookup("team-a")
+
+
+async def test_the_uid_of_any_namespace_is_asked_for(server: ApiServer) -> None:
+    server.put("unlabelled")
+    server.put("leaving", deletionTimestamp=DELETING)
+    async with following(server) as running:
+        for name in ("unlabelled", "leaving"):
+            assert await running.directory.uid(name) == f"uid-of-{name}"
+        for name in ("nowhere", "../secrets", "Team"):
+            assert await running.directory.uid(name) is None
+        assert server.gets == ["unlabelled", "leaving", "nowhere"]
+        server.fault = denying
+        with pytest.raises(MisconfiguredError):
+            await running.directory.uid("unlabelled")
+        await server.stop()
+        with pytest.raises(UnavailableError):
+            await running.directory.uid("unlabelled")
+
+
 async def test_looks_up_before_the_first_list(server: ApiServer) -> None:
     connection = server.connection()
     directory = Directory(connection, POLICY, clock=FastClock())

@@ -10,7 +10,6 @@ import asyncio
 import json
 import logging
 import os
-import secrets
 import subprocess
 import sys
 from collections.abc import Mapping, MutableMapping
@@ -24,7 +23,6 @@ from workspace_authz.kubernetes.connection import load_configuration
 from workspace_authz.runtime.build import open_audit_sink
 from workspace_authz.settings import (
     FORGETFUL_CACHES,
-    PAGE_TOKEN_KEY,
     Settings,
     load_settings,
     refuse_forgetful_caches,
@@ -70,12 +68,6 @@ def switch_off_caches(environ: MutableMapping[str, str]) -> None:
     refuse_forgetful_caches(environ)
     for variable in FORGETFUL_CACHES:
         environ.setdefault(variable, "0")
-
-
-def share_page_token_key(environ: MutableMapping[str, str]) -> None:
-    """Let the workers, which this process starts, open each other's page tokens."""
-    if not environ.get(PAGE_TOKEN_KEY):
-        environ[PAGE_TOKEN_KEY] = secrets.token_urlsafe(32)
 
 
 def namespace_policy(options: ServerOptions, settings: Settings) -> NamespacePolicy | None:
@@ -127,7 +119,6 @@ def check_parent() -> None:
         settings = load_settings()
         check(options, settings, os.environ)
         switch_off_caches(os.environ)
-        share_page_token_key(os.environ)
         asyncio.run(load_configuration(settings.kubeconfig))
         open_audit_sink(settings).close()
         make_run_directory(os.environ, workers=options.workers)

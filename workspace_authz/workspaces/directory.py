@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Final
 
 from workspace_authz.aio.cache import ExpiringCache
@@ -28,7 +27,13 @@ _LOOKUP_SECONDS: Final = 4.0
 """The longest look-up, the wait for a turn included."""
 _MISSING_SECONDS: Final = 2.0
 """How long a miss is believed, unless the watch reports the namespace before."""
-_MISSING_SIZE: Final = 4096
+_SIZE: Final = 4096
+_VERIFY_SECONDS: Final = 1.0
+"""The longest look at a namespace that is known, while the watch is down."""
+_VERIFIED_SECONDS: Final = 2.0
+"""How long its answer holds."""
+_UNVERIFIED_SECONDS: Final = 5.0
+"""How long no other is tried for when there was none."""
 
 _DENIED: Final = (
     "The server may not read namespaces, so a workspace cannot be looked up. "
@@ -60,7 +65,10 @@ class Directory:
         )
         self._served: dict[str, NamespaceInfo] = {}
         self._ahead = Ahead(clock.monotonic)
-        self._missing: ExpiringCache[str, bool] = ExpiringCache(size=_MISSING_SIZE, monotonic=clock.monotonic)
+        self._missing: ExpiringCache[str, bool] = ExpiringCache(size=_SIZE, monotonic=clock.monotonic)
+        self._verified: ExpiringCache[str, NamespaceInfo] = ExpiringCache(
+            size=_SIZE, monotonic=clock.monotonic
+        )
         self._lookups: Coalescer[str, NamespaceInfo | None] = Coalescer()
         self._turns = asyncio.Semaphore(_LOOKUPS)
         self._overtaken: dict[str, bool] = {}
@@ -95,9 +103,13 @@ class Directory:
     async def lookup(self, name: str) -> NamespaceInfo | None:
         """As :meth:`get`, but ask the API server before a namespace counts as missing.
 
-        Raises :class:`UnavailableError` when that cannot be known.
+        While the watch is known to be down it is asked about the others, too: meanwhile a namespace may have
+        been deleted and made again by somebody else. In an outage they are served as they were last known:
+        then no review is answered either. Raises :class:`UnavailableError` when it cannot be known.
         """
         known = self._served.get(name) or self._ahead.get(name, seconds=TRUSTED_SECONDS)
+        if known is not None and self._informer.state.problem:
+            known = self._verified.get(name)
         if known is not None:
             return known
         # The policy also keeps everything from the request's path that is no namespace's name.
@@ -112,18 +124,31 @@ class Directory:
         """
         if not is_namespace_name(name):
             return None
-        with _explained():
+        try:
             async with asyncio.timeout(_LOOKUP_SECONDS), self._turns:
                 item = await get_object(self._connection, f"{PATH}/{name}", timeout=_LOOKUP_SECONDS)
+        except DeniedError as error:
+            raise MisconfiguredError(_DENIED) from error
+        except (ListWatchError, TimeoutError) as error:
+            raise UnavailableError(_UNKNOWN) from error
         return None if item is None else self._read(item).uid
 
     async def _fetch(self, name: str) -> NamespaceInfo | None:
-        with _explained():
-            async with asyncio.timeout(_LOOKUP_SECONDS), self._turns:
+        last_known = self.get(name)
+        try:
+            async with asyncio.timeout(_VERIFY_SECONDS if last_known else _LOOKUP_SECONDS), self._turns:
                 info = await self._fetch_current(name)
+        except DeniedError as error:
+            raise MisconfiguredError(_DENIED) from error
+        except (ListWatchError, TimeoutError) as error:
+            if last_known is None:
+                raise UnavailableError(_UNKNOWN) from error
+            self._verified.put(name, last_known, seconds=_UNVERIFIED_SECONDS)
+            return last_known
         if info is None or not info.served:
             self._missing.put(name, True, seconds=_MISSING_SECONDS)
             return None
+        self._verified.put(name, info, seconds=_VERIFIED_SECONDS)
         if name not in self._served:
             self._ahead.put(info)
         return info
@@ -154,14 +179,3 @@ class Directory:
                     self._ahead.settle(name, known.uid)
             if name in self._overtaken:
                 self._overtaken[name] = True
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """What the API server's failures mean to a request."""
-    try:
-        yield
-    except DeniedError as error:
-        raise MisconfiguredError(_DENIED) from error
-    except (ListWatchError, TimeoutError) as error:
-        raise UnavailableError(_UNKNOWN) from error
