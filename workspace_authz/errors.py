@@ -83,7 +83,7 @@ class ForbiddenError(RequestError):
 
 
 class MissingError(RequestError):
-    """The workspace does not exist, as MLflow says it; only for those who would be allowed there."""
+    """The workspace, or something in it, does not exist; only for those who would be allowed there."""
 
     status = 404
     code = "RESOURCE_DOES_NOT_EXIST"

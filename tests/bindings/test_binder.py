@@ -212,3 +212,25 @@ async def test_a_backend_without_sql_closes_everything() -> None:
     with pytest.raises(UnavailableError):
         await binder.check(WS, "uid-1", writes=False)
     binder.close()
+
+
+async def test_every_worker_gets_the_same_key_also_when_the_database_is_late(start: Start) -> None:
+    engine, away = start().engine, create_engine("sqlite:////nowhere/at/all.db")
+    late = iter([away, away])
+    binders = [
+        Binder(Databases(found, lambda: []), clock=Clock())
+        for found in (lambda: engine, lambda: next(late, engine))
+    ]
+    first, second = [await binder.key("pages") for binder in binders]
+    assert first == second
+    assert first
+    assert next(late, None) is None
+    for binder in binders:
+        binder.close()
+    away.dispose()
+
+
+async def test_without_sql_there_is_no_shared_key() -> None:
+    binder = Binder(Databases(lambda: None, lambda: []), clock=Clock())
+    assert await binder.key("pages") is None
+    binder.close()

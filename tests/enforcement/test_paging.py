@@ -16,8 +16,8 @@ from workspace_authz.enforcement.paging import (
     refuse_sealed,
     token_of,
 )
-from workspace_authz.enforcement.sealing import AesSeal
-from workspace_authz.errors import BadRequestError
+from workspace_authz.enforcement.sealing import AesSeal, SharedSeal
+from workspace_authz.errors import BadRequestError, UnavailableError
 
 KEY = "a key of sixteen letters or more"
 QUERY = {"filter": "name LIKE 'a%'", "max_results": 5}
@@ -98,3 +98,15 @@ def test_one_of_ours_is_known_where_mlflows_belongs() -> None:
     assert not is_sealed(MLFLOWS)
     with pytest.raises(BadRequestError, match="page token"):
         refuse_sealed({"page_token": token})
+
+
+def test_without_the_shared_key_there_are_no_pages_and_with_it_every_worker_opens_them() -> None:
+    ours, theirs = SharedSeal(), SharedSeal()
+    with pytest.raises(UnavailableError, match="key for pages"):
+        token_of(Position(MLFLOWS, 3), ours, bound_to=bound())
+    with pytest.raises(UnavailableError, match="key for pages"):
+        theirs.open("anything", bound_to=bound())
+    for seal in (ours, theirs):
+        seal.use(KEY)
+    token = token_of(Position(MLFLOWS, 3), ours, bound_to=bound())
+    assert position_of({**QUERY, "page_token": token}, theirs, bound_to=bound()) == Position(MLFLOWS, 3)

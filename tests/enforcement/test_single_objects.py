@@ -11,7 +11,7 @@ import pytest
 from tests.enforcement.world import ABSENT, OTHER_TRACE, OWN, SIBLING, TRACE, V2, World
 from workspace_authz.enforcement.request import AccessRequest
 from workspace_authz.enforcement.verdict import Verdict
-from workspace_authz.errors import BadRequestError, ForbiddenError, UnavailableError
+from workspace_authz.errors import BadRequestError, ForbiddenError, MissingError, UnavailableError
 from workspace_authz.explain.explanation import GivenBody, explain
 
 
@@ -28,6 +28,16 @@ async def test_a_broad_right_needs_no_name_and_reads_no_body() -> None:
     assert verdict.passed
     assert asked(verdict) == ["update *"]
     assert (world.objects.read, world.objects.asked) == (0, [])
+
+
+async def test_what_is_linked_besides_is_looked_up_whatever_the_right() -> None:
+    metric = {"run_id": SIBLING, "key": "m", "value": 1, "timestamp": 1}
+    world = World("update experiments")
+    assert (await world.judge("POST", f"{V2}/runs/log-metric", **metric)).passed
+    assert world.objects.asked == []
+    verdict = await world.judge("POST", f"{V2}/runs/log-metric", **metric, model_id="m-nowhere")
+    assert isinstance(verdict.error, MissingError)
+    assert "m-nowhere" not in verdict.reason
 
 
 async def test_a_named_right_is_asked_after_the_broad_one() -> None:

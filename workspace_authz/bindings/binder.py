@@ -17,6 +17,7 @@ from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.aio.clock import Clock
 from workspace_authz.aio.coalesce import Coalescer
 from workspace_authz.bindings.census import inhabited
+from workspace_authz.bindings.keys import shared_key
 from workspace_authz.bindings.rows import NOBODY, Reason, bind, read_binding, read_bindings
 from workspace_authz.bindings.schema import migrate
 from workspace_authz.errors import ForbiddenError, MisconfiguredError, RequestError, UnavailableError
@@ -99,6 +100,14 @@ class Binder:
                 self._problem = None
                 return
 
+    async def key(self, purpose: str) -> bytes | None:
+        """See :func:`shared_key`; tries until the database answers. None where MLflow has no SQL database."""
+        while True:
+            try:
+                return await self._ask(partial(self._key, purpose))
+            except UnavailableError:
+                await self._clock.sleep(_RETRY_SECONDS)
+
     async def check(self, workspace: str, uid: str, *, writes: bool) -> None:
         """Bind the workspace to the namespace ``uid`` if it has no data yet and the request ``writes``.
 
@@ -143,6 +152,10 @@ class Binder:
         if engine is None:
             raise MisconfiguredError("Workspaces need an SQL database as MLflow's backend store.")
         return engine
+
+    def _key(self, purpose: str) -> bytes | None:
+        engine = self._databases.own()
+        return None if engine is None else shared_key(engine, purpose)
 
     def _unbound(self) -> list[str]:
         engine = self._engine()

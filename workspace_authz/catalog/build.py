@@ -107,6 +107,11 @@ def use(resource: Resource, *names: NameSource, when_present: bool = False) -> R
     return Requirement(Verb.CREATE, resource, USE, names, when_present)
 
 
+def linked(requirement: Requirement) -> Requirement:
+    """The right on an object that MLflow would link whatever its workspace, if the request names one."""
+    return replace(requirement, when_present=True, own=True)
+
+
 def all_of(*requirements: Requirement) -> Guarded:
     """Every one of them; the first names the object that the route is about."""
     return Guarded(requirements)

@@ -8,6 +8,7 @@ from workspace_authz.catalog.build import (
     all_of,
     body,
     experiments,
+    linked,
     path,
     response,
     right,
@@ -33,7 +34,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "CreateDataset",
         all_of(
             right(Verb.CREATE, Resource.DATASETS),
-            experiments(Verb.UPDATE, _EXPERIMENTS, when_present=True),
+            linked(experiments(Verb.UPDATE, _EXPERIMENTS)),
         ),
     ),
     *rpc("GET", f"{_DATASETS}/search", "SearchEvaluationDatasets", _SEARCH),

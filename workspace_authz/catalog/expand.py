@@ -95,8 +95,9 @@ def _requirement(requirement: Requirement, method: str) -> str:
     names = ", ".join(_source(source, method) for source in requirement.names)
     condition = _condition(requirement)
     text = f"{requirement.verb} {requirement.qualified_resource}"
+    own = ", of this workspace" if requirement.own else ""
     listing = f" {requirement.listing}" if requirement.listing else ""
-    return f"{text}{f' ({names})' if names else ''}{f' if {condition}' if condition else ''}{listing}"
+    return f"{text}{f' ({names})' if names else ''}{f' if {condition}' if condition else ''}{own}{listing}"
 
 
 def _condition(requirement: Requirement) -> str:

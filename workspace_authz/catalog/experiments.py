@@ -14,6 +14,7 @@ from workspace_authz.catalog.build import (
     all_of,
     body,
     experiments,
+    linked,
     listed,
     plain,
     query,
@@ -106,7 +107,7 @@ _RUN_ROUTES: Final[tuple[Route, ...]] = (
         "LogMetric",
         all_of(
             experiments(Verb.UPDATE, _RUN_OR_UUID),
-            experiments(Verb.UPDATE, _MODEL, when_present=True),
+            linked(experiments(Verb.UPDATE, _MODEL)),
         ),
     ),
     *rpc(
@@ -115,9 +116,7 @@ _RUN_ROUTES: Final[tuple[Route, ...]] = (
         "LogBatch",
         all_of(
             experiments(Verb.UPDATE, _RUN),
-            experiments(
-                Verb.UPDATE, body("metrics[].model_id", Identifier.LOGGED_MODEL_ID), when_present=True
-            ),
+            linked(experiments(Verb.UPDATE, body("metrics[].model_id", Identifier.LOGGED_MODEL_ID))),
         ),
     ),
     *rpc(
@@ -126,7 +125,7 @@ _RUN_ROUTES: Final[tuple[Route, ...]] = (
         "LogInputs",
         all_of(
             experiments(Verb.UPDATE, _RUN),
-            experiments(Verb.UPDATE, _LINKED_MODELS, when_present=True),
+            linked(experiments(Verb.UPDATE, _LINKED_MODELS)),
         ),
     ),
     *rpc(
@@ -135,7 +134,7 @@ _RUN_ROUTES: Final[tuple[Route, ...]] = (
         "LogOutputs",
         all_of(
             experiments(Verb.UPDATE, _RUN),
-            experiments(Verb.UPDATE, _LINKED_MODELS, when_present=True),
+            linked(experiments(Verb.UPDATE, _LINKED_MODELS)),
         ),
     ),
 )

@@ -14,6 +14,7 @@ from workspace_authz.catalog.build import (
     all_of,
     body,
     experiments,
+    linked,
     listed,
     response,
     restricted,
@@ -122,7 +123,7 @@ _ENDPOINT_ROUTES: Final[tuple[Route, ...]] = (
             use(Resource.GATEWAY_MODEL_DEFINITIONS, _CONFIGURED),
             # Where its usage is traced to; without one MLflow makes an experiment, or takes the one that
             # is named gateway/<endpoint>.
-            experiments(Verb.UPDATE, EXPERIMENT, when_present=True),
+            linked(experiments(Verb.UPDATE, EXPERIMENT)),
             experiments(Verb.CREATE, EXPERIMENT, unless_present=True),
         ),
     ),
@@ -147,7 +148,7 @@ _ENDPOINT_ROUTES: Final[tuple[Route, ...]] = (
             _UPDATE_ENDPOINT,
             right(Verb.UPDATE, Resource.GATEWAY_ENDPOINTS, _NAME, when_present=True),
             use(Resource.GATEWAY_MODEL_DEFINITIONS, _CONFIGURED, when_present=True),
-            experiments(Verb.UPDATE, EXPERIMENT, when_present=True),
+            linked(experiments(Verb.UPDATE, EXPERIMENT)),
             # Switched on, it makes an experiment for an endpoint that has none.
             experiments(Verb.CREATE, body("usage_tracking", Identifier.FLAG), when_present=True),
         ),
@@ -211,11 +212,7 @@ _GUARDRAIL_ROUTES: Final[tuple[Route, ...]] = (
         all_of(
             right(Verb.CREATE, Resource.GATEWAY_GUARDRAILS),
             experiments(Verb.GET, body("scorer_id", Identifier.SCORER_ID)),
-            use(
-                Resource.GATEWAY_ENDPOINTS,
-                body("action_endpoint_id", Identifier.ENDPOINT_ID),
-                when_present=True,
-            ),
+            linked(use(Resource.GATEWAY_ENDPOINTS, body("action_endpoint_id", Identifier.ENDPOINT_ID))),
         ),
     ),
     *rpc(

@@ -97,6 +97,8 @@ class Requirement:
     """The opposite: it holds only if none of ``names`` is present, and then the broad right is asked."""
     at: str = ""
     """It holds for each place at which the executed GraphQL document asks for this field of the schema."""
+    own: bool = False
+    """MLflow would take any workspace's object: that it is of this one is looked up, whatever the right."""
     listing: Listing | None = None
     """How the list is kept to what may be seen. None: everything that the request names must be allowed."""
 
@@ -114,6 +116,10 @@ class Requirement:
             raise ValueError("what an answer names is for a listing, which needs one source of it")
         if self.listing is not None and (not self.names or self.when_present or self.unless_present):
             raise ValueError("a listing needs to know what identifies its objects, whatever the request")
+        if self.own and not self.when_present:
+            raise ValueError(
+                "only what is linked besides is looked up for everybody: MLflow finds the rest itself"
+            )
 
     @property
     def qualified_resource(self) -> str:
@@ -123,8 +129,9 @@ class Requirement:
     def __str__(self) -> str:
         names = f" ({', '.join(map(str, self.names))})" if self.names else ""
         condition = " if present" if self.when_present else " if absent" if self.unless_present else ""
+        own = ", of this workspace" if self.own else ""
         listing = f" {self.listing}" if self.listing else ""
-        return f"{self.verb} {self.qualified_resource}{names}{condition}{listing}"
+        return f"{self.verb} {self.qualified_resource}{names}{condition}{own}{listing}"
 
 
 @dataclass(frozen=True, slots=True)

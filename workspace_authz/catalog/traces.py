@@ -11,6 +11,7 @@ from workspace_authz.catalog.build import (
     body,
     experiments,
     header,
+    linked,
     listed,
     models,
     path,
@@ -148,7 +149,7 @@ _ISSUE_ROUTES: Final[tuple[Route, ...]] = (
         "CreateIssue",
         all_of(
             experiments(Verb.UPDATE, EXPERIMENT),
-            experiments(Verb.GET, _SOURCE_RUN, when_present=True),
+            linked(experiments(Verb.GET, _SOURCE_RUN)),
         ),
     ),
     *rpc("GET", "3.0/mlflow/issues/{issue_id}", "GetIssue", experiments(Verb.GET, _ISSUE)),

@@ -14,7 +14,7 @@ from workspace_authz.enforcement.presence import applies
 from workspace_authz.enforcement.refusals import forbidden
 from workspace_authz.enforcement.request import AccessRequest
 from workspace_authz.enforcement.verdict import Check, Verdict
-from workspace_authz.errors import ForbiddenError
+from workspace_authz.errors import ForbiddenError, MissingError
 from workspace_authz.types import Attributes, Caller, Outcome
 
 
@@ -47,6 +47,8 @@ class Demand:
     async def _fulfil(self, needed: Requirement, reading: Reading | None, request: AccessRequest) -> None:
         broad = self.broad(needed)
         if await self.allowed(broad):
+            if needed.own and reading is not None:
+                await self._find(needed, reading)
             return
         if reading is None or not nameable(needed):
             raise forbidden(self.caller.user, broad)
@@ -54,6 +56,15 @@ class Demand:
             self.verdict.narrowing = await self.listing(needed, reading, request=request).narrowed()
             return
         await self.fulfil_by_names(needed, reading)
+
+    async def _find(self, needed: Requirement, values: Values) -> None:
+        """Raise :class:`MissingError` for an object of another workspace as for one that is nowhere."""
+        namespace = self.broad(needed).namespace
+        if self.objects is None:
+            return
+        found = await names_of(needed, values, self.objects, namespace=namespace, workspace=self.workspace)
+        if found is None:
+            raise MissingError(f"The request refers to something that is not in workspace '{namespace}'.")
 
     async def fulfil_by_names(self, needed: Requirement, values: Values) -> None:
         """All objects that ``values`` name must be allowed; raises :class:`ForbiddenError`."""

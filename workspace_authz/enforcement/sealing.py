@@ -11,7 +11,10 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from workspace_authz.errors import UnavailableError
+
 _NONCE_BYTES: Final = 12
+_NO_KEY_YET: Final = "The key for pages has not been read from MLflow's database yet; try again."
 
 
 class AesSeal:
@@ -37,3 +40,32 @@ class AesSeal:
             return self._cipher.decrypt(content[:_NONCE_BYTES], content[_NONCE_BYTES:], bound_to).decode()
         except (binascii.Error, ValueError, InvalidTag):
             return None
+
+
+class SharedSeal:
+    """A seal whose key comes from elsewhere, after the start: until :meth:`use` there are no pages.
+
+    Raises :class:`UnavailableError` until then.
+    """
+
+    def __init__(self) -> None:
+        self._seal: AesSeal | None = None
+
+    def use(self, key: str) -> None:
+        """From now on, ``key``."""
+        self._seal = AesSeal(key)
+
+    def close(self, text: str, *, bound_to: bytes) -> str:
+        """See :class:`Seal`."""
+        return self._known().close(text, bound_to=bound_to)
+
+    def open(self, sealed: str, *, bound_to: bytes) -> str | None:
+        """See :class:`Seal`."""
+        return self._known().open(sealed, bound_to=bound_to)
+
+    def _known(self) -> AesSeal:
+        if self._seal is None:
+            raise UnavailableError(
+                "The key for pages has not been read from MLflow's database yet; try again."
+            )
+        return self._seal

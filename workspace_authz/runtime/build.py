@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from workspace_authz.aio.clock import SystemClock
 from workspace_authz.aio.supervisor import Supervisor
@@ -16,10 +18,11 @@ from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.authorizer.rbac.source import RbacSource
 from workspace_authz.bindings.binder import Binder, Databases
 from workspace_authz.catalog.compile import CompiledCatalog
-from workspace_authz.enforcement.sealing import AesSeal
+from workspace_authz.enforcement.sealing import SharedSeal
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.kubernetes.connection import caller_connection, load_configuration, server_connection
+from workspace_authz.kubernetes.connection import load_configuration, server_connection
 from workspace_authz.kubernetes.informer_state import InformerState
+from workspace_authz.kubernetes.lines import caller_posts
 from workspace_authz.kubernetes.patience import lanes
 from workspace_authz.kubernetes.pulse import Pulse
 from workspace_authz.kubernetes.reviews import ApiReviews
@@ -44,6 +47,8 @@ from workspace_authz.telemetry.sampled import SampledMetrics
 from workspace_authz.workspaces.directory import Directory
 from workspace_authz.workspaces.policy import NamespacePolicy
 from workspace_authz.workspaces.requested import WorkspaceRule
+
+_PAGE_TOKENS: Final = "page tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
     async with AsyncExitStack() as stack:
         audit = open_audit_sink(settings)
         stack.callback(audit.close)
-        callers = caller_connection(configuration, limit=settings.api_connections)
+        callers = caller_posts(configuration, limit=settings.api_connections)
         stack.push_async_callback(callers.close)
         server = server_connection(configuration)
         stack.push_async_callback(server.close)
@@ -94,6 +99,8 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
         stack.callback(binder.close)
         supervisor = Supervisor()
         stack.push_async_callback(supervisor.close)
+        seal = SharedSeal()
+        supervisor.run("page token key", partial(_share_key, seal, binder))
         directory: Directory | None = None
         if blueprint.policy is not None:
             directory = Directory(server, blueprint.policy, clock=clock)
@@ -137,7 +144,7 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             objects=objects,
             artifact_root=blueprint.artifact_root,
             bindings=binder if directory is not None else None,
-            seal=AesSeal(settings.page_token_key.get_secret_value() if settings.page_token_key else None),
+            seal=seal,
             coherence=coherence,
             rbac=RbacSource(index, coherence) if settings.workspace_candidates == "rbac" else None,
         )
@@ -150,11 +157,17 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             audit=audit,
         )
         supervisor.run("sampler", Sampler(observed, health, metrics=sampled, seat=seat, clock=clock).run)
-        scrape = Scrape(pipeline.authenticator, api, blueprint.crew)
+        scrape = Scrape(pipeline.authenticator, ways.known, blueprint.crew)
         runtime = Runtime(pipeline, audit, settings.body_bytes, directory, metrics, health, scrape)
         cell.install(runtime)
         stack.callback(cell.remove)
         yield runtime
+
+
+async def _share_key(seal: SharedSeal, binder: Binder) -> None:
+    """Let every worker and replica open the page tokens of the others."""
+    key = await binder.key(_PAGE_TOKENS)
+    seal.use((key or secrets.token_bytes(32)).hex())
 
 
 def _checks(pulse: Pulse, directory: Directory | None, binder: Binder) -> dict[str, Check]:

@@ -2,5 +2,5 @@
 
 from workspace_authz.web.foundation import refuse_unknown_mlflow
 
-# Before the modules beside this one import what might be missing.
+# Whichever of the modules here is wanted: MLflow gets one sentence instead of a traceback.
 refuse_unknown_mlflow()

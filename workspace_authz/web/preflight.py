@@ -10,7 +10,6 @@ import asyncio
 import json
 import logging
 import os
-import secrets
 import subprocess
 import sys
 from collections.abc import Mapping, MutableMapping
@@ -23,11 +22,10 @@ from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import load_configuration
 from workspace_authz.runtime.build import open_audit_sink
 from workspace_authz.settings import (
-    PAGE_TOKEN_KEY,
-    WEBHOOK_CACHE,
+    FORGETFUL_CACHES,
     Settings,
     load_settings,
-    refuse_webhook_cache,
+    refuse_forgetful_caches,
     resolve_single_namespace,
 )
 from workspace_authz.telemetry.crew import make_run_directory
@@ -62,19 +60,14 @@ def check(options: ServerOptions, settings: Settings, environ: Mapping[str, str]
         _log.warning("MLFLOW_K8S_AUTH_USERNAME_CLAIM has no effect: the API server names the user.")
 
 
-def forget_webhooks(environ: MutableMapping[str, str]) -> None:
-    """Switch MLflow's webhook cache off, for this process and those that it starts.
+def switch_off_caches(environ: MutableMapping[str, str]) -> None:
+    """Switch MLflow's caches off that forget the workspace, for this process and those that it starts.
 
-    Raises :class:`ConfigurationError` when it is set to anything else.
+    Raises :class:`ConfigurationError` when one is set to anything else.
     """
-    refuse_webhook_cache(environ)
-    environ.setdefault(WEBHOOK_CACHE, "0")
-
-
-def share_page_token_key(environ: MutableMapping[str, str]) -> None:
-    """Let the workers, which this process starts, open each other's page tokens."""
-    if not environ.get(PAGE_TOKEN_KEY):
-        environ[PAGE_TOKEN_KEY] = secrets.token_urlsafe(32)
+    refuse_forgetful_caches(environ)
+    for variable in FORGETFUL_CACHES:
+        environ.setdefault(variable, "0")
 
 
 def namespace_policy(options: ServerOptions, settings: Settings) -> NamespacePolicy | None:
@@ -125,8 +118,7 @@ def check_parent() -> None:
     try:
         settings = load_settings()
         check(options, settings, os.environ)
-        forget_webhooks(os.environ)
-        share_page_token_key(os.environ)
+        switch_off_caches(os.environ)
         asyncio.run(load_configuration(settings.kubeconfig))
         open_audit_sink(settings).close()
         make_run_directory(os.environ, workers=options.workers)
