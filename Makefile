@@ -1,5 +1,5 @@
 # Every target sets up what it needs. ARGS are passed on: make demo ARGS="--once --port 5001"
-.PHONY: help demo test check bench kube format refresh lock clean
+.PHONY: help demo test check bench soak kube format refresh lock clean
 ARGS ?=
 
 help: ## this list
@@ -23,6 +23,10 @@ check: ## the quick checks only: format, lint, types, imports, generated files
 bench: ## guarded against unguarded MLflow, in figures
 	@scripts/setup dev
 	@.venv/bin/python -m bench $(ARGS)
+
+soak: ## 200 clients for two minutes while RBAC keeps changing: nothing wrong is allowed
+	@scripts/setup dev
+	@.venv/bin/python -m bench.soak $(ARGS)
 
 kube: ## build kube-apiserver, etcd and kubectl; prints their directory
 	@scripts/setup dev

@@ -11,7 +11,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import alone, coherence, cold, cpu, flood, memory, search, startup, warm, workspaces
+from bench import alone, coherence, cold, cpu, flood, memory, others, search, startup, warm, workspaces
 from bench.options import Options
 from bench.report import machine
 from bench.stage import Stage
@@ -23,6 +23,7 @@ PARTS = {
     "cold": cold.run,
     "workspaces": workspaces.run,
     "search": search.run,
+    "others": others.run,
     "startup": startup.run,
     "memory": memory.run,
     "coherence": coherence.run,

@@ -79,9 +79,9 @@ class Stage:
         post(server, "/api/3.0/mlflow/workspaces", {"name": WORKSPACE}, {})
         return server
 
-    def guarded(self, **settings: str) -> Server:
+    def guarded(self, *, workers: int = 1, **settings: str) -> Server:
         """The product."""
-        arguments = ["--app-name", "workspace-authz", *_PROVIDER]
+        arguments = ["--app-name", "workspace-authz", "--workers", str(workers), *_PROVIDER]
         server = self._start("guarded", arguments, self._settings(settings))
         await_url(f"{server.url}/readyz", server.process, self.directory / "devplane.log")
         return server
