@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.database import empty_database
+from tests.harness.oldest import OLDEST, oldest_programs
 from tests.harness.plane import EMBEDDED, REAL, devplane
 from tests.harness.provider import model_provider
 from tests.harness.sdk import Sdk, sdk
@@ -58,6 +59,17 @@ def server(
         },
     )
     with mlflow_server(tmp_path_factory.mktemp("guarded"), options) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def oldest_server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """The oldest MLflow that is supported, guarded by the cluster."""
+    options = ServerOptions(
+        kubeconfig=cluster.plane.server_kubeconfig, programs=oldest_programs(), environment=ENVIRONMENT
+    )
+    with mlflow_server(tmp_path_factory.mktemp("oldest"), options) as server:
+        assert server.ask("GET", "/version").text.startswith(f"{OLDEST}.")
         yield server
 
 
