@@ -1,7 +1,7 @@
 """``python -m bench.soak``: 200 clients, servers with four workers, RBAC that keeps changing; two minutes.
 
-Each client knows at every moment what it may do. Ends non-zero when something was allowed or refused too
-late, failed or hung, or when memory does not settle.
+Each client knows at every moment what it may do; at half-time a real API server is frozen for a while. Ends
+non-zero when something was allowed or refused too late, failed or hung, or when memory does not settle.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from bench.report import machine
 from bench.soak.administrator import administrator
 from bench.soak.clients import Bounds
+from bench.soak.outage import running_in
 from bench.soak.report import tell
 from bench.soak.run import Load, Outcome, Servers, soak
 from bench.stage import Stage
@@ -37,6 +38,7 @@ def main() -> None:
         gap=given.gap,
         growth=given.growth,
         seed=given.seed,
+        freeze=given.freeze,
     )
     print(f"{machine()}, {given.engine}; {given.clients} clients for {given.seconds:g} s, seed {given.seed}")
     print(f"{given.replicas} × mlflow server with {given.workers} workers", flush=True)
@@ -50,8 +52,10 @@ def main() -> None:
 async def _run(stage: Stage, load: Load, *, replicas: int, workers: int) -> Outcome:
     servers = [await asyncio.to_thread(stage.guarded, workers=workers) for _ in range(replicas)]
     urls, processes = zip(*((server.url, server.process.pid) for server in servers), strict=True)
-    async with administrator(Path(stage.plane["admin_kubeconfig"])) as api:
-        return await soak(api, Servers(urls, processes), load)
+    kubeconfig = Path(stage.plane["admin_kubeconfig"])
+    async with administrator(kubeconfig) as api:
+        frozen = running_in(kubeconfig.parent.resolve())
+        return await soak(api, Servers(urls, processes, control_plane=frozen), load)
 
 
 def _arguments() -> argparse.Namespace:
@@ -71,6 +75,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--growth", type=float, default=64.0, help="MiB that memory may grow in the second half"
     )
+    parser.add_argument("--freeze", type=float, default=5.0, help="seconds without an API server; 0 for none")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args()
 

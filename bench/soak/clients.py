@@ -12,12 +12,14 @@ from typing import Final
 import aiohttp
 
 from bench.soak.cases import Case
+from bench.soak.outage import Outages
 
 PATHS: Final = (
     "/api/2.0/mlflow/experiments/search?max_results=1",
     "/api/2.0/mlflow/registered-models/search?max_results=1",
 )
 _MEANINGS: Final = {200: True, 403: False}
+_AWAY: Final = 503
 _TOLD: Final = 20
 
 
@@ -36,6 +38,7 @@ class Tally:
     """What all clients have seen."""
 
     bounds: Bounds
+    outages: Outages = field(default_factory=Outages)
     latencies: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
@@ -54,6 +57,8 @@ class Tally:
         self.statuses[status] += 1
         if came - sent > self.bounds.answer:
             self.violation(f"{case.switch.kind}: an answer took {came - sent:.1f} s")
+        if status == _AWAY and self.outages.excuse(sent=sent, came=came):
+            return
         allowed = _MEANINGS.get(status)
         if allowed is None:
             self.violation(f"{case.switch.kind}: HTTP {status}")

@@ -41,6 +41,8 @@ class Load:
     growth: float
     """MiB by which memory may grow from the third quarter of the run to the last."""
     seed: int
+    freeze: float = 0.0
+    """For how long the API server is frozen at half-time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Servers:
     processes: tuple[int, ...]
     """Their ids."""
     tls: ssl.SSLContext | None = None
+    control_plane: tuple[int, ...] = ()
+    """The API server's processes, for who freezes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,7 @@ async def soak(api: Api, servers: Servers, load: Load) -> Outcome:
             *(client.run(session, tally) for client in clients),
             noise(api, namespaces, dice=dice, gap=0.5),
             memory.run(every=max(0.5, load.seconds / 60)),
+            *_outages(tally, servers, load),
         )
         seconds = time.monotonic() - begun
     if memory.growth > load.growth:
@@ -116,6 +121,12 @@ async def _beside(main: asyncio.Task[None], *others: Coroutine[Any, Any, None]) 
             task.cancel()
         with suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _outages(tally: Tally, servers: Servers, load: Load) -> list[Coroutine[Any, Any, None]]:
+    if not (load.freeze and servers.control_plane):
+        return []
+    return [tally.outages.freeze(servers.control_plane, after=load.seconds / 2, seconds=load.freeze)]
 
 
 @asynccontextmanager
