@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from bench.soak.cases import OTHER, RBAC, Case, Step
@@ -31,12 +31,20 @@ async def wave(api: Api, cases: Sequence[Case], *, dice: random.Random, gap: flo
         await asyncio.sleep(dice.uniform(0, 2 * gap))
 
 
-async def agree(clients: Iterable[Client], tally: Tally) -> None:
-    """Return when all clients get what is theirs, on every connection; too late is a violation."""
-    deadline = time.monotonic() + tally.bounds.stale + tally.bounds.answer
+async def agree(clients: Sequence[Client], tally: Tally) -> None:
+    """Return when all clients get what is theirs, on every connection; too late is a violation.
+
+    Too late is when requests that each took as long as they may would have had the right answers by then,
+    one that was under way at the change not counted. An outage does not count either.
+    """
+    patience = tally.bounds.stale + (AGREED + 1) * (tally.bounds.answer + 2 * clients[0].pause)
+    deadline = time.monotonic() + patience
     waiting = list(clients)
     while waiting := [client for client in waiting if not client.agreed(AGREED)]:
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if tally.outages.excuse(sent=now, came=now):
+            deadline = now + patience
+        elif now > deadline:
             kinds = sorted({client.case.switch.kind for client in waiting})
             tally.violation(f"{', '.join(kinds)}: a change did not take effect in time")
             return
