@@ -1,5 +1,5 @@
 # Every target sets up what it needs. ARGS are passed on: make demo ARGS="--once --port 5001"
-.PHONY: help demo test check bench fuzz kube format refresh lock clean
+.PHONY: help demo test check bench soak fuzz kube format refresh lock clean
 ARGS ?=
 
 help: ## this list
@@ -28,6 +28,10 @@ fuzz: ## what the tests try against isolation, for longer and with another seed 
 	@scripts/setup dev
 	@seed=$${FUZZ_SEED:-$$(date +%s)}; echo "FUZZ_SEED=$$seed"; \
 	FUZZ_SEED=$$seed FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-100} .venv/bin/pytest -q -x tests/fuzz $(ARGS)
+
+soak: ## 200 clients for two minutes while RBAC keeps changing: nothing wrong is allowed
+	@scripts/setup dev
+	@.venv/bin/python -m bench.soak $(ARGS)
 
 kube: ## build kube-apiserver, etcd and kubectl; prints their directory
 	@scripts/setup dev

@@ -30,12 +30,13 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """User and system time that the server's processes have used so far (``/proc``, Linux)."""
-        return sum(map(_cpu, _tree(self.process.pid)))
+        return sum(map(_cpu, tree(self.process.pid)))
 
 
-def _tree(pid: int) -> list[int]:
+def tree(pid: int) -> list[int]:
+    """A process and all it started, by number."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(found for child in children for found in _tree(int(child)))]
+    return [pid, *(found for child in children for found in tree(int(child)))]
 
 
 def _cpu(pid: int) -> float:
@@ -114,11 +115,12 @@ def mlflow_server(
     command += ["--artifacts-destination", str(directory / "artifacts")]
     settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     with started(command, log=directory / "log", environment={**settings, **environment}) as process:
-        _await(url + "/health", process, directory / "log")
+        await_url(url + "/health", process, directory / "log")
         yield Server(name=name, url=url, process=process)
 
 
-def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+def await_url(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Return when ``url`` answers 200. Raises with the end of ``log`` when the process ends before that."""
     for _ in range(READY_SECONDS * 5):
         if process.poll() is not None:
             raise RuntimeError(log.read_text()[-2000:])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.load import Work
-from bench.servers import Server, devplane, mlflow_server
+from bench.servers import Server, await_url, devplane, mlflow_server
 
 WORKSPACE = "team-a"
 TOKENS = 20_000
@@ -78,9 +79,12 @@ class Stage:
         post(server, "/api/3.0/mlflow/workspaces", {"name": WORKSPACE}, {})
         return server
 
-    def guarded(self, **settings: str) -> Server:
+    def guarded(self, *, workers: int = 1, **settings: str) -> Server:
         """The product."""
-        return self._start("guarded", ["--app-name", "workspace-authz", *_PROVIDER], self._settings(settings))
+        arguments = ["--app-name", "workspace-authz", "--workers", str(workers), *_PROVIDER]
+        server = self._start("guarded", arguments, self._settings(settings))
+        await_url(f"{server.url}/readyz", server.process, self.directory / "devplane.log")
+        return server
 
     def unguarded(self) -> Server:
         """The same server with the same provider and event loop, without the guard."""
@@ -117,7 +121,11 @@ def post(
     """One request that must succeed, by the first of the team's users unless ``more`` says otherwise."""
     sent = {"content-type": "application/json", **(next(headers()) if more is None else more)}
     request = urllib.request.Request(server.url + path, json.dumps(body).encode(), sent)
-    with urllib.request.urlopen(request, timeout=60) as response:
+    try:
+        response = urllib.request.urlopen(request, timeout=60)
+    except urllib.error.HTTPError as error:
+        raise RuntimeError(error.read().decode()) from error
+    with response:
         answer: dict[str, Any] = json.load(response)
         return answer
 

@@ -7,7 +7,8 @@ same meaning, its name works too, so that a deployment swaps the image and keeps
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal
 
 from pydantic import AliasChoices, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,9 +17,21 @@ from workspace_authz.errors import ConfigurationError
 
 _PREFIX = "WORKSPACE_AUTHZ_"
 
-WEBHOOK_CACHE = "MLFLOW_WEBHOOK_CACHE_TTL"
-"""MLflow's own: seconds for which it remembers webhooks by event alone, whatever their workspace
-(``mlflow.webhooks.delivery._webhook_cache``); unset it is 60. MLflow reads it at each delivery."""
+FORGETFUL_CACHES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "MLFLOW_WEBHOOK_CACHE_TTL": (
+            "MLflow's cache of webhooks forgets the workspace, so that one "
+            "workspace's webhooks would receive another's events"
+        ),
+        "MLFLOW_GATEWAY_BUDGET_REFRESH_INTERVAL": (
+            "MLflow's memory of budgets holds those of one workspace, whoever asked last, so that another's "
+            "limits would not be kept"
+        ),
+    }
+)
+"""By MLflow's own environment variables: the seconds for which it remembers something without its workspace
+(``webhooks.delivery._webhook_cache``, ``gateway.budget.maybe_refresh_budget_policies``), and what is wrong
+with that. MLflow reads them each time."""
 
 
 def _names(field: str, plugin: str) -> AliasChoices:
@@ -176,13 +189,11 @@ def _refuse_what_is_not_built(settings: Settings) -> None:
             )
 
 
-def refuse_webhook_cache(environ: Mapping[str, str]) -> None:
-    """Raise :class:`ConfigurationError` unless MLflow's webhook cache is off, or left to us to switch off."""
-    if environ.get(WEBHOOK_CACHE, "0").strip() != "0":
-        raise ConfigurationError(
-            f"{WEBHOOK_CACHE} must be 0: MLflow's cache of webhooks forgets the workspace, so that one "
-            "workspace's webhooks would receive another's events. Unset it."
-        )
+def refuse_forgetful_caches(environ: Mapping[str, str]) -> None:
+    """Raise :class:`ConfigurationError` unless these caches are off, or left to us to switch off."""
+    for variable, reason in FORGETFUL_CACHES.items():
+        if environ.get(variable, "0").strip() != "0":
+            raise ConfigurationError(f"{variable} must be 0: {reason}. Unset it.")
 
 
 def resolve_single_namespace(settings: Settings, *, mlflow_workspaces: bool) -> str | None:
@@ -210,9 +221,9 @@ def resolve_single_namespace(settings: Settings, *, mlflow_workspaces: bool) -> 
 
 
 __all__ = [
-    "WEBHOOK_CACHE",
+    "FORGETFUL_CACHES",
     "Settings",
     "load_settings",
-    "refuse_webhook_cache",
+    "refuse_forgetful_caches",
     "resolve_single_namespace",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Boolean, Connection, Date, Engine, Float, Integer, LargeBinary, Table, insert, select
 
 from workspace_authz.bindings.belongings import NOBODYS
-from workspace_authz.bindings.census import mlflow_tables
+from workspace_authz.bindings.tables import mlflow_tables
 
 Rows = dict[str, Mapping[str, Any]]
 

@@ -200,6 +200,16 @@ async def test_a_database_that_is_away_is_no_decision(start: Start) -> None:
         await worker.binder.check(WS, "uid-1", writes=False)
 
 
+async def test_a_namespace_without_a_uid_is_no_match_for_data_without_a_namespace(start: Start) -> None:
+    worker = start()
+    add_experiment(worker.engine, WS)
+    await worker.binder.prepare(Namespaces())
+    assert read_bindings(worker.engine)[WS].uid == NOBODY
+    for writes in (False, True):
+        with pytest.raises(UnavailableError):
+            await worker.binder.check(WS, "", writes=writes)
+
+
 async def test_a_backend_without_sql_closes_everything() -> None:
     class Impatient(Clock):
         async def sleep(self, seconds: float) -> None:

@@ -8,8 +8,9 @@ from sqlalchemy import Engine, event, insert
 from tests.bindings.contents import everything, fill
 from workspace_authz.bindings import purge
 from workspace_authz.bindings.belongings import NOBODYS, belongings
-from workspace_authz.bindings.census import inhabited, mlflow_tables
-from workspace_authz.bindings.purge import count_rows, delete_rows
+from workspace_authz.bindings.census import count_rows, inhabited
+from workspace_authz.bindings.purge import delete_rows
+from workspace_authz.bindings.tables import mlflow_tables
 
 A, B = "team-a", "team-ab"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from workspace_authz.catalog.build import body, right, use
-from workspace_authz.catalog.model import AnyRight, Guarded, Identifier, Requirement
+from workspace_authz.catalog.listing import Clause, Listing
+from workspace_authz.catalog.model import AnyRight, Guarded, Identifier, NameSource, Origin, Requirement
 from workspace_authz.types import Resource, Verb
 
 NAME = body("name")
@@ -61,3 +62,23 @@ def test_a_requirement_reads_like_a_sentence() -> None:
     assert str(right(Verb.CREATE, Resource.EXPERIMENTS, NAME, unless_present=True)) == (
         "create experiments (body:name) if absent"
     )
+
+
+FOUND = NameSource(Origin.RESPONSE, "experiments[].name")
+
+
+def test_what_an_answer_names_is_for_one_listing() -> None:
+    listing = Listing(inject="ids", clause=Clause("filter", "name"), paged=True)
+    needed = Requirement(Verb.LIST, Resource.EXPERIMENTS, names=(NAME, FOUND), listing=listing)
+    assert str(needed) == (
+        "list experiments (body:name, response:experiments[].name) "
+        "kept to the allowed: ids put in, filter name IN, paged"
+    )
+    for names, given, conditional in (
+        ((FOUND,), None, False),
+        ((FOUND, FOUND), listing, False),
+        ((), listing, False),
+        ((NAME,), listing, True),
+    ):
+        with pytest.raises(ValueError, match="listing"):
+            Requirement(Verb.LIST, Resource.EXPERIMENTS, names=names, listing=given, when_present=conditional)

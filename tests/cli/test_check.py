@@ -18,6 +18,7 @@ from tests.cli.planes import ALICE, Plane
 from tests.cli.servers import scripted
 from workspace_authz.cli.checks import software
 from workspace_authz.cli.checks.finding import Level
+from workspace_authz.roles.generate import cluster_roles
 
 ROOT = Path(__file__).parents[2]
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -151,9 +152,9 @@ def test_each_kind_of_trouble(
 
 
 def test_roles_of_another_release(check: Any) -> None:
-    names = ("mlflow-view", "mlflow-edit", "mlflow-admin", "mlflow-integration", "mlflow-server")
     other: dict[str, tuple[int, Any]] = {
-        f"GET {RBAC}/clusterroles/{name}": (200, {"rules": []}) for name in names
+        f"GET {RBAC}/clusterroles/{role['metadata']['name']}": (200, {"rules": []})
+        for role in cluster_roles()
     }
     found = findings(check({**healthy(), **other}))
     assert found["roles"]["level"] == "warning"

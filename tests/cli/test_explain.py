@@ -34,9 +34,7 @@ class GuardedServer:
         self._plane = plane
         self._stack = AsyncExitStack()
         self._runtime: Runtime | None = None
-        self._explain = ExplainMiddleware(
-            self._elsewhere, static_prefix="/mlflow", allowed_origins=None, runtime=self._running
-        )
+        self._explain = ExplainMiddleware(self._elsewhere, static_prefix="/mlflow", runtime=self._running)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -15,6 +15,7 @@ from tests.enforcement.world import World as Rights
 from workspace_authz.enforcement.asgi import Scope, Send
 from workspace_authz.enforcement.middleware import GuardMiddleware
 from workspace_authz.enforcement.request import Message, Receive
+from workspace_authz.enforcement.sealing import SharedSeal
 from workspace_authz.identity.current import current_user
 
 FRAUD = "list experiments fraud"
@@ -120,6 +121,17 @@ async def test_an_answer_that_cannot_be_filtered_is_an_error_and_nothing_of_it_l
     assert (world.status, world.json["error_code"]) == (500, "INTERNAL_ERROR")
     assert "churn" not in str(world.sent)
     assert (world.audit.kept[0]["status"], len(world.audit.kept)) == (500, 1)
+
+
+async def test_pages_without_a_key_are_unavailable() -> None:
+    world = World(Rights(FRAUD, "list experiments churn"), json.dumps(FOUND).encode())
+    world.rights.objects.clauses = False
+    lists = world.rights.pipeline.lists
+    assert lists is not None
+    world.rights.pipeline = replace(world.rights.pipeline, lists=replace(lists, seal=SharedSeal()))
+    await world.request("POST", f"{V2}/experiments/search", body=b'{"max_results": 1}')
+    assert (world.status, world.audit.kept[0]["status"]) == (503, 503)
+    assert "churn" not in str(world.sent)
 
 
 async def test_a_broad_right_sees_the_answer_as_it_comes() -> None:

@@ -11,7 +11,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from tests.enforcement.world import V2, World
+from tests.enforcement.known_objects import KnownObjects
+from tests.enforcement.world import KNOWN, V2, World
 from tests.harness.fakes import NO
 from workspace_authz.authorizer.names import NamedRights
 from workspace_authz.catalog.model import Guarded, Origin
@@ -322,6 +323,22 @@ async def test_a_request_with_two_readings_is_refused(method: str, path: str, qu
     if "%ff" in query:
         world.objects.error = BadRequestError("unreadable")
     assert isinstance((await world.judge(method, path, query=query)).error, BadRequestError)
+
+
+class Forgetful(KnownObjects):
+    """Reads less in a request that was written anew."""
+
+    async def message(self, *given: Any, **named: Any) -> Mapping[str, Any]:
+        read = await super().message(*given, **named)
+        return {} if self.read > 1 else read
+
+
+async def test_a_narrowed_request_is_read_back() -> None:
+    world = World(FRAUD)
+    world.objects = Forgetful(KNOWN)
+    world.pipeline = replace(world.pipeline, objects=world.objects)
+    verdict = await world.judge("POST", f"{V2}/runs/search", experiment_ids=["7", "8"])
+    assert isinstance(verdict.error, BadRequestError)
 
 
 # What is told and written down.

@@ -37,6 +37,7 @@ class Fault(StrEnum):
     BABBLES = "answers 201 and nonsense"
     REDIRECTS = "redirects to itself"
     LIES = "answers 201 and an allowing review of another kind"
+    MUTES = "leaves watches open and sends nothing more on them"
     DAWDLES = "takes a second for each answer"
 
 
@@ -50,6 +51,8 @@ class FaultyApi:
     url: str = ""
     asked: int = 0
     """Requests that came while :attr:`fault` was one."""
+    expired: int = 0
+    """Answers and events that said that a version is too old (410)."""
     _fault: Fault = Fault.NONE
     _open: set[asyncio.Transport] = field(default_factory=set, repr=False)
     """Connections on which an answer is on its way."""
@@ -74,13 +77,13 @@ class FaultyApi:
     @property
     def fault(self) -> Fault:
         """What is wrong at the moment. Whatever it is, it also ends the answers that are on their way,
-        except that a server that hangs just falls silent."""
+        except that a server that hangs just falls silent, as watches do that are muted."""
         return self._fault
 
     @fault.setter
     def fault(self, fault: Fault) -> None:
         self._fault = fault
-        if fault not in (Fault.NONE, Fault.HANGS):
+        if fault not in (Fault.NONE, Fault.HANGS, Fault.MUTES):
             self._loop.call_soon_threadsafe(self._cut)
 
     def _cut(self) -> None:
@@ -95,7 +98,7 @@ class FaultyApi:
         if self.fault is not Fault.NONE:
             self.asked += 1
         match self.fault:
-            case Fault.NONE:
+            case Fault.NONE | Fault.MUTES:
                 return await self._forward(request)
             case Fault.DAWDLES:
                 await asyncio.sleep(_SLOW_SECONDS)
@@ -140,14 +143,19 @@ class FaultyApi:
             kept = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP}
             response = web.StreamResponse(status=answer.status, headers=kept)
             await response.prepare(request)
-            transport = request.transport
+            transport, watching = request.transport, "watch" in request.query
             assert transport is not None
             self._open.add(transport)
             try:
                 async for chunk in answer.content.iter_any():
-                    if self.fault is Fault.HANGS:
+                    if self.fault is Fault.HANGS or (self.fault is Fault.MUTES and watching):
                         await asyncio.sleep(_LONG_SECONDS)
+                    self.expired += answer.status == 410 or b'"code":410' in chunk
                     await response.write(chunk)
+            except aiohttp.ClientPayloadError:
+                if self.fault is not Fault.MUTES or not watching:
+                    raise
+                await asyncio.sleep(_LONG_SECONDS)  # the other end is gone, and nobody tells
             finally:
                 self._open.discard(transport)
             return response

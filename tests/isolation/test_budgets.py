@@ -54,3 +54,26 @@ def test_a_budget_of_ones_own_workspace_is_fine(guarded: World) -> None:
     guarded.make(f"{BUDGETS}/update", {"budget_policy_id": policy, "budget_amount": 2.0})
     assert policy not in guarded.ask("GET", f"{BUDGETS}/windows", workspace=TEAM_B).text
     assert policy in guarded.ask("GET", f"{BUDGETS}/list", workspace=TEAM_A).text
+
+
+def _remembered_after_anothers(world: World) -> bool:
+    """Whether MLflow still knows a budget of team-b after team-a made one of its own."""
+    document = {
+        "budget_unit": "USD",
+        "budget_amount": 1.0,
+        "duration": {"unit": "DAYS", "value": 1},
+        "budget_action": "REJECT",
+        "target_scope": "WORKSPACE",
+    }
+    made = world.make(f"{BUDGETS}/create", document, workspace=TEAM_B)["budget_policy"]["budget_policy_id"]
+    world.make(f"{BUDGETS}/create", document, workspace=TEAM_A)
+    return made in world.ask("GET", f"{BUDGETS}/windows", workspace=TEAM_B).text
+
+
+def test_stock_mlflow_forgets_the_budgets_of_whoever_did_not_ask_last(stock: World) -> None:
+    """One process remembers those of one workspace, for ten minutes: calls elsewhere have no limit."""
+    assert not _remembered_after_anothers(stock)
+
+
+def test_behind_the_guard_each_workspace_keeps_its_own(guarded: World) -> None:
+    assert _remembered_after_anothers(guarded)

@@ -88,6 +88,7 @@ def test_but_for_probes_which_know_the_pods_address_only(guarded: World, path: s
         ("/api/2.0/mlflow/experiments/create", {"name": "made by another site"}),
         (NATIVE, {"name": "made/by-another-site"}),
         (EXPLAIN, QUESTION),
+        ("/graphql", {"query": "{ __typename }"}),
     ],
 )
 def test_another_sites_requests_change_nothing(guarded: World, path: str, document: object) -> None:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import socket
-import ssl
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 import pytest
-from aiohttp import web
 
+from tests.kubernetes.listener import Listener
 from workspace_authz import __version__
 from workspace_authz.devplane.engine import Endpoint
 from workspace_authz.devplane.kubeconfig import certificate_kubeconfig, token_kubeconfig
-from workspace_authz.devplane.pki import Pki, create_pki
+from workspace_authz.devplane.pki import create_pki
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import current_namespace, load_configuration
 from workspace_authz.kubernetes.plain import PlainConfiguration
@@ -27,54 +24,6 @@ from workspace_authz.kubernetes.transport import (
 )
 
 TIMEOUT = aiohttp.ClientTimeout(total=5)
-
-
-@dataclass
-class Listener:
-    """A TLS server that asks for a client certificate and notes what it gets."""
-
-    pki: Pki
-    port: int = 0
-    certificates: list[str | None] = field(default_factory=list)
-    """The common name of each request's client certificate."""
-    headers: list[dict[str, str]] = field(default_factory=list)
-    connections: list[tuple[str, int]] = field(default_factory=list)
-    """The client's address of each request."""
-
-    @property
-    def endpoint(self) -> Endpoint:
-        # By name: aiohttp keeps no cookies of addresses, so that a jar would go unnoticed.
-        return Endpoint(f"https://localhost:{self.port}", self.pki.ca_cert, admin_token="servers-own-token")
-
-    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        transport = request.transport
-        assert transport is not None
-        presented = transport.get_extra_info("peercert")
-        names = dict(pair[0] for pair in presented["subject"]) if presented else {}
-        self.certificates.append(names.get("commonName"))
-        self.connections.append(transport.get_extra_info("peername"))
-        self.headers.append({name.lower(): value for name, value in request.headers.items()})
-        body = b"x" * 2**23 if request.path == "/big" else b""
-        return web.Response(body=body, headers={"Set-Cookie": "session=of-somebody"})
-
-
-@pytest.fixture(scope="module")
-def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
-    return create_pki(tmp_path_factory.mktemp("pki"))
-
-
-@pytest.fixture
-async def listener(pki: Pki) -> AsyncIterator[Listener]:
-    listener = Listener(pki)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(pki.client_ca_cert))
-    context.load_cert_chain(pki.serving_cert, pki.serving_key)
-    context.verify_mode = ssl.CERT_OPTIONAL
-    runner = web.ServerRunner(web.Server(listener.handle))
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-    listener.port = runner.addresses[0][1]
-    yield listener
-    await runner.cleanup()
 
 
 @pytest.fixture(autouse=True)

@@ -18,8 +18,8 @@ from workspace_authz.errors import (
     UnreachableError,
 )
 from workspace_authz.kubernetes.circuit import FAILURES, OPEN_SECONDS, SILENT_SECONDS, Circuit
-from workspace_authz.kubernetes.patience import PatientReviews, lanes
-from workspace_authz.kubernetes.reviews import AccessAnswer, Reviews
+from workspace_authz.kubernetes.patience import AllReviews, PatientReviews, lanes
+from workspace_authz.kubernetes.reviews import AccessAnswer
 from workspace_authz.telemetry.metrics import NoMetrics
 from workspace_authz.types import Attributes, Resource, Verb
 
@@ -90,12 +90,17 @@ async def test_every_kind_of_review_is_handed_on(patient: PatientReviews, review
 
 @pytest.mark.parametrize(
     "ask",
-    [lambda to: to.who("t"), lambda to: to.may("t", ASKED), lambda to: to.rules("t", "team-a")],
+    [
+        lambda to: to.who("t"),
+        lambda to: to.may("t", ASKED),
+        lambda to: to.rules("t", "team-a"),
+        lambda to: to.may_get("t", "/metrics"),
+    ],
 )
 async def test_every_kind_of_review_is_asked_again(
-    patient: PatientReviews, reviews: ScriptedReviews, ask: Callable[[Reviews], Awaitable[object]]
+    patient: PatientReviews, reviews: ScriptedReviews, ask: Callable[[AllReviews], Awaitable[object]]
 ) -> None:
-    reviews.who_answer = reviews.may_answer = reviews.rules_answer = BUSY
+    reviews.who_answer = reviews.may_answer = reviews.rules_answer = reviews.get_answer = BUSY
     with pytest.raises(ThrottledError):
         await ask(patient)
     assert len(reviews.tokens) > 1

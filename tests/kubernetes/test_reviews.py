@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import Any
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
+from typing import Any, Protocol
 
 import pytest
 from aiohttp import web
@@ -20,9 +21,11 @@ from workspace_authz.errors import (
     UnavailableError,
     UnreachableError,
 )
+from workspace_authz.kubernetes.lines import Lines
 from workspace_authz.kubernetes.plain import PlainConfiguration
+from workspace_authz.kubernetes.posts import Posts
 from workspace_authz.kubernetes.reviews import AccessAnswer, ApiReviews
-from workspace_authz.kubernetes.transport import caller_connection
+from workspace_authz.kubernetes.transport import ApiConfiguration, caller_connection
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 from workspace_authz.types import Attributes, Resource, UserInfo, Verb
 
@@ -42,16 +45,34 @@ class CountedAnswers(NoMetrics):
         self.results.append(f"{kind} {result}")
 
 
+class ReviewsOf(Protocol):
+    """Reviews over a real connection to a handler."""
+
+    def __call__(
+        self, handler: Handler, *, timeout: float = 5.0, metrics: Metrics | None = None
+    ) -> AbstractAsyncContextManager[ApiReviews]: ...
+
+
+@pytest.fixture(params=[caller_connection, Lines], ids=["connection", "lines"])
+def reviews_of(request: pytest.FixtureRequest) -> ReviewsOf:
+    """Over both kinds of pools."""
+    return partial(_reviews_of, request.param)
+
+
 @asynccontextmanager
-async def reviews_of(
-    handler: Handler, *, timeout: float = 5.0, metrics: Metrics | None = None
+async def _reviews_of(
+    pool: Callable[[ApiConfiguration], Posts],
+    handler: Handler,
+    *,
+    timeout: float = 5.0,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[ApiReviews]:
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", handler)
     async with TestServer(application) as server:
         # The server's own credential lies in the same configuration and must never be sent.
         configuration = PlainConfiguration(host=str(server.make_url("/")), token="the-servers-own")
-        connection = caller_connection(configuration)
+        connection = pool(configuration)
         try:
             yield ApiReviews(connection, timeout=timeout, metrics=metrics)
         finally:
@@ -70,7 +91,7 @@ def review(kind: str, status: Any) -> dict[str, Any]:
     return {"kind": kind, "status": status}
 
 
-async def test_a_question_is_asked_whole_and_with_the_callers_token_only() -> None:
+async def test_a_question_is_asked_whole_and_with_the_callers_token_only(reviews_of: ReviewsOf) -> None:
     seen: list[tuple[str, list[str], Any]] = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -99,7 +120,7 @@ async def test_a_question_is_asked_whole_and_with_the_callers_token_only() -> No
     }
 
 
-async def test_a_url_is_asked_about_as_kubernetes_does() -> None:
+async def test_a_url_is_asked_about_as_kubernetes_does(reviews_of: ReviewsOf) -> None:
     asked: list[Any] = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -111,14 +132,14 @@ async def test_a_url_is_asked_about_as_kubernetes_does() -> None:
     assert asked == [{"nonResourceAttributes": {"path": "/metrics", "verb": "get"}}]
 
 
-async def test_a_user_is_read_whole() -> None:
+async def test_a_user_is_read_whole(reviews_of: ReviewsOf) -> None:
     info = {"username": "alice", "uid": "u-1", "groups": ["a", "b"], "extra": {"z": ["1"], "y": ["2", "3"]}}
     async with reviews_of(answering(201, review("SelfSubjectReview", {"userInfo": info}))) as reviews:
         expected = UserInfo("alice", "u-1", ("a", "b"), (("y", ("2", "3")), ("z", ("1",))))
         assert await reviews.who(SECRET) == expected
 
 
-async def test_rules_are_read_whole() -> None:
+async def test_rules_are_read_whole(reviews_of: ReviewsOf) -> None:
     rule = {"verbs": ["get"], "apiGroups": ["*"], "resources": ["experiments"], "resourceNames": ["fraud"]}
     status = {"resourceRules": [rule], "nonResourceRules": [], "incomplete": True}
     async with reviews_of(answering(201, review("SelfSubjectRulesReview", status))) as reviews:
@@ -128,13 +149,15 @@ async def test_rules_are_read_whole() -> None:
 
 
 @pytest.mark.parametrize("status", [403, 404])
-async def test_a_review_that_is_forbidden_or_missing_is_a_wrong_cluster(status: int) -> None:
+async def test_a_review_that_is_forbidden_or_missing_is_a_wrong_cluster(
+    reviews_of: ReviewsOf, status: int
+) -> None:
     async with reviews_of(answering(status, "")) as reviews:
         with pytest.raises(MisconfiguredError, match="workspace-authz check"):
             await reviews.may(SECRET, ASKED)
 
 
-async def test_a_token_that_is_not_accepted_is_the_callers_matter() -> None:
+async def test_a_token_that_is_not_accepted_is_the_callers_matter(reviews_of: ReviewsOf) -> None:
     async with reviews_of(answering(401, "token is expired: do not leak this")) as reviews:
         with pytest.raises(UnauthenticatedError) as caught:
             await reviews.who(SECRET)
@@ -158,7 +181,9 @@ async def test_a_token_that_is_not_accepted_is_the_callers_matter() -> None:
         (201, "[" * 100_000),
     ],
 )
-async def test_whatever_is_no_answer_is_no_decision(status: int, document: Any) -> None:
+async def test_whatever_is_no_answer_is_no_decision(
+    reviews_of: ReviewsOf, status: int, document: Any
+) -> None:
     async with reviews_of(answering(status, document, Location="/elsewhere")) as reviews:
         with pytest.raises(UnavailableError) as caught:
             await reviews.may(SECRET, ASKED)
@@ -177,7 +202,11 @@ async def test_whatever_is_no_answer_is_no_decision(status: int, document: Any) 
     ],
 )
 async def test_what_may_pass_says_so(
-    status: int, headers: dict[str, str], error: type[TransientError], after: float | None
+    reviews_of: ReviewsOf,
+    status: int,
+    headers: dict[str, str],
+    error: type[TransientError],
+    after: float | None,
 ) -> None:
     async with reviews_of(answering(status, "", **headers)) as reviews:
         with pytest.raises(TransientError) as caught:
@@ -186,7 +215,7 @@ async def test_what_may_pass_says_so(
     assert (caught.value.status_of_answer, caught.value.after) == (status, after)
 
 
-async def test_a_connection_that_breaks_is_no_answer() -> None:
+async def test_a_connection_that_breaks_is_no_answer(reviews_of: ReviewsOf) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(status=201, headers={"Content-Length": "1000"})
         await response.prepare(request)
@@ -200,7 +229,7 @@ async def test_a_connection_that_breaks_is_no_answer() -> None:
             await reviews.may(SECRET, ASKED)
 
 
-async def test_every_try_is_counted_by_its_result() -> None:
+async def test_every_try_is_counted_by_its_result(reviews_of: ReviewsOf) -> None:
     counted = CountedAnswers()
     for status, document in [
         (201, review("SelfSubjectAccessReview", {"allowed": True})),
@@ -222,7 +251,7 @@ async def test_every_try_is_counted_by_its_result() -> None:
     ]
 
 
-async def test_an_answer_without_end_is_cut_off() -> None:
+async def test_an_answer_without_end_is_cut_off(reviews_of: ReviewsOf) -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(status=201)
         await response.prepare(request)
@@ -235,7 +264,7 @@ async def test_an_answer_without_end_is_cut_off() -> None:
             await reviews.may(SECRET, ASKED)
 
 
-async def test_a_server_that_hangs_is_given_up() -> None:
+async def test_a_server_that_hangs_is_given_up(reviews_of: ReviewsOf) -> None:
     async def handler(_: web.Request) -> web.Response:
         await asyncio.sleep(60)
         return web.Response()
@@ -245,7 +274,7 @@ async def test_a_server_that_hangs_is_given_up() -> None:
             await reviews.may(SECRET, ASKED)
 
 
-async def test_nothing_that_one_caller_got_is_sent_for_another() -> None:
+async def test_nothing_that_one_caller_got_is_sent_for_another(reviews_of: ReviewsOf) -> None:
     cookies: list[str | None] = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -260,13 +289,13 @@ async def test_nothing_that_one_caller_got_is_sent_for_another() -> None:
     assert cookies == [None, None]
 
 
-async def test_a_callers_connection_sends_nothing_without_a_token() -> None:
+async def test_a_callers_connection_sends_nothing_without_a_token(reviews_of: ReviewsOf) -> None:
     async with reviews_of(answering(201, review("SelfSubjectReview", {}))) as reviews:
         with pytest.raises(ValueError, match="needs the caller's token"):
             await reviews.who("")
 
 
-async def test_no_token_reaches_a_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_token_reaches_a_log(reviews_of: ReviewsOf, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     async with reviews_of(answering(500, "")) as reviews:
         with pytest.raises(UnavailableError):

@@ -14,6 +14,7 @@ from mlflow.entities.mcp_server import MCPRemoteTransportType, MCPStatus
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore as Registry
 from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore as Tracking
+from mlflow.utils.search_utils import SearchModelUtils
 from mlflow.utils.workspace_context import WorkspaceContext
 
 from workspace_authz.catalog.listing import Clause
@@ -184,6 +185,24 @@ def test_any_name_can_be_said(values: list[str]) -> None:
 def test_what_mlflow_refuses_is_refused(theirs: str) -> None:
     with pytest.raises(BadRequestError):
         clause_first(*SEARCHES["SearchExperiments"], ("1",), theirs)
+
+
+@pytest.mark.parametrize("read_as", [[], ["theirs"], ["theirs", "ours"], ["ours"], ["ours", "other"]])
+def test_a_parser_that_reads_it_otherwise_is_not_trusted(
+    monkeypatch: pytest.MonkeyPatch, read_as: list[str]
+) -> None:
+    """No filter is known that MLflow's parser would read so; a later parser might."""
+    ours = {"type": "attribute", "key": "name", "comparator": "IN", "value": ("plain",)}
+    parts: dict[str, object] = {"ours": ours, "theirs": {"key": "x"}, "other": {"key": "y"}}
+
+    def parse(text: str) -> list[object]:
+        if " AND " in text:
+            return [parts[each] for each in read_as]
+        return [parts["ours" if "IN" in text else "theirs"]]
+
+    monkeypatch.setattr(SearchModelUtils, "parse_search_filter", parse)
+    with pytest.raises(BadRequestError, match="joined"):
+        clause_first(*SEARCHES["SearchRegisteredModels"], ("plain",), "x = 'y'")
 
 
 def test_too_many_names_and_none_are_not_said() -> None:

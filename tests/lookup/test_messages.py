@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from flask import Flask
@@ -22,7 +23,7 @@ from werkzeug.exceptions import HTTPException
 from workspace_authz.catalog.model import Guarded, Server
 from workspace_authz.catalog.routes import all_routes
 from workspace_authz.errors import BadRequestError
-from workspace_authz.lookup.messages import _FILES, read_message
+from workspace_authz.lookup.messages import _FILES, has_field, read_message
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Starlette deprecates what MLflow still uses
@@ -179,3 +180,25 @@ def test_what_is_no_message_is_known() -> None:
         not in {m.input_type.name for f in _FILES for s in f.services_by_name.values() for m in s.methods}
     }
     assert plain == {"CreatePromptlabRun"}
+
+
+def test_a_native_query_is_read_and_a_doubled_parameter_is_a_list() -> None:
+    found = read("SearchMcpServers", method="GET", query=b"filter_string=a%26b&order_by=x&order_by=y&empty=")
+    assert found == {"filter_string": "a&b", "order_by": ["x", "y"], "empty": ""}
+    with pytest.raises(BadRequestError):
+        read("SearchMcpServers", method="GET", query=b"filter_string=%ff")
+
+
+def test_a_message_can_be_sent_again() -> None:
+    """What was read, sent as JSON or as a query, is read as the same."""
+    sent = {"view_type": "DELETED_ONLY", "max_results": "5", "filter": "a&b", "orderBy": ["name", "x"]}
+    fields = read("SearchExperiments", body=json.dumps(sent).encode())
+    assert read("SearchExperiments", body=json.dumps(fields).encode()) == fields
+    query = urlencode(fields, doseq=True).encode()
+    assert read("SearchExperiments", method="GET", query=query) == fields
+
+
+def test_which_fields_this_mlflow_knows() -> None:
+    assert has_field(ROUTES["ListScorers"], "experiment_ids")
+    assert not has_field(ROUTES["ListScorers"], "made_up")
+    assert not has_field(ROUTES["SearchMcpServers"], "filter_string")  # no protobuf

@@ -83,7 +83,14 @@ async def test_probes_are_answered_without_a_token_and_before_the_workspaces_are
         sent.append(message)
 
     asked = container()[probe]["httpGet"]["path"]
-    scope = {"type": "http", "method": "GET", "path": asked, "root_path": "", "headers": []}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": asked,
+        "root_path": "",
+        "headers": [],
+        "query_string": b"",
+    }
     await ProbesMiddleware(app, static_prefix="", runtime=lambda: None)(scope, receive, send)
     assert sent[0]["status"] == status
 

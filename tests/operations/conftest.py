@@ -6,9 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.harness.database import empty_database
 from tests.harness.plane import EMBEDDED, RBAC, devplane
 from tests.harness.sdk import preload
 from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
+from tests.operations.replicas import Replicas, three_replicas
 from tests.operations.secret import SecretMount
 from tests.scenarios.people import Cluster, People, given_two_teams
 from workspace_authz.devplane.pki import create_pki
@@ -39,6 +41,14 @@ def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     )
     with mlflow_server(state, options) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
+    """Three servers on a real kube-apiserver."""
+    state = tmp_path_factory.mktemp("replicas")
+    with three_replicas(state, database=empty_database(state)) as replicas:
+        yield replicas
 
 
 @pytest.fixture(scope="session")

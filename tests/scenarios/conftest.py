@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.forked import mlflow_command
+from tests.harness.database import empty_database
+from tests.harness.oldest import OLDEST, oldest_programs
 from tests.harness.plane import EMBEDDED, REAL, devplane
-from tests.harness.processes import clean_environment
 from tests.harness.provider import model_provider
-from tests.harness.sdk import Sdk, preload, sdk
+from tests.harness.sdk import Sdk, sdk
 from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
 from tests.scenarios.naming import FOREIGN, OWN, SIBLING, given_named_rights, studio_of
 from tests.scenarios.people import NAMED, SELECTOR, TEAM_B, Cluster, People, given_two_teams
@@ -31,13 +31,7 @@ def engine(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's tables, empty."""
-    preload()
-    directory = tmp_path_factory.mktemp("database")
-    file = directory / "mlflow.db"
-    arguments = ["db", "upgrade", f"sqlite:///{file}"]
-    ended = mlflow_command(arguments, environment=clean_environment(), directory=directory)
-    assert ended.status == 0, ended.output
-    return file
+    return empty_database(tmp_path_factory.mktemp("database"))
 
 
 @pytest.fixture(scope="session")
@@ -65,6 +59,17 @@ def server(
         },
     )
     with mlflow_server(tmp_path_factory.mktemp("guarded"), options) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def oldest_server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """The oldest MLflow that is supported, guarded by the cluster."""
+    options = ServerOptions(
+        kubeconfig=cluster.plane.server_kubeconfig, programs=oldest_programs(), environment=ENVIRONMENT
+    )
+    with mlflow_server(tmp_path_factory.mktemp("oldest"), options) as server:
+        assert server.ask("GET", "/version").text.startswith(f"{OLDEST}.")
         yield server
 
 

@@ -12,7 +12,6 @@ from typing import Final
 import pytest
 
 from tests.harness.http import Answer
-from tests.harness.oldest import OLDEST, oldest_programs
 from tests.harness.plane import EMBEDDED, User
 from tests.harness.provider import model_provider
 from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
@@ -74,18 +73,11 @@ def prefixed(
 
 @pytest.fixture(scope="session")
 def oldest(
-    cluster: Cluster, holders: Mapping[frozenset[str], User], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Observations]:
+    oldest_server: MlflowServer, cluster: Cluster, holders: Mapping[frozenset[str], User]
+) -> Observations:
     """Every route on a server of the oldest MLflow that is supported."""
-    options = ServerOptions(
-        kubeconfig=cluster.plane.server_kubeconfig, programs=oldest_programs(), environment=ENVIRONMENT
-    )
-    with (
-        mlflow_server(tmp_path_factory.mktemp("oldest"), options) as server,
-        model_provider() as provider,
-    ):
-        assert server.ask("GET", "/version").text.startswith(f"{OLDEST}.")
-        yield Campaign(server, cluster.people, holders, provider.url, oldest=True).run(PLAIN)
+    with model_provider() as provider:
+        return Campaign(oldest_server, cluster.people, holders, provider.url, oldest=True).run(PLAIN)
 
 
 def name_of(entry: Entry) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.etcd import compact
 from tests.harness.faulty import Fault, FaultyApi, faulty_api, pointed_at
 from tests.harness.http import Answer, Http, bearer
 from tests.harness.plane import REAL, Plane, User, devplane
@@ -23,11 +24,13 @@ SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
 ROUTES = (SEARCH, "/api/2.0/mlflow/registered-models/search", "/api/3.0/mlflow/workspaces")
 CLIENTS = 8
 LIFETIME_SECONDS = 2
+WATCHED_SECONDS = 5
+"""60 unless set. So long can a decision outlive a change of which nobody tells."""
 LIMIT_SECONDS = 10
 """What the issue promises: an answer within ten seconds."""
 
-FAULTS = [fault for fault in Fault if fault not in (Fault.NONE, Fault.DAWDLES)]
-TEAM = "team-a"
+FAULTS = [fault for fault in Fault if fault not in (Fault.NONE, Fault.MUTES, Fault.DAWDLES)]
+TEAM, LATE = "team-a", "team-late"
 
 
 class World:
@@ -44,6 +47,10 @@ class World:
 
     def status(self, token: str) -> int:
         return self.server.ask("GET", SEARCH, token=token, workspace=TEAM).status
+
+    def workspaces(self, user: User) -> list[str]:
+        answer = self.ask("/api/3.0/mlflow/workspaces", user=user)
+        return [one["name"] for one in answer.json.get("workspaces", ())]
 
     def under_load(self, seconds: float) -> list[tuple[float, Answer]]:
         """What many callers get meanwhile: how long each answer took, and the answer."""
@@ -85,8 +92,12 @@ def world(engine: str, database: Path, tmp_path_factory: pytest.TempPathFactory)
             database=database,
             kubeconfig=pointed_at(api.url, plane.server_kubeconfig, state / "server.kubeconfig"),
             environment={
-                f"WORKSPACE_AUTHZ_{name}_SECONDS": str(LIFETIME_SECONDS)
-                for name in ("ALLOW", "DENY", "IDENTITY")
+                **{
+                    f"WORKSPACE_AUTHZ_{name}_SECONDS": str(LIFETIME_SECONDS)
+                    for name in ("ALLOW", "DENY", "IDENTITY")
+                },
+                "WORKSPACE_AUTHZ_WATCHED_SECONDS": str(WATCHED_SECONDS),
+                "WORKSPACE_AUTHZ_SETTLING_SECONDS": "1",
             },
         )
         with mlflow_server(state / "server", options) as server:
@@ -202,6 +213,26 @@ def test_an_expired_token_is_refused_at_once(world: World) -> None:
     assert world.status(token) == 401
 
 
+def test_watches_that_fall_silent(world: World) -> None:
+    """Given watches that stay open and say nothing more, when a right ends, then it does not last for ever.
+
+    Only after 75 seconds can the server know that they are not merely quiet.
+    """
+    world.works_again()
+    token = world.plane.service_account(TEAM, "unheard")
+    binding = world.plane.bind(TEAM, "edit", account=(TEAM, "unheard"))
+    until(lambda: world.status(token) == 200)
+    time.sleep(1.5)  # from now on an answer is kept for as long as it may be
+    assert world.status(token) == 200
+    world.api.fault = Fault.MUTES
+    world.plane.delete(binding)
+    world.plane.settle(token, TEAM, "list", "experiments", allowed=False)
+    until(lambda: world.status(token) == 403)
+    world.api.fault = Fault.REFUSES  # ends the muted watches
+    world.api.fault = Fault.NONE
+    world.works_again()
+
+
 @contextmanager
 def frozen(plane: Plane) -> Iterator[None]:
     """The API server's processes stopped in the middle of whatever they do."""
@@ -242,15 +273,26 @@ def test_a_frozen_api_server(world: World) -> None:
 def test_a_killed_api_server(world: World) -> None:
     """Given callers at work, when the API server is killed, then 503 soon, until another takes its place.
 
+    Another one that has forgotten how things came to be what they are: what changed meanwhile is in no watch.
     The last of this file: the embedded engine forgets everything, so that nobody starts it again.
     """
     world.works_again()
+    world.api.fault = Fault.MUTES  # so that the server's watches ask once only for what is gone
     for process in processes_of(world.plane):
         os.kill(process, signal.SIGKILL)
     world.forget_everything()
     then_nothing_passes(world.under_load(2.0))
-    if world.plane.engine == REAL:
-        users = [world.editor, world.mallory]
-        with devplane(REAL, world.plane.state, users=users) as restarted:
-            world.api.upstream = restarted.url
-            world.works_again()
+    if world.plane.engine != REAL:
+        return
+    with devplane(REAL, world.plane.state, users=[world.editor, world.mallory]) as restarted:
+        restarted.namespace(LATE)
+        binding = restarted.bind(LATE, "edit", user=world.mallory.name)
+        compact(restarted.state)
+        world.api.upstream = restarted.url
+        world.api.fault = Fault.REFUSES
+        world.api.fault = Fault.NONE
+        world.works_again()
+        until(lambda: world.workspaces(world.mallory) == [LATE])
+        assert world.api.expired
+        restarted.delete(binding)
+        until(lambda: world.workspaces(world.mallory) == [])

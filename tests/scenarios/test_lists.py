@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
@@ -11,10 +12,9 @@ from mlflow.store.tracking.dbmodels.models import SqlExperiment, SqlIssue
 from sqlalchemy import create_engine, insert, select
 
 from tests.harness.plane import GROUP
-from tests.harness.sdk import Sdk
+from tests.harness.sdk import Sdk, sdk
 from tests.harness.server import MlflowServer
 from tests.scenarios import steps
-from tests.scenarios.conftest import As
 from tests.scenarios.people import NAMED, Cluster
 
 MANY: Final = 300
@@ -24,16 +24,29 @@ LISTED: Final = ("/ajax-api/2.0/mlflow/experiments/search", "/api/2.0/mlflow/exp
 
 
 @pytest.fixture(scope="module")
-def ids(server: MlflowServer, cluster: Cluster) -> dict[str, str]:
-    """The experiments by name. Each has an issue; there are as many models."""
+def token(cluster: Cluster) -> str:
+    """Lena's, who holds her rights."""
     verbs = ["get", "list", "update"]
     rule = {"apiGroups": [GROUP], "resources": ["experiments", "registeredmodels"], "verbs": verbs}
     cluster.plane.role(NAMED, "lena", [{**rule, "resourceNames": list(SEVEN)}])
     cluster.plane.bind(NAMED, "lena", user=cluster.people.lena.name, kind="Role")
+    return cluster.people.lena.token
+
+
+@pytest.fixture(scope="module", params=["server", "oldest_server"])
+def guarded(request: pytest.FixtureRequest) -> MlflowServer:
+    """MLflow that can be asked for names, and one whose searches must be filtered afterwards."""
+    found: MlflowServer = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture(scope="module")
+def ids(guarded: MlflowServer) -> dict[str, str]:
+    """The experiments by name. Each has an issue; there are as many models."""
     now = int(time.time() * 1000)
     times = {"created_timestamp": now, "last_updated_timestamp": now}
     named: list[dict[str, Any]] = [{"name": name, "workspace": NAMED} for name in NAMES]
-    engine = create_engine(f"sqlite:///{server.state / 'mlflow.db'}")
+    engine = create_engine(f"sqlite:///{guarded.state / 'mlflow.db'}")
     with engine.begin() as database:
         database.execute(
             insert(SqlExperiment), [{**each, "artifact_location": "mlflow-artifacts:/many"} for each in named]
@@ -51,45 +64,49 @@ def ids(server: MlflowServer, cluster: Cluster) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def lena(ids: dict[str, str], cluster: Cluster, using_sdk: As) -> Sdk:
-    return using_sdk(token=cluster.people.lena.token, workspace=NAMED)
+def lena(
+    ids: dict[str, str], guarded: MlflowServer, token: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sdk]:
+    with sdk(guarded.uri, tmp_path_factory.mktemp("sdk"), token=token, workspace=NAMED) as process:
+        yield process
 
 
 @pytest.mark.parametrize("step", [steps.experiment_pages, steps.model_pages])
-def test_pages_that_are_narrowed_are_full_and_complete(lena: Sdk, step: Any) -> None:
+def test_pages_of_searches_are_full_and_complete(lena: Sdk, step: Any) -> None:
     assert lena.run(step, 3) == [list(SEVEN[:3]), list(SEVEN[3:6]), list(SEVEN[6:])]
     assert lena.run(step, 100) == [list(SEVEN)]
     assert lena.run(step, 100, "name LIKE 'many-1%'") == [["many-100", "many-150"]]
 
 
-def test_pages_that_are_filtered_are_full_and_complete(
-    server: MlflowServer, cluster: Cluster, ids: dict[str, str]
+def test_pages_that_are_always_filtered_are_full_and_complete(
+    guarded: MlflowServer, cluster: Cluster, ids: dict[str, str], token: str
 ) -> None:
-    def page(token: str, *, size: int = 3, user: str = cluster.people.lena.token) -> Any:
-        asked = {"max_results": size, "page_token": token, "filter_string": "status = 'pending'"}
-        return server.ask(
+    root = cluster.people.root.token
+
+    def page(following: str, *, size: int = 3, user: str = token) -> Any:
+        asked = {"max_results": size, "page_token": following, "filter_string": "status = 'pending'"}
+        return guarded.ask(
             "POST", "/api/3.0/mlflow/issues/search", token=user, workspace=NAMED, json_body=asked
         )
 
     pages: list[list[str]] = []
-    token = ""
-    while token or not pages:
-        document = page(token).json
+    following = ""
+    while following or not pages:
+        document = page(following).json
         pages.append([issue["name"] for issue in document["issues"]])
-        token = document.get("next_page_token", "")
-        if token:
-            assert page(token, size=4).status == page(token, user=cluster.people.root.token).status == 400
+        following = document.get("next_page_token", "")
+        if following:
+            assert page(following, size=4).status == page(following, user=root).status == 400
     assert [len(names) for names in pages] == [3, 3, 1]
     assert sorted(name for names in pages for name in names) == sorted(SEVEN)
-    assert len(page("", size=300, user=cluster.people.root.token).json["issues"]) == MANY
+    assert len(page("", size=300, user=root).json["issues"]) == MANY
 
 
 @pytest.mark.parametrize("path", LISTED)
 def test_what_the_ui_asks_is_narrowed_too(
-    server: MlflowServer, cluster: Cluster, ids: dict[str, str], path: str
+    guarded: MlflowServer, ids: dict[str, str], token: str, path: str
 ) -> None:
-    token = cluster.people.lena.token
-    answer = server.ask("GET", f"{path}?max_results=5&order_by=name+ASC", token=token, workspace=NAMED)
+    answer = guarded.ask("GET", f"{path}?max_results=5&order_by=name+ASC", token=token, workspace=NAMED)
     assert [found["name"] for found in answer.json["experiments"]] == list(SEVEN[:5])
     for hidden in (
         "name = 'many-002'",
@@ -97,7 +114,7 @@ def test_what_the_ui_asks_is_narrowed_too(
         "name LIKE '%' OR name = 'x'",
     ):
         body = {"filter": hidden, "max_results": 5}
-        answer = server.ask("POST", path, token=token, workspace=NAMED, json_body=body)
+        answer = guarded.ask("POST", path, token=token, workspace=NAMED, json_body=body)
         assert "many-" not in answer.text.replace(hidden, "")
 
 

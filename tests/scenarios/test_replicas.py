@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 from mlflow.store.db.utils import _initialize_tables, _upgrade_db, create_sqlalchemy_engine
+from sqlalchemy import Engine
 
 from tests.harness.http import Http, bearer
 from tests.harness.plane import EMBEDDED, Plane, User, devplane
@@ -59,8 +60,15 @@ def replicas(
         yield servers
 
 
+@pytest.fixture
+def engine(database: str) -> Iterator[Engine]:
+    engine: Engine = create_sqlalchemy_engine(database)
+    yield engine
+    engine.dispose()
+
+
 def test_first_writes_race_and_the_workspace_is_bound_once(
-    replicas: list[MlflowServer], plane: Plane, database: str
+    replicas: list[MlflowServer], plane: Plane, engine: Engine
 ) -> None:
     """Given a new namespace, when many write there at once through both replicas, then all succeed."""
 
@@ -73,11 +81,14 @@ def test_first_writes_race_and_the_workspace_is_bound_once(
     plane.namespace("team-race")
     with ThreadPoolExecutor(8) as threads:
         assert set(threads.map(write, range(16))) == {200}
-    engine = create_sqlalchemy_engine(database)
     bound = read_bindings(engine)["team-race"]
     uid = plane.ask("GET", "/api/v1/namespaces/team-race").json["metadata"]["uid"]
     assert (bound.uid, bound.reason) == (uid, "first write")
-    engine.dispose()
+
+
+def test_readiness_includes_the_bindings(replicas: list[MlflowServer]) -> None:
+    for replica in replicas:
+        assert "[+]bindings ok" in replica.ask("GET", "/readyz?verbose").text
 
 
 def test_both_close_and_both_open_again(

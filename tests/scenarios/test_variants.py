@@ -144,5 +144,18 @@ def test_public_routes_and_probes_below_a_root_path(single: MlflowServer, path: 
     assert single.ask("GET", path).status == 200
 
 
+@pytest.mark.parametrize(
+    "path", ["/api/2.0/mlflow/experiments/create", "/api/3.0/mlflow/mcp-servers", "/graphql"]
+)
+def test_a_root_path_opens_nothing_to_other_sites(single: MlflowServer, cluster: Cluster, path: str) -> None:
+    """MLflow's own check of native routes looks for ``/api/`` at the start of the whole path."""
+    headers = {"Origin": "https://evil.example"}
+    answer = single.ask(
+        "POST", path, token=cluster.people.alice.token, headers=headers, json_body={"name": "x/y"}
+    )
+    assert answer.status == 403
+    assert "Cross-origin request blocked" in answer.text
+
+
 def test_a_root_path_that_comes_twice_is_no_route(single: MlflowServer, cluster: Cluster) -> None:
     assert single.ask("GET", f"/outside{SEARCH}", token=cluster.people.alice.token).status == 404

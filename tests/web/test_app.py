@@ -70,14 +70,28 @@ def test_the_guard_stands_before_mlflows_workspaces_and_behind_its_protection(
     guard = names.index("GuardMiddleware")
     assert names[guard - 1] == "ExplainMiddleware"
     before, behind = names[2 : guard - 1], names[guard + 1 :]
-    assert set(before) == {"HostValidationMiddleware", "CORSMiddleware", "CORSBlockingMiddleware"}
+    assert before[-1] == "OriginMiddleware"
+    assert set(before[:-1]) == {"HostValidationMiddleware", "CORSMiddleware", "CORSBlockingMiddleware"}
     assert not set(behind) & set(before)
     assert behind  # MLflow's own workspace middleware is among them
 
 
+def test_without_mlflows_protection_there_is_none_of_ours(
+    worker: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE", "true")
+    assert "OriginMiddleware" not in names_of(app_module.guarded_app())
+
+
 def test_no_middleware_of_mlflows_is_lost(worker: Mapping[str, str]) -> None:
     stock = create_fastapi_app()
-    ours = {"ProbesMiddleware", "MetricsMiddleware", "ExplainMiddleware", "GuardMiddleware"}
+    ours = {
+        "ProbesMiddleware",
+        "MetricsMiddleware",
+        "OriginMiddleware",
+        "ExplainMiddleware",
+        "GuardMiddleware",
+    }
     same_as = {"WorkspaceMiddleware": "BaseHTTPMiddleware", "OnlyBelow": "BaseHTTPMiddleware"}
     guarded = [same_as.get(name, name) for name in names_of(app_module.guarded_app()) if name not in ours]
     assert sorted(guarded) == sorted(names_of(stock))

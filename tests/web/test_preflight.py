@@ -5,17 +5,21 @@ from __future__ import annotations
 import pytest
 
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.settings import WEBHOOK_CACHE
-from workspace_authz.web.preflight import forget_webhooks
+from workspace_authz.settings import FORGETFUL_CACHES
+from workspace_authz.web.preflight import switch_off_caches
 
 
-@pytest.mark.parametrize("given", [{}, {WEBHOOK_CACHE: "0"}, {WEBHOOK_CACHE: " 0 "}])
-def test_the_webhook_cache_is_off(given: dict[str, str]) -> None:
-    forget_webhooks(given)
-    assert given[WEBHOOK_CACHE].strip() == "0"
+@pytest.mark.parametrize("value", [None, "0", " 0 "])
+def test_caches_that_forget_the_workspace_are_off(value: str | None) -> None:
+    given = {} if value is None else dict.fromkeys(FORGETFUL_CACHES, value)
+    switch_off_caches(given)
+    assert {variable: given[variable].strip() for variable in FORGETFUL_CACHES} == dict.fromkeys(
+        FORGETFUL_CACHES, "0"
+    )
 
 
+@pytest.mark.parametrize("variable", FORGETFUL_CACHES)
 @pytest.mark.parametrize("value", ["60", "1", "-1", "0.5", "", "off"])
-def test_another_value_stops_the_start(value: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"must be 0.*Unset it"):
-        forget_webhooks({WEBHOOK_CACHE: value})
+def test_another_value_stops_the_start(variable: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{variable} must be 0.*Unset it"):
+        switch_off_caches({variable: value})

@@ -82,9 +82,7 @@ async def test_nothing_else_is_a_probe(method: str, path: str) -> None:
 
 
 def explaining(reviews: ScriptedReviews) -> ExplainMiddleware:
-    return ExplainMiddleware(
-        beyond, static_prefix="/mlflow", allowed_origins=None, runtime=lambda: runtime(reviews)
-    )
+    return ExplainMiddleware(beyond, static_prefix="/mlflow", runtime=lambda: runtime(reviews))
 
 
 PATH = "/mlflow/workspace-authz/explain"

@@ -23,7 +23,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from workspace_authz.bindings.census import mlflow_tables
+from workspace_authz.bindings.tables import mlflow_tables
 
 NOBODYS: Final = frozenset({"scheduler_leases"})
 """Tables without data of workspaces: locks of MLflow's own schedulers."""

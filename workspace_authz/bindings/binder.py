@@ -114,7 +114,7 @@ class Binder:
         Raises :class:`ForbiddenError` if its data are another namespace's, :class:`UnavailableError` when
         that cannot be known.
         """
-        if self._problem is not None:
+        if self._problem is not None or uid == NOBODY:
             raise UnavailableError(_NOT_YET)
         if self._matched.get(workspace) == uid:
             return

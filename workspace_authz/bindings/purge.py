@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, delete, func, select, tuple_
+from sqlalchemy import Connection, Engine, delete, select, tuple_
 
 from workspace_authz.bindings.belongings import Belonging, Link, belongings
 
@@ -14,18 +14,6 @@ PORTION: Final = 400
 
 Progress = Callable[[str, int], None]
 """Told of a table and how many of its rows are gone so far."""
-
-
-def count_rows(engine: Engine, workspace: str) -> dict[str, int]:
-    """How many rows of each table belong to the workspace; tables without any are left out."""
-    with engine.connect() as connection:
-        counts = {
-            belonging.table.name: connection.execute(
-                select(func.count()).select_from(belonging.table).where(belonging.condition)
-            ).scalar_one()
-            for belonging in belongings(workspace)
-        }
-    return {table: count for table, count in counts.items() if count}
 
 
 def delete_rows(engine: Engine, workspace: str, *, progress: Progress) -> int:

@@ -9,8 +9,8 @@ from typing import Final
 
 from sqlalchemy import Engine, func, select
 
-from workspace_authz.bindings.census import mlflow_tables
 from workspace_authz.bindings.rows import Binding
+from workspace_authz.bindings.tables import mlflow_tables
 
 COUNTED: Final = (
     "experiments",

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from workspace_authz.enforcement.answers import UnreadableAnswerError
 from workspace_authz.enforcement.asgi import App, Scope, Send, peer_of, refuse, route_path
 from workspace_authz.enforcement.counting import count
 from workspace_authz.enforcement.pipeline import Pipeline
@@ -104,7 +103,10 @@ class GuardMiddleware:
         visible, current = visible_workspaces.set(verdict.visible), current_user.set(user)
         try:
             await app({**scope, "headers": headers, "state": _state(scope, user)}, body, send)
-        except UnreadableAnswerError as error:
+        except RequestError as error:
+            if verdict.narrowing is None:
+                raise
+            # An answer that is held back has not begun.
             await refuse(error, send)
         finally:
             visible_workspaces.reset(visible)

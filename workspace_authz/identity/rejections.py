@@ -33,10 +33,12 @@ class Rejections:
 
     def calm(self, peer: str) -> bool:
         """Whether nothing from ``peer`` was rejected lately."""
-        return self._level(_network(peer)) >= self._burst
+        return not self._left or self._level(_network(peer)) >= self._burst
 
     def admit(self, peer: str) -> None:
         """Raise :class:`TooManyRequestsError` where the bucket is empty."""
+        if not self._left:
+            return
         level = self._level(_network(peer))
         if level < 1:
             wait = min((1 - level) / self._per_second, _LONGEST_WAIT_SECONDS)

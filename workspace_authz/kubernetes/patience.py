@@ -6,13 +6,13 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from workspace_authz.aio.clock import Clock
 from workspace_authz.aio.gate import Gate
 from workspace_authz.errors import OverloadedError, TransientError, UnavailableError
 from workspace_authz.kubernetes.circuit import Circuit
-from workspace_authz.kubernetes.reviews import NO_ANSWER, AccessAnswer, Reviews, RulesAnswer
+from workspace_authz.kubernetes.reviews import NO_ANSWER, AccessAnswer, Reviews, RulesAnswer, UrlReviews
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 from workspace_authz.types import Attributes, UserInfo
 
@@ -26,6 +26,10 @@ _WAITING_PER_PLACE: Final = 16
 BUSY: Final = "The Kubernetes API server is too slow for all that is asked of it; try again."
 
 
+class AllReviews(Reviews, UrlReviews, Protocol):
+    """Every question there is."""
+
+
 class PatientReviews:
     """:class:`Reviews` over others. Reviews change nothing, so that each may be asked again.
 
@@ -35,7 +39,7 @@ class PatientReviews:
 
     def __init__(
         self,
-        reviews: Reviews,
+        reviews: AllReviews,
         *,
         places: int,
         seconds: float,
@@ -63,6 +67,10 @@ class PatientReviews:
     async def rules(self, token: str, namespace: str) -> RulesAnswer:
         """See :class:`Reviews`."""
         return await self._patiently("SelfSubjectRulesReview", lambda: self._reviews.rules(token, namespace))
+
+    async def may_get(self, token: str, path: str) -> AccessAnswer:
+        """See :class:`UrlReviews`."""
+        return await self._patiently("SelfSubjectAccessReview", lambda: self._reviews.may_get(token, path))
 
     async def _patiently(self, kind: str, ask: Callable[[], Awaitable[A]]) -> A:
         deadline = self._clock.monotonic() + self._seconds
@@ -95,12 +103,12 @@ class Lanes:
     it is slow to check must not make it look so.
     """
 
-    known: Reviews
-    strangers: Reviews
+    known: AllReviews
+    strangers: AllReviews
 
 
 def lanes(
-    reviews: Reviews,
+    reviews: AllReviews,
     *,
     places: int,
     seconds: float,
@@ -111,7 +119,7 @@ def lanes(
     """A quarter of ``places`` is for strangers; each review gets ``seconds``."""
     counted = metrics or NoMetrics()
 
-    def lane(share: int, changed: Callable[[bool], None]) -> Reviews:
+    def lane(share: int, changed: Callable[[bool], None]) -> AllReviews:
         circuit = Circuit(clock.monotonic, changed=changed)
         return PatientReviews(
             reviews,

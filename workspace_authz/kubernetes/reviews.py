@@ -29,9 +29,9 @@ from workspace_authz.errors import (
     UnavailableError,
     UnreachableError,
 )
+from workspace_authz.kubernetes.posts import OversizedError, Posted, Posts
 from workspace_authz.kubernetes.retry_after import retry_after
 from workspace_authz.kubernetes.server_time import ServerTime
-from workspace_authz.kubernetes.transport import Connection
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 from workspace_authz.types import API_GROUP, Attributes, UserInfo
 
@@ -39,7 +39,6 @@ _log = logging.getLogger(__name__)
 
 _AUTHENTICATION = "/apis/authentication.k8s.io/v1/"
 _AUTHORIZATION = "/apis/authorization.k8s.io/v1/"
-_MAX_ANSWER_BYTES = 8 * 2**20
 _IN_FRONT = frozenset({502, 503, 504})
 """Said by an API server that is starting or stopping, or by what stands before one that is away."""
 
@@ -98,13 +97,12 @@ class UrlReviews(Protocol):
 
 
 class ApiReviews:
-    """:class:`Reviews` over a caller connection, each asked once. ``timeout`` bounds it, in seconds."""
+    """:class:`Reviews` over callers' connections, each asked once. ``timeout`` bounds it, in seconds."""
 
-    def __init__(self, connection: Connection, *, timeout: float, metrics: Metrics | None = None) -> None:
-        self._connection = connection
+    def __init__(self, posts: Posts, *, timeout: float, metrics: Metrics | None = None) -> None:
+        self._posts = posts
         self.server_time = ServerTime(time.monotonic)
-        # Of several API servers behind one address the next may take what a dead one does not.
-        self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=timeout / 2)
+        self._timeout = timeout
         self._metrics = metrics or NoMetrics()
 
     async def who(self, token: str) -> UserInfo:
@@ -166,35 +164,26 @@ class ApiReviews:
 
     async def _ask(self, api: str, kind: str, spec: Mapping[str, Any], token: str) -> Mapping[str, Any]:
         """POST one review and return its ``status``."""
-        body = {"apiVersion": api.removeprefix("/apis/").rstrip("/"), "kind": kind, "spec": spec}
+        document = {"apiVersion": api.removeprefix("/apis/").rstrip("/"), "kind": kind, "spec": spec}
         started, result = time.monotonic(), "unreachable"
         try:
-            async with self._connection.request(
-                "POST", f"{api}{kind.lower()}s", token=token, json=body, timeout=self._timeout
-            ) as response:
-                result = str(response.status)
-                self.server_time.heard(response.headers.get("Date"))
-                if response.status not in (200, 201):
-                    raise _failed(kind, response)
-                status = _status_of(kind, await _bounded(kind, response))
-                result = "ok"
-                return status
+            posted = await self._posts.post(
+                f"{api}{kind.lower()}s", document, token=token, timeout=self._timeout
+            )
+            result = str(posted.status)
+            self.server_time.heard(posted.date)
+            if posted.status not in (200, 201):
+                raise _failed(kind, posted)
+            status = _status_of(kind, posted.body)
+            result = "ok"
+            return status
+        except OversizedError as error:
+            raise _nonsense(kind) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             _log.warning("%s failed: %s", kind, type(error).__name__)
             raise UnreachableError(NO_ANSWER) from error
         finally:
             self._metrics.asked(kind, result=result, seconds=time.monotonic() - started)
-
-
-async def _bounded(kind: str, response: aiohttp.ClientResponse) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in response.content.iter_any():
-        size += len(chunk)
-        if size > _MAX_ANSWER_BYTES:
-            raise _nonsense(kind)
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def _status_of(kind: str, answer: bytes) -> Mapping[str, Any]:
@@ -208,8 +197,8 @@ def _status_of(kind: str, answer: bytes) -> Mapping[str, Any]:
     return status
 
 
-def _failed(kind: str, response: aiohttp.ClientResponse) -> RequestError:
-    status = response.status
+def _failed(kind: str, posted: Posted) -> RequestError:
+    status = posted.status
     if status == 401:
         return UnauthenticatedError(REJECTED)
     _log.warning("%s was answered with HTTP %d", kind, status)
@@ -219,9 +208,9 @@ def _failed(kind: str, response: aiohttp.ClientResponse) -> RequestError:
             "An administrator finds the remedy with `workspace-authz check`."
         )
     if status == 429:
-        return ThrottledError(NO_ANSWER, status=status, after=retry_after(response.headers))
+        return ThrottledError(NO_ANSWER, status=status, after=retry_after(posted.retry_after, posted.date))
     if status in _IN_FRONT:
-        return UnreachableError(NO_ANSWER, status=status, after=retry_after(response.headers))
+        return UnreachableError(NO_ANSWER, status=status, after=retry_after(posted.retry_after, posted.date))
     return UnavailableError(NO_ANSWER)
 
 

@@ -22,16 +22,14 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from workspace_authz import __version__
 from workspace_authz.errors import ConfigurationError
+from workspace_authz.kubernetes.posts import MAX_ANSWER_BYTES, USER_AGENT, OversizedError, Posted
 
 _BEARER: Final = "BearerToken"
 _PEM: Final = "-----BEGIN "
-_USER_AGENT: Final = f"workspace-authz/{__version__}"
-"""By which flow schemas and audit logs know us."""
 _PROBING: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPALIVE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 """Seconds of silence before a probe (Linux, macOS), seconds between probes, probes."""
-_KEPT_ALIVE_SECONDS: Final = 60.0
+KEPT_ALIVE_SECONDS: Final = 60.0
 """Less than kube-apiserver's 90 (``http.Server.IdleTimeout``), or it hangs up as we ask."""
 
 
@@ -83,7 +81,8 @@ def describe_failure(error: BaseException) -> str:
             return f"the connection failed: {type(error).__name__}"
 
 
-def _tls(configuration: ApiConfiguration, *, with_client_certificate: bool) -> ssl.SSLContext:
+def tls_of(configuration: ApiConfiguration, *, with_client_certificate: bool) -> ssl.SSLContext:
+    """How to verify the API server and, if so, how to show who we are. Raises ``ConfigurationError``."""
     authority = configuration.ssl_ca_cert
     try:
         if authority and authority.startswith(_PEM):
@@ -105,7 +104,16 @@ def _tls(configuration: ApiConfiguration, *, with_client_certificate: bool) -> s
     return context
 
 
-def _proxy(configuration: ApiConfiguration) -> str | None:
+def trust_again(context: ssl.SSLContext, configuration: ApiConfiguration) -> None:
+    """Trust what the CA file holds by now, too: a cluster's CA is rotated while we run. Reads a file."""
+    authority = configuration.ssl_ca_cert
+    if authority and not authority.startswith(_PEM):
+        with suppress(OSError):
+            context.load_verify_locations(cafile=authority)
+
+
+def proxy_of(configuration: ApiConfiguration) -> str | None:
+    """The URL of the proxy that stands before the API server, or None."""
     if configuration.proxy:
         return str(configuration.proxy)
     host = urlsplit(configuration.host).hostname or ""
@@ -114,15 +122,19 @@ def _proxy(configuration: ApiConfiguration) -> str | None:
     return urllib.request.getproxies().get("https")
 
 
-def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    """A socket that notices within half a minute that its other end is gone without a word."""
-    family, kind, protocol, _, _ = address
-    made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+def notice_silence(connection: socket.socket) -> None:
+    """Let the system notice within half a minute that the other end is gone without a word."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _PROBING.items():
         # Each system has its own.
         if (option := getattr(socket, name, None)) is not None:
-            made.setsockopt(socket.IPPROTO_TCP, option, value)
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    notice_silence(made)
     return made
 
 
@@ -133,17 +145,17 @@ class Connection:
         self.host = str(configuration.host).rstrip("/")
         self._configuration = configuration
         self._as_server = as_server
-        self._proxy = _proxy(configuration)
+        self._proxy = proxy_of(configuration)
         self._server_name = configuration.tls_server_name or None
-        self._tls = _tls(configuration, with_client_certificate=as_server)
+        self._tls = tls_of(configuration, with_client_certificate=as_server)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 ssl=self._tls,
                 limit=limit,
-                keepalive_timeout=_KEPT_ALIVE_SECONDS,
+                keepalive_timeout=KEPT_ALIVE_SECONDS,
                 socket_factory=_socket,
             ),
-            headers={"User-Agent": _USER_AGENT},
+            headers={"User-Agent": USER_AGENT},
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             read_bufsize=2**21,
@@ -188,15 +200,23 @@ class Connection:
             ) as response:
                 yield response
         except aiohttp.ClientConnectorCertificateError:
-            await asyncio.to_thread(self._trust_again)
+            await asyncio.to_thread(trust_again, self._tls, self._configuration)
             raise
 
-    def _trust_again(self) -> None:
-        """Trust what the CA file holds by now, too: a cluster's CA is rotated while we run."""
-        authority = self._configuration.ssl_ca_cert
-        if authority and not authority.startswith(_PEM):
-            with suppress(OSError):
-                self._tls.load_verify_locations(cafile=authority)
+    async def post(self, path: str, document: Mapping[str, Any], *, token: str, timeout: float) -> Posted:
+        """See :class:`~workspace_authz.kubernetes.posts.Posts`."""
+        # Of several API servers behind one address the next may take what a dead one does not.
+        bounds = aiohttp.ClientTimeout(total=timeout, sock_connect=timeout / 2)
+        async with self.request("POST", path, token=token, json=document, timeout=bounds) as response:
+            chunks: list[bytes] = []
+            size = 0
+            async for chunk in response.content.iter_any():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > MAX_ANSWER_BYTES:
+                    raise OversizedError
+            headers = response.headers
+            return Posted(response.status, headers.get("Date"), headers.get("Retry-After"), b"".join(chunks))
 
     async def close(self) -> None:
         """Close every connection of the pool."""

@@ -20,8 +20,9 @@ from workspace_authz.bindings.binder import Binder, Databases
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.enforcement.sealing import SharedSeal
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.kubernetes.connection import caller_connection, load_configuration, server_connection
+from workspace_authz.kubernetes.connection import load_configuration, server_connection
 from workspace_authz.kubernetes.informer_state import InformerState
+from workspace_authz.kubernetes.lines import caller_posts
 from workspace_authz.kubernetes.patience import lanes
 from workspace_authz.kubernetes.pulse import Pulse
 from workspace_authz.kubernetes.reviews import ApiReviews
@@ -87,7 +88,7 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
     async with AsyncExitStack() as stack:
         audit = open_audit_sink(settings)
         stack.callback(audit.close)
-        callers = caller_connection(configuration, limit=settings.api_connections)
+        callers = caller_posts(configuration, limit=settings.api_connections)
         stack.push_async_callback(callers.close)
         server = server_connection(configuration)
         stack.push_async_callback(server.close)
@@ -156,7 +157,7 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             audit=audit,
         )
         supervisor.run("sampler", Sampler(observed, health, metrics=sampled, seat=seat, clock=clock).run)
-        scrape = Scrape(pipeline.authenticator, api, blueprint.crew)
+        scrape = Scrape(pipeline.authenticator, ways.known, blueprint.crew)
         runtime = Runtime(pipeline, audit, settings.body_bytes, directory, metrics, health, scrape)
         cell.install(runtime)
         stack.callback(cell.remove)

@@ -38,6 +38,7 @@ from workspace_authz.web.inventory import uncovered
 from workspace_authz.web.lean import lean
 from workspace_authz.web.metrics import MetricsMiddleware
 from workspace_authz.web.options import from_environment
+from workspace_authz.web.origins import OriginMiddleware
 from workspace_authz.web.probes import ProbesMiddleware
 
 _log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ def guarded_app() -> FastAPI:
     settings = load_settings()
     options = from_environment(os.environ)
     preflight.check(options, settings, os.environ)
-    preflight.forget_webhooks(os.environ)
+    preflight.switch_off_caches(os.environ)
     if RUN_DIRECTORY not in os.environ:
         make_run_directory(os.environ, workers=1)  # not started by `mlflow server`
     app: FastAPI = create_fastapi_app()
@@ -92,23 +93,18 @@ def _guard(app: FastAPI, static_prefix: str) -> None:
         Middleware(ProbesMiddleware, static_prefix=static_prefix, runtime=cell.current),
         Middleware(MetricsMiddleware, static_prefix=static_prefix, runtime=cell.require),
         *protection,
-        Middleware(
-            ExplainMiddleware,
-            static_prefix=static_prefix,
-            runtime=cell.require,
-            allowed_origins=_allowed_origins(protection),
-        ),
+        *_origins(protection),
+        Middleware(ExplainMiddleware, static_prefix=static_prefix, runtime=cell.require),
         Middleware(GuardMiddleware, guard=cell.require),
         *lean(inner, static_prefix=static_prefix),
     ]
 
 
-def _allowed_origins(protection: list[Middleware]) -> list[str] | None:
-    """The other sites that MLflow lets change something; None where it lets every site."""
+def _origins(protection: list[Middleware]) -> list[Middleware]:
+    """The check of other sites' requests on all paths, unless MLflow's is switched off."""
     if not any(middleware.cls is CORSBlockingMiddleware for middleware in protection):
-        return None
-    origins: list[str] = get_allowed_origins()
-    return origins
+        return []
+    return [Middleware(OriginMiddleware, allowed=get_allowed_origins())]
 
 
 def _count_certificate(loaded: bool) -> None:

@@ -10,11 +10,9 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from mlflow.server.security_utils import CORS_BLOCKED_MSG, should_block_cors_request
-
 from workspace_authz.enforcement.asgi import App, Scope, Send, peer_of, refuse, route_path
 from workspace_authz.enforcement.request import AccessRequest, Receive, ReplayedBody
-from workspace_authz.errors import BadRequestError, ForbiddenError, RequestError
+from workspace_authz.errors import BadRequestError, RequestError
 from workspace_authz.explain.explanation import Explanation, GivenBody, explain
 from workspace_authz.identity.credentials import find_credential
 from workspace_authz.runtime.runtime import Runtime
@@ -24,23 +22,11 @@ _MAX_BODY: Final = 256 * 1024
 
 
 class ExplainMiddleware:
-    """Answers the explain route below the static prefix; everything else goes on.
+    """Answers the explain route below the static prefix; everything else goes on."""
 
-    ``allowed_origins`` are those of MLflow's protection against other sites' requests, which looks at its own
-    paths only; None where it is switched off.
-    """
-
-    def __init__(
-        self,
-        app: App,
-        *,
-        static_prefix: str,
-        runtime: Callable[[], Runtime],
-        allowed_origins: list[str] | None,
-    ) -> None:
+    def __init__(self, app: App, *, static_prefix: str, runtime: Callable[[], Runtime]) -> None:
         self._app = app
         self._runtime = runtime
-        self._allowed_origins = allowed_origins
         self._path = static_prefix.rstrip("/") + EXPLAIN_PATH
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,7 +35,6 @@ class ExplainMiddleware:
             await self._app(scope, receive, send)
             return
         try:
-            self._check_origin(scope)
             explanation = await self._explain(scope, receive)
         except RequestError as error:
             await refuse(error, send)
@@ -62,14 +47,6 @@ class ExplainMiddleware:
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
-
-    def _check_origin(self, scope: Scope) -> None:
-        if self._allowed_origins is None:
-            return
-        for name, value in scope["headers"]:
-            origin = value.decode("latin-1")
-            if name == b"origin" and should_block_cors_request(origin, "POST", self._allowed_origins):
-                raise ForbiddenError(CORS_BLOCKED_MSG)
 
     async def _explain(self, scope: Scope, receive: Receive) -> Explanation:
         pipeline = self._runtime().pipeline

@@ -22,10 +22,10 @@ from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import load_configuration
 from workspace_authz.runtime.build import open_audit_sink
 from workspace_authz.settings import (
-    WEBHOOK_CACHE,
+    FORGETFUL_CACHES,
     Settings,
     load_settings,
-    refuse_webhook_cache,
+    refuse_forgetful_caches,
     resolve_single_namespace,
 )
 from workspace_authz.telemetry.crew import make_run_directory
@@ -60,13 +60,14 @@ def check(options: ServerOptions, settings: Settings, environ: Mapping[str, str]
         _log.warning("MLFLOW_K8S_AUTH_USERNAME_CLAIM has no effect: the API server names the user.")
 
 
-def forget_webhooks(environ: MutableMapping[str, str]) -> None:
-    """Switch MLflow's webhook cache off, for this process and those that it starts.
+def switch_off_caches(environ: MutableMapping[str, str]) -> None:
+    """Switch MLflow's caches off that forget the workspace, for this process and those that it starts.
 
-    Raises :class:`ConfigurationError` when it is set to anything else.
+    Raises :class:`ConfigurationError` when one is set to anything else.
     """
-    refuse_webhook_cache(environ)
-    environ.setdefault(WEBHOOK_CACHE, "0")
+    refuse_forgetful_caches(environ)
+    for variable in FORGETFUL_CACHES:
+        environ.setdefault(variable, "0")
 
 
 def namespace_policy(options: ServerOptions, settings: Settings) -> NamespacePolicy | None:
@@ -117,7 +118,7 @@ def check_parent() -> None:
     try:
         settings = load_settings()
         check(options, settings, os.environ)
-        forget_webhooks(os.environ)
+        switch_off_caches(os.environ)
         asyncio.run(load_configuration(settings.kubeconfig))
         open_audit_sink(settings).close()
         make_run_directory(os.environ, workers=options.workers)

@@ -10,7 +10,7 @@ from workspace_authz.cli.checks.finding import Finding, ok, unknown, warning
 from workspace_authz.cli.checks.probe import RBAC, Answer, ask
 from workspace_authz.kubernetes.transport import Connection
 from workspace_authz.roles.generate import cluster_roles
-from workspace_authz.roles.policy import ROLES, SERVER_ROLE
+from workspace_authz.roles.policy import ROLES
 from workspace_authz.types import API_GROUP
 
 _CHECK: Final = "roles"
@@ -31,7 +31,7 @@ async def installed(connection: Connection) -> Finding:
     differing = [name for name in wanted if _rights(found[name].body.get("rules")) != _rights(wanted[name])]
     if differing:
         return warning(_CHECK, f"other rights than this release's: {', '.join(differing)}", fix=_INSTALL)
-    return ok(_CHECK, f"{', '.join(role.name for role in ROLES)} and {SERVER_ROLE} are installed")
+    return ok(_CHECK, f"{', '.join(wanted)} are installed")
 
 
 async def aggregated(connection: Connection) -> Finding:

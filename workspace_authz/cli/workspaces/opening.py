@@ -85,7 +85,7 @@ async def _namespaces(connection: Connection) -> dict[str, Live]:
         for item in page.items:
             metadata = item.get("metadata") or {}
             found[str(metadata.get("name"))] = Live(
-                str(metadata.get("uid")), terminating=bool(metadata.get("deletionTimestamp"))
+                str(metadata.get("uid") or "unknown"), terminating=bool(metadata.get("deletionTimestamp"))
             )
         if not page.token:
             return found

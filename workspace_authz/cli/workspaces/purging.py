@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from workspace_authz.bindings.artifacts import Folder, workspace_folder
-from workspace_authz.bindings.purge import count_rows, delete_rows
+from workspace_authz.bindings.census import count_rows
+from workspace_authz.bindings.purge import delete_rows
 from workspace_authz.bindings.rows import NOBODY, Reason, bind, unbind
 from workspace_authz.bindings.states import State
 from workspace_authz.cli.options import NO, OK

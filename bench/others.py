@@ -1,0 +1,75 @@
+"""Known callers while strangers wait for an API server that takes 200 ms, or list a thousand workspaces."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import aiohttp
+
+from bench.cold import delayed
+from bench.load import Sample, Work, burst
+from bench.options import Options
+from bench.report import head, row, spread
+from bench.servers import Server
+from bench.stage import MANIFEST, Headers, Stage, headers, works
+
+_DELAY_MS = 200.0
+_CLIENTS = 4
+_STRANGERS = 8
+_LIST = "/api/3.0/mlflow/workspaces"
+_EVERY_SECONDS = 0.2
+
+
+def run(stage: Stage, options: Options) -> None:
+    """Print a table: latencies of known callers, as ratios to what they are without strangers."""
+    namespaces = (
+        f"---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: other-{number}}}\n"
+        for number in range(options.namespaces)
+    )
+    stage.manifests = MANIFEST + "".join(namespaces)
+    guarded = stage.guarded(KUBECONFIG=str(delayed(stage, _DELAY_MS).kubeconfig))
+    work, fresh = works(guarded)[0], itertools.count(1)
+    head(f"{work.name}, known callers, while strangers …", "p50 ratio", "p99 ratio")
+    strangers: list[tuple[str, str]] = [
+        (f"wait for reviews of {_DELAY_MS:g} ms", work.path),
+        (f"list {options.namespaces} workspaces", _LIST),
+    ]
+    for what, path in strangers:
+        pairs = []
+        for _ in range(options.rounds):
+            alone = asyncio.run(
+                burst(guarded.url, work, headers(), clients=_CLIENTS, seconds=options.seconds)
+            )
+            cold = headers(lambda: next(fresh))
+            pairs.append((alone, asyncio.run(_together(guarded, work, path, cold, options.seconds))))
+        row(
+            what,
+            spread([busy.p50 / idle.p50 for idle, busy in pairs]),
+            spread([busy.p99 / idle.p99 for idle, busy in pairs]),
+        )
+
+
+async def _together(server: Server, work: Work, path: str, cold: Headers, seconds: float) -> Sample:
+    """A burst of known callers beside a few strangers, each with a new token a few times a second."""
+
+    async def stranger(session: aiohttp.ClientSession) -> None:
+        while True:
+            async with session.get(server.url + path, headers=next(cold)) as response:
+                if response.status != 200:
+                    raise RuntimeError(f"{path}: {response.status} {await response.text()}")
+                await response.read()
+            await asyncio.sleep(_EVERY_SECONDS)
+
+    async with aiohttp.ClientSession() as session:
+        tasks = [asyncio.create_task(stranger(session)) for _ in range(_STRANGERS)]
+        try:
+            sample = await burst(server.url, work, headers(), clients=_CLIENTS, seconds=seconds)
+        finally:
+            for task in tasks:
+                task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+    for end in ends:
+        if not isinstance(end, asyncio.CancelledError):
+            raise RuntimeError("a stranger was refused") from end
+    return sample
