@@ -77,7 +77,7 @@ class World:
         self._studio = Studio(
             Maker(self.server, self.token, self.home),
             self.home,
-            self.ledger.database,
+            self.server.database,
             self.own_provider.url,
             lambda: f"own{secrets.token_hex(5)}",
         )
@@ -177,7 +177,7 @@ def _furnished(maker: Maker, canary: Canary, provider: Provider) -> Calls:
     studio = Studio(
         Planting(maker, canary),
         maker.workspace,
-        maker.server.state / "mlflow.db",
+        maker.server.database,
         provider.url,
         canary.names(),
     )

@@ -37,6 +37,8 @@ class ServerOptions:
     workspace_store: str = "kubernetes://"
     backend_store: bool = True
     """False leaves the option out."""
+    backend: str = ""
+    """The database's address; empty for SQLite in the server's directory."""
     database: Path | None = None
     """A SQLite file to start with: making MLflow's tables takes seconds."""
     audit: str = "file"
@@ -53,6 +55,10 @@ class ServerOptions:
         if self.database is not None:
             shutil.copyfile(self.database, state / "mlflow.db")
 
+    def address(self, state: Path) -> str:
+        """Where MLflow keeps its data."""
+        return self.backend or f"sqlite:///{state / 'mlflow.db'}"
+
     def command(self, state: Path, port: int) -> list[str | Path]:
         """The command line."""
         command: list[str | Path] = [self.programs / "mlflow", "server"]
@@ -63,7 +69,7 @@ class ServerOptions:
             if self.kubeconfig is not None:
                 command += ["--workspace-store-uri", self.workspace_store]
         if self.backend_store:
-            command += ["--backend-store-uri", f"sqlite:///{state / 'mlflow.db'}"]
+            command += ["--backend-store-uri", self.address(state)]
         command += ["--artifacts-destination", state / "artifacts"]
         command += ["--host", "127.0.0.1", "--port", str(port), "--workers", str(self.workers)]
         if self.prefix:
@@ -108,6 +114,11 @@ class MlflowServer:
     def uri(self) -> str:
         """What a client sets as ``MLFLOW_TRACKING_URI``."""
         return self.url + self.options.prefix
+
+    @property
+    def database(self) -> str:
+        """The address of MLflow's database, for SQLAlchemy."""
+        return self.options.address(self.state)
 
     @property
     def audit_file(self) -> Path:

@@ -27,7 +27,7 @@ def studio_in(world: World, workspace: str) -> Studio:
     def ask(method: str, path: str, **what: Any) -> Answer:
         return world.ask(method, path, workspace=workspace, **what)
 
-    return Studio(ask, workspace, world.server.state / "mlflow.db", NOBODY_LISTENS)
+    return Studio(ask, workspace, world.server.database, NOBODY_LISTENS)
 
 
 def _metric(own: Studio, other: str) -> Answer:

@@ -168,7 +168,7 @@ class Campaign:
         self.studio = Studio(
             self._ask_as_root,
             MATRIX,
-            self.server.state / "mlflow.db",
+            self.server.database,
             self.provider,
             lambda: f"{self.mark}-{next(numbers)}",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -91,9 +91,21 @@ def using_sdk(server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
-def studios(server: MlflowServer, cluster: Cluster) -> Iterator[Mapping[str, Studio]]:
-    """Objects by whose they are: nora's own, siblings in the same workspace, foreign ones in another."""
+def named_rights(cluster: Cluster) -> None:
+    """Nora has her rights."""
     given_named_rights(cluster.plane, cluster.people)
+
+
+@pytest.fixture(scope="session")
+def studios(server: MlflowServer, cluster: Cluster, named_rights: None) -> Iterator[Mapping[str, Studio]]:
+    """Objects by whose they are: nora's own, siblings in the same workspace, foreign ones in another."""
+    with studios_on(server, cluster) as studios:
+        yield studios
+
+
+@contextmanager
+def studios_on(server: MlflowServer, cluster: Cluster) -> Iterator[Mapping[str, Studio]]:
+    """The same on any server."""
     with model_provider() as provider:
         yield {
             owner: studio_of(server, cluster.people, owner, workspace=workspace, provider=provider.url)

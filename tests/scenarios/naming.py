@@ -89,4 +89,4 @@ class Maker:
 def studio_of(server: MlflowServer, people: People, owner: str, *, workspace: str, provider: str) -> Studio:
     """A studio whose objects bear ``owner`` in their names."""
     ask = Maker(server, people.root.token, workspace)
-    return Studio(ask, workspace, server.state / "mlflow.db", provider, numbered(owner))
+    return Studio(ask, workspace, server.database, provider, numbered(owner))

@@ -99,7 +99,7 @@ def endpoint(server: MlflowServer, cluster: Cluster, provider: Provider) -> str:
     """The name of a gateway endpoint of team-a."""
 
     ask = partial(server.ask, token=cluster.people.alice.token, workspace=TEAM_A)
-    return Studio(ask, TEAM_A, server.state / "mlflow.db", provider.url).endpoint_name
+    return Studio(ask, TEAM_A, server.database, provider.url).endpoint_name
 
 
 def test_the_gateway_passes_no_credential_of_the_caller_on(

@@ -2,144 +2,52 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
 
 import pytest
 
-from tests.harness.http import Answer
 from tests.harness.sdk import Sdk
 from tests.harness.server import MlflowServer
 from tests.scenarios import steps
-from tests.scenarios.campaign import request_of
 from tests.scenarios.conftest import As
+from tests.scenarios.named import (
+    ENTRIES,
+    AllAnswers,
+    answers_of,
+    then_a_right_on_the_object_is_enough,
+    then_another_object_is_refused,
+    then_lists_have_her_objects_and_no_others,
+    then_siblings_and_foreign_objects_answer_alike,
+)
 from tests.scenarios.naming import FOREIGN, OWN, SIBLING
 from tests.scenarios.people import NAMED, Cluster
-from tests.scenarios.recipes import RECIPES
-from tests.scenarios.recipes.model import Call
 from tests.scenarios.studio import Studio
-from workspace_authz.catalog.compile import compile_catalog
-from workspace_authz.catalog.entries import Entry
-from workspace_authz.catalog.model import Guarded, Origin
-from workspace_authz.enforcement.naming import nameable
-from workspace_authz.types import Resource
-
-_NAMELESS: Final = frozenset({Resource.GATEWAY_GUARDRAILS, Resource.GATEWAY_BUDGETS, Resource.ASSISTANTS})
-
-
-def _by_name(entry: Entry) -> bool:
-    """Whether the route touches objects that rights can name, and nothing that only broad rights reach."""
-    policy = entry.route.policy
-    if not isinstance(policy, Guarded):
-        return False
-    scoped = [
-        need for need in policy.requirements if need.resource not in _NAMELESS and need.verb != "create"
-    ] + [need for need in policy.requirements if need.subresource]
-    return bool(scoped) and all(map(nameable, scoped))
-
-
-def _entries() -> tuple[Entry, ...]:
-    """One of each operation and method."""
-    found: dict[tuple[str, str], Entry] = {}
-    for entry in compile_catalog().entries:
-        if _by_name(entry):
-            found.setdefault((entry.method, entry.route.operation), entry)
-    return tuple(found.values())
-
-
-ENTRIES: Final = _entries()
-LISTS: Final = frozenset(
-    entry
-    for entry in ENTRIES
-    if isinstance(entry.route.policy, Guarded)
-    for need in entry.route.policy.requirements
-    if any(source.origin is Origin.RESPONSE for source in need.names)
-)
-"""Routes that list whatever there is if the request names nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """What one route answered nora."""
-
-    own: Answer
-    sibling: Answer
-    foreign: Answer
 
 
 @pytest.fixture(scope="module")
-def answers(server: MlflowServer, cluster: Cluster, studios: Mapping[str, Studio]) -> Mapping[Entry, Answers]:
-    """Every route, called by nora for her own object, for its sibling and for one of another workspace."""
-    return {
-        entry: Answers(**{owner: _ask(server, cluster, entry, studio) for owner, studio in studios.items()})
-        for entry in ENTRIES
-    }
-
-
-def _ask(server: MlflowServer, cluster: Cluster, entry: Entry, studio: Studio) -> Answer:
-    return _call(server, cluster, entry, RECIPES[entry.route.operation].make(studio))
-
-
-def _call(server: MlflowServer, cluster: Cluster, entry: Entry, call: Call) -> Answer:
-    target, headers, content = request_of(entry.method, entry.path, call)
-    return server.ask(
-        entry.method, target, token=cluster.people.nora.token, workspace=NAMED, headers=headers, body=content
-    )
-
-
-def _refused(answer: Answer) -> bool:
-    return bool(answer.status == 403 and answer.json["error_code"] == "PERMISSION_DENIED")
-
-
-def _told(answer: Answer) -> str:
-    """The answer without the names that the caller sent."""
-    return re.sub(rf"-({OWN}|{SIBLING}|{FOREIGN})-[0-9]+", "", answer.text)
+def answers(server: MlflowServer, cluster: Cluster, studios: Mapping[str, Studio]) -> AllAnswers:
+    return answers_of(server, cluster.people.nora, studios)
 
 
 def test_most_routes_are_covered() -> None:
     assert len(ENTRIES) > 130
 
 
-def test_a_right_on_the_object_is_enough(answers: Mapping[Entry, Answers]) -> None:
-    wrong = {
-        f"{entry.method} {entry.path}": (found.own.status, found.own.text[:300])
-        for entry, found in answers.items()
-        if found.own.status not in RECIPES[entry.route.operation].answers
-    }
-    assert not wrong, "\n".join(map(str, wrong.items()))
+def test_a_right_on_the_object_is_enough(answers: AllAnswers) -> None:
+    then_a_right_on_the_object_is_enough(answers)
 
 
 @pytest.mark.parametrize("owner", [SIBLING, FOREIGN])
-def test_another_object_is_refused(answers: Mapping[Entry, Answers], owner: str) -> None:
-    wrong = {
-        f"{entry.method} {entry.path}": (answer.status, answer.text[:300])
-        for entry, found in answers.items()
-        if not _refused(answer := getattr(found, owner)) and entry not in LISTS
-    }
-    assert not wrong, "\n".join(map(str, wrong.items()))
+def test_another_object_is_refused(answers: AllAnswers, owner: str) -> None:
+    then_another_object_is_refused(answers, owner)
 
 
-def test_a_list_has_her_objects_and_no_others(answers: Mapping[Entry, Answers]) -> None:
-    wrong = {
-        f"{entry.method} {entry.path}": (answer.status, answer.text[:300])
-        for entry, found in answers.items()
-        if entry in LISTS
-        for answer in (found.own, found.sibling, found.foreign)
-        if not _refused(answer) and (SIBLING in answer.text or FOREIGN in answer.text)
-    }
-    assert not wrong, "\n".join(map(str, wrong.items()))
-    assert sum(OWN in answers[entry].own.text for entry in LISTS) > 10
+def test_a_list_has_her_objects_and_no_others(answers: AllAnswers) -> None:
+    then_lists_have_her_objects_and_no_others(answers)
 
 
-def test_a_sibling_and_a_foreign_object_answer_alike(answers: Mapping[Entry, Answers]) -> None:
-    wrong = {
-        f"{entry.method} {entry.path}": (found.sibling.text, found.foreign.text)
-        for entry, found in answers.items()
-        if entry not in LISTS and _told(found.sibling) != _told(found.foreign)
-    }
-    assert not wrong, "\n".join(map(str, wrong.items()))
+def test_a_sibling_and_a_foreign_object_answer_alike(answers: AllAnswers) -> None:
+    then_siblings_and_foreign_objects_answer_alike(answers)
 
 
 # With the SDK.

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final, Protocol
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
+from sqlalchemy import create_engine, text
 
 from tests.harness.http import Answer, Headers
 
@@ -53,8 +51,8 @@ class TrackingStudio:
 
     ask: Ask
     workspace: str
-    database: Path
-    """MLflow's SQLite file: jobs can be had in no other way on a server that runs none."""
+    database: str
+    """The address of MLflow's: jobs can be had in no other way on a server that runs none."""
     provider: str = NOBODY_LISTENS
     """The address of the gateway's model provider."""
     counter: Callable[[], str] = field(default=lambda: uuid.uuid4().hex[:10])
@@ -275,9 +273,9 @@ class TrackingStudio:
             "retry_count": 0,
             "last_update_time": now,
         }
-        with closing(sqlite3.connect(self.database, timeout=30)) as database, database:
-            database.execute(
-                f"INSERT INTO jobs ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",
-                tuple(row.values()),
-            )
+        engine = create_engine(self.database)
+        with engine.begin() as connection:
+            values = ", ".join(f":{column}" for column in row)
+            connection.execute(text(f"INSERT INTO jobs ({', '.join(row)}) VALUES ({values})"), row)
+        engine.dispose()
         return job
