@@ -54,10 +54,15 @@ def test_pod_passes_the_restricted_standard(kubectl: Kubectl) -> None:
         kubectl.run("create", "--dry-run=server", "-n", "mlflow", "-f", "-", stdin=pod)
 
 
-def test_server_holds_what_everybody_holds_and_the_namespaces(kubectl: Kubectl) -> None:
+def test_server_holds_what_everybody_holds_and_follows_namespaces_and_rbac(kubectl: Kubectl) -> None:
     everybody = rules_of(kubectl, "default")
     beyond = [rule for rule in rules_of(kubectl, "mlflow") if rule not in everybody]
-    assert beyond == [{"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]}]
+    follows = ["get", "list", "watch"]
+    rbac = ["roles", "rolebindings", "clusterroles", "clusterrolebindings"]
+    assert beyond == [
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": follows},
+        {"apiGroups": ["rbac.authorization.k8s.io"], "resources": rbac, "verbs": follows},
+    ]
 
 
 @pytest.mark.parametrize(
@@ -109,4 +114,22 @@ def test_examples_grant_what_they_say(
 ) -> None:
     attributes = {"group": API_GROUP, "resource": resource, "verb": verb, "namespace": namespace}
     status = examples.create("SubjectAccessReview", {**CALLERS[who], "resourceAttributes": attributes})
+    assert status["allowed"] is allowed
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource", "name", "allowed"),
+    [
+        ("update", "experiments", "fraud", True),
+        ("list", "registeredmodels", "fraud-detector", True),
+        ("get", "experiments", "another", False),
+        ("list", "experiments", "", False),
+        ("update", "registeredmodels", "fraud-detector", False),
+    ],
+)
+def test_the_example_of_names_grants_these_objects_only(
+    verb: str, resource: str, name: str, allowed: bool, examples: Kubectl
+) -> None:
+    asked = {"group": API_GROUP, "resource": resource, "verb": verb, "namespace": "team-a", "name": name}
+    status = examples.create("SubjectAccessReview", {"user": "bob", "resourceAttributes": asked})
     assert status["allowed"] is allowed
