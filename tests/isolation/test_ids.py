@@ -81,7 +81,10 @@ def test_the_id_of_an_assessment_is_mlflows_choice(guarded: World, guarded_ids: 
             path, document = f"{V3}/traces/{own}/assessments", {"assessment": {**given, "trace_id": own}}
             answers.append(guarded.ask("POST", path, json_body=document))
             assert chosen not in "".join(answer.text for answer in answers)
-    assert {answer.status for answer in answers} == {200}
+    of_taken, of_free = answers[:6], answers[6:]
+    assert [answer.status for answer in of_taken] == [answer.status for answer in of_free]
+    # MLflow 3.16 cannot add an assessment to a trace by starting it again, whosever the id.
+    assert {answer.status for number, answer in enumerate(answers) if number % 3} == {200}
     assert shown(guarded, trace).json == before
 
 
