@@ -1,4 +1,4 @@
-"""How much longer a guarded server takes to answer its first request."""
+"""How much longer a guarded server takes until it is ready than stock MLflow until it answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(stage: Stage, options: Options) -> None:
                 seconds.append(time.perf_counter() - begun)
                 assert server.name == name
     stock, guarded = taken["stock"][1:], taken["guarded"][1:]
-    head("start to the first answer", "stock s", "guarded s", "difference s")
+    head("start", "stock until /health s", "guarded until /readyz s", "difference s")
     row(
         "one worker",
         spread(stock),
