@@ -6,7 +6,7 @@ them, those of MLflow's exporter too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -43,73 +43,50 @@ class PrometheusMetrics:
     """
 
     def __init__(self, seat: int) -> None:
-        values.ValueClass = values.MultiProcessValue(process_identifier=lambda: str(seat))
-        registry = self.registry = CollectorRegistry()
-        judged = Histogram(
-            f"{PREFIX}request_seconds",
-            "Time from a request's arrival to its verdict, by outcome.",
-            ["outcome"],
-            buckets=_REQUEST_BUCKETS,
-            registry=registry,
+        identifier = str(seat)
+        values.ValueClass = values.MultiProcessValue(process_identifier=lambda: identifier)
+        self.registry = CollectorRegistry()
+        judged = self._histogram(
+            "request_seconds", "Time from a request's arrival to its verdict", "outcome", _REQUEST_BUCKETS
         )
         self._judged = {outcome: judged.labels(outcome) for outcome in _OUTCOMES}
-        refused = Counter(
-            f"{PREFIX}refusals_total", "Refused requests, by error code.", ["code"], registry=registry
-        )
+        refused = self._counter("refusals_total", "Refused requests, by error code.", "code")
         self._refused = {code: refused.labels(code) for code in _CODES}
-        self._decisions = Counter(
-            f"{PREFIX}decisions_total",
-            "Answers to questions about rights, by resource, outcome and source.",
-            ["resource", "outcome", "source"],
-            registry=registry,
-        )
+        decisions = "Answers to questions about rights, by resource, outcome and source."
+        self._decisions = self._counter("decisions_total", decisions, "resource", "outcome", "source")
         self._decided: dict[tuple[str, str, str], Counter] = {}
-        self._asked = Counter(
-            f"{PREFIX}api_requests_total",
-            "Requests to the Kubernetes API server for callers, by kind and result.",
-            ["kind", "result"],
-            registry=registry,
-        )
-        asked_seconds = Histogram(
-            f"{PREFIX}api_request_seconds",
-            "Time that the Kubernetes API server took, by kind.",
-            ["kind"],
-            buckets=_API_BUCKETS,
-            registry=registry,
+        asked = "Requests to the Kubernetes API server for callers, by kind and result."
+        self._asked = self._counter("api_requests_total", asked, "kind", "result")
+        asked_seconds = self._histogram(
+            "api_request_seconds", "Time that the Kubernetes API server took", "kind", _API_BUCKETS
         )
         self._asked_seconds = {kind: asked_seconds.labels(kind) for kind in _KINDS}
-        self._retried = Counter(
-            f"{PREFIX}api_retries_total",
-            "Reviews that were asked again, by kind and reason.",
-            ["kind", "reason"],
-            registry=registry,
-        )
+        retried = "Reviews that were asked again, by kind and reason."
+        self._retried = self._counter("api_retries_total", retried, "kind", "reason")
         self._circuit = Gauge(
             f"{PREFIX}api_circuit_open",
             "Workers that hold reviews back because the API server does not answer.",
-            registry=registry,
+            registry=self.registry,
             multiprocess_mode="livesum",
         )
-        self._opened = Counter(
-            f"{PREFIX}api_circuit_openings_total",
-            "Times that a worker began to hold reviews back.",
-            registry=registry,
-        )
-        self._narrowed = Counter(
-            f"{PREFIX}narrowed_lists_total",
-            "Lists kept to single objects, in the request or in the answer.",
-            ["where"],
-            registry=registry,
-        )
-        certificates = Counter(
-            f"{PREFIX}certificate_loads_total",
-            "New serving certificates that a worker took up, or could not use.",
-            ["result"],
-            registry=registry,
-        )
-        self._certificates = {
-            loaded: certificates.labels("ok" if loaded else "failed") for loaded in (True, False)
-        }
+        opened = "Times that a worker began to hold reviews back."
+        self._opened = self._counter("api_circuit_openings_total", opened)
+        narrowed = "Lists kept to single objects, in the request or in the answer."
+        self._narrowed = self._counter("narrowed_lists_total", narrowed, "where")
+        loads = "New serving certificates that a worker took up, or could not use."
+        certificates = self._counter("certificate_loads_total", loads, "result")
+        self._certificates = {True: certificates.labels("ok"), False: certificates.labels("failed")}
+        self._begin()
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"{PREFIX}{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, label: str, buckets: Sequence[float]) -> Histogram:
+        text = f"{text}, by {label}."
+        return Histogram(f"{PREFIX}{name}", text, [label], buckets=buckets, registry=self.registry)
+
+    def _begin(self) -> None:
+        """Have the likeliest values of the other labels there as 0."""
         for kind in _KINDS:
             self._asked.labels(kind, "ok")
             self._retried.labels(kind, "unreachable")
