@@ -28,9 +28,9 @@ async def applies(requirement: Requirement, request: AccessRequest, parameters: 
     if not requirement.when_present:
         return True
     for source in requirement.names:
-        async for value in _values(source, request, parameters):
-            if value is _UNREADABLE or _counts(source, value):
-                return True
+        values = await _values(source, request, parameters)
+        if any(value is _UNREADABLE or _counts(source, value) for value in values):
+            return True
     return False
 
 
@@ -40,7 +40,7 @@ async def _certainly_named(
     """Whether MLflow finds a name for sure: a query beside a body does not count, MLflow ignores it."""
     bare = replace(request, query=b"") if request.method != "GET" else request
     for source in requirement.names:
-        values = [value async for value in _values(source, bare, parameters)]
+        values = await _values(source, bare, parameters)
         if _UNREADABLE not in values and any(_counts(source, value) for value in values):
             return True
     return False
@@ -67,28 +67,31 @@ def _unescaped(text: str) -> str:
         return text
 
 
-async def _values(source: NameSource, request: AccessRequest, parameters: Mapping[str, str]) -> Any:
-    spellings = tuple(_spellings(source))
+async def _values(source: NameSource, request: AccessRequest, parameters: Mapping[str, str]) -> list[Any]:
     match source.origin:
         case Origin.PATH:
-            yield parameters.get(source.field)
+            return [parameters.get(source.field)]
         case Origin.HEADER:
-            for value in request.header(source.field.lower().encode()):
-                yield value.decode("latin-1")
-        case Origin.QUERY | Origin.BODY:
-            query = parse_qs(request.query.decode("latin-1"), keep_blank_values=True)
-            for spelling in spellings:
-                for text in query.get(spelling.removesuffix("[]"), ()):
-                    yield text
-            if source.origin is Origin.BODY:
-                document = await _document(request)
-                if document is _UNREADABLE:
-                    yield _UNREADABLE
-                for spelling in spellings:
-                    for found in _walk(document, spelling.split(".")):
-                        yield found
+            return [value.decode("latin-1") for value in request.header(source.field.lower().encode())]
+        case Origin.QUERY:
+            return _in_query(source, request)
+        case Origin.BODY:
+            return [*_in_query(source, request), *_in_document(source, await _document(request))]
         case _:
-            yield _UNREADABLE
+            return [_UNREADABLE]
+
+
+def _in_query(source: NameSource, request: AccessRequest) -> list[Any]:
+    if not request.query:
+        return []
+    query = parse_qs(request.query.decode("latin-1"), keep_blank_values=True)
+    return [text for spelling in _spellings(source) for text in query.get(spelling.removesuffix("[]"), ())]
+
+
+def _in_document(source: NameSource, document: Any) -> list[Any]:
+    if document is _UNREADABLE:
+        return [_UNREADABLE]
+    return [found for spelling in _spellings(source) for found in _walk(document, spelling.split("."))]
 
 
 def _spellings(source: NameSource) -> Iterator[str]:

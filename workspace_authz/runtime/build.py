@@ -36,6 +36,7 @@ from workspace_authz.lookup.objects import (
 from workspace_authz.runtime import cell
 from workspace_authz.runtime.health import Check, Health, following
 from workspace_authz.runtime.joined import build_pipeline
+from workspace_authz.runtime.rest import rest
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.runtime.sampler import Observed, Sampler
 from workspace_authz.runtime.scrape import Scrape
@@ -125,6 +126,7 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
         )
         stack.callback(objects.close)
         metrics = PrometheusMetrics(seat.number)
+        stack.callback(metrics.flush)
         api = ApiReviews(callers, timeout=settings.api_timeout_seconds, metrics=metrics)
         ways = lanes(
             api,
@@ -149,15 +151,17 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
             rbac=RbacSource(index, coherence) if settings.workspace_candidates == "rbac" else None,
         )
         health = Health(_checks(pulse, directory, binder), rbac.notes, blueprint.crew)
+        supervisor.run("rest", partial(rest, health, clock))
         sampled = SampledMetrics(metrics.registry)
         sampled.server(uncovered=blueprint.uncovered, expected=blueprint.crew.expected)
         observed = Observed(
             numbers=(pipeline.authenticator.numbers, *pipeline.authorizer.numbers, objects.numbers),
             informers=lambda: _informers(directory, rbac),
             audit=audit,
+            flush=metrics.flush,
         )
         supervisor.run("sampler", Sampler(observed, health, metrics=sampled, seat=seat, clock=clock).run)
-        scrape = Scrape(pipeline.authenticator, ways.known, blueprint.crew)
+        scrape = Scrape(pipeline.authenticator, ways.known, blueprint.crew, metrics.flush)
         runtime = Runtime(pipeline, audit, settings.body_bytes, directory, metrics, health, scrape)
         cell.install(runtime)
         stack.callback(cell.remove)
