@@ -19,11 +19,6 @@ from workspace_authz.telemetry.crew import (
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def crew(tmp_path: Path, clock: ManualClock) -> Crew:
     return Crew(tmp_path, expected=2, monotonic=clock.monotonic)
 
