@@ -61,6 +61,7 @@ class DocumentDemand:
             if not nameable(needed) or (needed.listing is not None and request.method == "HEAD"):
                 # The Content-Length of a HEAD would tell how much is hidden.
                 raise forbidden(self.demand.caller.user, broad)
+            await self.demand.opened(broad)
             call = asked.changed(less.changes)
             if needed.listing is None:
                 await self.demand.fulfil_by_names(needed, Arguments(call))
