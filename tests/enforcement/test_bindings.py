@@ -37,11 +37,6 @@ def bindings() -> Bindings:
     return Bindings()
 
 
-@pytest.fixture
-def reviews() -> ScriptedReviews:
-    return ScriptedReviews()
-
-
 def request(method: str, path: str, workspace: str = "team-a") -> AccessRequest:
     headers = ((b"authorization", b"Bearer alice-token"), (b"x-mlflow-workspace", workspace.encode()))
     return AccessRequest(method, path, headers=headers)

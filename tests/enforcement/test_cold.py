@@ -21,11 +21,6 @@ IDENTITY, BOTH = ["alice-token"], ["alice-token", "alice-token"]
 
 
 @pytest.fixture
-def reviews() -> ScriptedReviews:
-    return ScriptedReviews()
-
-
-@pytest.fixture
 def pipeline(reviews: ScriptedReviews) -> Pipeline:
     return pipeline_over(reviews, workspaces=KnownWorkspaces())
 

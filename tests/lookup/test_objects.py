@@ -41,11 +41,6 @@ EXPERIMENT = (Resource.EXPERIMENTS, Identifier.EXPERIMENT_ID)
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def objects(world: World, clock: ManualClock) -> Iterator[StoreObjects]:
     found = StoreObjects(
         lambda: world.store.ManagedSessionMaker,
