@@ -19,10 +19,11 @@ from sqlalchemy.orm import Session
 
 from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.aio.numbers import Numbers
-from workspace_authz.catalog.graphql import FieldCall
+from workspace_authz.catalog.graphql import Changes, FieldCall
 from workspace_authz.catalog.listing import Clause
 from workspace_authz.catalog.model import Identifier, Route
 from workspace_authz.errors import UnavailableError
+from workspace_authz.lookup.arguments import changed_document
 from workspace_authz.lookup.clauses import clause_first
 from workspace_authz.lookup.documents import read_calls
 from workspace_authz.lookup.existing import existing_in
@@ -122,6 +123,13 @@ class StoreObjects:
         work = partial(read_calls, method=method, query=query, headers=headers, body=body)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
+    async def changed_document(
+        self, changes: Changes, *, method: str, query: bytes, headers: Headers, body: bytes
+    ) -> bytes:
+        """See :func:`.arguments.changed_document`."""
+        work = partial(changed_document, changes, method=method, query=query, headers=headers, body=body)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
     async def traces(self, spans: bytes, *, as_json: bool) -> frozenset[str]:
         """See :func:`traces_of`."""
         work = partial(traces_of, spans, as_json=as_json)
@@ -156,10 +164,10 @@ class StoreObjects:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def narrowed_filter(
-        self, route: Route, clause: Clause, values: Collection[str], theirs: str
+        self, operation: str, clause: Clause, values: Collection[str], theirs: str
     ) -> str | None:
         """See :func:`clause_first`."""
-        work = partial(clause_first, route, clause, values, theirs)
+        work = partial(clause_first, operation, clause, values, theirs)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def has_field(self, route: Route, field: str) -> bool:
