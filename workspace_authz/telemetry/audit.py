@@ -108,22 +108,25 @@ class QueuedAudit:
             self._closing.wait(_GATHER_SECONDS)
             self._wake.clear()
             self._drain()
+        self._drain()
 
     def _drain(self) -> None:
-        untold = self.dropped - self._told
-        if untold:
-            self._told += untold
-            self._emit_all([(self._time(), {"audit": "records dropped", "count": untold})])
         while self._waiting:
             count = min(len(self._waiting), _BATCH)
-            self._emit_all([self._waiting.popleft() for _ in range(count)])
+            records = [self._waiting.popleft() for _ in range(count)]
+            if not self._emitted(records):
+                self._unwritten += count
+        untold = self.dropped - self._told
+        if untold and self._emitted([(self._time(), {"audit": "records dropped", "count": untold})]):
+            self._told += untold
 
-    def _emit_all(self, records: Sequence[tuple[float, Record]]) -> None:
+    def _emitted(self, records: Sequence[tuple[float, Record]]) -> bool:
         try:
             self._emit(b"".join(_line(at, record) for at, record in records))
         except OSError as error:
-            self._unwritten += len(records)
             _log.error("%d audit records could not be written: %s", len(records), error.strerror)
+            return False
+        return True
 
 
 def _line(at: float, record: Record) -> bytes:

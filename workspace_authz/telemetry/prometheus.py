@@ -115,7 +115,7 @@ class PrometheusMetrics:
         self._answers[answer] = self._answers.get(answer, 0) + 1
 
     def flush(self) -> None:
-        """Write what was gathered; to be called every now and then, and before somebody looks."""
+        """See :class:`Metrics`."""
         verdicts, self._verdicts = self._verdicts, []
         answers, self._answers = self._answers, {}
         for outcome, code, seconds in verdicts:
