@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.enforcement.routes import KnownWorkspaces, pipeline_over
-from tests.harness.fakes import NO, ScriptedReviews
+from tests.harness.fakes import NO, Records, ScriptedReviews
 from workspace_authz.enforcement.asgi import Scope, Send, route_path
 from workspace_authz.enforcement.middleware import GuardMiddleware
 from workspace_authz.enforcement.pipeline import Pipeline
@@ -24,20 +24,6 @@ from workspace_authz.workspaces.visible import visible_workspaces
 TOKEN = (b"authorization", b"Bearer alice-token")
 TEAM_A = (b"x-mlflow-workspace", b"team-a")
 Header = tuple[bytes, bytes]
-
-
-@dataclass
-class Records:
-    """An audit sink that keeps records."""
-
-    kept: list[Mapping[str, Any]] = field(default_factory=list)
-    dropped: int = 0
-
-    def write(self, record: Mapping[str, Any]) -> None:
-        self.kept.append(record)
-
-    def close(self) -> None:
-        return
 
 
 @dataclass

@@ -9,9 +9,10 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from tests.enforcement.test_middleware import TEAM_A, TOKEN, Guard, Records
+from tests.enforcement.test_middleware import TEAM_A, TOKEN, Guard
 from tests.enforcement.world import V2
 from tests.enforcement.world import World as Rights
+from tests.harness.fakes import Records
 from workspace_authz.enforcement.asgi import Scope, Send
 from workspace_authz.enforcement.middleware import GuardMiddleware
 from workspace_authz.enforcement.request import Message, Receive

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from tests.enforcement.routes import ROUTES, pipeline_over
-from tests.enforcement.test_middleware import TEAM_A, TOKEN, Guard, Records
-from tests.harness.fakes import ScriptedReviews
+from tests.enforcement.test_middleware import TEAM_A, TOKEN, Guard
+from tests.harness.fakes import Records, ScriptedReviews
 from workspace_authz.catalog.compile import compile_routes
 from workspace_authz.catalog.model import Guarded, Requirement, Route
 from workspace_authz.catalog.stamp import Shape, Stamp

@@ -1,9 +1,11 @@
-"""Stand-ins at the two seams where faults must be caused: the clock and the reviews."""
+"""Stand-ins at the seams where faults must be caused or seen: the clock, the reviews, the audit trail."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from workspace_authz.kubernetes.reviews import AccessAnswer, RulesAnswer
 from workspace_authz.types import Attributes, UserInfo
@@ -96,3 +98,17 @@ async def settle() -> None:
     """Let every task that can run do so."""
     for _ in range(10):
         await asyncio.sleep(0)
+
+
+@dataclass
+class Records:
+    """An audit sink that keeps records."""
+
+    kept: list[Mapping[str, Any]] = field(default_factory=list)
+    dropped: int = 0
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        self.kept.append(record)
+
+    def close(self) -> None:
+        return

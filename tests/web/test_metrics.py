@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import values
 
 from tests.enforcement.routes import pipeline_over
-from tests.harness.fakes import NO, ScriptedReviews
+from tests.harness.fakes import NO, Records, ScriptedReviews
 from tests.web.doors import TOKEN, beyond, call
 from workspace_authz.errors import UnavailableError
 from workspace_authz.runtime.runtime import Runtime
@@ -21,7 +21,14 @@ from workspace_authz.web.metrics import MetricsMiddleware
 
 
 @pytest.fixture
-def app(reviews: ScriptedReviews, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MetricsMiddleware:
+def audit() -> Records:
+    return Records()
+
+
+@pytest.fixture
+def app(
+    reviews: ScriptedReviews, audit: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> MetricsMiddleware:
     monkeypatch.setattr(values, "ValueClass", values.ValueClass)
     crew = Crew(tmp_path, expected=1, monotonic=lambda: 0.0)
     crew.metrics.mkdir()
@@ -30,14 +37,14 @@ def app(reviews: ScriptedReviews, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     metrics.judged("allow", code="", seconds=0)
     pipeline = pipeline_over(reviews)
     scrape = Scrape(pipeline.authenticator, reviews, crew, metrics.flush)
-    runtime = Runtime(pipeline, NoAudit(), body_bytes=1, directory=None, scrape=scrape)
+    runtime = Runtime(pipeline, audit, body_bytes=1, directory=None, scrape=scrape)
     return MetricsMiddleware(beyond, static_prefix="/mlflow", runtime=lambda: runtime)
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/mlflow/metrics"])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_whoever_may_get_the_url_sees_it(
-    app: MetricsMiddleware, reviews: ScriptedReviews, method: str, path: str
+    app: MetricsMiddleware, reviews: ScriptedReviews, audit: Records, method: str, path: str
 ) -> None:
     answer = await call(app, method, path, TOKEN)
 
@@ -45,6 +52,13 @@ async def test_whoever_may_get_the_url_sees_it(
     assert (b'workspace_authz_request_seconds_count{outcome="allow"} 1.0' in answer.body) is (method == "GET")
     assert reviews.paths == ["/metrics"]  # also below the prefix
     assert set(reviews.tokens) == {"alice-token"}
+    (record,) = audit.kept
+    assert (record["user"], record["path"], record["decision"], record["status"]) == (
+        "alice",
+        path,
+        "allow",
+        200,
+    )
 
 
 async def test_others_are_refused_and_every_scrape_is_asked_about(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -10,9 +9,10 @@ from workspace_authz.enforcement.asgi import App, Scope, Send, peer_of, refuse, 
 from workspace_authz.enforcement.counting import count
 from workspace_authz.enforcement.pipeline import Pipeline
 from workspace_authz.enforcement.replacement import Replacement
-from workspace_authz.enforcement.request import AccessRequest, Message, Receive, ReplayedBody
+from workspace_authz.enforcement.request import AccessRequest, Receive, ReplayedBody
 from workspace_authz.enforcement.stamping import stamped
 from workspace_authz.enforcement.stripping import forwarded_headers
+from workspace_authz.enforcement.trail import Trail
 from workspace_authz.enforcement.verdict import Verdict
 from workspace_authz.errors import RequestError
 from workspace_authz.identity.current import current_user
@@ -59,7 +59,6 @@ class GuardMiddleware:
         except RequestError as error:
             await refuse(error, send, head=scope["method"] == "HEAD")
             return
-        started = time.perf_counter()
         body = ReplayedBody(receive, limit=guard.body_bytes)
         request = AccessRequest(
             method=scope["method"],
@@ -70,7 +69,7 @@ class GuardMiddleware:
             peer=peer_of(scope),
         )
         verdict: Verdict | None = None
-        trail = _Trail(guard.audit, request, started)
+        trail = Trail(guard.audit, request.method, request.path)
         try:
             verdict = await guard.pipeline.judge(request)
             replacement = await _replaced(request, verdict)
@@ -140,47 +139,3 @@ def _state(scope: Scope, user: UserInfo | None) -> dict[str, Any]:
     """``request.state``, where MLflow's native routes find the user: for budgets, creators, traces."""
     state: dict[str, Any] = scope.get("state", {})
     return {**state, "username": user.username, "user_id": user.uid or user.username} if user else state
-
-
-class _Trail:
-    """Writes the request's one audit record: when the response starts, or at the end if none did."""
-
-    def __init__(self, audit: AuditSink, request: AccessRequest, started: float) -> None:
-        self._audit = audit
-        self._request = request
-        self._started = started
-        self._judged = started
-        self._written = False
-
-    def judged(self) -> float:
-        """Stop the clock of the authorization; its seconds."""
-        self._judged = time.perf_counter()
-        return self._judged - self._started
-
-    def watch(self, send: Send, verdict: Verdict) -> Send:
-        """``send``, noting the status of the response."""
-
-        async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                self._write(verdict, message["status"])
-            await send(message)
-
-        return sending
-
-    def finish(self, verdict: Verdict | None) -> None:
-        """Write the record of a request that never got a response."""
-        self._write(verdict or Verdict(), None)
-
-    def _write(self, verdict: Verdict, status: int | None) -> None:
-        if self._written:
-            return
-        self._written = True
-        self._audit.write(
-            {
-                "method": self._request.method,
-                "path": self._request.path[:512] if verdict.route is None else None,
-                **verdict.record(),
-                "status": status,
-                "duration_ms": round((self._judged - self._started) * 1000, 3),
-            }
-        )

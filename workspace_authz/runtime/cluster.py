@@ -61,11 +61,11 @@ def cluster_over(connection: Connection, blueprint: Blueprint, clock: Clock) -> 
         clock=clock,
         namespace=blueprint.single_namespace,
     )
-    everything = blueprint.settings.workspace_candidates == "rbac"
+    rbac_only = blueprint.settings.workspace_candidates == "rbac"
     return Cluster(
         directory=Directory(connection, blueprint.policy, clock=clock) if blueprint.policy else None,
         coherence=coherence,
         rbac=rbac,
-        rights=RbacSource(index, coherence) if everything else None,
+        rights=RbacSource(index, coherence) if rbac_only else None,
         pulse=Pulse(connection, clock=clock),
     )

@@ -9,6 +9,7 @@ from typing import Final
 
 from workspace_authz.enforcement.pipeline import DEADLINE_SECONDS
 from workspace_authz.enforcement.refusals import forbidden_url
+from workspace_authz.enforcement.verdict import Verdict
 from workspace_authz.errors import UnavailableError
 from workspace_authz.identity.authenticator import Authenticator
 from workspace_authz.identity.credentials import find_credential
@@ -34,22 +35,22 @@ class Scrape:
     flush: Callable[[], None] = lambda: None
     """Writes what this worker has counted; the others do so every second."""
 
-    async def page(self, headers: Headers, *, peer: str = "") -> bytes:
+    async def page(self, headers: Headers, verdict: Verdict, *, peer: str = "") -> bytes:
         """The metrics of all workers in Prometheus' text form, for a caller at the address ``peer``.
 
-        Raises :class:`RequestError`.
+        Who that is goes into ``verdict``. Raises :class:`RequestError`.
         """
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                await self._demand(headers, peer)
+                await self._demand(headers, verdict, peer)
         except TimeoutError as error:
             raise UnavailableError(NO_ANSWER) from error
         self.flush()
         return await asyncio.to_thread(self._page)
 
-    async def _demand(self, headers: Headers, peer: str) -> None:
+    async def _demand(self, headers: Headers, verdict: Verdict, peer: str) -> None:
         credential = find_credential(headers, gateway=False)
-        caller = await self.authenticator.authenticate(credential.token, peer=peer)
+        caller = verdict.caller = await self.authenticator.authenticate(credential.token, peer=peer)
         answer = await self.reviews.may_get(caller.token, METRICS_PATH)
         if not answer.allowed:
             raise forbidden_url(caller.user, METRICS_PATH)

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
-from workspace_authz.enforcement.asgi import App, Scope, Send, peer_of, refuse, route_path
+from workspace_authz.enforcement.asgi import App, Scope, Send, peer_of, route_path
 from workspace_authz.enforcement.request import AccessRequest, Receive, ReplayedBody
-from workspace_authz.errors import BadRequestError, RequestError
-from workspace_authz.explain.explanation import Explanation, GivenBody, explain
+from workspace_authz.enforcement.verdict import Verdict
+from workspace_authz.errors import BadRequestError
+from workspace_authz.explain.explanation import GivenBody, explain
 from workspace_authz.identity.credentials import find_credential
 from workspace_authz.runtime.runtime import Runtime
+from workspace_authz.web.own import serve
 
 EXPLAIN_PATH: Final = "/workspace-authz/explain"
 _MAX_BODY: Final = 256 * 1024
@@ -34,35 +37,25 @@ class ExplainMiddleware:
         if scope["type"] != "http" or scope["method"] != "POST" or route_path(scope) != self._path:
             await self._app(scope, receive, send)
             return
-        try:
-            explanation = await self._explain(scope, receive)
-        except RequestError as error:
-            await refuse(error, send)
-            return
-        content = json.dumps(explanation.document()).encode()
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(content)).encode()),
-            (b"cache-control", b"no-store"),
-        ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
+        work = partial(_explain, scope, receive)
+        await serve(work, scope, send, runtime=self._runtime, content_type="application/json")
 
-    async def _explain(self, scope: Scope, receive: Receive) -> Explanation:
-        pipeline = self._runtime().pipeline
-        # First of all: strangers learn nothing, not even which routes are public.
-        credential = find_credential(scope["headers"], gateway=False)
-        await pipeline.authenticator.authenticate(credential.token, peer=peer_of(scope))
-        asked = _asked(await ReplayedBody(receive, limit=_MAX_BODY).read())
-        request = AccessRequest(
-            method=asked["method"],
-            path=asked["path"],
-            headers=scope["headers"],
-            query=asked["query"].encode(),
-            body=GivenBody(asked["body"].encode()),
-            peer=peer_of(scope),
-        )
-        return await explain(pipeline, request)
+
+async def _explain(scope: Scope, receive: Receive, runtime: Runtime, verdict: Verdict) -> bytes:
+    pipeline = runtime.pipeline
+    # First of all: strangers learn nothing, not even which routes are public.
+    credential = find_credential(scope["headers"], gateway=False)
+    verdict.caller = await pipeline.authenticator.authenticate(credential.token, peer=peer_of(scope))
+    asked = _asked(await ReplayedBody(receive, limit=_MAX_BODY).read())
+    request = AccessRequest(
+        method=asked["method"],
+        path=asked["path"],
+        headers=scope["headers"],
+        query=asked["query"].encode(),
+        body=GivenBody(asked["body"].encode()),
+        peer=peer_of(scope),
+    )
+    return json.dumps((await explain(pipeline, request)).document()).encode()
 
 
 def _asked(body: bytes | None) -> dict[str, str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
-from workspace_authz.enforcement.asgi import App, Scope, Send, peer_of, refuse, route_path
+from workspace_authz.enforcement.asgi import App, Scope, Send, peer_of, route_path
 from workspace_authz.enforcement.request import Receive
-from workspace_authz.errors import RequestError, UnknownRouteError
+from workspace_authz.enforcement.verdict import Verdict
+from workspace_authz.errors import UnknownRouteError
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.runtime.scrape import METRICS_PATH
 from workspace_authz.telemetry.prometheus import CONTENT_TYPE
+from workspace_authz.web.own import serve
 
 
 class MetricsMiddleware:
@@ -26,22 +29,10 @@ class MetricsMiddleware:
         if not asked or route_path(scope) not in self._paths:
             await self._app(scope, receive, send)
             return
-        head = scope["method"] == "HEAD"
-        try:
-            page = await self._page(scope)
-        except RequestError as error:
-            await refuse(error, send, head=head)
-            return
-        headers = [
-            (b"content-type", CONTENT_TYPE.encode()),
-            (b"content-length", str(len(page)).encode()),
-            (b"cache-control", b"no-store"),
-        ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if head else page})
+        await serve(partial(_page, scope), scope, send, runtime=self._runtime, content_type=CONTENT_TYPE)
 
-    async def _page(self, scope: Scope) -> bytes:
-        scrape = self._runtime().scrape
-        if scrape is None:
-            raise UnknownRouteError("This server counts nothing.")
-        return await scrape.page(scope["headers"], peer=peer_of(scope))
+
+async def _page(scope: Scope, runtime: Runtime, verdict: Verdict) -> bytes:
+    if runtime.scrape is None:
+        raise UnknownRouteError("This server counts nothing.")
+    return await runtime.scrape.page(scope["headers"], verdict, peer=peer_of(scope))
