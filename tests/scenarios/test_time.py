@@ -190,7 +190,7 @@ def test_the_clock_is_set(world: World, jump: int) -> None:
     """Given callers at work, when the time of day jumps, then nothing lives longer and nothing ends early."""
     world.works(world.jumper)
     token, binding = world.holder(f"steady{jump}")
-    ends_soon = ending(world.plane, token, seconds=10)
+    ends_soon = ending(world.plane, token, seconds=8)
     ends_later = ending(world.plane, token, seconds=HALF)
     assert [world.decided(world.jumper, each) for each in (token, ends_soon, ends_later)] == [200] * 3
     world.set_clock(jump)
