@@ -19,6 +19,7 @@ from workspace_authz.errors import BadRequestError
 
 _GATEWAY_URI: Final = "gateway:/"
 _SOURCE_URIS: Final = ("models:/", "runs:/")
+_ISSUE: Final = "iss-"
 _UNREADABLE: Final = object()
 
 
@@ -63,6 +64,8 @@ def _counts(source: NameSource, value: object) -> bool:
             return _GATEWAY_URI in _unescaped(text).lower()
         case Identifier.MODEL_SOURCE_URI:
             return text.strip().lower().startswith(_SOURCE_URIS)
+        case Identifier.ISSUE_MENTION:
+            return text.strip().lower().startswith(_ISSUE)
         case _:
             return True
 
