@@ -88,6 +88,11 @@ def _guardrail(own: Studio, other: str) -> Answer:
     return own.ask("POST", f"{V3}/gateway/guardrails/create", json_body=fields)
 
 
+def _binding(own: Studio, other: str) -> Answer:
+    fields = {"endpoint_id": own.new_endpoint(), "resource_type": "scorer", "resource_id": other}
+    return own.ask("POST", f"{V3}/gateway/endpoints/bindings/create", json_body=fields)
+
+
 LINKS: Mapping[str, tuple[Linking, str]] = {
     "metric": (_metric, "logged_model"),
     "metrics": (_metrics, "logged_model"),
@@ -99,6 +104,7 @@ LINKS: Mapping[str, tuple[Linking, str]] = {
     "traced": (_traced, "experiment"),
     "retraced": (_retraced, "experiment"),
     "guardrail": (_guardrail, "endpoint"),
+    "binding": (_binding, "scorer_id"),
 }
 """How something is linked, and what."""
 NOWHERE = {"logged_model": f"m-{secrets.token_hex(16)}", "run": secrets.token_hex(16), "experiment": "98765"}

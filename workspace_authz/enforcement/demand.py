@@ -42,7 +42,7 @@ class Demand:
             else None
         )
         for needed in guarded.requirements:
-            if await applies(needed, request, found.parameters):
+            if await applies(needed, request, found.parameters, reading=reading):
                 await self._fulfil(needed, reading, request)
         if not self.verdict.checks:
             raise ForbiddenError("This request names nothing that could be allowed.")

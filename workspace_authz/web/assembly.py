@@ -23,7 +23,8 @@ from workspace_authz.catalog.compile import compile_catalog
 from workspace_authz.enforcement.asgi import App
 from workspace_authz.enforcement.middleware import GuardMiddleware
 from workspace_authz.runtime import cell
-from workspace_authz.runtime.build import Blueprint, running
+from workspace_authz.runtime.blueprint import Blueprint
+from workspace_authz.runtime.build import running
 from workspace_authz.settings import load_settings, resolve_single_namespace
 from workspace_authz.telemetry.crew import RUN_DIRECTORY, crew_of, make_run_directory
 from workspace_authz.web import preflight
@@ -36,6 +37,7 @@ from workspace_authz.web.metrics import MetricsMiddleware
 from workspace_authz.web.options import from_environment
 from workspace_authz.web.origins import OriginMiddleware
 from workspace_authz.web.probes import ProbesMiddleware
+from workspace_authz.web.spending import keep_spending_apart
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ def guarded_app() -> FastAPI:
         make_run_directory(os.environ, workers=1)  # not started by `mlflow server`
     app: FastAPI = create_fastapi_app()
     fill_hooks(flask_app)
+    keep_spending_apart()
     catalog = compile_catalog(static_prefix=options.static_prefix, assistant=settings.assistant)
     unknown = uncovered(app, catalog)
     for route in unknown:
