@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
-from bench.options import Options
-from bench.report import head, median, row, spread
-from bench.stage import Stage, works
-from bench.warm import in_turns
+import asyncio
+from typing import Final
 
-_CLIENTS = 4
-_MICRO = 1e6
+from bench.load import Sample
+from bench.options import Options
+from bench.report import head, median, middle, row
+from bench.stage import Stage, works
+from bench.turns import in_turns
+
+_CLIENTS: Final = (1, 4)
+"""One keeps the server's threads from waiting for each other, which costs CPU time of its own."""
+_BURST_SECONDS: Final = 0.5
+"""Short, so that what else the machine does meets all servers alike."""
+_MICRO: Final = 1e6
 
 
 def run(stage: Stage, options: Options) -> None:
-    """Print a table. Both servers have the same provider, event loop and HTTP parser."""
-    without, guarded = stage.unguarded(), stage.guarded()
-    head("server CPU a request, warm", "without the guard µs", "guarded µs", "difference µs")
-    for work in zip(works(without), works(guarded), strict=True):
-        pairs = in_turns([(without, work[0]), (guarded, work[1])], clients=_CLIENTS, options=options)
-        row(
-            work[0].name,
-            f"{median(bare.cpu / bare.requests for bare, _ in pairs) * _MICRO:.0f}",
-            f"{median(ours.cpu / ours.requests for _, ours in pairs) * _MICRO:.0f}",
-            spread([(o.cpu / o.requests - b.cpu / b.requests) * _MICRO for b, o in pairs], digits=0),
-        )
+    """Print a table. All servers have the same provider, event loop, HTTP parser and background work.
+
+    A second one without the guard shows how far two measurements of the same thing lie apart.
+    """
+    servers = (stage.unguarded(), stage.unguarded(), stage.guarded())
+    rounds = max(2, round(options.rounds * options.seconds / _BURST_SECONDS))
+    head(
+        "server CPU a request, warm",
+        "clients",
+        "without the guard µs",
+        "guarded µs",
+        "difference µs (middle half)",
+        "of two without the guard µs",
+    )
+    for work in zip(*map(works, servers), strict=True):
+        for clients in _CLIENTS:
+            contenders = list(zip(servers, work, strict=True))
+            samples = asyncio.run(
+                in_turns(contenders, clients=clients, rounds=rounds, seconds=_BURST_SECONDS)
+            )
+            bare, other, guarded = map(_micro, samples)
+            row(
+                work[0].name,
+                clients,
+                f"{median(bare):.0f}",
+                f"{median(guarded):.0f}",
+                middle([ours - without for ours, without in zip(guarded, bare, strict=True)]),
+                middle([one - without for one, without in zip(other, bare, strict=True)]),
+            )
+
+
+def _micro(samples: list[Sample]) -> list[float]:
+    return [sample.cpu / sample.requests * _MICRO for sample in samples]

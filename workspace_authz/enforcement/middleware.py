@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from workspace_authz.enforcement.asgi import App, Scope, Send, peer_of, refuse, route_path
@@ -178,7 +177,6 @@ class _Trail:
         self._written = True
         self._audit.write(
             {
-                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 "method": self._request.method,
                 "path": self._request.path[:512] if verdict.route is None else None,
                 **verdict.record(),

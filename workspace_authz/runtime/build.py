@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from workspace_authz.aio.clock import Clock, SystemClock
 from workspace_authz.aio.supervisor import Supervisor
@@ -18,6 +19,7 @@ from workspace_authz.runtime.cluster import Cluster, cluster_over
 from workspace_authz.runtime.data import Data, mlflow_data
 from workspace_authz.runtime.health import Health
 from workspace_authz.runtime.joined import build_pipeline
+from workspace_authz.runtime.rest import rest
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.runtime.sampler import Observed, Sampler
 from workspace_authz.runtime.scrape import Scrape
@@ -51,17 +53,19 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
         stack.push_async_callback(supervisor.close)
 
         metrics = PrometheusMetrics(seat.number)
+        stack.callback(metrics.flush)
         cluster = cluster_over(server, blueprint, clock)
         api = ApiReviews(callers, timeout=settings.api_timeout_seconds, metrics=metrics)
         ways = _ways(api, settings, metrics=metrics, clock=clock)
         pipeline = _pipeline(blueprint, ways, cluster, data=data, server_time=api.server_time.now)
         health = Health(cluster.checks() | data.checks(cluster.directory), cluster.rbac.notes, crew)
-        scrape = Scrape(pipeline.authenticator, ways.known, crew)
+        scrape = Scrape(pipeline.authenticator, ways.known, crew, metrics.flush)
         runtime = Runtime(pipeline, audit, settings.body_bytes, cluster.directory, metrics, health, scrape)
         cluster.follow(supervisor)
         data.prepare(supervisor, cluster.directory)
         observed = _observed(runtime, cluster, data)
         sampled = _sampled(metrics, blueprint)
+        supervisor.run("rest", partial(rest, health, clock))
         supervisor.run("sampler", Sampler(observed, health, metrics=sampled, seat=seat, clock=clock).run)
         cell.install(runtime)
         stack.callback(cell.remove)
@@ -109,6 +113,7 @@ def _observed(runtime: Runtime, cluster: Cluster, data: Data) -> Observed:
         numbers=(pipeline.authenticator.numbers, *pipeline.authorizer.numbers, data.objects.numbers),
         informers=cluster.informers,
         audit=runtime.audit,
+        flush=runtime.metrics.flush,
     )
 
 
