@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Final, Protocol
 
 from workspace_authz.enforcement.asgi import App, Scope, Send, peer_of, refuse, route_path
 from workspace_authz.enforcement.counting import count
 from workspace_authz.enforcement.pipeline import Pipeline
 from workspace_authz.enforcement.replacement import Replacement
 from workspace_authz.enforcement.request import AccessRequest, Message, Receive, ReplayedBody
+from workspace_authz.enforcement.self_calls import SelfCall, SelfCalls, self_calls
 from workspace_authz.enforcement.stamping import stamped
 from workspace_authz.enforcement.stripping import forwarded_headers
 from workspace_authz.enforcement.verdict import Verdict
-from workspace_authz.errors import RequestError
+from workspace_authz.errors import ForbiddenError, RequestError
 from workspace_authz.identity.current import current_user
 from workspace_authz.telemetry.audit import AuditSink
 from workspace_authz.telemetry.metrics import Metrics
 from workspace_authz.types import UserInfo
 from workspace_authz.workspaces.visible import visible_workspaces
+
+_GATEWAY_ONLY: Final = "What MLflow asks of itself is served by the AI gateway only."
 
 
 class Guard(Protocol):
@@ -60,6 +65,12 @@ class GuardMiddleware:
         except RequestError as error:
             await refuse(error, send, head=scope["method"] == "HEAD")
             return
+        await self._serve(guard, scope, receive, send)
+
+    async def _serve(
+        self, guard: Guard, scope: Scope, receive: Receive, send: Send, own: SelfCall | None = None
+    ) -> None:
+        """One request. ``own`` is one of MLflow's to itself; refusing it also raises the refusal."""
         started = time.perf_counter()
         body = ReplayedBody(receive, limit=guard.body_bytes)
         request = AccessRequest(
@@ -71,9 +82,11 @@ class GuardMiddleware:
             peer=peer_of(scope),
         )
         verdict: Verdict | None = None
-        trail = _Trail(guard.audit, request, started)
+        trail = _Trail(guard.audit, request, started, own=own is not None)
         try:
             verdict = await guard.pipeline.judge(request)
+            if own is not None and not verdict.calls_gateway:
+                verdict.passed, verdict.error = False, ForbiddenError(_GATEWAY_ONLY)
             replacement = await _replaced(request, verdict)
             count(guard.metrics, verdict, trail.judged())
             outgoing = trail.watch(send, verdict)
@@ -81,26 +94,42 @@ class GuardMiddleware:
                 # Without workspaces MLflow refuses the header that names one.
                 told = None if guard.pipeline.rule.single else verdict.workspace
                 inner = _rewritten(scope, body, replacement)
-                await self._pass(inner, body, outgoing, verdict=verdict, workspace=told)
+                calls = self._calls(guard, scope, verdict, told) if own is None else None
+                with _serving(verdict, calls):
+                    await self._pass(inner, body, outgoing, verdict=verdict, workspace=told, own=own)
             else:
                 await refuse(verdict.error, outgoing, head=request.method == "HEAD")
+                if own is not None and verdict.error is not None:
+                    raise verdict.error
         finally:
             trail.finish(verdict)
 
+    def _calls(self, guard: Guard, scope: Scope, verdict: Verdict, workspace: str | None) -> SelfCalls | None:
+        """What MLflow may ask of this server while it serves the request: of the gateway, for one to it."""
+        if verdict.caller is None or not verdict.calls_gateway:
+            return None
+        return SelfCalls(partial(self._serve, guard), scope, caller=verdict.caller, workspace=workspace)
+
     async def _pass(
-        self, scope: Scope, body: ReplayedBody, send: Send, *, verdict: Verdict, workspace: str | None
+        self,
+        scope: Scope,
+        body: ReplayedBody,
+        send: Send,
+        *,
+        verdict: Verdict,
+        workspace: str | None,
+        own: SelfCall | None,
     ) -> None:
-        route = verdict.route
         headers = forwarded_headers(
             scope["headers"],
             workspace=workspace,
             keep_authorization=verdict.provider_keeps_authorization,
-            gateway=route is not None and route.path.startswith("/gateway/"),
+            gateway=verdict.calls_gateway,
             token=verdict.caller.token if verdict.caller else None,
+            skips_guardrails=own is not None and own.skips_guardrails,
         )
         user = verdict.caller.user if verdict.caller else None
         app = self._app if verdict.narrowing is None else verdict.narrowing.around(self._app)
-        visible, current = visible_workspaces.set(verdict.visible), current_user.set(user)
         try:
             await app({**scope, "headers": headers, "state": _state(scope, user)}, body, send)
         except RequestError as error:
@@ -108,9 +137,20 @@ class GuardMiddleware:
                 raise
             # An answer that is held back has not begun.
             await refuse(error, send)
-        finally:
-            visible_workspaces.reset(visible)
-            current_user.reset(current)
+
+
+@contextmanager
+def _serving(verdict: Verdict, calls: SelfCalls | None) -> Iterator[None]:
+    """What MLflow's hooks find out about the request while it is served."""
+    visible = visible_workspaces.set(verdict.visible)
+    current = current_user.set(verdict.caller.user if verdict.caller else None)
+    own = self_calls.set(calls)
+    try:
+        yield
+    finally:
+        visible_workspaces.reset(visible)
+        current_user.reset(current)
+        self_calls.reset(own)
 
 
 async def _replaced(request: AccessRequest, verdict: Verdict) -> Replacement | None:
@@ -146,8 +186,9 @@ def _state(scope: Scope, user: UserInfo | None) -> dict[str, Any]:
 class _Trail:
     """Writes the request's one audit record: when the response starts, or at the end if none did."""
 
-    def __init__(self, audit: AuditSink, request: AccessRequest, started: float) -> None:
+    def __init__(self, audit: AuditSink, request: AccessRequest, started: float, *, own: bool) -> None:
         self._audit = audit
+        self._own = own
         self._request = request
         self._started = started
         self._judged = started
@@ -182,6 +223,7 @@ class _Trail:
                 "method": self._request.method,
                 "path": self._request.path[:512] if verdict.route is None else None,
                 **verdict.record(),
+                **({"self_call": True} if self._own else {}),
                 "status": status,
                 "duration_ms": round((self._judged - self._started) * 1000, 3),
             }
