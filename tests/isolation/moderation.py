@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from tests.scenarios.people import TEAM_A
 GATEWAY: Final = "/api/3.0/mlflow/gateway"
 SECRET: Final = "the launch code 4711"
 REDACTED: Final = "[REDACTED]"
+_TRACED_SECONDS: Final = 30.0
 
 
 class Models:
@@ -28,7 +30,7 @@ class Models:
 
     def __call__(self, received: Received) -> object:
         asked = received.json
-        match str(asked["model"]).partition("-")[0]:
+        match str(asked.get("model", "writer")).partition("-")[0]:
             case "judge":
                 minds = self.most > 0 and SECRET in str(asked)
                 self.most -= minds
@@ -61,7 +63,7 @@ class Moderated:
     models: Models
     names: dict[str, str]
     """Of the endpoints, by model."""
-    ids: dict[str, str]
+    endpoints: dict[str, Any]
     guardrail: str
     workspace: str
 
@@ -85,17 +87,35 @@ class Moderated:
 
     def guard_too(self, model: str) -> None:
         """Put the guardrail before another endpoint, too."""
-        document = {"endpoint_id": self.ids[model], "guardrail_id": self.guardrail, "execution_order": 1}
+        document = {
+            "endpoint_id": self.endpoints[model]["endpoint_id"],
+            "guardrail_id": self.guardrail,
+            "execution_order": 1,
+        }
         self.world.make(f"{GATEWAY}/guardrails/add-to-endpoint", document, workspace=self.workspace)
+
+    def traced(self) -> dict[str, Answer]:
+        """The traces of each endpoint, once all three have a finished one. Raises ``AssertionError``."""
+        deadline = time.monotonic() + _TRACED_SECONDS
+        while True:
+            found = {model: self._traces(model) for model in self.endpoints}
+            if all("mlflow.auth.username" in answer.text for answer in found.values()):
+                return found
+            assert time.monotonic() < deadline, f"some trace never came: {found}"
+            time.sleep(0.05)
+
+    def _traces(self, model: str) -> Answer:
+        experiment = {"experiment_id": self.endpoints[model]["experiment_id"]}
+        search = {"locations": [{"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": experiment}]}
+        path = "/api/3.0/mlflow/traces/search"
+        return self.world.ask("POST", path, workspace=self.workspace, json_body=search)
 
 
 def moderated(world: World, provider: Listener, models: Models, *, workspace: str = TEAM_A) -> Moderated:
     """New endpoints, and a guardrail before the talker that asks the judge and the writer."""
     suffix = secrets.token_hex(4)
-    names, ids = {}, {}
-    for model in ("judge", "writer", "talker"):
-        names[model] = f"{model}-{suffix}"
-        ids[model] = endpoint(world, names[model], provider, workspace=workspace)
+    names = {model: f"{model}-{suffix}" for model in ("judge", "writer", "talker")}
+    made = {model: endpoint(world, names[model], provider, workspace=workspace) for model in names}
     scorer = make_judge(
         name=f"discretion-{suffix}",
         instructions="Is there no launch code in {{ inputs }}?",
@@ -111,7 +131,7 @@ def moderated(world: World, provider: Listener, models: Models, *, workspace: st
         },
         workspace=workspace,
     )
-    made: Any = world.make(
+    guardrail = world.make(
         f"{GATEWAY}/guardrails/create",
         {
             "name": f"discretion-{suffix}",
@@ -119,18 +139,18 @@ def moderated(world: World, provider: Listener, models: Models, *, workspace: st
             "scorer_version": registered["version"],
             "stage": "BEFORE",
             "action": "SANITIZATION",
-            "action_endpoint_id": ids["writer"],
+            "action_endpoint_id": made["writer"]["endpoint_id"],
         },
         workspace=workspace,
-    )
-    scene = Moderated(world, provider, models, names, ids, made["guardrail"]["guardrail_id"], workspace)
+    )["guardrail"]["guardrail_id"]
+    scene = Moderated(world, provider, models, names, made, guardrail, workspace)
     scene.guard_too("talker")
     provider.take()
     return scene
 
 
-def endpoint(world: World, name: str, provider: Listener, *, workspace: str) -> str:
-    """A new endpoint's id; what it is asked arrives at ``provider``."""
+def endpoint(world: World, name: str, provider: Listener, *, workspace: str) -> Any:
+    """A new endpoint; what it is asked arrives at ``provider``, and its traces in its own experiment."""
     secret = world.make(
         f"{GATEWAY}/secrets/create",
         {
@@ -149,7 +169,7 @@ def endpoint(world: World, name: str, provider: Listener, *, workspace: str) -> 
     config = {"model_definition_id": definition, "linkage_type": "PRIMARY", "weight": 1.0}
     made = world.make(
         f"{GATEWAY}/endpoints/create",
-        {"name": name, "model_configs": [config], "usage_tracking": False},
+        {"name": name, "model_configs": [config], "usage_tracking": True},
         workspace=workspace,
     )
-    return str(made["endpoint"]["endpoint_id"])
+    return made["endpoint"]

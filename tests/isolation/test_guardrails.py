@@ -73,12 +73,14 @@ def test_stock_mlflow_runs_a_guardrail_on_the_guardrails_own_call(on_stock: Mode
     assert counted(on_stock) == {"judge": 4, "writer": 3, "talker": 1}
 
 
-def test_stock_mlflow_calls_itself_where_the_caller_says(on_stock: Moderated) -> None:
-    with listening() as elsewhere:
+def test_stock_mlflow_calls_itself_where_the_caller_says(on_stock: Moderated, models: Models) -> None:
+    with listening(models) as elsewhere:
         host = elsewhere.url.removeprefix("http://")
         on_stock.ask(headers={"Host": host, "Authorization": "Bearer a-callers-own"})
-        (arrived,) = elsewhere.take()
-    assert SECRET in arrived.body.decode()
+        judged, rewritten = elsewhere.take()
+    assert SECRET in judged.body.decode()
+    assert SECRET in rewritten.body.decode()
+    assert rewritten.headers["authorization"] == "Bearer a-callers-own"
 
 
 def test_stock_mlflow_has_another_workspaces_endpoint_rewrite(
@@ -107,6 +109,13 @@ def test_a_guardrail_rewrites_and_is_not_run_on_its_own_call(scene: Moderated) -
         assert scene.world.tokens[TEAM_A] not in text
         assert BYPASS.lower() not in text.lower()
         assert asked[0].headers["authorization"] == "Bearer the-providers-key"
+    for model, found in scene.traced().items():
+        # Each is a call of its own, in the experiment of its endpoint.
+        (trace,) = found.json["traces"]
+        assert trace["trace_metadata"]["mlflow.auth.username"] == "alice", model
+    kept = scene.world.server.state
+    for file in (kept / "mlflow.db", kept / "mlflow.log", scene.world.server.audit_file):
+        assert scene.world.tokens[TEAM_A].encode() not in file.read_bytes()
 
 
 @pytest.mark.parametrize("name", [BYPASS, BYPASS.lower(), BYPASS.replace("-", "_"), BYPASS.upper()])
