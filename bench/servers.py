@@ -27,6 +27,7 @@ class Server:
     name: str
     url: str
     process: subprocess.Popen[bytes]
+    log: Path
 
     def cpu_seconds(self) -> float:
         """User and system time that the server's processes have used so far (``/proc``, Linux)."""
@@ -105,28 +106,34 @@ def devplane(engine: str, state: Path, users: Path, manifests: Path) -> Iterator
 def mlflow_server(
     name: str, directory: Path, *, arguments: Sequence[str], environment: Mapping[str, str]
 ) -> Iterator[Server]:
-    """``mlflow server`` with one worker, SQLite and local artifacts, awaited on ``/health``."""
-    directory.mkdir(parents=True)
+    """``mlflow server`` with one worker, SQLite and local artifacts in ``directory``, only just started."""
+    directory.mkdir(parents=True, exist_ok=True)
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--workers", "1", "--enable-workspaces", *arguments]
     command += ["--backend-store-uri", f"sqlite:///{directory}/mlflow.db"]
     command += ["--artifacts-destination", str(directory / "artifacts")]
     settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with started(command, log=directory / "log", environment={**settings, **environment}) as process:
-        await_url(url + "/health", process, directory / "log")
-        yield Server(name=name, url=url, process=process)
+    log = directory / "log"
+    with started(command, log=log, environment={**settings, **environment}) as process:
+        yield Server(name=name, url=f"http://127.0.0.1:{port}", process=process, log=log)
 
 
-def await_url(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Return when ``url`` answers 200. Raises with the end of ``log`` when the process ends before that."""
-    for _ in range(READY_SECONDS * 5):
-        if process.poll() is not None:
-            raise RuntimeError(log.read_text()[-2000:])
+def await_answer(
+    server: Server, path: str, headers: Mapping[str, str] | None = None, *, every: float = 0.2
+) -> None:
+    """Return when ``path`` answers 200, asked ``every`` so many seconds.
+
+    Raises with the end of the server's log when it ends before that.
+    """
+    request = urllib.request.Request(server.url + path, headers=dict(headers or {}))
+    end = time.monotonic() + READY_SECONDS
+    while time.monotonic() < end:
+        if server.process.poll() is not None:
+            raise RuntimeError(server.log.read_text()[-2000:])
         try:
-            with urllib.request.urlopen(url, timeout=2):
+            with urllib.request.urlopen(request, timeout=10):
                 return
         except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    raise RuntimeError(f"{url} did not answer within {READY_SECONDS} s")
+            time.sleep(every)
+    raise RuntimeError(f"{server.url}{path} did not answer within {READY_SECONDS} s")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.load import Work
-from bench.servers import Server, await_url, devplane, mlflow_server
+from bench.servers import Server, await_answer, devplane, mlflow_server
 
 WORKSPACE = "team-a"
 TOKENS = 20_000
@@ -74,17 +74,25 @@ class Stage:
 
     def stock(self) -> Server:
         """MLflow as ``pip install mlflow`` gives it: workspaces in its own SQL store, asyncio and h11."""
-        plain = ["--uvicorn-opts", "--loop asyncio --http h11 --no-access-log"]
-        server = self._start("stock", plain, {})
+        server = self.starting_stock(self._fresh("stock"))
+        await_answer(server, "/health")
         post(server, "/api/3.0/mlflow/workspaces", {"name": WORKSPACE}, {})
         return server
 
+    def starting_stock(self, data: Path) -> Server:
+        """The same with its database in ``data``, without waiting for it."""
+        return self._start("stock", data, ["--uvicorn-opts", "--loop asyncio --http h11 --no-access-log"], {})
+
     def guarded(self, *, workers: int = 1, **settings: str) -> Server:
         """The product."""
-        arguments = ["--app-name", "workspace-authz", "--workers", str(workers), *_PROVIDER]
-        server = self._start("guarded", arguments, self._settings(settings))
-        await_url(f"{server.url}/readyz", server.process, self.directory / "devplane.log")
+        server = self.starting_guarded(self._fresh("guarded"), workers=workers, **settings)
+        await_answer(server, "/readyz")
         return server
+
+    def starting_guarded(self, data: Path, *, workers: int = 1, **settings: str) -> Server:
+        """The same with its database in ``data``, without waiting for it."""
+        arguments = ["--app-name", "workspace-authz", "--workers", str(workers), *_PROVIDER]
+        return self._start("guarded", data, arguments, self._settings(settings))
 
     def unguarded(self) -> Server:
         """The same server with the same provider and event loop, without the guard."""
@@ -96,7 +104,10 @@ class Stage:
             (metadata / "entry_points.txt").write_text(_ENTRY_POINT)
         path = os.pathsep.join([str(site), str(Path.cwd()), os.environ.get("PYTHONPATH", "")])
         settings = {**self._settings({}), "PYTHONPATH": path}
-        return self._start("unguarded", ["--app-name", "bench-unguarded", *_PROVIDER], settings)
+        arguments = ["--app-name", "bench-unguarded", *_PROVIDER]
+        server = self._start("unguarded", self._fresh("unguarded"), arguments, settings)
+        await_answer(server, "/health")
+        return server
 
     def _settings(self, settings: Mapping[str, str]) -> dict[str, str]:
         return {
@@ -105,10 +116,14 @@ class Stage:
             **settings,
         }
 
-    def _start(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> Server:
-        directory = self.directory / f"{name}-{next(self._numbers)}"
+    def _fresh(self, name: str) -> Path:
+        return self.directory / f"{name}-{next(self._numbers)}"
+
+    def _start(
+        self, name: str, data: Path, arguments: Sequence[str], environment: Mapping[str, str]
+    ) -> Server:
         return self.stack.enter_context(
-            mlflow_server(name, directory, arguments=arguments, environment=environment)
+            mlflow_server(name, data, arguments=arguments, environment=environment)
         )
 
 

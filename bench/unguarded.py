@@ -7,15 +7,15 @@ from typing import cast
 from fastapi import FastAPI
 
 from workspace_authz.enforcement.middleware import GuardMiddleware
-from workspace_authz.web import app as guarded
+from workspace_authz.web import assembly
 from workspace_authz.web.explaining import ExplainMiddleware
 
 _OURS = (GuardMiddleware, ExplainMiddleware)
 
 
 def create_app() -> FastAPI:
-    """As :func:`workspace_authz.web.app.guarded_app`, with everything but the guard."""
-    app = guarded.guarded_app()
+    """As :func:`workspace_authz.web.assembly.guarded_app`, with everything but the guard."""
+    app = assembly.guarded_app()
     kept = [middleware for middleware in app.user_middleware if cast("object", middleware.cls) not in _OURS]
     app.user_middleware = kept
     return app

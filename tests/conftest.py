@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.harness.fakes import ManualClock, ScriptedReviews
 from tests.harness.plane import EMBEDDED, REAL
 from tests.harness.postgres import Postgres, running_postgres
 
@@ -41,6 +42,18 @@ class ByServer(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByServer:
     """Whatever ``--dist`` says."""
     return ByServer(config, log)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Moves by hand only."""
+    return ManualClock()
+
+
+@pytest.fixture
+def reviews() -> ScriptedReviews:
+    """An API server that answers as told."""
+    return ScriptedReviews()
 
 
 @pytest.fixture(scope="session")

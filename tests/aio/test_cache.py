@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.harness.fakes import ManualClock
 from workspace_authz.aio.cache import ExpiringCache
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
 
 
 def cache_of(size: int, clock: ManualClock) -> ExpiringCache[str, int]:

@@ -30,16 +30,6 @@ ALLOW, DENY, NO_OPINION = Outcome.ALLOW, Outcome.DENY, Outcome.NO_OPINION
 
 
 @pytest.fixture
-def reviews() -> ScriptedReviews:
-    return ScriptedReviews()
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def authorizer(reviews: ScriptedReviews, clock: ManualClock) -> Authorizer:
     return Authorizer(
         reviews,

@@ -13,11 +13,6 @@ from workspace_authz.authorizer.coherence import Coherence
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def coherence(clock: ManualClock) -> Coherence:
     return Coherence(clock.monotonic)
 

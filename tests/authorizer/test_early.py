@@ -19,11 +19,6 @@ GET = Attributes("team-a", Verb.GET, Resource.EXPERIMENTS)
 
 
 @pytest.fixture
-def reviews() -> ScriptedReviews:
-    return ScriptedReviews()
-
-
-@pytest.fixture
 def authorizer(reviews: ScriptedReviews) -> Authorizer:
     monotonic = ManualClock().monotonic
     return Authorizer(reviews, coherence=Coherence(monotonic), monotonic=monotonic, lifetimes=Lifetimes())

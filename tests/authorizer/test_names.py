@@ -28,16 +28,6 @@ def named(*names: str, incomplete: bool = False) -> RulesAnswer:
 
 
 @pytest.fixture
-def reviews() -> ScriptedReviews:
-    return ScriptedReviews()
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def authorizer(reviews: ScriptedReviews, clock: ManualClock) -> Authorizer:
     return Authorizer(
         reviews, coherence=Coherence(clock.monotonic), monotonic=clock.monotonic, lifetimes=Lifetimes()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
-from workspace_authz.catalog.graphql import FieldCall
+from workspace_authz.catalog.graphql import Changes, FieldCall
 from workspace_authz.catalog.listing import Clause
 from workspace_authz.catalog.model import Identifier, Route
 from workspace_authz.errors import BadRequestError, RequestError
@@ -27,6 +27,8 @@ class KnownObjects:
     error: RequestError | None = None
     calls: Sequence[FieldCall] = ()
     """Of whatever GraphQL document."""
+    obedient: bool = True
+    """Whether a document that was written anew is read as it was meant."""
     clauses: bool = True
     """Whether this MLflow understands a clause before a filter."""
     fields: bool = True
@@ -54,7 +56,19 @@ class KnownObjects:
         self, *, method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
     ) -> Sequence[FieldCall]:
         self.read += 1
-        return self.calls
+        changes = json.loads(body).get("changes", {}) if self.obedient and body else {}
+        return [call.changed(changes) for call in self.calls]
+
+    async def changed_document(
+        self,
+        changes: Changes,
+        *,
+        method: str,
+        query: bytes,
+        headers: Iterable[tuple[bytes, bytes]],
+        body: bytes,
+    ) -> bytes:
+        return json.dumps({"changes": changes}).encode()
 
     async def traces(self, spans: bytes, *, as_json: bool) -> Collection[str]:
         return set(spans.decode().split())
@@ -77,7 +91,7 @@ class KnownObjects:
         return {key: name for key, name in self.known.items() if len(key) < 3 and name in names}
 
     async def narrowed_filter(
-        self, route: Route, clause: Clause, values: Collection[str], theirs: str
+        self, operation: str, clause: Clause, values: Collection[str], theirs: str
     ) -> str | None:
         if not self.clauses:
             return None

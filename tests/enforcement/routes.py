@@ -90,11 +90,14 @@ class KnownWorkspaces:
     def names(self) -> Iterable[str]:
         return ("team-a", "team-b")
 
+    def get(self, name: str) -> NamespaceInfo | None:
+        return NamespaceInfo(name, uid=f"uid-of-{name}") if name in self.names() else None
+
     async def lookup(self, name: str) -> NamespaceInfo | None:
         self.looked_up.append(name)
         if self.error is not None:
             raise self.error
-        return NamespaceInfo(name, uid=f"uid-of-{name}") if name in self.names() else None
+        return self.get(name)
 
 
 def pipeline_over(

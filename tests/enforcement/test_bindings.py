@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from tests.enforcement.routes import KnownWorkspaces, pipeline_over
+from tests.enforcement.world import ABSENT, OWN, SIBLING, V2, World
 from tests.harness.fakes import NO, ScriptedReviews
+from workspace_authz.catalog.graphql import FieldCall
 from workspace_authz.enforcement.request import AccessRequest
 from workspace_authz.enforcement.verdict import Verdict
 from workspace_authz.errors import ForbiddenError, MissingError
@@ -33,11 +35,6 @@ class Bindings:
 @pytest.fixture
 def bindings() -> Bindings:
     return Bindings()
-
-
-@pytest.fixture
-def reviews() -> ScriptedReviews:
-    return ScriptedReviews()
 
 
 def request(method: str, path: str, workspace: str = "team-a") -> AccessRequest:
@@ -75,6 +72,27 @@ async def test_only_who_has_the_right_learns_of_it(reviews: ScriptedReviews, bin
     reviews.may_answer, bindings.error = NO, CLOSED
     assert (await judged(reviews, bindings, "GET", "/search")).error is not CLOSED
     assert bindings.checked == []
+
+
+@pytest.mark.parametrize("run", [OWN, SIBLING, ABSENT])
+@pytest.mark.parametrize("held", ["get experiments fraud", "update experiments", ""])
+async def test_nothing_is_looked_up_in_a_closed_workspace(bindings: Bindings, held: str, run: str) -> None:
+    """Neither for a right on a name nor for what is linked besides: no answer depends on what is in it."""
+    world, bindings.error = World(*filter(None, [held])), CLOSED
+    pipeline = replace(world.pipeline, workspaces=KnownWorkspaces(), bindings=bindings)
+    for asked in (
+        world.request("GET", f"{V2}/runs/get", query=f"run_id={run}"),
+        world.request("POST", "/graphql", query=""),
+        world.request("POST", f"{V2}/runs/log-metric", run_id=run, model_id="m-1"),
+    ):
+        world.objects.calls = [
+            FieldCall("Query.mlflowGetRun", True, ("a",), {"input": {"run_id": run}}),
+        ]
+        verdict = await pipeline.judge(asked)
+        assert isinstance(verdict.error, ForbiddenError)
+        assert (verdict.error is CLOSED) is bool(held)
+        assert run not in verdict.reason
+    assert world.objects.asked == []
 
 
 async def test_without_a_namespace_mlflow_is_not_asked(reviews: ScriptedReviews, bindings: Bindings) -> None:

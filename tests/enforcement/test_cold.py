@@ -12,17 +12,24 @@ from workspace_authz.enforcement.pipeline import Pipeline
 from workspace_authz.enforcement.request import AccessRequest
 from workspace_authz.enforcement.verdict import Verdict
 from workspace_authz.errors import ForbiddenError, RequestError, UnauthenticatedError, UnavailableError
-from workspace_authz.types import UserInfo
+from workspace_authz.kubernetes.reviews import ResourceRule, RulesAnswer
+from workspace_authz.types import API_GROUP, UserInfo
 from workspace_authz.workspaces.requested import WorkspaceRule
 
 TOKEN = (b"authorization", b"Bearer alice-token")
 TEAM_A = (b"x-mlflow-workspace", b"team-a")
+RULES = RulesAnswer(
+    rules=(
+        ResourceRule(
+            verbs=frozenset({"get"}),
+            groups=frozenset({API_GROUP}),
+            resources=frozenset({"experiments"}),
+            names=frozenset(),
+        ),
+    ),
+    incomplete=False,
+)
 IDENTITY, BOTH = ["alice-token"], ["alice-token", "alice-token"]
-
-
-@pytest.fixture
-def reviews() -> ScriptedReviews:
-    return ScriptedReviews()
 
 
 @pytest.fixture
@@ -52,6 +59,31 @@ async def test_identity_and_access_are_asked_together(pipeline: Pipeline, review
     assert verdict.passed
     assert reviews.tokens == BOTH  # and never again
     assert [str(check.decision.source) for check in verdict.checks] == ["review"]
+
+
+async def test_so_are_identity_and_any_right(pipeline: Pipeline, reviews: ScriptedReviews) -> None:
+    reviews.rules_answer = RULES
+    asked, verdict = await first_asked(pipeline, reviews, "/workspaces/team-a", TOKEN)
+    assert asked == BOTH
+    assert verdict.passed
+    assert reviews.namespaces == ["team-a"]
+    assert reviews.tokens == BOTH  # and never again
+
+
+async def test_where_workspaces_are_listed_the_identity_comes_first(
+    pipeline: Pipeline, reviews: ScriptedReviews
+) -> None:
+    asked, _ = await first_asked(pipeline, reviews, "/workspaces", TOKEN)
+    assert asked == IDENTITY
+
+
+async def test_any_right_asked_early_for_a_rejected_token_lets_nobody_in(
+    pipeline: Pipeline, reviews: ScriptedReviews
+) -> None:
+    reviews.rules_answer = RULES
+    reviews.who_answer = UnauthenticatedError("bad")
+    _, verdict = await first_asked(pipeline, reviews, "/workspaces/team-a", TOKEN)
+    assert isinstance(verdict.error, UnauthenticatedError)
 
 
 async def test_where_tokens_are_invented_nothing_is_asked_early(
@@ -107,6 +139,7 @@ async def test_a_failure_of_either_is_a_failure(
         ("GET", "/search", ()),
         ("GET", "/search", ((b"x-mlflow-workspace", b"Not A Namespace"),)),
         ("POST", "/maybe", (TEAM_A,)),
+        ("GET", "/workspaces/Not-A-Namespace", (TEAM_A,)),
     ],
 )
 async def test_where_nothing_is_certain_only_the_identity_is_asked(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -41,11 +43,14 @@ async def judged(
     held: tuple[str, ...],
     method: str = "POST",
     candidates: frozenset[str] | None = frozenset({"fraud", "churn"}),
+    clauses: bool = True,
+    obedient: bool = True,
 ) -> Verdict:
     world = World(*held)
+    world.objects = replace(world.objects, clauses=clauses, obedient=obedient)
     world.objects.calls = calls
     rights = NamedRights(world.pipeline.authorizer, (Names(candidates),))
-    pipeline = replace(world.pipeline, lists=Lists(rights, AesSeal(None)))
+    pipeline = replace(world.pipeline, objects=world.objects, lists=Lists(rights, AesSeal(None)))
     return await pipeline.judge(world.request(method, "/graphql"))
 
 
@@ -70,10 +75,87 @@ async def test_every_instance_of_a_field_counts() -> None:
     assert not (await judged(run(SIBLING), run(OWN), held=held)).passed
 
 
-@pytest.mark.parametrize("experiments", [("7", "8"), ("8", "7"), ("7", ""), ("7", None), ("7", 8), ()])
-async def test_a_search_needs_every_experiment(experiments: tuple[object, ...]) -> None:
+def written(verdict: Verdict) -> Any:
+    """The changes to the document of a verdict that passes; None if there are none."""
+    assert verdict.passed, verdict.reason
+    replacement = verdict.narrowing.request if verdict.narrowing else None
+    return json.loads(replacement.content)["changes"] if replacement else None
+
+
+@pytest.mark.parametrize("experiments", [("7", "8"), ("8", "7"), ("8", "7", "9", "8")])
+async def test_a_search_is_kept_to_the_experiments_that_may_be_listed(experiments: tuple[str, ...]) -> None:
+    verdict = await judged(runs(*experiments), held=("list experiments fraud",))
+    assert written(verdict) == {"a": {"experiment_ids": ["7"]}}
+    assert verdict.record()["narrowed"]["names"] == ["fraud"]
+
+
+@pytest.mark.parametrize("experiments", [("7", ""), ("7", None), ("7", 8), (), ("8",), ("8", "9")])
+async def test_a_search_without_an_experiment_that_may_be_listed_is_refused(
+    experiments: tuple[object, ...],
+) -> None:
     assert not (await judged(runs(*experiments), held=("list experiments fraud",))).passed
-    assert (await judged(runs("7", "7"), held=("list experiments fraud",))).passed
+
+
+async def test_what_need_not_be_changed_is_not() -> None:
+    assert written(await judged(runs("7", "7"), held=("list experiments fraud",))) is None
+    assert written(await judged(runs("7", "8"), held=("list experiments",))) is None
+
+
+async def test_each_search_is_kept_by_itself() -> None:
+    searches = [
+        call("Query.mlflowSearchRuns", path=path, experiment_ids=list(ids))
+        for path, ids in (("a", "78"), ("b", "7"), ("c", "87"))
+    ]
+    held = ("list experiments fraud",)
+    assert written(await judged(*searches, held=held)) == {
+        "a": {"experiment_ids": ["7"]},
+        "c": {"experiment_ids": ["7"]},
+    }
+    none = call("Query.mlflowSearchRuns", path="d", experiment_ids=["8"])
+    assert not (await judged(*searches, none, held=held)).passed
+
+
+async def test_the_versions_that_are_searched_are_kept_to_models_that_may_be_listed() -> None:
+    searches = [
+        call("Query.mlflowSearchModelVersions", path="a"),
+        call("Query.mlflowSearchModelVersions", path="b", filter="run_id = 'x'", page_token="t"),
+    ]
+    verdict = await judged(
+        *searches, runs("7", "8"), held=("list registeredmodels fraud", "list experiments")
+    )
+    assert written(verdict) == {
+        "a": {"filter": "name IN (fraud)"},
+        "b": {"filter": "name IN (fraud) AND run_id = 'x'"},
+    }
+    assert not (await judged(*searches, held=("list registeredmodels fraud",), method="HEAD")).passed
+
+
+async def test_who_may_list_only_a_model_that_does_not_exist_searches_for_that() -> None:
+    verdict = await judged(
+        call("Query.mlflowSearchModelVersions"),
+        held=("list registeredmodels later",),
+        candidates=frozenset({"later", "never"}),
+    )
+    assert written(verdict) == {"a": {"filter": "name IN (later)"}}
+
+
+@pytest.mark.parametrize("candidates", [None, frozenset(), frozenset({"churn"})])
+async def test_who_may_list_no_model_searches_for_none(candidates: frozenset[str] | None) -> None:
+    search = call("Query.mlflowSearchModelVersions")
+    verdict = await judged(search, held=("get registeredmodels fraud",), candidates=candidates)
+    assert isinstance(verdict.error, ForbiddenError)
+
+
+async def test_a_search_that_mlflow_cannot_narrow_is_refused_with_the_reason() -> None:
+    search = call("Query.mlflowSearchModelVersions")
+    verdict = await judged(search, held=("list registeredmodels fraud",), clauses=False)
+    assert isinstance(verdict.error, ForbiddenError)
+    assert "REST" in verdict.reason
+
+
+async def test_a_document_that_reads_otherwise_than_it_was_meant_is_refused() -> None:
+    verdict = await judged(runs("7", "8"), held=("list experiments fraud",), obedient=False)
+    assert isinstance(verdict.error, BadRequestError)
 
 
 async def test_two_spellings_must_agree() -> None:
@@ -89,9 +171,14 @@ async def test_a_field_within_needs_its_own_right() -> None:
     held = ("list experiments fraud",)
     assert not (await judged(runs("7"), inside, held=held)).passed
     assert (await judged(runs("7"), inside, held=(*held, "get experiments fraud"))).passed
+    both = (runs("7", "8"), call(inside.field, path="a.runs.[].experiment", experiment_ids=["7", "8"]))
+    verdict = await judged(*both, held=(*held, "get experiments fraud"))
+    assert written(verdict) == {"a": {"experiment_ids": ["7"]}}
+    every = ("list experiments fraud", "list experiments churn", "get experiments fraud")
+    assert not (await judged(*both, held=every)).passed
     models = call("Query.mlflowSearchModelVersions")
-    assert not (await judged(models, held=("get experiments", "list registeredmodels fraud"))).passed
-    assert (await judged(models, held=("list registeredmodels",))).passed
+    assert not (await judged(models, held=("get experiments", "get registeredmodels"))).passed
+    assert written(await judged(models, held=("list registeredmodels",))) is None
 
 
 def versions(*shown: str) -> list[FieldCall]:
@@ -111,6 +198,16 @@ async def test_the_models_of_a_run_are_kept_to_the_allowed() -> None:
     assert verdict.narrowing.answer == ElementFilter(
         (Place(("a", "run", "modelVersions"), ("name", "n")),), frozenset({"fraud"})
     )
+
+
+async def test_a_document_is_kept_in_both_ways_at_once() -> None:
+    inside = call(RUN_MODELS, path="a.runs.[].modelVersions")
+    held = ("list experiments fraud", "list registeredmodels fraud")
+    verdict = await judged(runs("7", "8"), inside, held=held)
+    assert written(verdict) == {"a": {"experiment_ids": ["7"]}}
+    assert verdict.narrowing is not None
+    assert verdict.narrowing.answer is not None
+    assert verdict.narrowing.resource == "experiments, registeredmodels"
 
 
 @pytest.mark.parametrize("candidates", [None, frozenset(), frozenset({"churn"})])

@@ -31,11 +31,6 @@ TEAM_A = (b"x-mlflow-workspace", b"team-a")
 
 
 @pytest.fixture
-def reviews() -> ScriptedReviews:
-    return ScriptedReviews()
-
-
-@pytest.fixture
 def workspaces() -> KnownWorkspaces:
     return KnownWorkspaces()
 

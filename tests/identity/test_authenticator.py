@@ -24,11 +24,6 @@ def reviews() -> ScriptedReviews:
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def authenticator(reviews: ScriptedReviews, clock: ManualClock) -> Authenticator:
     return Authenticator(
         reviews, monotonic=clock.monotonic, terms=Terms(seconds=15, rejected_seconds=5, size=3)

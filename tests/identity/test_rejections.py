@@ -14,11 +14,6 @@ PEER = "10.0.0.1"
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def rejections(clock: ManualClock) -> Rejections:
     return Rejections(monotonic=clock.monotonic, per_second=PER_SECOND, peers=3)
 

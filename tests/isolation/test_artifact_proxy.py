@@ -130,3 +130,27 @@ def test_ones_own_artifacts_are_reached_as_before(guarded: World, guarded_ids: I
 def test_the_workspace_may_be_part_of_the_path(guarded: World, guarded_ids: Ids) -> None:
     path = f"{ARTIFACTS}/workspaces/{TEAM_A}/{guarded_ids[TEAM_A]}/traces.json"
     assert guarded.ask("GET", path).body == CANARY
+
+
+def test_stock_mlflow_keeps_artifacts_of_experiments_that_are_not_there(stock: World, stock_ids: Ids) -> None:
+    answer = stock.ask("PUT", f"{ARTIFACTS}/{stock_ids[TEAM_B]}/stray.txt", body=b"stray")
+    assert answer.status == 200
+    assert stock.stored(TEAM_A, f"{stock_ids[TEAM_B]}/stray.txt") == b"stray"
+
+
+@pytest.mark.parametrize("workspace", [TEAM_A, DEFAULT])
+def test_a_path_names_an_experiment_of_the_workspace(
+    guarded: World, guarded_ids: Ids, workspace: str
+) -> None:
+    told = set()
+    for experiment in (guarded_ids[TEAM_B], "987654321", f"0{guarded_ids[workspace]}"):
+        path = f"{experiment}/stray.txt"
+        asked = [(method, f"{ARTIFACTS}/{path}") for method in ("GET", "PUT", "DELETE")]
+        asked += [("GET", f"{ARTIFACTS}?path={experiment}")]
+        for method, target in asked:
+            content = b"stray" if method == "PUT" else None
+            answer = guarded.ask(method, target, workspace=workspace, body=content)
+            told.add((answer.status, answer.text))
+        assert guarded.stored(workspace, path) is None
+    assert len(told) == 1
+    assert told.pop()[0] == 404

@@ -55,6 +55,11 @@ def _issue(own: Studio, other: str) -> Answer:
     return own.ask("POST", f"{V3}/issues", json_body={**fields, "source_run_id": other})
 
 
+def _logged(own: Studio, other: str) -> Answer:
+    fields = {"experiment_id": own.experiment, "name": own.a_name("model"), "source_run_id": other}
+    return own.ask("POST", f"{V2}/logged-models", json_body=fields)
+
+
 def _dataset(own: Studio, other: str) -> Answer:
     fields = {"name": own.a_name("dataset"), "experiment_ids": [other]}
     return own.ask("POST", f"{V3}/datasets/create", json_body=fields)
@@ -83,16 +88,23 @@ def _guardrail(own: Studio, other: str) -> Answer:
     return own.ask("POST", f"{V3}/gateway/guardrails/create", json_body=fields)
 
 
+def _binding(own: Studio, other: str) -> Answer:
+    fields = {"endpoint_id": own.new_endpoint(), "resource_type": "scorer", "resource_id": other}
+    return own.ask("POST", f"{V3}/gateway/endpoints/bindings/create", json_body=fields)
+
+
 LINKS: Mapping[str, tuple[Linking, str]] = {
     "metric": (_metric, "logged_model"),
     "metrics": (_metrics, "logged_model"),
     "input": (_input, "logged_model"),
     "output": (_output, "logged_model"),
     "issue": (_issue, "run"),
+    "logged": (_logged, "run"),
     "dataset": (_dataset, "experiment"),
     "traced": (_traced, "experiment"),
     "retraced": (_retraced, "experiment"),
     "guardrail": (_guardrail, "endpoint"),
+    "binding": (_binding, "scorer_id"),
 }
 """How something is linked, and what."""
 NOWHERE = {"logged_model": f"m-{secrets.token_hex(16)}", "run": secrets.token_hex(16), "experiment": "98765"}
@@ -109,6 +121,15 @@ def test_stock_mlflow_writes_metrics_into_another_workspaces_model(stock: World)
     own, other = studio_in(stock, TEAM_A), studio_in(stock, TEAM_B)
     _metric(own, other.logged_model)
     assert "stolen" in other.ask("GET", f"{V2}/logged-models/{other.logged_model}").text
+
+
+def test_stock_mlflow_makes_it_the_run_of_a_model_version(stock: World) -> None:
+    """Who lacks the right on the run cannot read it, but a version of theirs claims to come from there."""
+    own, other = studio_in(stock, TEAM_A), studio_in(stock, TEAM_B)
+    model = _logged(own, other.run).json["model"]["info"]["model_id"]
+    fields = {"name": own.new_model(), "source": f"models:/{model}", "model_id": model}
+    made = own.ask("POST", f"{V2}/model-versions/create", json_body=fields)
+    assert made.json["model_version"]["run_id"] == other.run
 
 
 @pytest.mark.parametrize("link", LINKS)

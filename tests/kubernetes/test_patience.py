@@ -43,16 +43,6 @@ class Counted(NoMetrics):
 
 
 @pytest.fixture
-def reviews() -> ScriptedReviews:
-    return ScriptedReviews()
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def counted() -> Counted:
     return Counted()
 

@@ -7,8 +7,10 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from mlflow.store.tracking.dbmodels.models import SqlTraceInfo
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.workspace_context import WorkspaceContext
+from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -16,7 +18,7 @@ from tests.harness.fakes import ManualClock
 from tests.lookup.world import TEAM_A, TEAM_B, World, populate
 from workspace_authz.catalog.model import Identifier
 from workspace_authz.errors import UnavailableError
-from workspace_authz.lookup.objects import NAME_SECONDS, StoreObjects
+from workspace_authz.lookup.objects import HOME_SECONDS, StoreObjects
 from workspace_authz.types import Resource
 
 OF_EXPERIMENTS = (
@@ -38,11 +40,6 @@ KINDS = (
 )
 RUN = (Resource.EXPERIMENTS, Identifier.RUN_ID)
 EXPERIMENT = (Resource.EXPERIMENTS, Identifier.EXPERIMENT_ID)
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
 
 
 @pytest.fixture
@@ -94,17 +91,36 @@ async def test_an_experiment_id_counts_in_its_one_spelling(
     assert await objects.names(*EXPERIMENT, [value], workspace=TEAM_A) == {}
 
 
-async def test_a_new_name_counts_within_seconds(
+async def test_a_new_name_counts_at_once(objects: StoreObjects, world: World, clock: ManualClock) -> None:
+    """Whoever renamed it, in whatever process; the clock stands still."""
+    ids = populate(world.store, "team-c").ids["team-c"]
+    experiment = ids[Identifier.EXPERIMENT_ID]
+    asked = [(*RUN, ids[Identifier.RUN_ID]), (*EXPERIMENT, experiment)]
+    for name in ("experiment-of-team-c", "renamed"):
+        for resource, identifier, value in asked:
+            found = await objects.names(resource, identifier, [value], workspace="team-c")
+            assert found == {value: name}
+        with WorkspaceContext("team-c"):
+            world.store.rename_experiment(experiment, "renamed")
+
+
+async def test_where_something_lies_is_remembered_for_seconds(
     objects: StoreObjects, world: World, clock: ManualClock
 ) -> None:
-    ids = populate(world.store, "team-c").ids["team-c"]
-    experiment, run = ids[Identifier.EXPERIMENT_ID], ids[Identifier.RUN_ID]
-    assert await objects.names(*RUN, [run], workspace="team-c") == {run: "experiment-of-team-c"}
-    with WorkspaceContext("team-c"):
-        world.store.rename_experiment(experiment, "renamed")
-    assert await objects.names(*RUN, [run], workspace="team-c") == {run: "experiment-of-team-c"}
-    clock.advance(NAME_SECONDS)
-    assert await objects.names(*RUN, [run], workspace="team-c") == {run: "renamed"}
+    ids = populate(world.store, "team-d").ids["team-d"]
+    trace, run = ids[Identifier.TRACE_ID], ids[Identifier.RUN_ID]
+    other = world.ids[TEAM_A][Identifier.EXPERIMENT_ID]
+    for identifier, value in ((Identifier.TRACE_ID, trace), (Identifier.RUN_ID, run)):
+        await objects.names(Resource.EXPERIMENTS, identifier, [value], workspace="team-d")
+    with world.store.ManagedSessionMaker(read_only=False) as session:
+        session.execute(
+            update(SqlTraceInfo).where(SqlTraceInfo.request_id == trace).values(experiment_id=other)
+        )
+    asked = (Resource.EXPERIMENTS, Identifier.TRACE_ID, [trace])
+    assert await objects.names(*asked, workspace="team-d") == {trace: "experiment-of-team-d"}
+    clock.advance(HOME_SECONDS)
+    assert await objects.names(*asked, workspace="team-d") == {}
+    assert await objects.names(*asked, workspace=TEAM_A) == {trace: f"experiment-of-{TEAM_A}"}
 
 
 async def test_without_workspaces_everything_lies_in_the_one_namespace(tmp_path: Path) -> None:

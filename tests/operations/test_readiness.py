@@ -9,12 +9,17 @@ import time
 from tests.harness.server import MlflowServer, wait_until_ready
 from tests.operations.exposition import Page
 from tests.operations.workers import workers
+from tests.scenarios.people import TEAM_A, Cluster
 
 _NOTICED_SECONDS = 3.0
 
 
-def test_a_worker_that_is_killed_is_missed_until_it_is_replaced(server: MlflowServer, scraper: str) -> None:
+def test_a_worker_that_is_killed_is_missed_until_it_is_replaced(
+    server: MlflowServer, cluster: Cluster, scraper: str
+) -> None:
     """Given two workers, when one is killed, then the other says so, until uvicorn has started another."""
+    search = "/api/2.0/mlflow/experiments/search?max_results=1"
+    assert server.ask("GET", search, token=cluster.people.alice.token, workspace=TEAM_A).status == 200
     before = Page.read(server.ask("GET", "/metrics", token=scraper).text)
     victim, survivor = workers(server)
 

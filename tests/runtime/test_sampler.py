@@ -61,6 +61,39 @@ def test_its_parts_and_its_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     }
 
 
+async def test_who_is_well_again_says_so_before_the_second_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    clock = _Sleeper()
+    crew = Crew(tmp_path, expected=1, monotonic=clock.monotonic)
+    seat = crew.join()
+    health = Health({"kubernetes-api": lambda: None if len(clock.slept) > 2 else "It is away."}, crew=crew)
+    observed = Observed(numbers=[], informers=dict, audit=NoAudit())
+    metrics = SampledMetrics(PrometheusMetrics(seat.number).registry)
+
+    with pytest.raises(TimeoutError):
+        await Sampler(observed, health, metrics=metrics, seat=seat, clock=clock).run()
+
+    assert not any(crew.checks().values())
+    assert sum(clock.slept[:3]) < 0.5
+    assert clock.slept[3] == 1.0
+
+
+class _Sleeper(Clock):
+    """Notes how long it is slept, and ends the fourth sleep."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        if len(self.slept) == 4:
+            raise TimeoutError
+
+
 def test_what_is_not_followed_yet_is_a_problem() -> None:
     assert following(InformerState(), "The namespaces") == "The namespaces have not been listed yet."
     assert following(InformerState(synced=True), "The namespaces") is None

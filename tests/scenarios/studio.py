@@ -229,3 +229,7 @@ class Studio(TrackingStudio):
     @cached_property
     def scorer(self) -> Mapping[str, Any]:
         return self.new_scorer()
+
+    @property
+    def scorer_id(self) -> str:
+        return str(self.scorer["scorer_id"])

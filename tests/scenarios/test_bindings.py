@@ -9,9 +9,10 @@ from contextlib import redirect_stdout
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 
 from tests.bindings.contents import everything
+from tests.harness.plane import GROUP
 from tests.harness.server import MlflowServer
 from tests.scenarios.people import LABEL, Cluster
 from tests.scenarios.waiting import until
@@ -98,6 +99,29 @@ def test_who_has_no_right_does_not_learn_that_it_is_closed(
     refused = server.ask("GET", SEARCH, token=cluster.people.mallory.token, workspace=heir)
     assert refused.status == 403
     assert "closed" not in refused.json["message"]
+
+
+def test_nothing_tells_what_is_in_it(server: MlflowServer, cluster: Cluster, heir: str) -> None:
+    """Given a right on the name of an old experiment, then its id and a free one answer alike."""
+    rule = {"apiGroups": [GROUP], "resources": ["experiments"], "verbs": ["get"]}
+    cluster.plane.role(heir, "plan", [{**rule, "resourceNames": ["secret plan"]}])
+    cluster.plane.bind(heir, "plan", user=cluster.people.lena.name, kind="Role")
+    lena, root = cluster.people.lena.token, cluster.people.root.token
+    found = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=secret+plan"
+    until(lambda: "closed" in server.ask("GET", found, token=lena, workspace=heir).text)
+    engine = create_engine(f"sqlite:///{server.state / 'mlflow.db'}")
+    with engine.connect() as database:
+        query = text("SELECT experiment_id FROM experiments WHERE workspace = :name")
+        old = database.execute(query, {"name": heir}).scalar_one()
+    engine.dispose()
+    path = "/api/2.0/mlflow/experiments/get?experiment_id="
+    told = {
+        (answer.status, answer.text)
+        for token in (lena, root)
+        for key in (old, 987654)
+        for answer in (server.ask("GET", f"{path}{key}", token=token, workspace=heir),)
+    }
+    assert [status for status, _ in told] == [403]
 
 
 def test_it_stays_in_the_list_of_workspaces(server: MlflowServer, cluster: Cluster, heir: str) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -14,37 +17,23 @@ from tests.scenarios.naming import FOREIGN, OWN, SIBLING
 from tests.scenarios.people import NAMED, TEAM_A, TEAM_B, Cluster
 from tests.scenarios.studio import Studio
 
-# What the UI of 3.17.2 sends (static/js/main.*.js and chunks), each field once.
-EXPERIMENT_PAGE: Final = """
-query MlflowGetExperimentQuery($input: MlflowGetExperimentInput!)
-    @component(name: "MLflow.ExperimentRunTracking") {
-  mlflowGetExperiment(input: $input) {
-    apiError { code message }
-    experiment { artifactLocation creationTime experimentId name tags { key value } }
-  }
-}"""
-RUN_PAGE: Final = """
-query GetRun($data: MlflowGetRunInput!) @component(name: "MLflow.ExperimentRunTracking") {
-  mlflowGetRun(input: $data) {
-    apiError { helpUrl code message }
-    run {
-      info { runName status runUuid experimentId artifactUri endTime lifecycleStage startTime userId }
-      experiment { experimentId name tags { key value } artifactLocation lifecycleStage lastUpdateTime }
-      modelVersions { status version name source }
-      data { metrics { key value step timestamp } params { key value } tags { key value } }
-      inputs { datasetInputs { dataset { digest name } tags { key value } } modelInputs { modelId } }
-      outputs { modelOutputs { modelId step } }
-    }
-  }
-}"""
-RUNS: Final = """
-query SearchRuns($data: MlflowSearchRunsInput!) {
-  mlflowSearchRuns(input: $data) { runs { info { runUuid } experiment { name } modelVersions { name } } }
-}"""
-CHART: Final = """
-query GetMetricHistoryBulkInterval($data: MlflowGetMetricHistoryBulkIntervalInput!) {
-  mlflowGetMetricHistoryBulkInterval(input: $data) { metrics { timestamp step runId key value } }
-}"""
+
+def _sent_by_the_ui() -> Mapping[str, str]:
+    """Every GraphQL document in the UI's own JavaScript, by its operation's name."""
+    scripts = Path(str(files("mlflow.server"))) / "js" / "build" / "static" / "js"
+    found = (
+        match
+        for script in scripts.glob("*.js")
+        for match in re.finditer(r"`(\s*(?:query|mutation) (\w+)\([^`]*)`", script.read_text("utf-8"))
+    )
+    return {match[2]: match[1] for match in found}
+
+
+UI: Final = _sent_by_the_ui()
+EXPERIMENT_PAGE: Final = UI["MlflowGetExperimentQuery"]
+RUN_PAGE: Final = UI["GetRun"]
+RUNS: Final = UI["SearchRuns"]
+CHART: Final = UI["GetMetricHistoryBulkInterval"]
 
 _DEFAULTED: Final = """
 query($d: MlflowGetRunInput = {runId: "%s"}) { mlflowGetRun(input: $d) { run { info { runUuid } } } }"""
@@ -100,7 +89,7 @@ def test_no_other_object_can_be_had(nora: Asking, studios: Mapping[str, Studio],
         answers = [
             nora(RUN_PAGE, method=method, data={"runId": run}),
             nora(EXPERIMENT_PAGE, method=method, input={"experimentId": experiment}),
-            nora(RUNS, method=method, data={"experimentIds": [own.experiment, experiment]}),
+            nora(RUNS, method=method, data={"experimentIds": [experiment]}),
             nora(CHART, method=method, data={"runIds": [own.run, run], "metricKey": "m"}),
             # One hidden behind an alias, behind a fragment, behind a variable's default.
             nora(f"{{ {_run(1, own.run)} {_run(2, run)} }}", method=method),
@@ -143,8 +132,89 @@ def test_a_run_shows_the_models_that_may_be_listed(
     assert len(run["more"]) == len(run["modelVersions"])
 
 
-def test_models_need_the_right_on_all_of_them(nora: Asking, studios: Mapping[str, Studio]) -> None:
-    assert nora("{ mlflowSearchModelVersions(input: {}) { modelVersions { name } } }").status == 403
+def test_nothing_else_is_sent_by_the_ui() -> None:
+    """A document of a newer MLflow is one to be tried here."""
+    assert UI.keys() == {"GetRun", "SearchRuns", "MlflowGetExperimentQuery", "GetMetricHistoryBulkInterval"}
+
+
+TWO_SEARCHES: Final = """
+query($ids: [String], $one: MlflowSearchRunsInput!) {
+  a: mlflowSearchRuns(input: {experimentIds: $ids}) { runs { info { runUuid experimentId } } }
+  ...B
+}
+fragment B on Query { b: mlflowSearchRuns(input: $one) { ...Found } ... on Query { v: VERSIONS } }
+fragment Found on MlflowSearchRunsResponse { runs { info { runUuid experimentId } experiment { name } } }
+"""
+
+
+def _versions(text: str) -> str:
+    return f'mlflowSearchModelVersions(input: {{filter: "{text}"}}) {{ modelVersions {{ name }} }}'
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_searches_are_kept_to_what_may_be_listed(
+    nora: Asking, studios: Mapping[str, Studio], method: str
+) -> None:
+    own = studios[OWN]
+    for owner in (OWN, SIBLING, FOREIGN):
+        studios[owner].new_version(studios[owner].model)
+    ids = [studios[owner].experiment for owner in (SIBLING, OWN, FOREIGN)] + ["987654321"]
+    alone = nora(RUNS, method=method, data={"experimentIds": [own.experiment], "filter": ""})
+    among = nora(RUNS, method=method, data={"experimentIds": ids, "filter": ""})
+    assert among.json == alone.json
+    assert own.run in among.text
+    both = nora(
+        TWO_SEARCHES.replace("VERSIONS", _versions("name != 'x'")),
+        method=method,
+        ids=ids,
+        one={"experimentIds": ids[::-1], "maxResults": 1},
+    ).json["data"]
+    for runs in (both["a"]["runs"], both["b"]["runs"]):
+        assert {run["info"]["experimentId"] for run in runs} == {own.experiment}
+    assert len(both["b"]["runs"]) == 1
+    names = {version["name"] for version in both["v"]["modelVersions"]}
+    assert own.model in names
+    assert all(f"-{OWN}-" in name for name in names)
+
+
+def test_pages_of_versions_are_full_and_tell_of_no_others(
+    nora: Asking, studios: Mapping[str, Studio]
+) -> None:
+    own, others = studios[OWN], [studios[SIBLING], studios[FOREIGN]]
+    for _ in range(3):
+        for studio in (*others, own, *others):
+            studio.new_version(studio.model)
+    text = """query($page: String, $size: LongString = 2) {
+      found: mlflowSearchModelVersions(input: {pageToken: $page, maxResults: $size}) {
+        nextPageToken modelVersions { name version }
+      }
+    }"""
+    everything = nora(text, size="1000").json["data"]["found"]
+    assert not everything["nextPageToken"]
+    pages: list[list[Any]] = []
+    following = None
+    while following or not pages:
+        found = nora(text, page=following).json["data"]["found"]
+        pages.append(found["modelVersions"])
+        following = found["nextPageToken"]
+    assert [len(page) for page in pages[:-1]] == [2] * (len(pages) - 1)
+    assert [version for page in pages for version in page] == everything["modelVersions"]
+    names = [version["name"] for page in pages for version in page]
+    assert names.count(own.model) >= 3
+    assert all(f"-{OWN}-" in name for name in names)
+    for hidden in (f"name = '{studios[SIBLING].model}'", "name LIKE '%'", "name NOT IN ('x')"):
+        assert f"-{SIBLING}-" not in nora(f"{{ {_versions(hidden)} }}").text
+    assert nora(f"{{ {_versions('name = 1 OR name != 2')} }}").status == 400
+
+
+def test_where_mlflow_takes_no_list_of_names_the_reason_is_told(
+    oldest_server: MlflowServer, cluster: Cluster, named_rights: None
+) -> None:
+    """MLflow 3.16."""
+    nora = Asking(oldest_server, cluster.people.nora.token)
+    answer = nora("{ mlflowSearchModelVersions(input: {}) { modelVersions { name } } }")
+    assert answer.status == 403
+    assert "before 3.17" in answer.text
 
 
 def test_whoever_holds_nothing_learns_nothing(server: MlflowServer, cluster: Cluster) -> None:

@@ -153,7 +153,12 @@ def test_a_trace_of_another_experiment_takes_nothing_from_her(
     assert send(other.experiment, cluster.people.root.token) == 200
     assert send(own.experiment, cluster.people.nora.token) == 403
     location = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": own.experiment}}
-    for found, status in ((trace, 403), (own.trace, 200)):
+    # Protobuf's JSON takes each name in either spelling.
+    for found, holder, status in (
+        (trace, "trace_info", 403),
+        (trace, "traceInfo", 403),
+        (own.trace, "traceInfo", 200),
+    ):
         info = {
             "trace_id": found,
             "trace_location": location,
@@ -166,6 +171,23 @@ def test_a_trace_of_another_experiment_takes_nothing_from_her(
             "/api/3.0/mlflow/traces",
             token=cluster.people.nora.token,
             workspace=NAMED,
-            json_body={"trace": {"trace_info": info}},
+            json_body={"trace": {holder: info}},
+        )
+        assert answer.status == status, answer.text
+
+
+@pytest.mark.parametrize("spelt", ["model_configs", "modelConfigs"])
+def test_her_endpoint_uses_no_model_that_she_may_not_use(
+    server: MlflowServer, cluster: Cluster, studios: Mapping[str, Studio], spelt: str
+) -> None:
+    own, other = studios[OWN], studios[SIBLING]
+    for definition, status in ((other.definition, 403), (own.definition, 200)):
+        config = {"model_definition_id": definition, "linkage_type": "PRIMARY", "weight": 1.0}
+        answer = server.ask(
+            "POST",
+            "/api/3.0/mlflow/gateway/endpoints/update",
+            token=cluster.people.nora.token,
+            workspace=NAMED,
+            json_body={"endpoint_id": own.endpoint, spelt: [config]},
         )
         assert answer.status == status, answer.text

@@ -19,22 +19,29 @@ from workspace_authz.telemetry.crew import (
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def crew(tmp_path: Path, clock: ManualClock) -> Crew:
     return Crew(tmp_path, expected=2, monotonic=clock.monotonic)
+
+
+def empty(crew: Crew) -> list[int]:
+    with crew.empty_seats() as seats:
+        return seats
 
 
 def test_each_worker_has_a_seat_of_its_own_and_a_successor_gets_the_free_one(crew: Crew) -> None:
     first, second = crew.join(), crew.join()
     assert (first.number, second.number) == (0, 1)
-    assert crew.empty_seats() == []
+    assert empty(crew) == []
     first.leave()
-    assert crew.empty_seats() == [0]
+    assert empty(crew) == [0]
     assert crew.join().number == 0
+
+
+def test_an_empty_seat_stays_empty_while_somebody_clears_it(crew: Crew) -> None:
+    crew.join().leave()
+    with crew.empty_seats() as seats, crew.empty_seats() as seen_by_another:
+        assert seats == seen_by_another == [0]
+        assert crew.join().number == 1
 
 
 def test_a_server_is_well_when_all_its_workers_are(crew: Crew) -> None:
@@ -54,6 +61,18 @@ def test_who_has_died_is_missed_at_once_and_its_last_words_do_not_count(crew: Cr
     second.report({"namespaces": "Not listed."})
     os.close(second._lock)  # as the kernel does when a process is killed
     assert crew.checks() == {"workers": "1 of 2 worker processes answer."}
+
+
+def test_a_successor_is_not_taken_for_well_by_the_last_words_of_one_that_was_killed(crew: Crew) -> None:
+    first, second = crew.join(), crew.join()
+    first.report({})
+    second.report({})
+    os.close(second._lock)
+    successor = crew.join()
+    assert successor.number == second.number
+    assert crew.checks() == {"workers": "1 of 2 worker processes answer."}
+    successor.report({})
+    assert crew.checks() == {"workers": None}
 
 
 def test_who_hangs_is_missed_after_a_while(crew: Crew, clock: ManualClock) -> None:

@@ -43,9 +43,10 @@ def test_requests_are_counted_by_outcome_and_refusals_by_code(directory: Path) -
 
 def test_workers_are_added_up_and_a_successor_counts_on(directory: Path) -> None:
     first, second = PrometheusMetrics(0), PrometheusMetrics(1)
-    for metrics in (first, second, second, PrometheusMetrics(0)):
+    successor = PrometheusMetrics(0)
+    for metrics in (first, second, second, successor):
         metrics.decided("experiments", outcome="allow", source="cache")
-    first.circuit(is_open=True)
+    successor.circuit(is_open=True)
     second.circuit(is_open=True)
 
     read = page(directory)
@@ -54,6 +55,12 @@ def test_workers_are_added_up_and_a_successor_counts_on(directory: Path) -> None
     assert read.total("workspace_authz_api_circuit_open") == 2
     assert page(directory, 1).total("workspace_authz_api_circuit_open") == 1
     assert page(directory, 1).total(decisions) == 4
+
+
+def test_a_successor_does_not_start_with_the_state_of_the_one_before(directory: Path) -> None:
+    PrometheusMetrics(0).circuit(is_open=True)
+    PrometheusMetrics(0)
+    assert page(directory).total("workspace_authz_api_circuit_open") == 0
 
 
 def test_questions_to_the_api_server_are_counted_by_kind_and_result(directory: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +20,8 @@ from mlflow.utils.plugins import get_entry_points
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.settings import load_settings
 from workspace_authz.telemetry.crew import RUN_DIRECTORY, WORKERS
-from workspace_authz.web import app as app_module
+from workspace_authz.web import app as entry_point
+from workspace_authz.web import assembly
 from workspace_authz.web.options import ServerOptions, from_environment, from_parent
 from workspace_authz.web.preflight import check, check_parent, namespace_policy
 
@@ -62,10 +65,38 @@ def test_both_names_lead_to_the_same_app() -> None:
     assert found["workspace-authz"] == found["kubernetes-auth"] == "workspace_authz.web.app:create_app"
 
 
+def test_a_worker_gets_the_app() -> None:
+    assert entry_point.create_app is assembly.create_app
+
+
+_PARENT = """
+import sys, click
+with click.Context(click.Command("server")) as context:
+    context.params = {"gunicorn_opts": None, "enable_workspaces": True, "workspace_store_uri": "kubernetes://"}
+    from workspace_authz.web.app import create_app
+heavy = {"mlflow", "fastapi", "workspace_authz.runtime.build"}
+print(type(create_app).__name__, *sorted(heavy & set(sys.modules)))
+"""
+
+
+def test_the_parent_imports_no_app(tmp_path: Path) -> None:
+    """The workers wait for it, and import all that themselves."""
+    kubeconfig = tmp_path / "kubeconfig"
+    cluster, user = '{server: "https://127.0.0.1:1"}', "{token: abc}"
+    kubeconfig.write_text(
+        "{apiVersion: v1, kind: Config, current-context: a, "
+        "contexts: [{name: a, context: {cluster: c, user: u}}], "
+        f"clusters: [{{name: c, cluster: {cluster}}}], users: [{{name: u, user: {user}}}]}}"
+    )
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+    said = subprocess.check_output([sys.executable, "-c", _PARENT], env=environment, text=True)
+    assert said.split() == ["function"]
+
+
 def test_the_guard_stands_before_mlflows_workspaces_and_behind_its_protection(
     worker: Mapping[str, str],
 ) -> None:
-    names = names_of(app_module.guarded_app())
+    names = names_of(assembly.guarded_app())
     assert names[:2] == ["ProbesMiddleware", "MetricsMiddleware"]
     guard = names.index("GuardMiddleware")
     assert names[guard - 1] == "ExplainMiddleware"
@@ -80,7 +111,7 @@ def test_without_mlflows_protection_there_is_none_of_ours(
     worker: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE", "true")
-    assert "OriginMiddleware" not in names_of(app_module.guarded_app())
+    assert "OriginMiddleware" not in names_of(assembly.guarded_app())
 
 
 def test_no_middleware_of_mlflows_is_lost(worker: Mapping[str, str]) -> None:
@@ -93,7 +124,7 @@ def test_no_middleware_of_mlflows_is_lost(worker: Mapping[str, str]) -> None:
         "GuardMiddleware",
     }
     same_as = {"WorkspaceMiddleware": "BaseHTTPMiddleware", "OnlyBelow": "BaseHTTPMiddleware"}
-    guarded = [same_as.get(name, name) for name in names_of(app_module.guarded_app()) if name not in ours]
+    guarded = [same_as.get(name, name) for name in names_of(assembly.guarded_app()) if name not in ours]
     assert sorted(guarded) == sorted(names_of(stock))
 
 
@@ -114,7 +145,7 @@ def test_a_worker_that_is_started_wrongly_builds_no_app(
 ) -> None:
     monkeypatch.setenv("_MLFLOW_SGI_NAME", "gunicorn")
     with pytest.raises(ConfigurationError, match="not gunicorn"):
-        app_module.guarded_app()
+        assembly.guarded_app()
 
 
 def test_a_worker_finds_its_options_in_the_environment() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import click
@@ -9,11 +11,16 @@ import pytest
 from mlflow.server import handlers
 
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.web.foundation import lacking, refuse_unknown_mlflow
+from workspace_authz.web.foundation import KNOWN, lacking, refuse_unknown_mlflow
 
 
 def test_this_mlflow_has_it_all() -> None:
     assert lacking() == []
+
+
+def test_this_mlflow_is_known() -> None:
+    """... so that the parent need not look. Whoever takes up another release adds it there."""
+    assert metadata.version("mlflow") in KNOWN
 
 
 @pytest.mark.parametrize(
@@ -57,9 +64,22 @@ def test_a_release_without_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
         refuse_unknown_mlflow()
 
 
-def test_the_command_line_ends_with_that_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(handlers, "_get_user")
+@pytest.fixture
+def command() -> Iterator[None]:
+    """``mlflow server`` as its parent process sees it."""
     with click.Context(click.Command("server")) as context:
         context.params = {"gunicorn_opts": None}
-        with pytest.raises(click.ClickException, match=r"handlers\._get_user"):
-            refuse_unknown_mlflow()
+        yield
+
+
+@pytest.mark.usefixtures("command")
+def test_the_command_line_ends_with_that_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(handlers, "_get_user")
+    with pytest.raises(click.ClickException, match=r"handlers\._get_user"):
+        refuse_unknown_mlflow(known=())
+
+
+@pytest.mark.usefixtures("command")
+def test_the_command_line_does_not_look_at_a_known_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(handlers, "_get_user")
+    refuse_unknown_mlflow(known={metadata.version("mlflow")})

@@ -21,11 +21,6 @@ from workspace_authz.web.metrics import MetricsMiddleware
 
 
 @pytest.fixture
-def reviews() -> ScriptedReviews:
-    return ScriptedReviews()
-
-
-@pytest.fixture
 def app(reviews: ScriptedReviews, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MetricsMiddleware:
     monkeypatch.setattr(values, "ValueClass", values.ValueClass)
     crew = Crew(tmp_path, expected=1, monotonic=lambda: 0.0)

@@ -9,7 +9,7 @@ from functools import partial
 
 from workspace_authz.authorizer.candidates import CandidateSource
 from workspace_authz.authorizer.coherence import Coherence
-from workspace_authz.authorizer.early import EarlyQuestions
+from workspace_authz.authorizer.early import AnyRightIn, EarlyQuestions
 from workspace_authz.authorizer.held import HeldRules
 from workspace_authz.authorizer.memory import Asked, Lifetimes, Memory, stable
 from workspace_authz.authorizer.rules import every_question
@@ -47,16 +47,26 @@ class Authorizer:
             size=size,
         )
         self.held = HeldRules(
-            reviews, coherence=coherence, monotonic=monotonic, lifetimes=lifetimes, size=size
+            reviews,
+            coherence=coherence,
+            strangers=strangers,
+            monotonic=monotonic,
+            lifetimes=lifetimes,
+            size=size,
         )
-        self._early: EarlyQuestions[Asked[AccessAnswer]] = EarlyQuestions(
+        self._early: EarlyQuestions[Attributes, Asked[AccessAnswer]] = EarlyQuestions(
             partial(self._ask, strangers or reviews)
         )
         self.numbers = (self._memory.numbers("decisions"), self.held.numbers)
 
-    def early(self, token: str, attributes: Attributes) -> AbstractContextManager[None]:
-        """Ask with a token whose owner is being asked for; :meth:`authorize` within the block joins it."""
-        return self._early.asking(token, attributes)
+    def early(self, token: str, question: Attributes | AnyRightIn) -> AbstractContextManager[None]:
+        """Ask with a token whose owner is being asked for.
+
+        Within the block :meth:`authorize` and :meth:`holds_any_right` join it.
+        """
+        if isinstance(question, AnyRightIn):
+            return self.held.early(token, question.namespace)
+        return self._early.asking(token, question)
 
     async def authorize(self, caller: Caller, attributes: Attributes) -> Decision:
         """The API server's answer for ``attributes``; raises ``UnavailableError`` when there is none."""

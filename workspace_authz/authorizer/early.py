@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from workspace_authz.types import Attributes
-
+Q = TypeVar("Q", bound=Hashable)
 A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True)
+class AnyRightIn:
+    """The question for any MLflow right in a namespace, beside that for a certain one (``Attributes``)."""
+
+    namespace: str
 
 
 @dataclass(slots=True)
@@ -20,23 +26,23 @@ class _Question(Generic[A]):
     """Requests that may still want the answer."""
 
 
-class EarlyQuestions(Generic[A]):
+class EarlyQuestions(Generic[Q, A]):
     """Each question of a token is asked once and kept only while a request that asked it is being judged.
 
     An answer belongs to a token, not to a user: it is no decision before somebody knows the user and joins.
     """
 
-    def __init__(self, ask: Callable[[str, Attributes], Coroutine[Any, Any, A]]) -> None:
+    def __init__(self, ask: Callable[[str, Q], Coroutine[Any, Any, A]]) -> None:
         self._ask = ask
-        self._questions: dict[tuple[str, Attributes], _Question[A]] = {}
+        self._questions: dict[tuple[str, Q], _Question[A]] = {}
 
     @contextmanager
-    def asking(self, token: str, attributes: Attributes) -> Iterator[None]:
+    def asking(self, token: str, asked: Q) -> Iterator[None]:
         """Ask now; within the block :meth:`join` has the answer."""
-        key = (token, attributes)
+        key = (token, asked)
         question = self._questions.get(key)
         if question is None:
-            task = asyncio.get_running_loop().create_task(self._ask(token, attributes))
+            task = asyncio.get_running_loop().create_task(self._ask(token, asked))
             task.add_done_callback(_seen)
             question = self._questions[key] = _Question(task)
         question.waiting += 1
@@ -48,9 +54,9 @@ class EarlyQuestions(Generic[A]):
                 # It ends by itself: to cut it off would cost its connection.
                 del self._questions[key]
 
-    def join(self, token: str, attributes: Attributes) -> asyncio.Future[A] | None:
+    def join(self, token: str, asked: Q) -> asyncio.Future[A] | None:
         """The answer to come, or the exception; None when nobody has asked. Cancelling it hurts nobody."""
-        question = self._questions.get((token, attributes))
+        question = self._questions.get((token, asked))
         return None if question is None else asyncio.shield(question.answer)
 
 

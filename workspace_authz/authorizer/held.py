@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 
 from workspace_authz.authorizer.coherence import Coherence
-from workspace_authz.authorizer.memory import Lifetimes, Memory, stable
+from workspace_authz.authorizer.early import EarlyQuestions
+from workspace_authz.authorizer.memory import Asked, Lifetimes, Memory, stable
 from workspace_authz.authorizer.rules import mlflow_rules
 from workspace_authz.kubernetes.reviews import Reviews, RulesAnswer
 from workspace_authz.types import Caller, UserInfo
@@ -14,13 +17,17 @@ _Key = tuple[UserInfo, str]
 
 
 class HeldRules:
-    """Asks SelfSubjectRulesReviews with the caller's own token. Errors are raised and never remembered."""
+    """Asks SelfSubjectRulesReviews with the caller's own token. Errors are raised and never remembered.
+
+    ``strangers`` is asked where it is not known yet whose the token is.
+    """
 
     def __init__(
         self,
         reviews: Reviews,
         *,
         coherence: Coherence,
+        strangers: Reviews | None = None,
         monotonic: Callable[[], float],
         lifetimes: Lifetimes,
         size: int = 50_000,
@@ -33,7 +40,14 @@ class HeldRules:
             lifetimes=lifetimes,
             size=size,
         )
+        self._early: EarlyQuestions[str, Asked[RulesAnswer]] = EarlyQuestions(
+            partial(self._ask, strangers or reviews)
+        )
         self.numbers = self._memory.numbers("rules")
+
+    def early(self, token: str, namespace: str) -> AbstractContextManager[None]:
+        """Ask with a token whose owner is being asked for; :meth:`of` within the block joins it."""
+        return self._early.asking(token, namespace)
 
     async def of(self, caller: Caller, namespace: str) -> RulesAnswer:
         """The rules that grant some MLflow right in ``namespace``."""
@@ -44,10 +58,15 @@ class HeldRules:
         return await self._memory.share(
             key,
             namespace,
-            lambda: self._memory.timed(namespace, self._review(caller.token, namespace)),
+            lambda: self._ask(self._reviews, caller.token, namespace),
             token=caller.token,
+            begun=lambda: self._early.join(caller.token, namespace),
         )
 
-    async def _review(self, token: str, namespace: str) -> RulesAnswer:
-        answer = await self._reviews.rules(token, namespace)
-        return RulesAnswer(mlflow_rules(answer.rules), answer.incomplete)
+    async def _ask(self, reviews: Reviews, token: str, namespace: str) -> Asked[RulesAnswer]:
+        return await self._memory.timed(namespace, _review(reviews, token, namespace))
+
+
+async def _review(reviews: Reviews, token: str, namespace: str) -> RulesAnswer:
+    answer = await reviews.rules(token, namespace)
+    return RulesAnswer(mlflow_rules(answer.rules), answer.incomplete)

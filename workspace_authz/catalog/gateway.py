@@ -181,8 +181,9 @@ _ENDPOINT_ROUTES: Final[tuple[Route, ...]] = (
         all_of(
             _UPDATE_ENDPOINT,
             use(Resource.GATEWAY_ENDPOINTS, _ENDPOINT),
-            # "scorer" is the only resource type (entities.gateway_endpoint.GatewayResourceType).
-            experiments(Verb.UPDATE, body("resource_id", Identifier.SCORER_ID)),
+            # "scorer" is the only resource type (entities.gateway_endpoint.GatewayResourceType), and MLflow
+            # refuses a binding without one.
+            linked(experiments(Verb.UPDATE, body("resource_id", Identifier.SCORER_ID))),
         ),
     ),
     *rpc("DELETE", f"{_ENDPOINTS}/bindings/delete", "DeleteGatewayEndpointBinding", _UPDATE_ENDPOINT),

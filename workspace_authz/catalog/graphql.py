@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from workspace_authz.catalog.build import experiments, graphql, listed, models, plain, response
+from workspace_authz.catalog.build import experiments, graphql, listed, plain, response, search
 from workspace_authz.catalog.model import Guarded, Identifier, NameSource, Requirement, Route
 from workspace_authz.types import Resource, Verb
 
@@ -28,6 +28,25 @@ class FieldCall:
     arguments: Mapping[str, Any]
     """Those of the top-level field that it lies in, with defaults, by the names that MLflow reads."""
 
+    @property
+    def operation(self) -> str:
+        """The RPC after which MLflow names its top-level fields: ``SearchModelVersions``."""
+        return self.field.partition(".")[2].removeprefix("mlflow")
+
+    def changed(self, changes: Changes) -> FieldCall:
+        """The same place, where the document has other arguments."""
+        values = changes.get(self.path[0])
+        if not values:
+            return self
+        changed = {**(self.arguments.get(INPUT) or {}), **values}
+        return replace(self, arguments={**self.arguments, INPUT: changed})
+
+
+INPUT: Final = "input"
+"""The one argument of each field of MLflow's that searches."""
+
+Changes = Mapping[str, Mapping[str, Any]]
+"""Other values for fields of that argument, by the top-level field's key in the answer."""
 
 _EXPERIMENT: Final = graphql("input.experiment_id", Identifier.EXPERIMENT_ID)
 _EXPERIMENTS: Final = graphql("input.experiment_ids[]", Identifier.EXPERIMENT_ID)
@@ -49,14 +68,17 @@ DOCUMENT: Final = Guarded(
         *_reading(_RUN, "Query.mlflowGetRun", "Query.mlflowListArtifacts"),
         *_reading(_RUNS, "Query.mlflowGetMetricHistoryBulkInterval"),
         *_at(
-            experiments(Verb.LIST, _EXPERIMENTS),
+            listed(Verb.LIST, Resource.EXPERIMENTS, _EXPERIMENTS),
             "Query.mlflowSearchRuns",
             "Mutation.mlflowSearchRuns",
             "Mutation.mlflowSearchDatasets",
         ),
-        # The run's own experiment: what was asked for around it leads there.
+        # The run's own experiment: what was asked for around it leads there, kept to what may be listed.
         *_at(experiments(Verb.GET, _RUN, _EXPERIMENTS), "MlflowRunExtension.experiment"),
-        *_at(models(Verb.LIST), "Query.mlflowSearchModelVersions"),
+        *_at(
+            search(Resource.REGISTERED_MODELS, response("model_versions[].name")),
+            "Query.mlflowSearchModelVersions",
+        ),
         *_at(
             listed(Verb.LIST, Resource.REGISTERED_MODELS, response("name")),
             "MlflowRunExtension.modelVersions",

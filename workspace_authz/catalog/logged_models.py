@@ -10,6 +10,7 @@ from workspace_authz.catalog.build import (
     all_of,
     body,
     experiments,
+    linked,
     listed,
     path,
     rpc,
@@ -29,7 +30,8 @@ ROUTES: Final[tuple[Route, ...]] = (
         "CreateLoggedModel",
         all_of(
             experiments(Verb.UPDATE, EXPERIMENT),
-            experiments(Verb.GET, body("source_run_id", Identifier.RUN_ID), when_present=True),
+            # Text to MLflow, which hands it on as the run of a model version.
+            linked(experiments(Verb.GET, body("source_run_id", Identifier.RUN_ID))),
         ),
     ),
     *rpc(

@@ -225,7 +225,8 @@ class Restriction(StrEnum):
     NO_SPAN_TRACE_LOCATION = "no trace location in spans"
     """The same in OTLP, whose attributes ``mlflow.traceTag.<tag>`` become tags."""
     OWN_ARTIFACT = "an experiment's artifact"
-    """The path parameter ``artifact_path`` is ``[workspaces/<own>/]<experiment id>[/…]``."""
+    """The path parameter ``artifact_path`` is ``[workspaces/<own>/]<experiment id>[/…]``, and the experiment
+    is one of the workspace."""
     OWN_ARTIFACT_LIST = "an experiment's artifacts"
     """The same of the query parameter ``path``, which must be given."""
     FILE_NAME = "a file name"

@@ -54,9 +54,13 @@ class OneWorkspace:
         """See :class:`~workspace_authz.enforcement.pipeline.Workspaces`."""
         return () if self._name is None else (self._name,)
 
-    async def lookup(self, name: str) -> NamespaceInfo:
+    def get(self, name: str) -> NamespaceInfo:
         """See :class:`~workspace_authz.enforcement.pipeline.Workspaces`."""
         return NamespaceInfo(name, uid="")
+
+    async def lookup(self, name: str) -> NamespaceInfo:
+        """See :class:`~workspace_authz.enforcement.pipeline.Workspaces`."""
+        return self.get(name)
 
 
 def run(arguments: Sequence[str]) -> int:

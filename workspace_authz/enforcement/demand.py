@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from workspace_authz.authorizer.authorizer import Authorizer
@@ -30,6 +31,8 @@ class Demand:
     """The request's, None on a server without workspaces."""
     lists: Lists | None = None
     """None where no MLflow is at hand: lists for broad rights only."""
+    refuse_closed: Callable[[Caller, Attributes], Awaitable[None]] | None = None
+    """Raises ``ForbiddenError`` before anything is looked up in a closed workspace."""
 
     async def fulfil(self, guarded: Guarded, found: Match, request: AccessRequest) -> None:
         """Every requirement must be allowed; the first refusal in the catalog's order is the one told."""
@@ -39,7 +42,7 @@ class Demand:
             else None
         )
         for needed in guarded.requirements:
-            if await applies(needed, request, found.parameters):
+            if await applies(needed, request, found.parameters, reading=reading):
                 await self._fulfil(needed, reading, request)
         if not self.verdict.checks:
             raise ForbiddenError("This request names nothing that could be allowed.")
@@ -48,14 +51,21 @@ class Demand:
         broad = self.broad(needed)
         if await self.allowed(broad):
             if needed.own and reading is not None:
+                await self.opened(broad)
                 await self._find(needed, reading)
             return
         if reading is None or not nameable(needed):
             raise forbidden(self.caller.user, broad)
+        await self.opened(broad)
         if needed.listing is not None:
             self.verdict.narrowing = await self.listing(needed, reading, request=request).narrowed()
             return
         await self.fulfil_by_names(needed, reading)
+
+    async def opened(self, broad: Attributes) -> None:
+        """To be awaited before a look-up; raises ``ForbiddenError`` where the workspace is closed."""
+        if self.refuse_closed is not None:
+            await self.refuse_closed(self.caller, broad)
 
     async def _find(self, needed: Requirement, values: Values) -> None:
         """Raise :class:`MissingError` for an object of another workspace as for one that is nowhere."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs
 
-from workspace_authz.catalog.graphql import FieldCall
+from workspace_authz.catalog.graphql import Changes, FieldCall
 from workspace_authz.catalog.listing import Clause
 from workspace_authz.catalog.model import Identifier, NameSource, Origin, Route
 from workspace_authz.enforcement.request import AccessRequest
@@ -42,6 +42,17 @@ class Objects(Protocol):
         Raises ``BadRequestError`` for what it would not execute.
         """
 
+    async def changed_document(
+        self,
+        changes: Changes,
+        *,
+        method: str,
+        query: bytes,
+        headers: Iterable[tuple[bytes, bytes]],
+        body: bytes,
+    ) -> bytes:
+        """A JSON body whose document asks the same with other arguments; read it back before it is used."""
+
     async def traces(self, spans: bytes, *, as_json: bool) -> Collection[str]:
         """The ids of the traces in an OTLP export; raises ``BadRequestError`` for what is none."""
 
@@ -54,7 +65,7 @@ class Objects(Protocol):
         """The objects of ``workspace`` that bear one of ``names``, by id; raises ``UnavailableError``."""
 
     async def narrowed_filter(
-        self, route: Route, clause: Clause, values: Collection[str], theirs: str
+        self, operation: str, clause: Clause, values: Collection[str], theirs: str
     ) -> str | None:
         """The filter ``theirs`` narrowed by ``clause``, None where MLflow does not understand it.
 

@@ -69,18 +69,24 @@ class ListDemand:
 
     async def _of_those(self, source: NameSource, values: Collection[str]) -> Narrowing:
         """The request names objects: those that may not be seen are taken out."""
-        named = await self.objects.names(
-            self.broad.resource, source.identifies, values, workspace=self.broad.namespace
-        )
-        allowed = await self._allowed(set(named.values()))
-        kept = [value for value in values if named.get(value) in allowed]
-        if not kept:
-            raise forbidden(self.caller.user, self.broad)
-        narrowing = Narrowing(self.broad.qualified_resource, tuple(sorted(allowed)))
+        kept = await self.kept(source, values)
+        narrowing = Narrowing(self.broad.qualified_resource, tuple(sorted(set(kept.values()))))
         if len(kept) == len(values):
             return narrowing
         fields = keeping(await self.reading.fields(), source.field, kept)
         return replace(narrowing, request=await self._proved(fields))
+
+    async def kept(self, source: NameSource, values: Collection[str]) -> Mapping[str, str]:
+        """Those of ``values`` that lead to what may be seen, with its names. Never empty: raises
+        ``ForbiddenError``."""
+        named = await self.objects.names(
+            self.broad.resource, source.identifies, values, workspace=self.broad.namespace
+        )
+        allowed = await self._allowed(set(named.values()))
+        kept = {value: named[value] for value in values if named.get(value) in allowed}
+        if not kept:
+            raise forbidden(self.caller.user, self.broad)
+        return kept
 
     async def _of_all(self, found: NameSource) -> Narrowing:
         """The request asks for everything: it becomes one for what may be seen."""
@@ -96,6 +102,14 @@ class ListDemand:
     async def visible(self) -> Mapping[str, str]:
         """The names of the objects that may be seen, by id. May be empty: the caller holds a right on a
         name that no object bears. Raises ``ForbiddenError`` for who holds none."""
+        there, confirmed = await self._confirmed()
+        return {key: name for key, name in there.items() if name in confirmed}
+
+    async def confirmed(self) -> tuple[str, ...]:
+        """The names of what may be seen, or some that no object bears where that is nothing. As above."""
+        return tuple(sorted((await self._confirmed())[1]))
+
+    async def _confirmed(self) -> tuple[Mapping[str, str], frozenset[str]]:
         candidates = await self.lists.rights.candidates(self.caller, self.broad)
         if candidates is None:
             raise _untold(forbidden(self.caller.user, self.broad))
@@ -107,9 +121,11 @@ class ListDemand:
                 "a list is kept to. Ask an administrator of the namespace for the right on all of them."
             )
         allowed = await self._allowed(names)
-        if not allowed and not await self._allowed(sorted(candidates - names)[:_UNUSED_NAMES]):
+        if not allowed:
+            allowed = await self._allowed(sorted(candidates - names)[:_UNUSED_NAMES])
+        if not allowed:
             raise forbidden(self.caller.user, self.broad)
-        return {key: name for key, name in there.items() if name in allowed}
+        return there, allowed
 
     async def _allowed(self, names: Collection[str]) -> frozenset[str]:
         decisions = await self.lists.rights.decisions(self.caller, self.broad, names)
@@ -129,7 +145,7 @@ class ListDemand:
             return None
         fields = await self.reading.fields()
         text = await self.objects.narrowed_filter(
-            self.route, listing.clause, identities, _text(fields, listing.clause)
+            self.route.operation, listing.clause, identities, _text(fields, listing.clause)
         )
         if text is None:
             return None
@@ -167,6 +183,11 @@ class ListDemand:
         if read != fields:
             raise BadRequestError("This request is refused: it cannot be kept to what you may see.")
         return written
+
+    @property
+    def clause(self) -> Clause | None:
+        """How MLflow's filter can say what may be seen, if it can."""
+        return self._listing.clause
 
     @property
     def _listing(self) -> Listing:

@@ -52,6 +52,9 @@ class Workspaces(Protocol):
     def names(self) -> Iterable[str]:
         """All of them, from memory."""
 
+    def get(self, name: str) -> Namespace | None:
+        """The namespace, if memory knows it; never asks anybody."""
+
     async def lookup(self, name: str) -> Namespace | None:
         """The namespace, be it made a moment ago; None when it is missing, hidden or being deleted."""
 
@@ -138,11 +141,15 @@ class Pipeline:
             case Guarded() as guarded:
                 workspace = self._locate(request, verdict, None)
                 own = None if self.rule.single else workspace
-                demand = Demand(self.authorizer, self.objects, caller, verdict, own, self.lists)
+                demand = Demand(
+                    self.authorizer, self.objects, caller, verdict, own, self.lists, self._refuse_closed
+                )
                 if guarded.by_document and self.objects is not None:
                     await DocumentDemand(demand, self.objects, guarded).fulfil(match, request)
                 else:
                     await demand.fulfil(guarded, match, request)
+                if match.route.restrictions:
+                    await self._find(workspace, writes=False)
                 await self.restrictions.check(match, request, workspace=own)
                 await self._find(workspace, writes=not (guarded.reads or request.dry))
 
@@ -167,6 +174,22 @@ class Pipeline:
         if self.workspaces is None:
             return frozenset()
         return await self.authorizer.namespaces_with_rights(caller, self.workspaces.names())
+
+    async def _refuse_closed(self, caller: Caller, broad: Attributes) -> None:
+        """Before an object is looked up: in a closed workspace no answer may depend on what is in it.
+
+        That it is closed is told to who holds any right, as on the route of the workspace itself. Asks no
+        API server about the namespace: a caller without a right must not tell one from none by the time.
+        """
+        known = self.workspaces.get(broad.namespace) if self.workspaces is not None else None
+        if known is None or self.bindings is None:
+            return
+        try:
+            await self.bindings.check(broad.namespace, known.uid, writes=False)
+        except ForbiddenError:
+            if await self.authorizer.holds_any_right(caller, broad.namespace):
+                raise
+            raise forbidden(caller.user, broad) from None
 
     async def _find(self, workspace: str, *, writes: bool) -> None:
         if self.workspaces is None:

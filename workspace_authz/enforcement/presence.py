@@ -9,22 +9,29 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import parse_qs
 
 from workspace_authz.catalog.model import Identifier, NameSource, Origin, Requirement
+from workspace_authz.enforcement.extraction import Values
 from workspace_authz.enforcement.request import AccessRequest
+from workspace_authz.errors import BadRequestError
 
 _GATEWAY_URI: Final = "gateway:/"
 _SOURCE_URIS: Final = ("models:/", "runs:/")
 _UNREADABLE: Final = object()
 
 
-async def applies(requirement: Requirement, request: AccessRequest, parameters: Mapping[str, str]) -> bool:
-    """Whether ``requirement`` holds for this request."""
+async def applies(
+    requirement: Requirement,
+    request: AccessRequest,
+    parameters: Mapping[str, str],
+    *,
+    reading: Values | None = None,
+) -> bool:
+    """Whether ``requirement`` holds for this request. Without ``reading`` one ``unless_present`` does."""
     if requirement.unless_present:
-        return not await _certainly_named(requirement, request, parameters)
+        return not await _certainly_named(requirement, reading)
     if not requirement.when_present:
         return True
     for source in requirement.names:
@@ -34,15 +41,16 @@ async def applies(requirement: Requirement, request: AccessRequest, parameters: 
     return False
 
 
-async def _certainly_named(
-    requirement: Requirement, request: AccessRequest, parameters: Mapping[str, str]
-) -> bool:
-    """Whether MLflow finds a name for sure: a query beside a body does not count, MLflow ignores it."""
-    bare = replace(request, query=b"") if request.method != "GET" else request
-    for source in requirement.names:
-        values = [value async for value in _values(source, bare, parameters)]
-        if _UNREADABLE not in values and any(_counts(source, value) for value in values):
-            return True
+async def _certainly_named(requirement: Requirement, reading: Values | None) -> bool:
+    """Whether MLflow finds a name: its parser stops at a field that it cannot take and forgets the rest."""
+    if reading is None:
+        return False
+    try:
+        for source in requirement.names:
+            if await reading.values(source, complete=False):
+                return True
+    except BadRequestError:
+        pass
     return False
 
 
@@ -68,7 +76,7 @@ def _unescaped(text: str) -> str:
 
 
 async def _values(source: NameSource, request: AccessRequest, parameters: Mapping[str, str]) -> Any:
-    spellings = tuple(_spellings(source))
+    fields = (source.field, *source.aliases)
     match source.origin:
         case Origin.PATH:
             yield parameters.get(source.field)
@@ -77,27 +85,24 @@ async def _values(source: NameSource, request: AccessRequest, parameters: Mappin
                 yield value.decode("latin-1")
         case Origin.QUERY | Origin.BODY:
             query = parse_qs(request.query.decode("latin-1"), keep_blank_values=True)
-            for spelling in spellings:
-                for text in query.get(spelling.removesuffix("[]"), ()):
+            for name in (spelling for field in fields for spelling in _spellings(field.removesuffix("[]"))):
+                for text in query.get(name, ()):
                     yield text
             if source.origin is Origin.BODY:
                 document = await _document(request)
                 if document is _UNREADABLE:
                     yield _UNREADABLE
-                for spelling in spellings:
-                    for found in _walk(document, spelling.split(".")):
+                for field in fields:
+                    for found in _walk(document, field.split(".")):
                         yield found
         case _:
             yield _UNREADABLE
 
 
-def _spellings(source: NameSource) -> Iterator[str]:
-    """The field and its aliases, each also in the camelCase that protobuf's JSON accepts."""
-    for field in (source.field, *source.aliases):
-        yield field
-        camel = re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), field)
-        if camel != field:
-            yield camel
+def _spellings(name: str) -> tuple[str, ...]:
+    """A field's name, also in the camelCase that protobuf's JSON accepts at each level by itself."""
+    camel = re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), name)
+    return (name,) if camel == name else (name, camel)
 
 
 async def _document(request: AccessRequest) -> Any:
@@ -118,16 +123,18 @@ def _walk(value: Any, path: list[str]) -> Iterator[Any]:
     if not path:
         yield value
         return
-    head, rest = path[0], path[1:]
-    many = head.endswith("[]")
-    inner = value.get(head.removesuffix("[]")) if isinstance(value, dict) else None
-    if inner is None:
+    if not isinstance(value, dict):
         return
-    if not many:
-        yield from _walk(inner, rest)
-    elif isinstance(inner, list):
-        for element in inner:
-            yield from _walk(element, rest)
-    else:
-        # Not the list that MLflow's schema has: let the requirement hold.
-        yield _UNREADABLE
+    head, rest = path[0], path[1:]
+    for name in _spellings(head.removesuffix("[]")):
+        inner = value.get(name)
+        if inner is None:
+            continue
+        if not head.endswith("[]"):
+            yield from _walk(inner, rest)
+        elif isinstance(inner, list):
+            for element in inner:
+                yield from _walk(element, rest)
+        else:
+            # Not the list that MLflow's schema has: let the requirement hold.
+            yield _UNREADABLE

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from workspace_authz.catalog.compile import Match
-from workspace_authz.catalog.model import Restriction
+from workspace_authz.catalog.model import Identifier, Restriction
 from workspace_authz.enforcement.artifact_paths import check_file_name, experiment_in, listed_path
 from workspace_authz.enforcement.documents import read_document
 from workspace_authz.enforcement.extraction import Objects, Reading
 from workspace_authz.enforcement.model_sources import check_origin, check_source
 from workspace_authz.enforcement.request import AccessRequest
 from workspace_authz.enforcement.trace_locations import SPANS_BYTES, check_document, check_spans
-from workspace_authz.errors import ForbiddenError
+from workspace_authz.errors import ForbiddenError, MissingError
+from workspace_authz.types import Resource
 
 _SCOPES: Final = frozenset({"WORKSPACE", "ENDPOINT", "USER"})
 
@@ -44,15 +45,26 @@ class Restrictions:
                     body = await request.body.read(SPANS_BYTES)
                     await asyncio.to_thread(check_spans, request, body)
                 case Restriction.OWN_ARTIFACT:
-                    experiment_in(match.parameters["artifact_path"], workspace=workspace)
+                    await self._check_artifact(match.parameters["artifact_path"], workspace)
                 case Restriction.OWN_ARTIFACT_LIST:
-                    experiment_in(listed_path(request), workspace=workspace)
+                    await self._check_artifact(listed_path(request), workspace)
                 case Restriction.FILE_NAME:
                     check_file_name((await read_document(request)).get("path"))
                 case Restriction.OWN_SOURCE:
                     await self._check_source(match, request, workspace)
                 case Restriction.NO_GLOBAL_BUDGET:
                     await _check_budget(request)
+
+    async def _check_artifact(self, path: str, workspace: str | None) -> None:
+        """Check that the experiment of an artifact path is one of the workspace: MLflow looks for none."""
+        experiment = experiment_in(path, workspace=workspace)
+        if self.objects is None or workspace is None:
+            return
+        found = await self.objects.names(
+            Resource.EXPERIMENTS, Identifier.EXPERIMENT_ID, [experiment], workspace=workspace
+        )
+        if not found:
+            raise MissingError(f"The experiment of this artifact path is not in workspace '{workspace}'.")
 
     async def _check_source(self, match: Match, request: AccessRequest, workspace: str | None) -> None:
         document = await read_document(request)

@@ -14,7 +14,6 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils import search_utils
 
 from workspace_authz.catalog.listing import Clause
-from workspace_authz.catalog.model import Route
 from workspace_authz.errors import BadRequestError
 
 _PARSERS: Final[Mapping[str, str]] = {
@@ -31,14 +30,14 @@ MOST_VALUES: Final = 300
 """In one clause. MLflow's parser takes 25 ms for that many and refuses more than about 5000."""
 
 
-def clause_first(route: Route, clause: Clause, values: Collection[str], theirs: str) -> str | None:
+def clause_first(operation: str, clause: Clause, values: Collection[str], theirs: str) -> str | None:
     """``theirs`` with ``clause`` over ``values`` before it; None where this MLflow does not understand that.
 
     Raises :class:`BadRequestError` for a filter that MLflow would refuse, or read otherwise behind a clause.
     """
     if not 0 < len(values) <= MOST_VALUES:
         return None
-    parser: Any = getattr(search_utils, _PARSERS[route.operation])
+    parser: Any = getattr(search_utils, _PARSERS[operation])
     ours = f"{clause.key} IN ({','.join(map(_quoted, values))})"
     expected = {
         "type": "attribute",

@@ -8,6 +8,7 @@ left out, and each list has one element: a document asks for a field in the firs
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -45,11 +46,26 @@ _PRESENT: Final = object()
 _UNREADABLE: Final = "The body must be a JSON object with one GraphQL document that MLflow can execute."
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What the body of a request says."""
+
+    text: str
+    variables: Any
+    operation: Any
+
+
 def read_calls(*, method: str, query: bytes, headers: Headers, body: bytes) -> tuple[FieldCall, ...]:
     """Every place at which the document in a request asks for a field, introspection excepted.
 
     Raises :class:`BadRequestError` for a request of which MLflow would execute nothing, or a part only.
     """
+    sent = read_document(method=method, query=query, headers=headers, body=body)
+    return calls_in(sent.text, sent.variables, sent.operation)
+
+
+def read_document(*, method: str, query: bytes, headers: Headers, body: bytes) -> Sent:
+    """The document in a request; raises :class:`BadRequestError` where MLflow would find none."""
     try:
         request = Request(environ_of(method, query, headers, body))
         document = _get_request_json(request)
@@ -57,7 +73,7 @@ def read_calls(*, method: str, query: bytes, headers: Headers, body: bytes) -> t
         raise BadRequestError(_UNREADABLE) from error
     if not isinstance(document, dict) or not isinstance(document.get("query"), str):
         raise BadRequestError(_UNREADABLE)
-    return calls_in(document["query"], document.get("variables"), document.get("operationName"))
+    return Sent(document["query"], document.get("variables"), document.get("operationName"))
 
 
 def calls_in(text: str, variables: Any, operation: Any) -> tuple[FieldCall, ...]:

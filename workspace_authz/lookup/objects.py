@@ -19,21 +19,22 @@ from sqlalchemy.orm import Session
 
 from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.aio.numbers import Numbers
-from workspace_authz.catalog.graphql import FieldCall
+from workspace_authz.catalog.graphql import Changes, FieldCall
 from workspace_authz.catalog.listing import Clause
 from workspace_authz.catalog.model import Identifier, Route
 from workspace_authz.errors import UnavailableError
+from workspace_authz.lookup.arguments import changed_document
 from workspace_authz.lookup.clauses import clause_first
 from workspace_authz.lookup.documents import read_calls
 from workspace_authz.lookup.existing import existing_in
 from workspace_authz.lookup.messages import Headers, has_field, read_message
 from workspace_authz.lookup.spans import traces_of
-from workspace_authz.lookup.tables import names_in
+from workspace_authz.lookup.tables import HOUSED, homes_in, names_in
 from workspace_authz.types import Resource
 
-NAME_SECONDS: Final = 2.0
-"""How long a name is remembered. After a rename elsewhere a right on the old name reaches the object for as
-long, which it reached a moment ago by right; never another object, since MLflow uses no id twice."""
+HOME_SECONDS: Final = 2.0
+"""How long it is remembered in which experiment something lies. Names are never remembered: a right on a name
+holds for what bears it now. Nothing but a trace ever moves, which takes rights on both experiments."""
 
 _CHUNK: Final = 400
 """Values in one SELECT; SQLite takes 999 variables, older ones no more."""
@@ -50,7 +51,7 @@ class _Read(Protocol):
         """What one SELECT finds."""
 
 
-_Key = tuple[str, Resource, Identifier, str]
+_Key = tuple[str, Identifier, str]
 
 
 def registry_sessions() -> Sessions | None:
@@ -99,8 +100,8 @@ class StoreObjects:
         self._sessions = sessions
         self._registry = registry
         self._workspaces = workspaces
-        self._names: ExpiringCache[_Key, str] = ExpiringCache(size=size, monotonic=monotonic)
-        self.numbers = Numbers(caches={"names": self._names})
+        self._homes: ExpiringCache[_Key, str] = ExpiringCache(size=size, monotonic=monotonic)
+        self.numbers = Numbers(caches={"homes": self._homes})
         # A pool of its own: a database that hangs must not take the threads of others.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="lookup")
 
@@ -122,6 +123,13 @@ class StoreObjects:
         work = partial(read_calls, method=method, query=query, headers=headers, body=body)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
+    async def changed_document(
+        self, changes: Changes, *, method: str, query: bytes, headers: Headers, body: bytes
+    ) -> bytes:
+        """See :func:`.arguments.changed_document`."""
+        work = partial(changed_document, changes, method=method, query=query, headers=headers, body=body)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
     async def traces(self, spans: bytes, *, as_json: bool) -> frozenset[str]:
         """See :func:`traces_of`."""
         work = partial(traces_of, spans, as_json=as_json)
@@ -134,21 +142,16 @@ class StoreObjects:
 
         Raises :class:`UnavailableError` when the database gives no answer.
         """
-        found: dict[str, str] = {}
-        missing: list[str] = []
-        for value in values:
-            name = self._names.get((workspace, resource, identifier, value))
-            if name is None:
-                missing.append(value)
-            else:
-                found[value] = name
-        if missing:
-            work = partial(self._query, resource, identifier, missing, workspace)
-            asked = await asyncio.get_running_loop().run_in_executor(self._threads, work)
-            for value, name in asked.items():
-                self._names.put((workspace, resource, identifier, value), name, seconds=NAME_SECONDS)
-            found |= asked
-        return found
+        housed = resource is Resource.EXPERIMENTS and identifier in HOUSED
+        run, threads = asyncio.get_running_loop().run_in_executor, self._threads
+        if not housed:
+            return await run(threads, partial(self._names_of, resource, identifier, values, workspace))
+        keys = {value: (workspace, identifier, value) for value in values}
+        known = {value: home for value, key in keys.items() if (home := self._homes.get(key)) is not None}
+        homes, names = await run(threads, partial(self._names_by_homes, identifier, values, known, workspace))
+        for value in homes.keys() - known.keys():
+            self._homes.put(keys[value], homes[value], seconds=HOME_SECONDS)
+        return names
 
     async def named(self, resource: Resource, names: Collection[str], *, workspace: str) -> Mapping[str, str]:
         """See :func:`existing_in`. Raises :class:`UnavailableError` when the database gives no answer.
@@ -161,28 +164,40 @@ class StoreObjects:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def narrowed_filter(
-        self, route: Route, clause: Clause, values: Collection[str], theirs: str
+        self, operation: str, clause: Clause, values: Collection[str], theirs: str
     ) -> str | None:
         """See :func:`clause_first`."""
-        work = partial(clause_first, route, clause, values, theirs)
+        work = partial(clause_first, operation, clause, values, theirs)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def has_field(self, route: Route, field: str) -> bool:
         """See :func:`workspace_authz.lookup.messages.has_field`."""
         return has_field(route, field)
 
-    def _query(
-        self, resource: Resource, identifier: Identifier, values: list[str], workspace: str
+    def _names_of(
+        self, resource: Resource, identifier: Identifier, values: Collection[str], workspace: str
     ) -> dict[str, str]:
         read = partial(names_in, resource=resource, identifier=identifier)
-        return self._read(self._sessions, read, values, workspace)
+        return self._read(self._sessions, read, list(values), workspace)
+
+    def _names_by_homes(
+        self, identifier: Identifier, values: Collection[str], known: Mapping[str, str], workspace: str
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """In which experiments ``values`` lie, and the names of those of the workspace."""
+        missing = [value for value in values if value not in known]
+        read = partial(homes_in, identifier=identifier)
+        homes = {**known, **self._read(self._sessions, read, missing, workspace)}
+        names = self._names_of(
+            Resource.EXPERIMENTS, Identifier.EXPERIMENT_ID, sorted(set(homes.values())), workspace
+        )
+        return homes, {value: names[home] for value, home in homes.items() if home in names}
 
     def _read(
         self, store: Callable[[], Sessions | None], read: _Read, values: list[str], workspace: str
     ) -> dict[str, str]:
         column = workspace if self._workspaces else DEFAULT_WORKSPACE_NAME
         try:
-            sessions = store()
+            sessions = store() if values else None
             if sessions is None:
                 return {}
             found: dict[str, str] = {}

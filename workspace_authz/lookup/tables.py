@@ -29,6 +29,9 @@ _IN_EXPERIMENT: Final = {
 }
 """Things of an experiment: table and key. All of them have the column ``experiment_id``."""
 
+HOUSED: Final = frozenset({*_IN_EXPERIMENT, Identifier.JOB_ID})
+"""What has no name of its own and lies in an experiment."""
+
 _IN_WORKSPACE: Final = {
     (Resource.DATASETS, Identifier.DATASET_ID): ("SqlEvaluationDataset", "dataset_id", "name"),
     (Resource.GATEWAY_SECRETS, Identifier.SECRET_ID): ("SqlGatewaySecret", "secret_id", "secret_name"),
@@ -45,34 +48,46 @@ _LARGEST_INTEGER: Final = 2**31 - 1
 _LONGEST_KEY: Final = 256
 
 
+def homes_in(
+    session: Session, identifier: Identifier, values: Collection[str], *, workspace: str
+) -> dict[str, str]:
+    """The ids of the experiments in which those lie that ``values`` identify, in whatever workspace.
+
+    ``identifier`` is one of :data:`HOUSED`.
+    """
+    wanted = _possible(values)
+    if identifier is Identifier.JOB_ID:
+        return _jobs(session, wanted, workspace)
+    table_name, key_name = _IN_EXPERIMENT[identifier]
+    table: Any = getattr(models, table_name, None)
+    if table is None:
+        return {}
+    key = getattr(table, key_name)
+    query = select(key, table.experiment_id).where(key.in_(wanted))
+    return {value: str(home) for value, home in _exactly(session.execute(query), wanted).items()}
+
+
 def names_in(
     session: Session, resource: Resource, identifier: Identifier, values: Collection[str], *, workspace: str
 ) -> dict[str, str]:
-    """The names of those objects of ``workspace`` that ``values`` identify; what is not found is left out."""
-    wanted = {value for value in values if 0 < len(value) <= _LONGEST_KEY and "\0" not in value}
-    if identifier is Identifier.JOB_ID:
-        return _jobs(session, wanted, workspace)
+    """The names of those objects of ``workspace`` that ``values`` identify; what is not found is left out.
+
+    ``identifier`` is none of :data:`HOUSED`.
+    """
+    wanted = _possible(values)
     if identifier is Identifier.EXPERIMENT_ID:
         return _experiments(session, wanted, workspace)
     query = _query(resource, identifier, wanted, workspace)
     return {} if query is None else _exactly(session.execute(query), wanted)
 
 
+def _possible(values: Collection[str]) -> set[str]:
+    return {value for value in values if 0 < len(value) <= _LONGEST_KEY and "\0" not in value}
+
+
 def _query(
     resource: Resource, identifier: Identifier, wanted: Collection[str], workspace: str
 ) -> Select[Any] | None:
-    experiment = models.SqlExperiment
-    if resource is Resource.EXPERIMENTS and identifier in _IN_EXPERIMENT:
-        table_name, key_name = _IN_EXPERIMENT[identifier]
-        table: Any = getattr(models, table_name, None)
-        if table is None:
-            return None
-        key = getattr(table, key_name)
-        return (
-            select(key, experiment.name)
-            .join(experiment, experiment.experiment_id == table.experiment_id)
-            .where(experiment.workspace == workspace, key.in_(wanted))
-        )
     if (resource, identifier) == (Resource.GATEWAY_SECRETS, Identifier.MODEL_DEFINITION_ID):
         definition, secret = models.SqlGatewayModelDefinition, models.SqlGatewaySecret
         return (
@@ -108,13 +123,11 @@ def _experiments(session: Session, wanted: Collection[str], workspace: str) -> d
 def _jobs(session: Session, wanted: Collection[str], workspace: str) -> dict[str, str]:
     job = models.SqlJob
     query = select(job.id, job.params).where(job.workspace == workspace, job.id.in_(wanted))
-    experiments = {
+    return {
         key: experiment
         for key, params in session.execute(query)
         if key in wanted and isinstance(experiment := _experiment_of(params), str)
     }
-    names = _experiments(session, set(experiments.values()), workspace)
-    return {key: names[experiment] for key, experiment in experiments.items() if experiment in names}
 
 
 def _experiment_of(params: str) -> object:

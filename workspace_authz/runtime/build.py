@@ -19,7 +19,6 @@ from workspace_authz.authorizer.rbac.source import RbacSource
 from workspace_authz.bindings.binder import Binder, Databases
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.enforcement.sealing import SharedSeal
-from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import load_configuration, server_connection
 from workspace_authz.kubernetes.informer_state import InformerState
 from workspace_authz.kubernetes.lines import caller_posts
@@ -39,8 +38,8 @@ from workspace_authz.runtime.joined import build_pipeline
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.runtime.sampler import Observed, Sampler
 from workspace_authz.runtime.scrape import Scrape
+from workspace_authz.runtime.sink import open_audit_sink
 from workspace_authz.settings import Settings
-from workspace_authz.telemetry.audit import AuditSink, open_audit
 from workspace_authz.telemetry.crew import Crew
 from workspace_authz.telemetry.prometheus import PrometheusMetrics
 from workspace_authz.telemetry.sampled import SampledMetrics
@@ -180,15 +179,3 @@ def _checks(pulse: Pulse, directory: Directory | None, binder: Binder) -> dict[s
 
 def _informers(directory: Directory | None, rbac: RbacFollower) -> dict[str, InformerState]:
     return {**({"namespaces": directory.state} if directory else {}), **rbac.states}
-
-
-def open_audit_sink(settings: Settings) -> AuditSink:
-    """The sink of the settings. Raises :class:`ConfigurationError` when it cannot be written."""
-    try:
-        return open_audit(
-            settings.audit_sink, max_bytes=settings.audit_max_bytes, queue_size=settings.audit_queue
-        )
-    except OSError as error:
-        raise ConfigurationError(
-            f"The audit file {settings.audit_sink} cannot be written: {error.strerror}."
-        ) from error

@@ -6,9 +6,13 @@ gives neither to the other.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from workspace_authz.errors import UnavailableError
-from workspace_authz.runtime.runtime import Runtime
-from workspace_authz.workspaces.directory import Directory
+
+if TYPE_CHECKING:  # the provider looks in here in processes that serve nothing, too
+    from workspace_authz.runtime.runtime import Runtime
+    from workspace_authz.workspaces.directory import Directory
 
 _installed: list[Runtime] = []
 

@@ -1,9 +1,13 @@
-"""Once a second: what is not counted as it happens, and a word to the other workers."""
+"""Once a second: what is not counted as it happens, and a word to the other workers.
+
+A worker with a problem looks more often: traffic waits for its word that all is well.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from workspace_authz.aio.clock import Clock
 from workspace_authz.aio.numbers import Numbers
@@ -12,6 +16,9 @@ from workspace_authz.runtime.health import Health
 from workspace_authz.telemetry.audit import AuditSink
 from workspace_authz.telemetry.crew import REPORT_SECONDS, Seat
 from workspace_authz.telemetry.sampled import InformerNumbers, SampledMetrics
+
+_PROBLEM_SECONDS: Final = 0.05
+"""Between two looks while there is a problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +46,11 @@ class Sampler:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            self.sample()
-            await self._clock.sleep(REPORT_SECONDS)
+            ready = self.sample()
+            await self._clock.sleep(REPORT_SECONDS if ready else _PROBLEM_SECONDS)
 
-    def sample(self) -> None:
-        """Once."""
+    def sample(self) -> bool:
+        """Once; whether all is well."""
         for numbers in self._observed.numbers:
             for name, cache in numbers.caches.items():
                 self._metrics.cache(name, cache)
@@ -53,8 +60,10 @@ class Sampler:
             self._metrics.informer(resource, self._informer(state))
         self._metrics.audit_dropped(self._observed.audit.dropped)
         checks = self._health.own()
-        self._metrics.ready(ready=not any(checks.values()))
+        ready = not any(checks.values())
+        self._metrics.ready(ready=ready)
         self._seat.report(checks)
+        return ready
 
     def _informer(self, state: InformerState) -> InformerNumbers:
         heard = state.last_contact

@@ -52,4 +52,5 @@ class Scrape:
             raise forbidden_url(caller.user, METRICS_PATH)
 
     def _page(self) -> bytes:
-        return exposition(self.crew.metrics, gone=self.crew.empty_seats())
+        with self.crew.empty_seats() as gone:
+            return exposition(self.crew.metrics, gone=gone)

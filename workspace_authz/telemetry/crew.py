@@ -15,8 +15,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, MutableMapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -100,18 +100,21 @@ class Crew:
             lock = os.open(_lock_file(self._directory, number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             with suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # The last words of one that was killed would pass for ours.
+                _report_file(self._directory, number).unlink(missing_ok=True)
                 return Seat(self._directory, number, lock, monotonic=self._monotonic)
             os.close(lock)
         raise OSError("no seat is free")
 
-    def empty_seats(self) -> list[int]:
-        """Seats whose worker has gone."""
-        return [number for number in self._seats() if not _taken(self._directory, number)]
+    @contextmanager
+    def empty_seats(self) -> Iterator[list[int]]:
+        """Seats whose worker has gone. Nobody takes one of them before this context ends."""
+        with ExitStack() as held:
+            yield [number for number in self._seats() if held.enter_context(self._empty(number))]
 
     def reports(self) -> list[Report]:
         """What the workers say that are alive and do not hang."""
-        reports = [self._report(number) for number in self._seats() if _taken(self._directory, number)]
-        return [report for report in reports if report is not None]
+        return [report for report in map(self._report, self._seats()) if report is not None]
 
     def checks(self) -> dict[str, str | None]:
         """How the server is: a check fails when it fails in one worker, or when a worker is missing."""
@@ -127,7 +130,24 @@ class Crew:
     def _seats(self) -> list[int]:
         return sorted(int(file.stem) for file in self._directory.glob("*.seat"))
 
+    @contextmanager
+    def _empty(self, number: int) -> Iterator[bool]:
+        # A shared lock, so that those who look do not disturb each other. A worker that starts at this very
+        # moment may find the seat taken and choose the next: that costs a file, nothing else.
+        lock = os.open(_lock_file(self._directory, number), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+        finally:
+            os.close(lock)
+
     def _report(self, number: int) -> Report | None:
+        with self._empty(number) as empty:
+            if empty:
+                return None
         try:
             document = json.loads(_report_file(self._directory, number).read_text())
         except FileNotFoundError:
@@ -143,16 +163,3 @@ def _lock_file(directory: Path, number: int) -> Path:
 
 def _report_file(directory: Path, number: int) -> Path:
     return directory / f"{number}.json"
-
-
-def _taken(directory: Path, number: int) -> bool:
-    # A shared lock, so that those who look do not disturb each other. A worker that starts at this very
-    # moment may find the seat taken and choose the next: that costs a file, nothing else.
-    lock = os.open(_lock_file(directory, number), os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False

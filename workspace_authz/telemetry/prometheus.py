@@ -36,14 +36,15 @@ _RESULTS: Final = ("ok", "unreachable", "nonsense", "401", "403", "404", "429", 
 class PrometheusMetrics:
     """:class:`~workspace_authz.telemetry.metrics.Metrics` of one worker.
 
-    ``seat`` tells the workers apart; a worker in the seat of another counts on from there. Counts go to
-    ``$PROMETHEUS_MULTIPROC_DIR``. Sets a global of ``prometheus_client``, which is how that library takes a
-    process identifier, so there is one object of this class per process. What has a fixed set of labels is
-    there from the start, as 0: a rate from nothing to one would go unseen.
+    ``seat`` tells the workers apart; a worker in the seat of another counts on from there, and its gauges
+    start anew. Counts go to ``$PROMETHEUS_MULTIPROC_DIR``. Sets a global of ``prometheus_client``, which is
+    how that library takes a process identifier, so there is one object of this class per process. What has
+    a fixed set of labels is there from the start, as 0: a rate from nothing to one would go unseen.
     """
 
     def __init__(self, seat: int) -> None:
         values.ValueClass = values.MultiProcessValue(process_identifier=lambda: str(seat))
+        mark_process_dead(seat)
         registry = self.registry = CollectorRegistry()
         judged = Histogram(
             f"{PREFIX}request_seconds",

@@ -35,6 +35,7 @@ def fill_hooks(app: flask.Flask) -> None:
     # For guardrails and runs that handlers make themselves there is no hook: they ask for the process's user.
     handlers._get_user = callers_name
     handlers.MlflowClient = CallersClient
+    handlers._is_server_auth_enabled = callers_are_known
 
 
 def announce_caller() -> None:
@@ -50,6 +51,11 @@ def callers_name() -> str:
     user = current_user.get()
     name: str = user.username if user is not None else _get_user()
     return name
+
+
+def callers_are_known() -> bool:
+    """Whether calls of the AI gateway have a user: MLflow takes no budget for one otherwise."""
+    return True
 
 
 class CallersRunContext(RunContextProvider):  # type: ignore[misc]  # MLflow is not followed by mypy

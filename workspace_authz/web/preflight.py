@@ -20,7 +20,7 @@ import click
 
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import load_configuration
-from workspace_authz.runtime.build import open_audit_sink
+from workspace_authz.runtime.sink import open_audit_sink
 from workspace_authz.settings import (
     FORGETFUL_CACHES,
     Settings,

@@ -57,15 +57,16 @@ def requested_workspace(
     return asked
 
 
-def foreseen_workspace(rule: WorkspaceRule, *, headers: Sequence[bytes]) -> str | None:
-    """The workspace of a request whose path names none, or None where that depends on who asks.
+def foreseen_workspace(rule: WorkspaceRule, *, parameter: str | None, headers: Sequence[bytes]) -> str | None:
+    """The workspace of a request, or None where that depends on who asks.
 
     None, too, where the request will be refused for its workspace, which only an identified caller is told.
     """
-    if rule.single is None and rule.service_account and not any(map(bytes.strip, headers)):
+    named = parameter or any(map(bytes.strip, headers))
+    if rule.single is None and rule.service_account and not named:
         return None
     try:
-        return requested_workspace(rule, parameter=None, headers=headers, user=_ANYBODY)
+        return requested_workspace(rule, parameter=parameter, headers=headers, user=_ANYBODY)
     except BadRequestError:
         return None
 
