@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import yaml
 
+from bench.bare import Bare
 from bench.load import Sample, Work, burst
 from bench.options import Options
 from bench.report import head, median, row, spread
@@ -19,6 +23,10 @@ from bench.stage import Headers, Stage, headers, works
 
 DELAY_MS = 3.0
 _CLIENTS = (1, 32)
+_BARE = 50
+"""Reviews of a bare client per round."""
+_WRITTEN_SECONDS = 0.5
+"""After which a request is in the audit trail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,51 +42,106 @@ class Delayed:
         return int(self.counted.read_text())
 
 
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """Seconds, in the median; and two bursts."""
+
+    one: float
+    """A review, as a bare client sees it."""
+    two: float
+    """Two at once."""
+    warm: Sample
+    cold: Sample
+    verdict: float
+    """From a cold request's arrival to its verdict, as the audit trail has it."""
+
+
 def run(stage: Stage, options: Options) -> None:
-    """Print a table. A cold request has a token and a decision that the server does not know."""
+    """Print tables. A cold request has a token and a decision that the server does not know."""
     way = delayed(stage, DELAY_MS)
     guarded = stage.guarded(KUBECONFIG=str(way.kubeconfig))
-    work, fresh = works(guarded)[0], itertools.count(1)
-    head(
-        f"{work.name}, API {DELAY_MS:g} ms away",
-        "clients",
-        "warm p50 ms",
-        "cold p50 ms",
-        "added round trips",
-        "throughput cold ÷ warm",
-        "added server CPU µs",
-        "new connections",
-    )
+    work, bare, fresh = works(guarded)[0], Bare.of(way.kubeconfig), itertools.count(1)
     for clients in _CLIENTS:
         cold = headers(lambda: next(fresh))
         for which in (headers(), cold):  # unmeasured: opens the connections that so many clients need
             asyncio.run(burst(guarded.url, work, which, clients=clients, seconds=0.5))
         before = way.connections
-        pairs = [_pair(guarded, work, cold, clients=clients, options=options) for _ in range(options.rounds)]
-        row(
-            "",
-            clients,
-            f"{median(warm.p50 for warm, _ in pairs) * 1e3:.2f}",
-            f"{median(cold.p50 for _, cold in pairs) * 1e3:.2f}",
-            spread([(cold.p50 - warm.p50) * 1e3 / DELAY_MS for warm, cold in pairs]),
-            spread([cold.throughput / warm.throughput for warm, cold in pairs]),
-            spread(
-                [(cold.cpu / cold.requests - warm.cpu / warm.requests) * 1e6 for warm, cold in pairs],
-                digits=0,
-            ),
-            way.connections - before,
-        )
+        trail = _Trail(stage.directory / "audit.jsonl")
+        rounds = [
+            _round(guarded, work, cold, bare=bare, trail=trail, clients=clients, options=options)
+            for _ in range(options.rounds)
+        ]
+        _table(work, clients, rounds, connections=way.connections - before)
 
 
-def _pair(
-    server: Server, work: Work, cold: Headers, *, clients: int, options: Options
-) -> tuple[Sample, Sample]:
-    samples = []
-    for which in (headers(), cold):
-        cpu = server.cpu_seconds()
-        sample = burst(server.url, work, which, clients=clients, seconds=options.seconds / 2)
-        samples.append(asyncio.run(sample).with_cpu(server.cpu_seconds() - cpu))
-    return samples[0], samples[1]
+def _table(work: Work, clients: int, rounds: list[_Round], *, connections: int) -> None:
+    def times(of: Callable[[_Round], float], *, digits: int = 2) -> str:
+        return spread([of(one) for one in rounds], digits=digits)
+
+    head(f"{work.name}, API {DELAY_MS:g} ms away, {clients} at a time", "measured")
+    row("request p50, warm, ms", times(lambda r: r.warm.p50 * 1e3))
+    row("request p50, cold, ms", times(lambda r: r.cold.p50 * 1e3))
+    if clients == 1:
+        row("from a cold request's arrival to its verdict, ms", times(lambda r: r.verdict * 1e3))
+        row("a bare client's review, ms", times(lambda r: r.one * 1e3))
+        row("a bare client's two at once, ms", times(lambda r: r.two * 1e3))
+        row("verdict in a bare client's reviews", times(lambda r: r.verdict / r.one))
+        row("verdict in a bare client's twos", times(lambda r: r.verdict / r.two))
+    row("throughput cold ÷ warm", times(lambda r: r.cold.throughput / r.warm.throughput))
+    row("added server CPU, µs", times(lambda r: (_cpu(r.cold) - _cpu(r.warm)) * 1e6, digits=0))
+    row("new connections to the API server", connections)
+
+
+def _cpu(sample: Sample) -> float:
+    return sample.cpu / sample.requests
+
+
+def _round(
+    server: Server,
+    work: Work,
+    cold: Headers,
+    *,
+    bare: Bare,
+    trail: _Trail,
+    clients: int,
+    options: Options,
+) -> _Round:
+    tokens = [next(cold)["authorization"].removeprefix("Bearer ") for _ in range(2 * _BARE)]
+    one, two = map(bare.one, tokens[:_BARE]), map(bare.two, tokens[_BARE:])
+    medians = median(list(one)), median(list(two))
+    warm = _sample(server, work, headers(), clients=clients, options=options)
+    trail.skip()
+    strange = _sample(server, work, cold, clients=clients, options=options)
+    return _Round(*medians, warm, strange, verdict=median(trail.durations(strange.requests)))
+
+
+def _sample(server: Server, work: Work, which: Headers, *, clients: int, options: Options) -> Sample:
+    cpu = server.cpu_seconds()
+    sample = burst(server.url, work, which, clients=clients, seconds=options.seconds / 2)
+    return asyncio.run(sample).with_cpu(server.cpu_seconds() - cpu)
+
+
+@dataclass(slots=True)
+class _Trail:
+    """The audit trail, read from where it was last left."""
+
+    file: Path
+    _read: int = 0
+
+    def skip(self) -> None:
+        """Leave out what is written so far, and what is about to be."""
+        time.sleep(_WRITTEN_SECONDS)
+        self._read = self.file.stat().st_size
+
+    def durations(self, requests: int) -> list[float]:
+        """Of the requests since, in seconds."""
+        time.sleep(_WRITTEN_SECONDS)
+        with self.file.open() as lines:
+            lines.seek(self._read)
+            found = [json.loads(line)["duration_ms"] / 1e3 for line in lines]
+        if len(found) != requests:
+            raise RuntimeError(f"{len(found)} audit records of {requests} requests")
+        return found
 
 
 def delayed(stage: Stage, milliseconds: float) -> Delayed:

@@ -31,3 +31,9 @@ def median(values: Iterable[float]) -> float:
 def spread(values: Sequence[float], *, digits: int = 2) -> str:
     """``median (least–most)``."""
     return f"{median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
+
+
+def middle(values: Sequence[float], *, digits: int = 0) -> str:
+    """``median (first–third quartile)``, where single values say little."""
+    first, second, third = statistics.quantiles(values, n=4)
+    return f"{second:.{digits}f} ({first:.{digits}f}–{third:.{digits}f})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -52,9 +52,10 @@ class Switch:
     aggregate: str = ""
     """The path of a ClusterRole that a controller fills: the change is made when it is."""
 
-    async def turn(self, api: Api, *, on: bool) -> None:
-        """Make the change. Returns when the API server's objects say so."""
-        await (self.grant if on else self.revoke).run(api)
+    async def turn(self, api: Api, *, on: bool, run: Callable[[Step], Awaitable[None]] | None = None) -> None:
+        """Make the change, or have it made by ``run``. Returns when the API server's objects say so."""
+        step = self.grant if on else self.revoke
+        await (run(step) if run else step.run(api))
         if self.aggregate:
 
             async def filled() -> bool:

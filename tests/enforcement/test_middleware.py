@@ -305,7 +305,6 @@ async def test_a_record_says_what_happened_and_holds_no_secret(door: Door) -> No
     assert (record["decision"], record["status"]) == ("deny", 403)
     assert "forbidden" in record["reason"]
     assert record["duration_ms"] >= 0
-    assert record["time"].endswith("+00:00")
     text = json.dumps(record)
     assert "alice-token" not in text
     assert "secret-query" not in text

@@ -181,6 +181,15 @@ async def test_a_source_counts_where_it_names_an_object_of_mlflow(value: str, ex
     assert await present(source, body={"source": value}) is expected
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"), [("iss-1", True), (" ISS-1", True), ("good", False), ("", False)]
+)
+async def test_an_assessments_name_counts_where_it_could_be_an_issues_id(name: str, expected: bool) -> None:
+    source = body_field("assessments[].assessment_name", Identifier.ISSUE_MENTION)
+    named = [{"assessmentName": "good"}, {"assessmentName": name}]
+    assert await present(source, body={"assessments": named}) is expected
+
+
 async def test_the_first_alternative_that_is_present_is_enough() -> None:
     requirement = wanting(body_field("run_id"), body_field("model_id", Identifier.LOGGED_MODEL_ID))
     request = AccessRequest("POST", "/", body=Given(b'{"model_id": "m"}'))

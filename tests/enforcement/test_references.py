@@ -122,3 +122,17 @@ def test_an_artifact_path_of_another_workspace_is_refused() -> None:
 
 def test_other_identifiers_refer_to_themselves() -> None:
     assert references(E, Identifier.RUN_ID, RUN, workspace=None) == ((Identifier.RUN_ID, RUN),)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("iss-1", ((Identifier.ISSUE_ID, "iss-1"),)),
+        ("ISS-1", ((Identifier.ISSUE_ID, "ISS-1"),)),
+        ("good", ()),
+    ],
+)
+def test_the_name_of_an_assessment_may_be_an_issues_id(
+    name: str, expected: tuple[tuple[Identifier, str], ...]
+) -> None:
+    assert references(Resource.EXPERIMENTS, Identifier.ISSUE_MENTION, name, workspace="team-a") == expected

@@ -60,6 +60,32 @@ def _logged(own: Studio, other: str) -> Answer:
     return own.ask("POST", f"{V2}/logged-models", json_body=fields)
 
 
+def mention(issue: str) -> dict[str, object]:
+    """An assessment that says that a trace shows an issue."""
+    return {
+        "assessment_name": issue,
+        "source": {"source_type": "CODE", "source_id": "a test"},
+        "issue": {"issue_name": "i"},
+    }
+
+
+def _mention(own: Studio, other: str) -> Answer:
+    fields = {"assessment": mention(other)}
+    return own.ask("POST", f"{V3}/traces/{own.new_trace()}/assessments", json_body=fields)
+
+
+def _mention_at_start(own: Studio, other: str) -> Answer:
+    location = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": own.experiment}}
+    info = {
+        "trace_id": own.a_name("tr"),
+        "trace_location": location,
+        "request_time": "2026-01-01T00:00:00Z",
+        "state": "OK",
+        "assessments": [mention(other)],
+    }
+    return own.ask("POST", f"{V3}/traces", json_body={"trace": {"trace_info": info}})
+
+
 def _dataset(own: Studio, other: str) -> Answer:
     fields = {"name": own.a_name("dataset"), "experiment_ids": [other]}
     return own.ask("POST", f"{V3}/datasets/create", json_body=fields)
@@ -100,6 +126,8 @@ LINKS: Mapping[str, tuple[Linking, str]] = {
     "output": (_output, "logged_model"),
     "issue": (_issue, "run"),
     "logged": (_logged, "run"),
+    "mention": (_mention, "issue"),
+    "mention at start": (_mention_at_start, "issue"),
     "dataset": (_dataset, "experiment"),
     "traced": (_traced, "experiment"),
     "retraced": (_retraced, "experiment"),
@@ -107,7 +135,12 @@ LINKS: Mapping[str, tuple[Linking, str]] = {
     "binding": (_binding, "scorer_id"),
 }
 """How something is linked, and what."""
-NOWHERE = {"logged_model": f"m-{secrets.token_hex(16)}", "run": secrets.token_hex(16), "experiment": "98765"}
+NOWHERE = {
+    "logged_model": f"m-{secrets.token_hex(16)}",
+    "run": secrets.token_hex(16),
+    "experiment": "98765",
+    "issue": f"iss-{secrets.token_hex(16)}",
+}
 
 
 @pytest.mark.parametrize("link", LINKS)
@@ -130,6 +163,18 @@ def test_stock_mlflow_makes_it_the_run_of_a_model_version(stock: World) -> None:
     fields = {"name": own.new_model(), "source": f"models:/{model}", "model_id": model}
     made = own.ask("POST", f"{V2}/model-versions/create", json_body=fields)
     assert made.json["model_version"]["run_id"] == other.run
+
+
+def test_stock_mlflow_counts_another_workspaces_traces_for_an_issue(stock: World) -> None:
+    own, other = studio_in(stock, TEAM_A), studio_in(stock, TEAM_B)
+    issue = other.new_issue()
+    _mention(own, issue)
+    found = other.ask(
+        "POST",
+        f"{V3}/issues/search",
+        json_body={"experiment_id": other.experiment, "include_trace_count": True},
+    )
+    assert [each["trace_count"] for each in found.json["issues"] if each["issue_id"] == issue] == [1]
 
 
 @pytest.mark.parametrize("link", LINKS)

@@ -41,16 +41,20 @@ def test_its_parts_and_its_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     health = Health({"namespaces": lambda: following(state, "The namespaces")}, crew=crew)
     cache: ExpiringCache[str, int] = ExpiringCache(size=1, monotonic=clock.monotonic)
     cache.get("nothing")
+    counted = PrometheusMetrics(seat.number)
     observed = Observed(
         numbers=[Numbers({"names": cache}, {"identity": Coalescer()})],
         informers=lambda: {"namespaces": state},
         audit=NoAudit(),
+        flush=counted.flush,
     )
-    metrics = SampledMetrics(PrometheusMetrics(seat.number).registry)
+    counted.judged("allow", code="", seconds=0)
+    metrics = SampledMetrics(counted.registry)
 
     Sampler(observed, health, metrics=metrics, seat=seat, clock=clock).sample()
 
     page = Page.read(exposition(tmp_path, gone=()).decode())
+    assert page.total("workspace_authz_request_seconds_count", outcome="allow") == 1
     assert page.total("workspace_authz_cache_misses_total", cache="names") == 1
     assert page.total("workspace_authz_informer_last_contact_timestamp_seconds") == 1490
     assert page.total("workspace_authz_informer_following") == 0

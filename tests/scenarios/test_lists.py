@@ -5,10 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import pytest
 from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModel
-from mlflow.store.tracking.dbmodels.models import SqlExperiment, SqlIssue
+from mlflow.store.tracking.dbmodels.models import (
+    SqlEvaluationDataset,
+    SqlExperiment,
+    SqlIssue,
+    SqlMCPServer,
+)
 from sqlalchemy import create_engine, insert, select
 
 from tests.harness.plane import GROUP
@@ -27,7 +33,8 @@ LISTED: Final = ("/ajax-api/2.0/mlflow/experiments/search", "/api/2.0/mlflow/exp
 def token(cluster: Cluster) -> str:
     """Lena's, who holds her rights."""
     verbs = ["get", "list", "update"]
-    rule = {"apiGroups": [GROUP], "resources": ["experiments", "registeredmodels"], "verbs": verbs}
+    resources = ["experiments", "registeredmodels", "datasets", "mcpservers"]
+    rule = {"apiGroups": [GROUP], "resources": resources, "verbs": verbs}
     cluster.plane.role(NAMED, "lena", [{**rule, "resourceNames": list(SEVEN)}])
     cluster.plane.bind(NAMED, "lena", user=cluster.people.lena.name, kind="Role")
     return cluster.people.lena.token
@@ -42,7 +49,7 @@ def guarded(request: pytest.FixtureRequest) -> MlflowServer:
 
 @pytest.fixture(scope="module")
 def ids(guarded: MlflowServer) -> dict[str, str]:
-    """The experiments by name. Each has an issue; there are as many models."""
+    """The experiments by name. Each has an issue; there are as many models, datasets and MCP servers."""
     now = int(time.time() * 1000)
     times = {"created_timestamp": now, "last_updated_timestamp": now}
     named: list[dict[str, Any]] = [{"name": name, "workspace": NAMED} for name in NAMES]
@@ -52,6 +59,11 @@ def ids(guarded: MlflowServer) -> dict[str, str]:
             insert(SqlExperiment), [{**each, "artifact_location": "mlflow-artifacts:/many"} for each in named]
         )
         database.execute(insert(SqlRegisteredModel), [{**each, "last_updated_time": now} for each in named])
+        database.execute(
+            insert(SqlEvaluationDataset),
+            [{**each, "dataset_id": f"d-{each['name']}", "digest": "0"} for each in named],
+        )
+        database.execute(insert(SqlMCPServer), named)
         found = select(SqlExperiment.name, SqlExperiment.experiment_id).where(SqlExperiment.name.in_(NAMES))
         made = {name: str(key) for name, key in database.execute(found)}
         issues = [
@@ -100,6 +112,26 @@ def test_pages_that_are_always_filtered_are_full_and_complete(
     assert [len(names) for names in pages] == [3, 3, 1]
     assert sorted(name for names in pages for name in names) == sorted(SEVEN)
     assert len(page("", size=300, user=root).json["issues"]) == MANY
+
+
+@pytest.mark.parametrize("kind", ["datasets", "mcp_servers"])
+@pytest.mark.parametrize("size", [3, 100])
+def test_pages_of_other_lists_are_full_and_complete(
+    guarded: MlflowServer, ids: dict[str, str], token: str, kind: str, size: int
+) -> None:
+    path = "datasets/search" if kind == "datasets" else "mcp-servers"
+    pages: list[list[str]] = []
+    query: dict[str, object] = {"max_results": size, "order_by": "name ASC"}
+    while len(pages) < MANY:
+        target = f"/api/3.0/mlflow/{path}?{urlencode(query)}"
+        answer = guarded.ask("GET", target, token=token, workspace=NAMED)
+        assert answer.status == 200, answer.text
+        document = answer.json
+        pages.append([found["name"] for found in document[kind]])
+        if not document.get("next_page_token"):
+            break
+        query["page_token"] = document["next_page_token"]
+    assert pages == [list(SEVEN[start : start + size]) for start in range(0, len(SEVEN), size)]
 
 
 @pytest.mark.parametrize("path", LISTED)

@@ -211,6 +211,10 @@ class TrackingStudio:
         )
         return str(made["issue"]["issue_id"])
 
+    @cached_property
+    def issue(self) -> str:
+        return self.new_issue()
+
     def label_schema_named(self, name: str) -> str:
         made = self.post(
             f"{V3}/label-schemas/create",

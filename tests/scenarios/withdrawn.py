@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -62,16 +63,25 @@ def _token(plane: Plane, namespace: str, spec: Object) -> str:
 
 
 def ending(plane: Plane, token: str, *, seconds: int) -> str:
-    """``token`` signed anew with another end: the API itself issues none for less than ten minutes."""
+    """``token`` as :func:`ending_token` makes it."""
+    signed, _ = ending_token(plane.state, token, seconds=seconds)
+    plane.tokens.append(signed)
+    return signed
+
+
+def ending_token(state: Path, token: str, *, seconds: int) -> tuple[str, int]:
+    """``token`` signed anew with another end, and that end in seconds since the epoch.
+
+    The API itself issues none for less than ten minutes; ``state`` is where its key is.
+    """
     header, payload, _ = token.split(".")
     claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "==="))
     now = int(time.time())
-    key = (plane.state / "pki" / "service-account.key").read_bytes()
+    key = (state / "pki" / "service-account.key").read_bytes()
     signed = jwt.encode(
         {**claims, "iat": now - 60, "nbf": now - 60, "exp": now + seconds},
         key.decode(),
         algorithm="ES256",
         headers={"kid": json.loads(base64.urlsafe_b64decode(header + "==="))["kid"]},
     )
-    plane.tokens.append(signed)
-    return signed
+    return signed, now + seconds

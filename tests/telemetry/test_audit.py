@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -46,7 +47,20 @@ def test_standard_error_is_a_sink(capfd: pytest.CaptureFixture[str]) -> None:
     audit.write({"user": "alice"})
     audit.close()
 
-    assert json.loads(capfd.readouterr().err) == {"user": "alice"}
+    assert json.loads(capfd.readouterr().err)["user"] == "alice"
+
+
+def test_a_record_has_the_time_at_which_it_was_handed_over() -> None:
+    written, now = list[bytes](), iter([1.5, 60.0])
+    audit = QueuedAudit(written.append, size=10, time=lambda: next(now))
+    audit.write({"which": "first"})
+    audit.write({"which": "second"})
+    audit.close()
+
+    assert [json.loads(line)["time"] for line in b"".join(written).splitlines()] == [
+        "1970-01-01T00:00:01.500+00:00",
+        "1970-01-01T00:01:00.000+00:00",
+    ]
 
 
 def test_a_file_that_cannot_be_opened_says_so_at_once(tmp_path: Path) -> None:
@@ -68,28 +82,59 @@ def test_records_beyond_the_queue_are_counted_and_reported() -> None:
     audit.write({"number": "after"})
     audit.close()
 
-    records = [json.loads(line) for line in written]
+    records = [json.loads(line) for line in b"".join(written).splitlines()]
     kept = [record for record in records if "number" in record]
     dropped = sum(record["count"] for record in records if record.get("audit") == "records dropped")
     assert dropped > 0
     assert len(kept) + dropped == 11
 
 
-def test_a_full_disk_costs_a_record_and_no_more(caplog: pytest.LogCaptureFixture) -> None:
-    written = list[bytes]()
+def test_records_that_wait_are_written_together() -> None:
+    begun, held, written = threading.Event(), threading.Event(), list[bytes]()
 
-    def emit(line: bytes) -> None:
-        if b"first" in line:
+    def slow(lines: bytes) -> None:
+        written.append(lines)
+        begun.set()
+        held.wait(10)
+
+    audit = QueuedAudit(slow, size=1000)
+    audit.write({"number": "first"})
+    assert begun.wait(10)
+    for number in range(150):
+        audit.write({"number": number})
+    held.set()
+    audit.close()
+
+    assert [lines.count(b"\n") for lines in written] == [1, 100, 50]
+
+
+def test_a_full_disk_costs_what_was_being_written_and_no_more(caplog: pytest.LogCaptureFixture) -> None:
+    refused, written = threading.Event(), list[bytes]()
+
+    def emit(lines: bytes) -> None:
+        if b"first" in lines:
+            refused.set()
             raise OSError(errno.ENOSPC, "No space left on device")
-        written.append(line)
+        written.append(lines)
 
     audit = QueuedAudit(emit, size=10)
     audit.write({"which": "first"})
+    assert refused.wait(10)
     audit.write({"which": "second"})
     audit.close()
 
-    assert written == [b'{"which":"second"}\n']
+    records = [json.loads(line) for line in b"".join(written).splitlines()]
+    assert {record.get("which"): record.get("count") for record in records} == {"second": None, None: 1}
+    assert audit.dropped == 1
     assert "No space left on device" in caplog.text
+
+
+def test_a_batch_that_is_written_in_parts_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr("os.write", lambda number, content: write(number, content[:7]))
+    RotatingFile(tmp_path / "audit", max_bytes=0)(b"one line\nand another\n")
+
+    assert (tmp_path / "audit").read_bytes() == b"one line\nand another\n"
 
 
 def test_a_file_is_rotated_once_at_its_size(tmp_path: Path) -> None:

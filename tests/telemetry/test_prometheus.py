@@ -30,6 +30,7 @@ def test_requests_are_counted_by_outcome_and_refusals_by_code(directory: Path) -
     metrics.judged("allow", code="", seconds=0.0002)
     metrics.judged("deny", code="PERMISSION_DENIED", seconds=0.003)
     metrics.judged("error", code="A_CODE_OF_TOMORROW", seconds=20)
+    metrics.flush()
 
     read = page(directory)
     seconds = "workspace_authz_request_seconds"
@@ -41,11 +42,27 @@ def test_requests_are_counted_by_outcome_and_refusals_by_code(directory: Path) -
     assert read.total("workspace_authz_refusals_total", code="INTERNAL_ERROR") == 1
 
 
+def test_what_is_gathered_is_counted_once_and_is_bounded(directory: Path) -> None:
+    metrics = PrometheusMetrics(0)
+    for _ in range(3):
+        metrics.judged("allow", code="", seconds=0)
+        metrics.decided("experiments", outcome="allow", source="cache")
+    assert page(directory).total("workspace_authz_request_seconds_count") == 0
+    for _ in range(2):
+        metrics.flush()
+    assert page(directory).total("workspace_authz_request_seconds_count") == 3
+    assert page(directory).total("workspace_authz_decisions_total") == 3
+    for _ in range(500):
+        metrics.judged("allow", code="", seconds=0)
+    assert page(directory).total("workspace_authz_request_seconds_count") == 503
+
+
 def test_workers_are_added_up_and_a_successor_counts_on(directory: Path) -> None:
     first, second = PrometheusMetrics(0), PrometheusMetrics(1)
     successor = PrometheusMetrics(0)
     for metrics in (first, second, second, successor):
         metrics.decided("experiments", outcome="allow", source="cache")
+        metrics.flush()
     successor.circuit(is_open=True)
     second.circuit(is_open=True)
 
@@ -124,5 +141,7 @@ def every_code() -> set[str]:
 
 @pytest.mark.parametrize("code", sorted(every_code()))
 def test_every_refusal_of_ours_is_counted_under_its_own_code(directory: Path, code: str) -> None:
-    PrometheusMetrics(0).judged("deny", code=code, seconds=0)
+    metrics = PrometheusMetrics(0)
+    metrics.judged("deny", code=code, seconds=0)
+    metrics.flush()
     assert page(directory).total("workspace_authz_refusals_total", code=code) == 1

@@ -26,9 +26,10 @@ def app(reviews: ScriptedReviews, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     crew = Crew(tmp_path, expected=1, monotonic=lambda: 0.0)
     crew.metrics.mkdir()
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(crew.metrics))
-    PrometheusMetrics(0)
+    metrics = PrometheusMetrics(0)
+    metrics.judged("allow", code="", seconds=0)
     pipeline = pipeline_over(reviews)
-    scrape = Scrape(pipeline.authenticator, reviews, crew)
+    scrape = Scrape(pipeline.authenticator, reviews, crew, metrics.flush)
     runtime = Runtime(pipeline, NoAudit(), body_bytes=1, directory=None, scrape=scrape)
     return MetricsMiddleware(beyond, static_prefix="/mlflow", runtime=lambda: runtime)
 
@@ -41,7 +42,7 @@ async def test_whoever_may_get_the_url_sees_it(
     answer = await call(app, method, path, TOKEN)
 
     assert answer.status == 200
-    assert (b"workspace_authz_request_seconds" in answer.body) is (method == "GET")
+    assert (b'workspace_authz_request_seconds_count{outcome="allow"} 1.0' in answer.body) is (method == "GET")
     assert reviews.paths == ["/metrics"]  # also below the prefix
     assert set(reviews.tokens) == {"alice-token"}
 

@@ -48,6 +48,9 @@ class Identifier(StrEnum):
     LOGGED_MODEL_ID = "logged_model_id"
     DATASET_ID = "dataset_id"
     ISSUE_ID = "issue_id"
+    ISSUE_MENTION = "issue_mention"
+    """The name of an assessment, which is the id of an issue where it says that a trace shows one; it counts
+    where it could be one (``iss-…``)."""
     LABEL_SCHEMA_ID = "label_schema_id"
     REVIEW_QUEUE_ID = "review_queue_id"
     SCORER_ID = "scorer_id"

@@ -23,7 +23,7 @@ from workspace_authz.catalog.build import (
     spans,
 )
 from workspace_authz.catalog.experiments import NOT_IMPLEMENTED
-from workspace_authz.catalog.model import Identifier, Restriction, Route, Server
+from workspace_authz.catalog.model import Identifier, Requirement, Restriction, Route, Server
 from workspace_authz.types import Resource, Verb
 
 _EXPERIMENTS: Final = body("experiment_ids[]", Identifier.EXPERIMENT_ID)
@@ -33,7 +33,14 @@ _TRACES: Final = body("trace_ids[]", Identifier.TRACE_ID)
 _ISSUE: Final = path("issue_id", Identifier.ISSUE_ID)
 _SOURCE_RUN: Final = body("source_run_id", Identifier.RUN_ID)
 _ARTIFACT: Final = experiments(Verb.GET, query("request_id", Identifier.TRACE_ID))
+_INFO: Final = "trace.trace_info"
 _LOCATION: Final = "trace_location.mlflow_experiment.experiment_id"
+
+
+def _mentioned(assessment: str) -> Requirement:
+    """The issue that an assessment says a trace shows: MLflow counts such traces, of whatever workspace."""
+    return linked(experiments(Verb.GET, body(f"{assessment}.assessment_name", Identifier.ISSUE_MENTION)))
+
 
 # The server reads a trace's data from wherever its tags say.
 _WRITE_ROUTES: Final[tuple[Route, ...]] = restricted(
@@ -44,13 +51,12 @@ _WRITE_ROUTES: Final[tuple[Route, ...]] = restricted(
             "3.0/mlflow/traces",
             "StartTraceV3",
             all_of(
-                experiments(Verb.UPDATE, body(f"trace.trace_info.{_LOCATION}", Identifier.EXPERIMENT_ID)),
+                experiments(Verb.UPDATE, body(f"{_INFO}.{_LOCATION}", Identifier.EXPERIMENT_ID)),
                 # The trace stays in its experiment, whichever is named beside it.
                 experiments(
-                    Verb.UPDATE,
-                    body("trace.trace_info.trace_id", Identifier.NEW_TRACE_ID),
-                    when_present=True,
+                    Verb.UPDATE, body(f"{_INFO}.trace_id", Identifier.NEW_TRACE_ID), when_present=True
                 ),
+                _mentioned(f"{_INFO}.assessments[]"),
             ),
         ),
         *rpc("POST", "2.0/mlflow/traces", "StartTrace", experiments(Verb.UPDATE, EXPERIMENT)),
@@ -135,10 +141,11 @@ _TRACE_ROUTES: Final[tuple[Route, ...]] = (
 # The trace in the path wins over assessment.trace_id in the body (handlers._create_assessment).
 _ASSESSMENTS: Final = "3.0/mlflow/traces/{trace_id}/assessments"
 _ASSESSMENT: Final = f"{_ASSESSMENTS}/{{assessment_id}}"
+_ASSESS: Final = all_of(experiments(Verb.UPDATE, _TRACE), _mentioned("assessment"))
 _ASSESSMENT_ROUTES: Final[tuple[Route, ...]] = (
-    *rpc("POST", _ASSESSMENTS, "CreateAssessment", experiments(Verb.UPDATE, _TRACE)),
+    *rpc("POST", _ASSESSMENTS, "CreateAssessment", _ASSESS),
     *rpc("GET", _ASSESSMENT, "GetAssessmentRequest", experiments(Verb.GET, _TRACE)),
-    *rpc("PATCH", _ASSESSMENT, "UpdateAssessment", experiments(Verb.UPDATE, _TRACE)),
+    *rpc("PATCH", _ASSESSMENT, "UpdateAssessment", _ASSESS),
     *rpc("DELETE", _ASSESSMENT, "DeleteAssessment", experiments(Verb.UPDATE, _TRACE)),
 )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -219,7 +218,6 @@ class _Trail:
         self._written = True
         self._audit.write(
             {
-                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 "method": self._request.method,
                 "path": self._request.path[:512] if verdict.route is None else None,
                 **verdict.record(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -19,6 +19,7 @@ from workspace_authz.errors import BadRequestError
 
 _GATEWAY_URI: Final = "gateway:/"
 _SOURCE_URIS: Final = ("models:/", "runs:/")
+_ISSUE: Final = "iss-"
 _UNREADABLE: Final = object()
 
 
@@ -35,9 +36,9 @@ async def applies(
     if not requirement.when_present:
         return True
     for source in requirement.names:
-        async for value in _values(source, request, parameters):
-            if value is _UNREADABLE or _counts(source, value):
-                return True
+        values = await _values(source, request, parameters)
+        if any(value is _UNREADABLE or _counts(source, value) for value in values):
+            return True
     return False
 
 
@@ -63,6 +64,8 @@ def _counts(source: NameSource, value: object) -> bool:
             return _GATEWAY_URI in _unescaped(text).lower()
         case Identifier.MODEL_SOURCE_URI:
             return text.strip().lower().startswith(_SOURCE_URIS)
+        case Identifier.ISSUE_MENTION:
+            return text.strip().lower().startswith(_ISSUE)
         case _:
             return True
 
@@ -75,28 +78,33 @@ def _unescaped(text: str) -> str:
         return text
 
 
-async def _values(source: NameSource, request: AccessRequest, parameters: Mapping[str, str]) -> Any:
+async def _values(source: NameSource, request: AccessRequest, parameters: Mapping[str, str]) -> list[Any]:
     fields = (source.field, *source.aliases)
     match source.origin:
         case Origin.PATH:
-            yield parameters.get(source.field)
+            return [parameters.get(source.field)]
         case Origin.HEADER:
-            for value in request.header(source.field.lower().encode()):
-                yield value.decode("latin-1")
-        case Origin.QUERY | Origin.BODY:
-            query = parse_qs(request.query.decode("latin-1"), keep_blank_values=True)
-            for name in (spelling for field in fields for spelling in _spellings(field.removesuffix("[]"))):
-                for text in query.get(name, ()):
-                    yield text
-            if source.origin is Origin.BODY:
-                document = await _document(request)
-                if document is _UNREADABLE:
-                    yield _UNREADABLE
-                for field in fields:
-                    for found in _walk(document, field.split(".")):
-                        yield found
+            return [value.decode("latin-1") for value in request.header(source.field.lower().encode())]
+        case Origin.QUERY:
+            return _in_query(fields, request.query)
+        case Origin.BODY:
+            return [*_in_query(fields, request.query), *_in_document(fields, await _document(request))]
         case _:
-            yield _UNREADABLE
+            return [_UNREADABLE]
+
+
+def _in_query(fields: Sequence[str], query: bytes) -> list[Any]:
+    if not query:
+        return []
+    sent = parse_qs(query.decode("latin-1"), keep_blank_values=True)
+    names = [spelling for field in fields for spelling in _spellings(field.removesuffix("[]"))]
+    return [text for name in names for text in sent.get(name, ())]
+
+
+def _in_document(fields: Sequence[str], document: Any) -> list[Any]:
+    if document is _UNREADABLE:
+        return [_UNREADABLE]
+    return [found for field in fields for found in _walk(document, field.split("."))]
 
 
 def _spellings(name: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ _LOGGED_MODEL: Final = re.compile(r"models:/(m-[0-9a-f]+)")
 _VERSION: Final = re.compile(rf"models:/({_NAME})(?:/{_NAME}|@{_NAME})")
 _ENDPOINT: Final = re.compile(r"gateway:/([^/%?#\s]+)")
 _GATEWAY: Final = "gateway:/"
+_ISSUE: Final = "iss-"
 
 
 def references(
@@ -38,6 +39,8 @@ def references(
             return _source(resource, text)
         case Identifier.GATEWAY_MODEL_URI:
             return tuple(dict.fromkeys(_endpoints(text)))
+        case Identifier.ISSUE_MENTION:
+            return ((Identifier.ISSUE_ID, text),) if text.strip().lower().startswith(_ISSUE) else ()
         case _:
             return ((identifier, text),)
 

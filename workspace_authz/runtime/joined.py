@@ -46,7 +46,49 @@ def build_pipeline(
     short. ``seal`` is for pages of filtered lists; without it nobody without the broad right gets a list.
     ``rbac`` knows where a caller could hold rights; without it that is looked for everywhere.
     """
-    authorizer = Authorizer(
+    authorizer = _authorizer(reviews, settings, strangers=strangers, coherence=coherence, rbac=rbac)
+    return Pipeline(
+        catalog=catalog,
+        authenticator=_authenticator(reviews, settings, strangers=strangers, server_time=server_time),
+        authorizer=authorizer,
+        rule=rule,
+        workspaces=workspaces,
+        restrictions=Restrictions(artifact_root, objects),
+        objects=objects,
+        bindings=bindings,
+        lists=_lists(authorizer, seal, rbac) if seal is not None else None,
+    )
+
+
+def _authenticator(
+    reviews: Reviews,
+    settings: Settings,
+    *,
+    strangers: Reviews | None,
+    server_time: Callable[[], float | None],
+) -> Authenticator:
+    return Authenticator(
+        reviews,
+        strangers=strangers,
+        monotonic=time.monotonic,
+        server_time=server_time,
+        terms=Terms(
+            seconds=settings.identity_seconds,
+            rejected_seconds=settings.deny_seconds,
+            rejections_per_second=settings.rejections_per_second,
+        ),
+    )
+
+
+def _authorizer(
+    reviews: Reviews,
+    settings: Settings,
+    *,
+    strangers: Reviews | None,
+    coherence: Coherence | None,
+    rbac: RbacSource | None,
+) -> Authorizer:
+    return Authorizer(
         reviews,
         coherence=coherence or Coherence(time.monotonic),
         strangers=strangers,
@@ -59,28 +101,11 @@ def build_pipeline(
         ),
         candidates=rbac,
     )
+
+
+def _lists(authorizer: Authorizer, seal: Seal, rbac: RbacSource | None) -> Lists:
+    """Names come from reviews of rules and, where they are followed, from roles and bindings."""
     names: list[NameSource] = [RulesReviewNames(authorizer.held)]
     if rbac is not None:
         names.append(rbac)
-    named = NamedRights(authorizer, tuple(names))
-    return Pipeline(
-        catalog=catalog,
-        authenticator=Authenticator(
-            reviews,
-            strangers=strangers,
-            monotonic=time.monotonic,
-            server_time=server_time,
-            terms=Terms(
-                seconds=settings.identity_seconds,
-                rejected_seconds=settings.deny_seconds,
-                rejections_per_second=settings.rejections_per_second,
-            ),
-        ),
-        authorizer=authorizer,
-        rule=rule,
-        workspaces=workspaces,
-        restrictions=Restrictions(artifact_root, objects),
-        objects=objects,
-        bindings=bindings,
-        lists=Lists(named, seal) if seal is not None else None,
-    )
+    return Lists(NamedRights(authorizer, tuple(names)), seal)

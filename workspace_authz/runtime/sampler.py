@@ -29,6 +29,8 @@ class Observed:
     informers: Callable[[], Mapping[str, InformerState]]
     """By resource."""
     audit: AuditSink
+    flush: Callable[[], None] = lambda: None
+    """Writes what was counted and gathered."""
 
 
 class Sampler:
@@ -51,6 +53,7 @@ class Sampler:
 
     def sample(self) -> bool:
         """Once; whether all is well."""
+        self._observed.flush()
         for numbers in self._observed.numbers:
             for name, cache in numbers.caches.items():
                 self._metrics.cache(name, cache)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,6 +31,8 @@ class Scrape:
     authenticator: Authenticator
     reviews: UrlReviews
     crew: Crew
+    flush: Callable[[], None] = lambda: None
+    """Writes what this worker has counted; the others do so every second."""
 
     async def page(self, headers: Headers, *, peer: str = "") -> bytes:
         """The metrics of all workers in Prometheus' text form, for a caller at the address ``peer``.
@@ -42,6 +44,7 @@ class Scrape:
                 await self._demand(headers, peer)
         except TimeoutError as error:
             raise UnavailableError(NO_ANSWER) from error
+        self.flush()
         return await asyncio.to_thread(self._page)
 
     async def _demand(self, headers: Headers, peer: str) -> None:

@@ -12,9 +12,11 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -23,6 +25,10 @@ _log = logging.getLogger(__name__)
 Record = Mapping[str, Any]
 
 _GATHER_SECONDS: Final = 0.05
+_BATCH: Final = 100
+"""Records in one write: so many are lost at most when it fails."""
+
+_encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 class AuditSink(Protocol):
@@ -30,7 +36,7 @@ class AuditSink(Protocol):
 
     @property
     def dropped(self) -> int:
-        """How many records found the queue full."""
+        """How many records found the queue full or could not be written."""
 
     def write(self, record: Record) -> None:
         """Hand over one record; never blocks, never raises."""
@@ -52,16 +58,23 @@ class NoAudit:
 
 
 class QueuedAudit:
-    """A bounded queue and one thread that writes. Records that find it full are counted and reported.
+    """A bounded queue and one thread that writes. Records that are lost are counted and reported.
 
-    The thread gathers for a moment before it writes, so that a request costs no switch of threads.
+    The thread gathers for a moment and then writes what is there at once: each system call of its own would
+    give up the interpreter to a thread that serves, and get it back only when that one is made to pause.
+    Each record gets the ``time`` at which it was handed over.
     """
 
-    def __init__(self, emit: Callable[[bytes], None], *, size: int) -> None:
+    def __init__(
+        self, emit: Callable[[bytes], None], *, size: int, time: Callable[[], float] = time.time
+    ) -> None:
         self._emit = emit
         self._size = size
-        self._waiting: deque[Record] = deque()
-        self.dropped = 0
+        self._time = time
+        self._waiting: deque[tuple[float, Record]] = deque()
+        self._refused = 0
+        """Records that found the queue full."""
+        self._unwritten = 0
         self._told = 0
         """How many of the dropped records have been reported."""
         self._wake = threading.Event()
@@ -69,12 +82,17 @@ class QueuedAudit:
         self._thread = threading.Thread(target=self._run, name="workspace-authz-audit", daemon=True)
         self._thread.start()
 
+    @property
+    def dropped(self) -> int:
+        """See :class:`AuditSink`."""
+        return self._refused + self._unwritten
+
     def write(self, record: Record) -> None:
         """See :class:`AuditSink`."""
         if len(self._waiting) >= self._size:
-            self.dropped += 1
+            self._refused += 1
             return
-        self._waiting.append(record)
+        self._waiting.append((self._time(), record))
         if not self._wake.is_set():
             self._wake.set()
 
@@ -90,24 +108,30 @@ class QueuedAudit:
             self._closing.wait(_GATHER_SECONDS)
             self._wake.clear()
             self._drain()
+        self._drain()
 
     def _drain(self) -> None:
-        untold = self.dropped - self._told
-        if untold:
-            self._told += untold
-            self._write_one({"audit": "records dropped", "count": untold})
         while self._waiting:
-            self._write_one(self._waiting.popleft())
+            count = min(len(self._waiting), _BATCH)
+            records = [self._waiting.popleft() for _ in range(count)]
+            if not self._emitted(records):
+                self._unwritten += count
+        untold = self.dropped - self._told
+        if untold and self._emitted([(self._time(), {"audit": "records dropped", "count": untold})]):
+            self._told += untold
 
-    def _write_one(self, record: Record) -> None:
+    def _emitted(self, records: Sequence[tuple[float, Record]]) -> bool:
         try:
-            self._emit(_line(record))
+            self._emit(b"".join(_line(at, record) for at, record in records))
         except OSError as error:
-            _log.error("an audit record could not be written: %s", error.strerror)
+            _log.error("%d audit records could not be written: %s", len(records), error.strerror)
+            return False
+        return True
 
 
-def _line(record: Record) -> bytes:
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+def _line(at: float, record: Record) -> bytes:
+    written = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
+    return _encode({"time": written, **record}).encode() + b"\n"
 
 
 class RotatingFile:
@@ -121,11 +145,11 @@ class RotatingFile:
     def _open(self) -> int:
         return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
-    def __call__(self, line: bytes) -> None:
-        """Append one line, as a single write, so that lines of several workers do not mix."""
-        if self._max_bytes and os.fstat(self._file).st_size + len(line) > self._max_bytes:
+    def __call__(self, lines: bytes) -> None:
+        """Append whole lines, as a single write, so that those of several workers do not mix."""
+        if self._max_bytes and os.fstat(self._file).st_size + len(lines) > self._max_bytes:
             self._rotate()
-        os.write(self._file, line)
+        _write_all(self._file, lines)
 
     def _rotate(self) -> None:
         lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -149,11 +173,11 @@ def open_audit(sink: str, *, max_bytes: int, queue_size: int) -> AuditSink:
             return NoAudit()
         case "stderr" | "stdout":
             number = (sys.stderr if sink == "stderr" else sys.stdout).fileno()
-            return QueuedAudit(lambda line: _write_all(number, line), size=queue_size)
+            return QueuedAudit(lambda lines: _write_all(number, lines), size=queue_size)
         case _:
             return QueuedAudit(RotatingFile(Path(sink), max_bytes=max_bytes), size=queue_size)
 
 
-def _write_all(number: int, line: bytes) -> None:
-    while line:
-        line = line[os.write(number, line) :]
+def _write_all(number: int, lines: bytes) -> None:
+    while lines:
+        lines = lines[os.write(number, lines) :]

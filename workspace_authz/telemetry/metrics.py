@@ -33,6 +33,9 @@ class Metrics(Protocol):
     def certificate(self, *, loaded: bool) -> None:
         """A new serving certificate was taken up, or could not be used."""
 
+    def flush(self) -> None:
+        """Write what was gathered; to be called every now and then, and before somebody looks."""
+
 
 class NoMetrics:
     """Counts nothing: for the command line and tests."""
@@ -56,4 +59,7 @@ class NoMetrics:
         """Do nothing."""
 
     def certificate(self, *, loaded: bool) -> None:
+        """Do nothing."""
+
+    def flush(self) -> None:
         """Do nothing."""

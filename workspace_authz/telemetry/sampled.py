@@ -57,7 +57,9 @@ class SampledMetrics:
         self._coalesced = self._counter(
             "coalesced_total", "Questions that waited for the same one in flight.", "question"
         )
-        self._dropped = self._counter("audit_dropped_total", "Audit records that found the queue full.")
+        self._dropped = self._counter(
+            "audit_dropped_total", "Audit records that found the queue full or could not be written."
+        )
         self._synced = self._informer("synced", "1 when the first list is complete in every worker.")
         self._contact = self._informer(
             "last_contact_timestamp_seconds", "When the API server was last heard, in the worker worst off."

@@ -23,7 +23,8 @@ from workspace_authz.catalog.compile import compile_catalog
 from workspace_authz.enforcement.asgi import App
 from workspace_authz.enforcement.middleware import GuardMiddleware
 from workspace_authz.runtime import cell
-from workspace_authz.runtime.build import Blueprint, running
+from workspace_authz.runtime.blueprint import Blueprint
+from workspace_authz.runtime.build import running
 from workspace_authz.settings import load_settings, resolve_single_namespace
 from workspace_authz.telemetry.crew import RUN_DIRECTORY, crew_of, make_run_directory
 from workspace_authz.web import preflight

@@ -33,6 +33,12 @@ def _new_trace_info(studio: Studio) -> Mapping[str, object]:
     }
 
 
+def _mentioning(studio: Studio) -> Mapping[str, object]:
+    """An assessment that says that a trace shows an issue."""
+    source = {"source_type": "CODE", "source_id": "a test"}
+    return {"assessment_name": studio.issue, "source": source, "issue": {"issue_name": "i"}}
+
+
 def _with_assessment(studio: Studio) -> tuple[str, str]:
     trace = studio.new_trace()
     return trace, studio.new_assessment(trace)
@@ -49,7 +55,11 @@ def _update_issue(studio: Studio) -> Call:
 
 RECIPES: Mapping[str, Recipe] = {
     "ExportTraces": recipe(_otlp),
-    "StartTraceV3": recipe(lambda s: Call(fields={"trace": {"trace_info": _new_trace_info(s)}})),
+    "StartTraceV3": recipe(
+        lambda s: Call(
+            fields={"trace": {"trace_info": {**_new_trace_info(s), "assessments": [_mentioning(s)]}}}
+        )
+    ),
     "StartTrace": recipe(lambda s: Call(fields={"experiment_id": s.experiment, "timestamp_ms": 1})),
     "EndTrace": recipe(
         lambda s: Call(path={"request_id": s.new_started_trace()}, fields={"timestamp_ms": 2, "status": "OK"})
@@ -96,14 +106,15 @@ RECIPES: Mapping[str, Recipe] = {
     "DeleteTraceTag": recipe(lambda s: Call(path={"request_id": s.new_trace()}, fields={"key": "t"})),
     "DeleteTraceTagV3": recipe(lambda s: Call(path={"trace_id": s.new_trace()}, fields={"key": "t"})),
     "CreateAssessment": recipe(
-        lambda s: Call(path={"trace_id": s.trace}, fields={"assessment": s.assessment_of(s.trace)})
+        lambda s: Call(path={"trace_id": s.new_trace()}, fields={"assessment": _mentioning(s)})
     ),
     "GetAssessmentRequest": recipe(lambda s: Call(path=_assessment_path(s))),
     "UpdateAssessment": recipe(
         lambda s: Call(
             path=_assessment_path(s),
             fields={"assessment": {"rationale": "because"}, "update_mask": "rationale"},
-        )
+        ),
+        absent="assessment.assessment_name",
     ),
     "DeleteAssessment": recipe(lambda s: Call(path=_assessment_path(s))),
     "CreateIssue": recipe(
@@ -200,6 +211,14 @@ RECIPES: Mapping[str, Recipe] = {
 }
 
 LEAN: Mapping[str, Recipe] = {
+    "StartTraceV3": recipe(
+        lambda s: Call(fields={"trace": {"trace_info": _new_trace_info(s)}}),
+        absent="trace.trace_info.assessments[].assessment_name",
+    ),
+    "CreateAssessment": recipe(
+        lambda s: Call(path={"trace_id": s.trace}, fields={"assessment": s.assessment_of(s.trace)}),
+        absent="assessment.assessment_name",
+    ),
     "CreateIssue": recipe(
         lambda s: Call(fields={"experiment_id": s.experiment, "name": s.a_name("issue"), "description": "d"}),
         absent="source_run_id",

@@ -1,0 +1,98 @@
+"""What a review costs a client that does nothing else: the unit in which the guard's latency is told."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from bench.stage import WORKSPACE
+from workspace_authz.kubernetes.plain import read_plain
+from workspace_authz.kubernetes.transport import tls_of
+
+_Question = tuple[str, str, Mapping[str, Any]]
+
+_IDENTITY: Final[_Question] = ("authentication.k8s.io", "SelfSubjectReview", {})
+_ACCESS: Final[_Question] = (
+    "authorization.k8s.io",
+    "SelfSubjectAccessReview",
+    {
+        "resourceAttributes": {
+            "group": "mlflow.kubeflow.org",
+            "resource": "experiments",
+            "verb": "get",
+            "namespace": WORKSPACE,
+        }
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """Two kept-alive connections to the API server."""
+
+    connections: tuple[socket.socket, socket.socket]
+
+    @classmethod
+    def of(cls, kubeconfig: Path) -> Bare:
+        """Connected to the API server of ``kubeconfig``."""
+        configuration = read_plain(str(kubeconfig), with_credential=False)
+        if configuration is None:
+            raise RuntimeError("this kubeconfig is not plain")
+        url, tls = urlsplit(configuration.host), tls_of(configuration, with_client_certificate=False)
+
+        def connected() -> socket.socket:
+            plain = socket.create_connection((str(url.hostname), url.port or 443))
+            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return tls.wrap_socket(plain, server_hostname=url.hostname)
+
+        return cls((connected(), connected()))
+
+    def one(self, token: str) -> float:
+        """Seconds that an access review takes."""
+        begun = time.perf_counter()
+        _send(self.connections[0], _ACCESS, token)
+        _receive(self.connections[0])
+        return time.perf_counter() - begun
+
+    def two(self, token: str) -> float:
+        """Seconds that an identity review and an access review take at the same time."""
+        begun = time.perf_counter()
+        for connection, question in zip(self.connections, (_ACCESS, _IDENTITY), strict=True):
+            _send(connection, question, token)
+        for connection in self.connections:
+            _receive(connection)
+        return time.perf_counter() - begun
+
+
+def _send(connection: socket.socket, question: _Question, token: str) -> None:
+    group, kind, spec = question
+    body = json.dumps({"apiVersion": f"{group}/v1", "kind": kind, "spec": spec})
+    connection.sendall(
+        f"POST /apis/{group}/v1/{kind.lower()}s HTTP/1.1\r\nHost: api\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+    )
+
+
+def _receive(connection: socket.socket) -> None:
+    text = b""
+    while b"\r\n\r\n" not in text:
+        text += _more(connection)
+    head, _, body = text.partition(b"\r\n\r\n")
+    if b" 201 " not in head.partition(b"\r\n")[0]:
+        raise RuntimeError(f"a review failed: {text[:300]!r}")
+    length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+    while len(body) < length:
+        body += _more(connection)
+
+
+def _more(connection: socket.socket) -> bytes:
+    data = connection.recv(65536)
+    if not data:
+        raise RuntimeError("the API server has hung up")
+    return data

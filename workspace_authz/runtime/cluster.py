@@ -1,0 +1,71 @@
+"""What a worker knows of the cluster by itself, with the server's own credential."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from workspace_authz.aio.clock import Clock
+from workspace_authz.aio.supervisor import Supervisor
+from workspace_authz.authorizer.coherence import Coherence
+from workspace_authz.authorizer.rbac.follower import RbacFollower
+from workspace_authz.authorizer.rbac.index import RbacIndex
+from workspace_authz.authorizer.rbac.source import RbacSource
+from workspace_authz.kubernetes.connection import Connection
+from workspace_authz.kubernetes.informer_state import InformerState
+from workspace_authz.kubernetes.pulse import Pulse
+from workspace_authz.runtime.blueprint import Blueprint
+from workspace_authz.runtime.health import Check, following
+from workspace_authz.workspaces.directory import Directory
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Its namespaces, its roles and bindings, and whether it answers at all."""
+
+    directory: Directory | None
+    """The namespaces; None on a server without workspaces."""
+    coherence: Coherence
+    rbac: RbacFollower
+    rights: RbacSource | None
+    """Where callers could hold rights; None where roles and bindings do not tell everything."""
+    pulse: Pulse
+
+    def follow(self, supervisor: Supervisor) -> None:
+        """Begin, in the background. Nothing here waits for an answer."""
+        if self.directory is not None:
+            supervisor.run("namespaces", self.directory.run)
+        supervisor.run("rbac", self.rbac.run)
+        supervisor.run("pulse", self.pulse.run)
+
+    def checks(self) -> dict[str, Check]:
+        """What keeps the worker from serving, as far as the cluster goes."""
+        checks: dict[str, Check] = {"kubernetes-api": lambda: self.pulse.problem}
+        if (directory := self.directory) is not None:
+            checks["namespaces"] = lambda: following(directory.state, "The namespaces")
+        return checks
+
+    def informers(self) -> dict[str, InformerState]:
+        """How well each resource is being followed, by its name."""
+        namespaces = {"namespaces": self.directory.state} if self.directory else {}
+        return {**namespaces, **self.rbac.states}
+
+
+def cluster_over(connection: Connection, blueprint: Blueprint, clock: Clock) -> Cluster:
+    """The cluster behind ``connection``, not followed yet."""
+    coherence, index = Coherence(time.monotonic), RbacIndex()
+    rbac = RbacFollower(
+        connection,
+        coherence=coherence,
+        index=index,
+        clock=clock,
+        namespace=blueprint.single_namespace,
+    )
+    everything = blueprint.settings.workspace_candidates == "rbac"
+    return Cluster(
+        directory=Directory(connection, blueprint.policy, clock=clock) if blueprint.policy else None,
+        coherence=coherence,
+        rbac=rbac,
+        rights=RbacSource(index, coherence) if everything else None,
+        pulse=Pulse(connection, clock=clock),
+    )
