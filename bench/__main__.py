@@ -7,6 +7,8 @@ as their clients.
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -43,6 +45,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--namespaces", type=int, default=1000, help="in lists of workspaces")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started ends with this process
     options = Options(given.engine, given.rounds, given.seconds, tuple(given.clients), given.namespaces)
     print(f"{machine()}, {options.engine}; {options.rounds} rounds of {options.seconds:g} s")
     for name in given.part or [name for name in PARTS if name != "flood"]:  # which takes long

@@ -64,7 +64,7 @@ def run(stage: Stage, options: Options) -> None:
     for clients in _CLIENTS:
         cold = headers(lambda: next(fresh))
         for which in (headers(), cold):  # unmeasured: opens the connections that so many clients need
-            asyncio.run(burst(guarded.url, work, which, clients=clients, seconds=0.5))
+            asyncio.run(burst(guarded.url, work, which, clients=clients, seconds=options.seconds / 2))
         before = way.connections
         trail = _Trail(stage.directory / "audit.jsonl")
         rounds = [

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Final
 
-from bench.load import Work, burst
+from bench.load import Sample
 from bench.options import Options
 from bench.report import head, median, middle, row
-from bench.servers import Server
-from bench.stage import Stage, headers, works
+from bench.stage import Stage, works
+from bench.turns import in_turns
 
 _CLIENTS: Final = (1, 4)
 """One keeps the server's threads from waiting for each other, which costs CPU time of its own."""
 _BURST_SECONDS: Final = 0.5
 """Short, so that what else the machine does meets all servers alike."""
-_WARM_SECONDS: Final = 2.0
 _MICRO: Final = 1e6
 
 
@@ -26,6 +24,7 @@ def run(stage: Stage, options: Options) -> None:
     A second one without the guard shows how far two measurements of the same thing lie apart.
     """
     servers = (stage.unguarded(), stage.unguarded(), stage.guarded())
+    rounds = max(2, round(options.rounds * options.seconds / _BURST_SECONDS))
     head(
         "server CPU a request, warm",
         "clients",
@@ -36,7 +35,11 @@ def run(stage: Stage, options: Options) -> None:
     )
     for work in zip(*map(works, servers), strict=True):
         for clients in _CLIENTS:
-            bare, other, guarded = asyncio.run(_measured(servers, work, clients=clients, options=options))
+            contenders = list(zip(servers, work, strict=True))
+            samples = asyncio.run(
+                in_turns(contenders, clients=clients, rounds=rounds, seconds=_BURST_SECONDS)
+            )
+            bare, other, guarded = map(_micro, samples)
             row(
                 work[0].name,
                 clients,
@@ -47,18 +50,5 @@ def run(stage: Stage, options: Options) -> None:
             )
 
 
-async def _measured(
-    servers: Sequence[Server], work: Sequence[Work], *, clients: int, options: Options
-) -> list[list[float]]:
-    """For each server its µs a request, burst by burst; each goes first in every third round."""
-    pairs = list(enumerate(zip(servers, work, strict=True)))
-    for _, (server, one) in pairs:
-        await burst(server.url, one, headers(), clients=clients, seconds=_WARM_SECONDS)
-    found: list[list[float]] = [[] for _ in servers]
-    for number in range(max(2, round(options.rounds * options.seconds / _BURST_SECONDS))):
-        begin = number % len(pairs)
-        for index, (server, one) in pairs[begin:] + pairs[:begin]:
-            before = server.cpu_seconds()
-            sample = await burst(server.url, one, headers(), clients=clients, seconds=_BURST_SECONDS)
-            found[index].append((server.cpu_seconds() - before) / sample.requests * _MICRO)
-    return found
+def _micro(samples: list[Sample]) -> list[float]:
+    return [sample.cpu / sample.requests * _MICRO for sample in samples]

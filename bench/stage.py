@@ -106,7 +106,7 @@ class Stage:
         settings = {**self._settings({}), "PYTHONPATH": path}
         arguments = ["--app-name", "bench-unguarded", *_PROVIDER]
         server = self._start("unguarded", self._fresh("unguarded"), arguments, settings)
-        await_answer(server, "/health")
+        await_answer(server, "/readyz")
         return server
 
     def _settings(self, settings: Mapping[str, str]) -> dict[str, str]:

@@ -161,3 +161,12 @@ async def test_without_mlflow_at_hand_only_broad_rights_count() -> None:
     dry = replace(world.pipeline, objects=None)
     request = world.request("GET", f"{V2}/experiments/get-by-name", query="experiment_name=fraud")
     assert not (await dry.judge(request)).passed
+
+
+async def test_a_logged_model_is_finalized_by_the_body_that_names_it() -> None:
+    """MLflow ignores the path there: the right on the one does not finalize the other."""
+    world = World("update experiments fraud")
+    for path, body, passes in (("m-1", "m-1", True), ("m-1", "m-2", False), ("m-2", "m-1", False)):
+        verdict = await world.judge("PATCH", f"{V2}/logged-models/{path}", model_id=body, status="READY")
+        assert verdict.passed is passes, (path, body)
+    assert not (await world.judge("PATCH", f"{V2}/logged-models/m-1", status="READY")).passed

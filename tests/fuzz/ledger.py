@@ -19,6 +19,7 @@ _OF_NOBODY: Final = frozenset({"scheduler_leases"})
 _LINKS: Final = frozenset({"entity_associations", "inputs"})
 """Tables that name their ends by id, without foreign keys."""
 _SHORTEST_ID: Final = 16
+_OTHERS: Final = "others in the same workspace"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +33,30 @@ class _Reference:
 
 @dataclass(slots=True)
 class Ledger:
-    """Reads the server's state. ``own`` is the one workspace that may change."""
+    """Reads the server's state. ``own`` is the one workspace that may change.
+
+    With ``since`` only what is made in it later: what it holds now belongs to others.
+    """
 
     database: Path
     state: Path
     own: str
+    since: bool = False
     _connection: sqlite3.Connection = field(init=False)
+    _before: frozenset[tuple[str, Row]] = frozenset()
+    """What of ``own`` belongs to others: table and key."""
+    _experiments: frozenset[str] = frozenset()
+    """And the folders of its experiments."""
     _version: int = -1
     _rows: frozenset[tuple[str, Row]] = frozenset()
 
     def __post_init__(self) -> None:
         self._connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=30)
+        if self.since:
+            self._before = frozenset(_roots(self._connection, self.own))
+            self._experiments = frozenset(
+                str(key[0]) for table, key in self._before if table == "experiments"
+            )
 
     def close(self) -> None:
         """Close the database."""
@@ -52,7 +66,7 @@ class Ledger:
         """Every row that belongs to another workspace, or to none, or links to one that does."""
         (version,) = self._connection.execute("PRAGMA data_version").fetchone()
         if version != self._version:
-            self._rows = frozenset(_foreign_rows(self._connection, self.own))
+            self._rows = frozenset(_foreign_rows(self._connection, self.own, self._before))
             self._version = version
         return self._rows
 
@@ -70,8 +84,12 @@ class Ledger:
         return frozenset(
             (str(file.relative_to(self.state)), hashlib.sha256(file.read_bytes()).hexdigest())
             for file in self.state.rglob("*")
-            if file.is_file() and file.parent != self.state and self._owner(file) != self.own
+            if file.is_file() and file.parent != self.state and not self._mine(file)
         )
+
+    def _mine(self, file: Path) -> bool:
+        parts = file.relative_to(self.state).parts
+        return self._owner(file) == self.own and not self._experiments.intersection(parts[:4])
 
     def _owner(self, file: Path) -> str | None:
         """The workspace whose artifact it is; those of ``default`` lie beside the folder of all others."""
@@ -85,7 +103,26 @@ def _is_id(text: str) -> bool:
     return sum(letter in "0123456789abcdef" for letter in text) >= _SHORTEST_ID and " " not in text
 
 
-def _foreign_rows(connection: sqlite3.Connection, own: str) -> Iterator[tuple[str, Row]]:
+def _roots(connection: sqlite3.Connection, own: str) -> Iterator[tuple[str, Row]]:
+    """Table and key of each row that says that it is the workspace's."""
+    for table in _by_dependency(connection):
+        keys = _keys(connection, table)
+        found = connection.execute(f"SELECT * FROM {table}")
+        columns = [column[0] for column in found.description]
+        for row in found:
+            values = dict(zip(columns, row, strict=True))
+            if values.get("workspace") == own:
+                yield table, tuple(values[key] for key in keys)
+
+
+def _keys(connection: sqlite3.Connection, table: str) -> Columns:
+    """The columns of the primary key."""
+    return tuple(column[1] for column in connection.execute(f"PRAGMA table_info({table})") if column[5])
+
+
+def _foreign_rows(
+    connection: sqlite3.Connection, own: str, before: frozenset[tuple[str, Row]]
+) -> Iterator[tuple[str, Row]]:
     tables = _by_dependency(connection)
     references = {table: _references(connection, table) for table in tables}
     wanted = {(one.table, one.there) for found in references.values() for one in found}
@@ -94,9 +131,12 @@ def _foreign_rows(connection: sqlite3.Connection, own: str) -> Iterator[tuple[st
     for table in tables:
         found = connection.execute(f"SELECT * FROM {table}")  # a name out of the database itself
         columns = [column[0] for column in found.description]
+        keys = _keys(connection, table)
         for row in found:
             values = dict(zip(columns, row, strict=True))
             owner = frozenset({values["workspace"]}) if "workspace" in values else frozenset()
+            if (table, tuple(values[key] for key in keys)) in before:
+                owner = frozenset({_OTHERS})
             for one in references[table]:
                 key = tuple(values[column] for column in one.here)
                 owner |= owners.get((one.table, one.there, key), frozenset())
@@ -111,14 +151,14 @@ def _foreign_rows(connection: sqlite3.Connection, own: str) -> Iterator[tuple[st
 
 
 def _references(connection: sqlite3.Connection, table: str) -> list[_Reference]:
-    """The table's foreign keys, but for those that hold the workspace: the row itself has it."""
+    """The table's foreign keys, but for that to the workspace alone: the row itself has it."""
     found: dict[int, list[Any]] = {}
     for key in connection.execute(f"PRAGMA foreign_key_list({table})"):
         found.setdefault(key[0], []).append(key)
     return [
         _Reference(parts[0][2], tuple(part[3] for part in parts), tuple(part[4] for part in parts))
         for parts in found.values()
-        if all(part[3] != "workspace" for part in parts)
+        if any(part[3] != "workspace" for part in parts)
     ]
 
 

@@ -1,10 +1,10 @@
-"""A guarded MLflow with canaries in every workspace, and a caller with every right in one of them."""
+"""A guarded MLflow with canaries in every workspace, and callers with rights in one of them."""
 
 from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.harness.http import Answer, Http
 from tests.harness.plane import EMBEDDED, User, devplane
 from tests.harness.provider import Provider, model_provider
 from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
-from tests.scenarios.naming import Maker
+from tests.scenarios.naming import OWN, Maker, grant_own_names, numbered
 from tests.scenarios.people import TEAM_A, TEAM_B
 from tests.scenarios.recipes import RECIPES
 from tests.scenarios.recipes.model import Call
@@ -34,21 +34,31 @@ _TIMEOUT_SECONDS: Final = 30.0
 Calls = Mapping[str, Call]
 """By operation."""
 
+SIBLINGS: Final = "siblings"
+"""Objects of team-a on which nan holds no right."""
+_HOMES: Final = {SIBLINGS: TEAM_A}
+
 
 @dataclass(slots=True)
 class World:
-    """The server as somebody sees it who has every right in one workspace and none in another."""
+    """The server as somebody sees it who has rights in one workspace only, on all objects or on some."""
 
     server: MlflowServer
     home: str
     """The workspace with the rights."""
     token: str = field(repr=False)
+    maker: Maker
+    """Makes what the caller may touch."""
+    names: Callable[[], str]
+    """What that is called."""
     own_provider: Provider
     foreign_provider: Provider
     canaries: Sequence[Canary]
-    """In the other workspaces."""
+    """In what others have."""
     foreign: Sequence[Calls]
-    """Each operation called in each of them."""
+    """Each operation called on that."""
+    elsewhere: Mapping[str, Calls]
+    """The same by workspace, where that is another."""
     words: Words
     ledger: Ledger
     connection: Http
@@ -63,7 +73,13 @@ class World:
     _studio: Studio | None = None
 
     def __post_init__(self) -> None:
-        self.rows, self.files, self.ids = self.ledger.rows(), self.ledger.files(), self.ledger.ids()
+        self.ids = self.ledger.ids()
+        self.remember()
+
+    def remember(self) -> None:
+        """Take what others have now for what they should have."""
+        self.rows, self.files = self.ledger.rows(), self.ledger.files()
+        self.foreign_provider.calls.clear()
 
     def own(self, operation: str) -> Call:
         """The operation on the caller's own objects, made again when an attempt has broken them."""
@@ -74,13 +90,7 @@ class World:
                 return RECIPES[operation].make(self._studio)
             except AssertionError:
                 pass
-        self._studio = Studio(
-            Maker(self.server, self.token, self.home),
-            self.home,
-            self.server.database,
-            self.own_provider.url,
-            lambda: f"own{secrets.token_hex(5)}",
-        )
+        self._studio = Studio(self.maker, self.home, self.server.database, self.own_provider.url, self.names)
         return RECIPES[operation].make(self._studio)
 
     def others(self, operation: str) -> Sequence[Call]:
@@ -117,32 +127,60 @@ class Site:
     """The server with its furniture, before anybody tries anything."""
 
     server: MlflowServer
+    root: User
     callers: Mapping[str, User]
     """Who has every right, by workspace."""
+    named: User
+    """Who has rights on some objects of team-a, by their names."""
     providers: tuple[Provider, Provider]
-    """For the caller's own endpoints, and for all others."""
+    """For what the caller may touch, and for all else."""
     canaries: Mapping[str, Canary]
     calls: Mapping[str, Calls]
+    """By workspace, and those of :data:`SIBLINGS`."""
 
     @contextmanager
     def world(self, home: str) -> Iterator[World]:
-        """As the caller of one workspace sees it."""
+        """As somebody sees it who has every right in one workspace."""
+        token = self.callers[home].token
+        maker = Maker(self.server, token, home)
         others = [workspace for workspace in FOREIGN if workspace != home]
-        foreign = [self.calls[workspace] for workspace in others]
-        state = self.server.state
-        self.providers[1].calls.clear()
+        with self._world(maker, token, others, names=lambda: f"own{secrets.token_hex(5)}") as world:
+            yield world
+
+    @contextmanager
+    def named_world(self) -> Iterator[World]:
+        """As somebody sees it who has rights on single objects of team-a, which root makes."""
+        maker = Maker(self.server, self.root.token, TEAM_A)
+        with self._world(maker, self.named.token, [SIBLINGS], names=numbered(OWN), since=True) as world:
+            yield world
+
+    @contextmanager
+    def _world(
+        self,
+        maker: Maker,
+        token: str,
+        others: Sequence[str],
+        *,
+        names: Callable[[], str],
+        since: bool = False,
+    ) -> Iterator[World]:
+        foreign = [self.calls[each] for each in others]
+        state, home = self.server.state, maker.workspace
         with (
-            closing(Ledger(state / "mlflow.db", state, own=home)) as ledger,
+            closing(Ledger(state / "mlflow.db", state, own=home, since=since)) as ledger,
             closing(Http(self.server.url, timeout=_TIMEOUT_SECONDS)) as connection,
         ):
             yield World(
                 server=self.server,
                 home=home,
-                token=self.callers[home].token,
+                token=token,
+                maker=maker,
+                names=names,
                 own_provider=self.providers[0],
                 foreign_provider=self.providers[1],
-                canaries=[self.canaries[workspace] for workspace in others],
+                canaries=[self.canaries[each] for each in others],
                 foreign=foreign,
+                elsewhere={each: self.calls[each] for each in FOREIGN if each != home},
                 words=vocabulary(foreign, artifacts=state / "artifacts"),
                 ledger=ledger,
                 connection=connection,
@@ -153,23 +191,25 @@ class Site:
 def furnished_site(directory: Path) -> Iterator[Site]:
     """A control plane, a server and objects, for as long as the block lasts."""
     callers, root = {TEAM_A: User("fay"), DEFAULT: User("dan")}, User("root", groups=("system:masters",))
+    named = User("nan")
     with ExitStack() as stack:
-        users = (*callers.values(), root)
+        users = (*callers.values(), named, root)
         plane = stack.enter_context(devplane(EMBEDDED, directory / "plane", users=users))
         for namespace in (TEAM_A, TEAM_B):
             plane.namespace(namespace)
+        grant_own_names(plane, TEAM_A, named)
         for home, caller in callers.items():
             plane.bind(home, "admin", user=caller.name)
             plane.settle(caller.token, home, "create", "gatewaybudgets")
         options = ServerOptions(kubeconfig=plane.server_kubeconfig, environment=ENVIRONMENT)
         server = stack.enter_context(mlflow_server(directory / "server", options))
         providers = stack.enter_context(model_provider()), stack.enter_context(model_provider())
-        canaries = {workspace: Canary() for workspace in FOREIGN}
+        canaries = {owner: Canary() for owner in (*FOREIGN, SIBLINGS)}
         calls = {
-            workspace: _furnished(Maker(server, root.token, workspace), canary, providers[1])
-            for workspace, canary in canaries.items()
+            owner: _furnished(Maker(server, root.token, _HOMES.get(owner, owner)), canary, providers[1])
+            for owner, canary in canaries.items()
         }
-        yield Site(server, callers, providers, canaries, calls)
+        yield Site(server, root, callers, named, providers, canaries, calls)
 
 
 def _furnished(maker: Maker, canary: Canary, provider: Provider) -> Calls:

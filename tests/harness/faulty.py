@@ -23,6 +23,7 @@ from tests.harness.plane import Plane
 _HOP_BY_HOP = frozenset({"connection", "transfer-encoding", "content-length", "host", "keep-alive"})
 _LONG_SECONDS = 3600.0
 _SLOW_SECONDS = 1.0
+_PAGE = '<html><body>secret of the API server {"status": {"allowed": true}}</body></html>'
 
 
 class Fault(StrEnum):
@@ -35,6 +36,8 @@ class Fault(StrEnum):
     THROTTLES = "429"
     FAILS = "500"
     BABBLES = "answers 201 and nonsense"
+    PORTAL = "answers 200 and a page, as a proxy does that wants a login"
+    GATEWAY = "answers 502 and a page, as a proxy does before nobody"
     REDIRECTS = "redirects to itself"
     LIES = "answers 201 and an allowing review of another kind"
     MUTES = "leaves watches open and sends nothing more on them"
@@ -58,6 +61,7 @@ class FaultyApi:
     """Connections on which an answer is on its way."""
     _loop: asyncio.AbstractEventLoop = field(init=False, repr=False)
     _session: aiohttp.ClientSession = field(init=False, repr=False)
+    _server: web.Server = field(init=False, repr=False)
     _stop: asyncio.Event = field(init=False, repr=False)
 
     async def serve(self, ready: threading.Event) -> None:
@@ -65,7 +69,8 @@ class FaultyApi:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         connector = aiohttp.TCPConnector(ssl=self.trusted, limit=0)
         async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as self._session:
-            runner = web.ServerRunner(web.Server(self._handle), shutdown_timeout=1.0)
+            self._server = web.Server(self._handle)
+            runner = web.ServerRunner(self._server, shutdown_timeout=1.0)
             await runner.setup()
             site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=self.certificate)
             await site.start()
@@ -89,6 +94,16 @@ class FaultyApi:
     def _cut(self) -> None:
         for transport in list(self._open):
             transport.abort()
+
+    def restart(self, certificate: Path, key: Path) -> None:
+        """Close every connection; from now on serve under another certificate."""
+        self.certificate.load_cert_chain(certificate, key)
+        self._loop.call_soon_threadsafe(self._hang_up)
+
+    def _hang_up(self) -> None:
+        for connection in self._server.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
 
     def stop(self) -> None:
         """End the proxy."""
@@ -122,6 +137,9 @@ class FaultyApi:
                 )
             case Fault.FAILS:
                 return web.Response(status=500, text="secret of the API server")
+            case Fault.PORTAL | Fault.GATEWAY:
+                code = 200 if self.fault is Fault.PORTAL else 502
+                return web.Response(status=code, content_type="text/html", text=_PAGE)
             case Fault.REDIRECTS:
                 return web.Response(status=307, headers={"Location": str(request.url)})
             case Fault.BABBLES:

@@ -134,6 +134,18 @@ async def test_memory_is_bounded_whatever_is_invented(lists: Lists) -> None:
     assert await lists.ask("alice") == ALICE
 
 
+async def test_an_expired_token_is_refused_also_where_the_time_comes_with_the_answer() -> None:
+    """Given an API server that has not been heard of late, which takes a token for longer than its time."""
+    reviews, clock = ScriptedReviews(), ManualClock()
+    authenticator = Authenticator(
+        reviews, monotonic=clock.monotonic, server_time=lambda: clock.time() if reviews.tokens else None
+    )
+    token = jwt({"exp": clock.time() - 1})
+    with pytest.raises(UnauthenticatedError):
+        await authenticator.authenticate(token)
+    assert reviews.tokens == [token]
+
+
 async def test_an_expired_token_costs_no_question(lists: Lists) -> None:
     token = jwt({"exp": lists.clock.time()})
     lists.valid[token] = ALICE  # kube-apiserver has a leeway

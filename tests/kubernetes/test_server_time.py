@@ -36,6 +36,19 @@ def test_the_same_second_again_does_not_set_it_back() -> None:
     assert time.now() == SECONDS + 0.9
 
 
+def test_an_answer_is_believed_for_half_a_minute() -> None:
+    """Given a server whose clock is wrong, then what it said keeps nobody out for good."""
+    clock = ManualClock()
+    time = ServerTime(clock.monotonic)
+    time.heard(DATE)
+    clock.advance(30)
+    assert time.now() == SECONDS + 30
+    clock.advance(1)
+    assert time.now() is None
+    time.heard("Sat, 01 Mar 2031 12:00:31 GMT")
+    assert time.now() == SECONDS + 31
+
+
 @pytest.mark.parametrize("date", [None, "", "now", "1930132800", "Sat, 99 Mar 2031 12:00:00 GMT"])
 def test_what_is_no_date_is_ignored(date: str | None) -> None:
     time = ServerTime(ManualClock().monotonic)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import yaml
 from kubernetes_asyncio.config import incluster_config
 
 from tests.harness.fakes import ManualClock
@@ -60,6 +61,26 @@ async def test_in_a_pod_it_is_the_mounted_token(tmp_path: Path, monkeypatch: pyt
         monkeypatch.setattr(module, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
     monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
     configuration = await load_configuration()
+    assert await configuration.get_api_key_with_prefix("BearerToken") == "Bearer mounted"
+    (tmp_path / "token").write_text("rotated")
+    clock.advance(60)
+    assert await configuration.get_api_key_with_prefix("BearerToken") == "Bearer rotated"
+
+
+async def test_in_a_kubeconfig_it_may_be_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the kubeconfig: its path is relative to it."""
+    clock = ManualClock()
+    monkeypatch.setattr(connection_module, "time", clock)
+    user, cluster = {"tokenFile": "token"}, {"server": "https://127.0.0.1:1"}
+    config = {
+        "clusters": [{"name": "c", "cluster": cluster}],
+        "users": [{"name": "other", "user": {"token": "fixed"}}, {"name": "own", "user": user}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "own"}}],
+        "current-context": "c",
+    }
+    (tmp_path / "token").write_text("mounted")
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+    configuration = await load_configuration(str(tmp_path / "kubeconfig"))
     assert await configuration.get_api_key_with_prefix("BearerToken") == "Bearer mounted"
     (tmp_path / "token").write_text("rotated")
     clock.advance(60)

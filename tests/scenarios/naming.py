@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from tests.harness.http import Answer, Headers
-from tests.harness.plane import GROUP, Plane, rights
+from tests.harness.plane import GROUP, Plane, User, rights
 from tests.harness.server import MlflowServer
 from tests.scenarios.people import NAMED, People
 from tests.scenarios.studio import Studio
@@ -39,16 +39,21 @@ BROAD: Final = (
 
 def given_named_rights(plane: Plane, people: People) -> None:
     """Nora's Role: every object whose name says that it is hers."""
-    rules: list[dict[str, Any]] = list(rights(*BROAD))
+    grant_own_names(plane, NAMED, people.nora, broad=BROAD)
+    plane.settle(people.nora.token, NAMED, "create", "experiments")
+
+
+def grant_own_names(plane: Plane, namespace: str, user: User, *, broad: Iterable[str] = ()) -> None:
+    """A Role with every right on the first :data:`COUNT` objects of each kind that are :data:`OWN`."""
+    rules: list[dict[str, Any]] = list(rights(*broad))
     for resource, kinds in _KINDS.items():
         names = [f"{kind}-{OWN}-{number}" for kind in kinds for number in range(COUNT)]
         rules.append({"apiGroups": [GROUP], "resources": [resource], "verbs": _VERBS, "resourceNames": names})
         if resource.startswith("gateway"):
             use = {"resources": [f"{resource}/use"], "verbs": ["create"], "resourceNames": names}
             rules.append({"apiGroups": [GROUP], **use})
-    plane.role(NAMED, "nora", rules)
-    plane.bind(NAMED, "nora", user=people.nora.name, kind="Role")
-    plane.settle(people.nora.token, NAMED, "create", "experiments")
+    plane.role(namespace, user.name, rules)
+    plane.bind(namespace, user.name, user=user.name, kind="Role")
 
 
 def numbered(owner: str) -> Callable[[], str]:

@@ -41,7 +41,13 @@ ROUTES: Final[tuple[Route, ...]] = (
         listed(Verb.LIST, Resource.EXPERIMENTS, body("experiment_ids[]", Identifier.EXPERIMENT_ID)),
     ),
     *rpc("GET", _MODEL, "GetLoggedModel", _GET),
-    *rpc("PATCH", _MODEL, "FinalizeLoggedModel", _UPDATE),
+    # MLflow finalizes the model that the body names, whatever the path says.
+    *rpc(
+        "PATCH",
+        _MODEL,
+        "FinalizeLoggedModel",
+        all_of(_UPDATE, experiments(Verb.UPDATE, body("model_id", Identifier.LOGGED_MODEL_ID))),
+    ),
     *rpc("DELETE", _MODEL, "DeleteLoggedModel", _UPDATE),
     *rpc("PATCH", f"{_MODEL}/tags", "SetLoggedModelTags", _UPDATE),
     *rpc("DELETE", f"{_MODEL}/tags/{{tag_key}}", "DeleteLoggedModelTag", _UPDATE),

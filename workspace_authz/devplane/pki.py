@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
@@ -87,13 +87,24 @@ def create_pki(directory: Path) -> Pki:
 
 def issue_client_certificate(pki: Pki, *, name: str, groups: Sequence[str] = ()) -> tuple[Path, Path]:
     """Make a client certificate for the user ``name`` (CN) in ``groups`` (O): its file and its key's file."""
-    key = load_pem_private_key(pki.client_ca_key.read_bytes(), password=None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise ValueError(f"{pki.client_ca_key} is not an elliptic-curve key")
-    authority = _Authority(x509.load_pem_x509_certificate(pki.client_ca_cert.read_bytes()), key)
+    authority = _read_authority(pki.client_ca_cert, pki.client_ca_key)
     cert_file, key_file = pki.directory / f"client-{name}.crt", pki.directory / f"client-{name}.key"
     _issue_client(authority, cert_file, key_file, name=name, groups=groups)
     return cert_file, key_file
+
+
+def issue_serving_certificate(pki: Pki, directory: Path) -> Pki:
+    """The same with another serving certificate, which is made in ``directory``."""
+    other = replace(pki, serving_cert=directory / "serving.crt", serving_key=directory / "serving.key")
+    _issue_server(_read_authority(pki.ca_cert, pki.ca_key), other)
+    return other
+
+
+def _read_authority(certificate: Path, key_file: Path) -> _Authority:
+    key = load_pem_private_key(key_file.read_bytes(), password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise ValueError(f"{key_file} is not an elliptic-curve key")
+    return _Authority(x509.load_pem_x509_certificate(certificate.read_bytes()), key)
 
 
 def _paths(directory: Path) -> Pki:

@@ -125,16 +125,21 @@ class Authenticator:
         try:
             user = await reviews.who(token)
         except UnauthenticatedError:
-            self._known.discard(key)
-            self._acquainted.discard(key)
-            self._rejected.put(key, _REJECTED, seconds=self._terms.rejected_seconds)
-            return _REJECTED
+            return self._reject(key)
+        if self._left_of(token) <= 0:  # now that the API server has said what time it is
+            return self._reject(key)
         known = _Known(user=user, refresh_after=asked + self._terms.seconds / 2)
         # From when it was asked: the answer may be as old as it took. And never beyond the token's own end.
         until = min(asked + self._terms.seconds - self._monotonic(), self._left_of(token))
         self._known.put(key, known, seconds=until)
         self._acquainted.put(key, True, seconds=_ACQUAINTED_SECONDS)
         return known
+
+    def _reject(self, key: bytes) -> _Known:
+        self._known.discard(key)
+        self._acquainted.discard(key)
+        self._rejected.put(key, _REJECTED, seconds=self._terms.rejected_seconds)
+        return _REJECTED
 
     def _left_of(self, token: str) -> float:
         """Seconds until the token's own end. By the API server's clock, so that no leeway for ours is needed.

@@ -19,6 +19,7 @@ from kubernetes_asyncio.config import (
     load_kube_config,
 )
 from kubernetes_asyncio.config.incluster_config import SERVICE_TOKEN_FILENAME
+from kubernetes_asyncio.config.kube_config import KubeConfigMerger
 
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.token_file import TokenFile
@@ -47,8 +48,7 @@ async def load_configuration(kubeconfig: str | None = None) -> Configuration:
     try:
         if not path and os.environ.get("KUBERNETES_SERVICE_HOST"):
             load_incluster_config(client_configuration=configuration, try_refresh_token=False)
-            own = TokenFile(Path(SERVICE_TOKEN_FILENAME), monotonic=time.monotonic)
-            configuration.refresh_api_key_hook = own.refresh
+            token: Path | None = Path(SERVICE_TOKEN_FILENAME)
         else:
             file = Path(path) if path else Path.home() / ".kube" / "config"
             if not path and not file.exists():
@@ -59,11 +59,25 @@ async def load_configuration(kubeconfig: str | None = None) -> Configuration:
             await load_kube_config(
                 config_file=str(file), client_configuration=configuration, persist_config=False
             )
+            token = _token_file(str(file))
     except _UNUSABLE as error:
         raise ConfigurationError(
             f"The Kubernetes configuration cannot be used: {_described(error)}"
         ) from error
+    if token is not None:
+        configuration.refresh_api_key_hook = TokenFile(token, monotonic=time.monotonic).refresh
     return configuration
+
+
+def _token_file(kubeconfig: str) -> Path | None:
+    """Where the token of the current context's user is, if it is in a file: it is replaced there, and
+    kubernetes_asyncio reads it once (client-go every minute, as we do)."""
+    config = KubeConfigMerger(kubeconfig).config
+    context = config["contexts"].get_with_name(config["current-context"])["context"]
+    user = config["users"].get_with_name(context["user"])["user"]
+    if "token" in user or "tokenFile" not in user:
+        return None
+    return Path(user.path or kubeconfig).parent / str(user["tokenFile"])
 
 
 def current_namespace(kubeconfig: str | None = None) -> str | None:
