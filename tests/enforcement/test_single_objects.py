@@ -100,6 +100,28 @@ async def test_every_further_requirement_must_be_fulfilled() -> None:
         assert verdict.passed is passes, models
 
 
+@pytest.mark.parametrize(
+    ("held", "told"),
+    [
+        ("get experiments fraud", True),
+        ("list experiments fraud", False),
+        ("get experiments churn", False),
+        ("delete experiments fraud", False),
+    ],
+)
+async def test_a_refusal_names_an_object_that_the_caller_may_see(held: str, told: bool) -> None:
+    refused = await World(held).judge("POST", f"{V2}/runs/delete", run_id=OWN)
+    assert not refused.passed
+    assert ('"fraud"' in refused.reason) is told
+    assert ("fraud" in str(refused.told)) is False
+
+
+async def test_a_refusal_to_read_names_an_object_that_the_caller_may_list() -> None:
+    for held, told in (("list experiments fraud", True), ("update experiments fraud", False)):
+        refused = await World(held).judge("GET", f"{V2}/runs/get", query=f"run_id={OWN}")
+        assert ('"fraud"' in refused.reason) is told
+
+
 async def test_a_rename_needs_the_old_name_and_the_new() -> None:
     path, held = f"{V2}/experiments/update", "update experiments fraud"
     change = {"experiment_id": "7", "new_name": "scam"}

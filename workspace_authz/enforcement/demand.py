@@ -16,7 +16,7 @@ from workspace_authz.enforcement.refusals import forbidden
 from workspace_authz.enforcement.request import AccessRequest
 from workspace_authz.enforcement.verdict import Check, Verdict
 from workspace_authz.errors import ForbiddenError, MissingError
-from workspace_authz.types import Attributes, Caller, Outcome
+from workspace_authz.types import Attributes, Caller, Outcome, Verb
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,15 @@ class Demand:
         for named in names:
             question = replace(broad, name=named.name)
             if not await self.allowed(question, looked_up=not named.sent):
-                # An object that exists and one that does not are refused in the same words.
-                raise forbidden(self.caller.user, question if named.sent else broad)
+                # To who may not see it, an object that exists is refused in the words of one that does not.
+                told = named.sent or await self._seen(question)
+                raise forbidden(self.caller.user, question if told else broad)
+
+    async def _seen(self, refused: Attributes) -> bool:
+        """Whether the caller may see the object otherwise, and so be told its name."""
+        verb = Verb.LIST if refused.verb is Verb.GET else Verb.GET
+        decision = await self.authorizer.authorize(self.caller, replace(refused, verb=verb, subresource=""))
+        return decision.outcome is Outcome.ALLOW
 
     def broad(self, needed: Requirement) -> Attributes:
         """The right on all objects."""
