@@ -76,6 +76,7 @@ ROUTES = (
         "Invoke",
         Guarded((Requirement(Verb.CREATE, Resource.GATEWAY_ENDPOINTS, "use"),)),
     ),
+    Route("POST", "/gateway/look", "Look", Guarded((Requirement(Verb.LIST, Resource.GATEWAY_ENDPOINTS),))),
 )
 
 

@@ -17,7 +17,7 @@ from tests.harness.http import Answer, Headers, Http, bearer
 from tests.harness.processes import PROGRAMS, Running, free_port, running
 
 WORKSPACE = "X-MLFLOW-WORKSPACE"
-_START_SECONDS = 120.0
+_START_SECONDS = 240.0
 _RECORD_SECONDS = 10.0
 
 

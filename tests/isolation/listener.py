@@ -54,20 +54,22 @@ class Listener:
 
 
 @contextmanager
-def listening() -> Iterator[Listener]:
-    """A listener that answers everything with an empty JSON object."""
+def listening(answer: Callable[[Received], object] = lambda _: {}) -> Iterator[Listener]:
+    """A listener that answers what ``answer`` says, as JSON; an empty object unless given."""
     listener = Listener("")
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            listener.received.append(Received(self.command, self.path, headers, body))
+            received = Received(self.command, self.path, headers, body)
+            listener.received.append(received)
+            content = json.dumps(answer(received)).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", "2")
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(b"{}")
+            self.wfile.write(content)
 
         do_GET = do_POST = _answer  # noqa: N815 - the names that http.server looks for
 

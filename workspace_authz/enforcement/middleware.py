@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final, Protocol
 
 from workspace_authz.enforcement.asgi import App, Scope, Send, peer_of, refuse, route_path
 from workspace_authz.enforcement.counting import count
 from workspace_authz.enforcement.pipeline import Pipeline
 from workspace_authz.enforcement.replacement import Replacement
 from workspace_authz.enforcement.request import AccessRequest, Receive, ReplayedBody
+from workspace_authz.enforcement.self_calls import SelfCall, SelfCalls, self_calls
 from workspace_authz.enforcement.stamping import stamped
 from workspace_authz.enforcement.stripping import forwarded_headers
 from workspace_authz.enforcement.trail import Trail
 from workspace_authz.enforcement.verdict import Verdict
-from workspace_authz.errors import RequestError
+from workspace_authz.errors import ForbiddenError, RequestError
 from workspace_authz.identity.current import current_user
 from workspace_authz.telemetry.audit import AuditSink
 from workspace_authz.telemetry.metrics import Metrics
 from workspace_authz.types import UserInfo
 from workspace_authz.workspaces.visible import visible_workspaces
+
+_GATEWAY_ONLY: Final = "What MLflow asks of itself is served by the AI gateway only."
 
 
 class Guard(Protocol):
@@ -59,6 +64,12 @@ class GuardMiddleware:
         except RequestError as error:
             await refuse(error, send, head=scope["method"] == "HEAD")
             return
+        await self._serve(guard, scope, receive, send)
+
+    async def _serve(
+        self, guard: Guard, scope: Scope, receive: Receive, send: Send, own: SelfCall | None = None
+    ) -> None:
+        """One request. ``own`` is one of MLflow's to itself; refusing it also raises the refusal."""
         body = ReplayedBody(receive, limit=guard.body_bytes)
         request = AccessRequest(
             method=scope["method"],
@@ -69,9 +80,11 @@ class GuardMiddleware:
             peer=peer_of(scope),
         )
         verdict: Verdict | None = None
-        trail = Trail(guard.audit, request.method, request.path)
+        trail = Trail(guard.audit, request.method, request.path, self_call=own is not None)
         try:
             verdict = await guard.pipeline.judge(request)
+            if own is not None and not verdict.calls_gateway:
+                verdict.passed, verdict.error = False, ForbiddenError(_GATEWAY_ONLY)
             replacement = await _replaced(request, verdict)
             count(guard.metrics, verdict, trail.judged())
             outgoing = trail.watch(send, verdict)
@@ -79,26 +92,42 @@ class GuardMiddleware:
                 # Without workspaces MLflow refuses the header that names one.
                 told = None if guard.pipeline.rule.single else verdict.workspace
                 inner = _rewritten(scope, body, replacement)
-                await self._pass(inner, body, outgoing, verdict=verdict, workspace=told)
+                calls = self._calls(guard, scope, verdict, told) if own is None else None
+                with _serving(verdict, calls):
+                    await self._pass(inner, body, outgoing, verdict=verdict, workspace=told, own=own)
             else:
                 await refuse(verdict.error, outgoing, head=request.method == "HEAD")
+                if own is not None and verdict.error is not None:
+                    raise verdict.error
         finally:
             trail.finish(verdict)
 
+    def _calls(self, guard: Guard, scope: Scope, verdict: Verdict, workspace: str | None) -> SelfCalls | None:
+        """What MLflow may ask of this server while it serves the request: of the gateway, for one to it."""
+        if verdict.caller is None or not verdict.calls_gateway:
+            return None
+        return SelfCalls(partial(self._serve, guard), scope, caller=verdict.caller, workspace=workspace)
+
     async def _pass(
-        self, scope: Scope, body: ReplayedBody, send: Send, *, verdict: Verdict, workspace: str | None
+        self,
+        scope: Scope,
+        body: ReplayedBody,
+        send: Send,
+        *,
+        verdict: Verdict,
+        workspace: str | None,
+        own: SelfCall | None,
     ) -> None:
-        route = verdict.route
         headers = forwarded_headers(
             scope["headers"],
             workspace=workspace,
             keep_authorization=verdict.provider_keeps_authorization,
-            gateway=route is not None and route.path.startswith("/gateway/"),
+            gateway=verdict.calls_gateway,
             token=verdict.caller.token if verdict.caller else None,
+            skips_guardrails=own is not None and own.skips_guardrails,
         )
         user = verdict.caller.user if verdict.caller else None
         app = self._app if verdict.narrowing is None else verdict.narrowing.around(self._app)
-        visible, current = visible_workspaces.set(verdict.visible), current_user.set(user)
         try:
             await app({**scope, "headers": headers, "state": _state(scope, user)}, body, send)
         except RequestError as error:
@@ -106,9 +135,20 @@ class GuardMiddleware:
                 raise
             # An answer that is held back has not begun.
             await refuse(error, send)
-        finally:
-            visible_workspaces.reset(visible)
-            current_user.reset(current)
+
+
+@contextmanager
+def _serving(verdict: Verdict, calls: SelfCalls | None) -> Iterator[None]:
+    """What MLflow's hooks find out about the request while it is served."""
+    visible = visible_workspaces.set(verdict.visible)
+    current = current_user.set(verdict.caller.user if verdict.caller else None)
+    own = self_calls.set(calls)
+    try:
+        yield
+    finally:
+        visible_workspaces.reset(visible)
+        current_user.reset(current)
+        self_calls.reset(own)
 
 
 async def _replaced(request: AccessRequest, verdict: Verdict) -> Replacement | None:

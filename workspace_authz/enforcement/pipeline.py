@@ -154,8 +154,7 @@ class Pipeline:
                 await self._find(workspace, writes=not (guarded.reads or request.dry))
 
     def _presented(self, request: AccessRequest, verdict: Verdict) -> str:
-        gateway = verdict.route is not None and verdict.route.path.startswith("/gateway/")
-        credential = find_credential(request.headers, gateway=gateway)
+        credential = find_credential(request.headers, gateway=verdict.calls_gateway)
         verdict.provider_keeps_authorization = credential.provider_keeps_authorization
         return credential.token
 

@@ -22,8 +22,14 @@ from workspace_authz.workspaces.requested import WORKSPACE_HEADER
 GUARDRAIL_BYPASS: Final = b"x-mlflow-guardrail-bypass"
 """``mlflow.gateway.guardrails._SANITIZE_BYPASS_HEADER``: MLflow sends it to itself and takes it from anybody.
 
-It is taken from every caller. MLflow's calls to itself have no credential yet by which they could be known
-(it comes with the identity of jobs), so a guardrail that rewrites a request fails, which blocks the request.
+It is taken from every request that arrives; a self-call, which does not arrive, is given it
+(:mod:`workspace_authz.enforcement.self_calls`).
+"""
+
+_SKIPPING_GUARDRAILS: Final = ((GUARDRAIL_BYPASS, b"1"), (b"X-MLflow-Guardrail-Bypass", b"1"))
+"""MLflow 3.17.2 looks for the second in ``dict(request.headers)``, which looks each name up in lower case.
+
+uvicorn leaves only the first of what arrives, so that over the network MLflow does not know its own calls.
 """
 
 _DROPPED: Final = frozenset(
@@ -115,12 +121,13 @@ def forwarded_headers(
     keep_authorization: bool,
     gateway: bool,
     token: str | None = None,
+    skips_guardrails: bool = False,
 ) -> list[tuple[bytes, bytes]]:
     """The headers for MLflow.
 
     ``workspace`` becomes the only ``X-MLFLOW-WORKSPACE``; None sends none. ``token`` is the caller's: any
     header that holds it goes. A name spelt with underscores counts as the one with hyphens, because WSGI
-    folds the two into one variable.
+    folds the two into one variable. ``skips_guardrails`` is for MLflow's calls to itself.
     """
     secret = token.encode() if token else None
     kept = [
@@ -136,6 +143,8 @@ def forwarded_headers(
     ]
     if workspace is not None:
         kept.append((WORKSPACE_HEADER, workspace.encode("ascii")))
+    if skips_guardrails:
+        kept += _SKIPPING_GUARDRAILS
     return kept
 
 

@@ -11,12 +11,16 @@ from workspace_authz.telemetry.audit import AuditSink
 
 
 class Trail:
-    """Writes the record when the response starts, or at the end if none did. Its clock runs from now on."""
+    """Writes the record when the response starts, or at the end if none did. Its clock runs from now on.
 
-    def __init__(self, audit: AuditSink, method: str, path: str) -> None:
+    ``self_call``: MLflow asks this of itself, in the name of the caller whom it serves.
+    """
+
+    def __init__(self, audit: AuditSink, method: str, path: str, *, self_call: bool = False) -> None:
         self._audit = audit
         self._method = method
         self._path = path
+        self._self_call = self_call
         self._judged = self._started = time.perf_counter()
         self._written = False
 
@@ -48,6 +52,7 @@ class Trail:
                 "method": self._method,
                 "path": self._path[:512] if verdict.route is None else None,
                 **verdict.record(),
+                **({"self_call": True} if self._self_call else {}),
                 "status": status,
                 "duration_ms": round((self._judged - self._started) * 1000, 3),
             }

@@ -53,6 +53,11 @@ class Verdict:
         """
         return [check for check in self.checks if self.passed or not check.looked_up]
 
+    @property
+    def calls_gateway(self) -> bool:
+        """Whether the route calls an endpoint of MLflow's AI gateway, or lists those that can be called."""
+        return self.route is not None and self.route.path.startswith("/gateway/")
+
     def record(self, checks: Iterable[Check] | None = None) -> dict[str, Any]:
         """The verdict as the audit trail shows it, or with other ``checks``: no token, no body."""
         shown = list(self.checks if checks is None else checks)

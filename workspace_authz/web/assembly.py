@@ -37,6 +37,7 @@ from workspace_authz.web.metrics import MetricsMiddleware
 from workspace_authz.web.options import from_environment
 from workspace_authz.web.origins import OriginMiddleware
 from workspace_authz.web.probes import ProbesMiddleware
+from workspace_authz.web.self_calls import keep_self_calls
 from workspace_authz.web.spending import keep_spending_apart
 
 _log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ def guarded_app() -> FastAPI:
         make_run_directory(os.environ, workers=1)  # not started by `mlflow server`
     app: FastAPI = create_fastapi_app()
     fill_hooks(flask_app)
+    keep_self_calls(options.static_prefix)
     keep_spending_apart()
     catalog = compile_catalog(static_prefix=options.static_prefix, assistant=settings.assistant)
     unknown = uncovered(app, catalog)

@@ -23,6 +23,9 @@ KNOWN: Final = frozenset({"3.16.1", "3.17.2"})
 
 TOUCHED: Final[Mapping[str, tuple[str, ...]]] = {
     "mlflow.client": ("MlflowClient.create_run",),
+    "mlflow.gateway.guardrail_utils": ("get_server_base_url",),
+    "mlflow.gateway.guardrails": ("send_request",),
+    "mlflow.genai.judges.adapters.utils": ("requests.post",),
     "mlflow.server.handlers": ("MlflowClient", "_get_user"),
     "mlflow.store.tracking.dbmodels.models": (
         "SqlExperiment.workspace",
