@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import aiohttp
@@ -16,20 +17,21 @@ from bench.report import head, row
 from bench.servers import Server, tree
 from bench.stage import WORKSPACE, Stage, headers, works
 
-_TOKENS = int(os.environ.get("BENCH_FLOOD_TOKENS", "1000000"))
-_CLIENTS = 32
+_CLIENTS = 200
+_ROUNDS = 8
+"""How much longer than other bursts it lasts."""
 
 
 def run(stage: Stage, options: Options) -> None:
-    """Print a table: ``$BENCH_FLOOD_TOKENS`` distinct tokens, a million unless set."""
+    """Print a table: what 200 clients get who send one invented token after another."""
     guarded = stage.guarded()
     work = works(guarded)[0]
     alone = asyncio.run(burst(guarded.url, work, headers(), clients=1, seconds=options.seconds))
     before = _megabytes(guarded)
-    flood = asyncio.run(_flood(guarded, work))
+    flood = asyncio.run(_flood(guarded, work, seconds=_ROUNDS * options.seconds))
     head(
-        "invented tokens",
         "seconds",
+        "invented tokens",
         "answered 401",
         "answered 429",
         "other",
@@ -39,8 +41,8 @@ def run(stage: Stage, options: Options) -> None:
         "meanwhile",
     )
     row(
-        _TOKENS,
         f"{flood.seconds:.0f}",
+        sum(flood.statuses.values()),
         flood.statuses.get(401, 0),
         flood.statuses.get(429, 0),
         sum(number for status, number in flood.statuses.items() if status not in (401, 429)),
@@ -59,30 +61,23 @@ class _Flood:
     statuses: dict[int, int] = field(default_factory=dict)
 
 
-async def _flood(server: Server, work: Work) -> _Flood:
-    numbers, statuses, over = iter(range(_TOKENS)), dict[int, int](), asyncio.Event()
+async def _flood(server: Server, work: Work, *, seconds: float) -> _Flood:
+    numbers, statuses = count(), dict[int, int]()
+    begun = time.perf_counter()
 
     async def client(session: aiohttp.ClientSession) -> None:
-        for number in numbers:
+        while time.perf_counter() - begun < seconds:
+            number = next(numbers)
             sent = {"authorization": f"Bearer invented-{number}", "x-mlflow-workspace": WORKSPACE}
             async with session.request(work.method, server.url + work.path, headers=sent) as response:
                 await response.read()
                 statuses[response.status] = statuses.get(response.status, 0) + 1
 
-    async def known() -> Sample:
-        """Bursts of a second until the flood is over; the worst of them."""
-        samples = []
-        while not over.is_set():
-            samples.append(await burst(server.url, work, headers(), clients=1, seconds=1.0))
-        return max(samples, key=lambda sample: sample.p99)
-
-    meanwhile = asyncio.create_task(known())
-    begun = time.perf_counter()
+    meanwhile = asyncio.create_task(burst(server.url, work, headers(), clients=1, seconds=seconds))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         await asyncio.gather(*(client(session) for _ in range(_CLIENTS)))
-    seconds = time.perf_counter() - begun
-    over.set()
-    return _Flood(await meanwhile, seconds, statuses)
+    lasted = time.perf_counter() - begun
+    return _Flood(await meanwhile, lasted, statuses)
 
 
 def _megabytes(server: Server) -> float:

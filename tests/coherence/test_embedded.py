@@ -47,14 +47,17 @@ def test_while_watches_are_silent(stage: Stage, steps: list[Step]) -> None:
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_plans_find_what_is_broken(stage: Stage, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    """In about as many plans as are played above. It shows for a minute: no need to wait for long."""
+    """Mostly in as few plans as are played above, in more where a machine is slow; it ends with the first.
+
+    What is broken shows for a minute: no need to wait for long.
+    """
     broken = BROKEN[what]
     monkeypatch.setattr("tests.coherence.play.HEALTHY_SECONDS", 2.0)
     broken.breaking(monkeypatch)
 
     found: list[str] = []
 
-    @budget(3)
+    @budget(12)
     @given(steps=broken.plans)
     def search(steps: list[Step]) -> None:
         if not found:
@@ -64,4 +67,5 @@ def test_plans_find_what_is_broken(stage: Stage, monkeypatch: pytest.MonkeyPatch
                 found.append(str(wrong))
 
     search()
+    assert found, "no plan has found it"
     assert "after the change that ended it" in found[0]

@@ -11,6 +11,7 @@ from tests.harness.fakes import ManualClock, ScriptedReviews, settle
 from tests.identity.jwts import jwt
 from workspace_authz.errors import TooManyRequestsError, UnauthenticatedError, UnavailableError
 from workspace_authz.identity.authenticator import Authenticator, Terms
+from workspace_authz.identity.rejections import HELD_SECONDS
 from workspace_authz.types import UserInfo
 
 ALICE = UserInfo("alice")
@@ -24,6 +25,7 @@ class Lists:
 
     def __init__(self) -> None:
         self.clock = ManualClock()
+        self.waited = 0.0
         self.valid: dict[str, UserInfo] = {"alice": ALICE}
         self.known, self.strangers = _Listed(self.valid), _Listed(self.valid)
         self.authenticator = Authenticator(
@@ -32,7 +34,12 @@ class Lists:
             monotonic=self.clock.monotonic,
             server_time=self.clock.time,
             terms=TERMS,
+            sleep=self.wait,
         )
+
+    async def wait(self, seconds: float) -> None:
+        """No time passes in a flood."""
+        self.waited += seconds
 
     async def ask(self, token: str, peer: str = INGRESS) -> type[Exception] | UserInfo:
         try:
@@ -68,6 +75,7 @@ def lists() -> Lists:
 async def test_a_flood_costs_as_many_questions_as_it_may(lists: Lists) -> None:
     await lists.flood(20 * BURST)
     assert len(lists.strangers.tokens) == BURST
+    assert lists.waited == 19 * BURST * HELD_SECONDS  # before each refusal
     assert await lists.ask("another") is TooManyRequestsError
     lists.clock.advance(1)
     await lists.flood(20 * BURST)

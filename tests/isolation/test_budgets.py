@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,6 +15,20 @@ from tests.isolation.world import World
 from tests.scenarios.people import TEAM_A, TEAM_B
 
 BUDGETS = "/api/3.0/mlflow/gateway/budgets"
+
+
+@pytest.fixture(autouse=True)
+def none_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The servers are shared: what a budget has used up would be refused to other tests."""
+    yield
+    for world in (
+        request.getfixturevalue(name) for name in request.fixturenames if name in ("stock", "guarded")
+    ):
+        for workspace in (TEAM_A, TEAM_B):
+            made = world.ask("GET", f"{BUDGETS}/list", workspace=workspace).json.get("budget_policies", ())
+            for policy in made:
+                document = {"budget_policy_id": policy["budget_policy_id"]}
+                world.make(f"{BUDGETS}/delete", document, method="DELETE", workspace=workspace)
 
 
 def create(world: World, **scope: object) -> Answer:

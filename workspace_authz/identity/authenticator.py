@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import math
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,6 +61,7 @@ class Authenticator:
         monotonic: Callable[[], float],
         server_time: Callable[[], float | None] = lambda: None,
         terms: Terms | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._reviews = reviews
         self._strangers = strangers or reviews
@@ -71,7 +73,9 @@ class Authenticator:
         # Apart, so that a flood of invented tokens cannot push known callers out.
         self._rejected: ExpiringCache[bytes, _Known] = ExpiringCache(size=terms.size, monotonic=monotonic)
         self._acquainted: ExpiringCache[bytes, bool] = ExpiringCache(size=terms.size, monotonic=monotonic)
-        self._rejections = Rejections(monotonic=monotonic, per_second=terms.rejections_per_second)
+        self._rejections = Rejections(
+            monotonic=monotonic, per_second=terms.rejections_per_second, sleep=sleep
+        )
         self._asking: Coalescer[bytes, _Known] = Coalescer()
         self.numbers = Numbers(
             caches={"identities": self._known, "rejected": self._rejected}, shared={"identity": self._asking}
@@ -108,7 +112,7 @@ class Authenticator:
         key = self._key_of(token)
         if self._acquainted.get(key):
             return _caller(await self._asking.share(key, lambda: self._ask(self._reviews, key, token)), token)
-        self._rejections.admit(peer)
+        await self._rejections.admit(peer)
         return _caller(await self._asking.share(key, lambda: self._meet(key, token, peer)), token)
 
     def _key_of(self, token: str) -> bytes:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
@@ -13,6 +14,9 @@ from workspace_authz.errors import TooManyRequestsError
 BURST_SECONDS: Final = 10.0
 """At first an address may have as many rejected as in so many seconds of a flood."""
 _LONGEST_WAIT_SECONDS: Final = 30.0
+HELD_SECONDS: Final = 1.0
+MOST_HELD: Final = 1000
+"""Refusals that wait at a time; beyond them one is told at once, for each that waits takes memory."""
 
 
 class Rejections:
@@ -23,8 +27,17 @@ class Rejections:
     last. An IPv6 address stands for its network of 64 bits, which one host may have to itself.
     """
 
-    def __init__(self, *, monotonic: Callable[[], float], per_second: float, peers: int = 4096) -> None:
+    def __init__(
+        self,
+        *,
+        monotonic: Callable[[], float],
+        per_second: float,
+        peers: int = 4096,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._monotonic = monotonic
+        self._sleep = sleep
+        self._held = 0
         self._per_second = per_second
         self._burst = max(1.0, per_second * BURST_SECONDS)
         self._peers = peers
@@ -35,12 +48,16 @@ class Rejections:
         """Whether nothing from ``peer`` was rejected lately."""
         return not self._left or self._level(_network(peer)) >= self._burst
 
-    def admit(self, peer: str) -> None:
-        """Raise :class:`TooManyRequestsError` where the bucket is empty."""
+    async def admit(self, peer: str) -> None:
+        """Raise :class:`TooManyRequestsError` where the bucket is empty.
+
+        That takes :data:`HELD_SECONDS`, so that who asks again and again leaves the processor to others.
+        """
         if not self._left:
             return
         level = self._level(_network(peer))
         if level < 1:
+            await self._hold()
             wait = min((1 - level) / self._per_second, _LONGEST_WAIT_SECONDS)
             raise TooManyRequestsError(_FLOOD, after=math.ceil(wait))
 
@@ -51,6 +68,15 @@ class Rejections:
         self._left.move_to_end(network)
         while len(self._left) > self._peers:
             self._left.popitem(last=False)
+
+    async def _hold(self) -> None:
+        if self._held >= MOST_HELD:
+            return
+        self._held += 1
+        try:
+            await self._sleep(HELD_SECONDS)
+        finally:
+            self._held -= 1
 
     def _level(self, network: str) -> float:
         level, since = self._left.get(network, (self._burst, 0.0))
