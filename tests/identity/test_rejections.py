@@ -111,10 +111,10 @@ async def test_who_is_refused_waits_for_it_and_so_do_a_bounded_number() -> None:
     begin = asyncio.Event()
 
     async def wait(seconds: float) -> None:
-        assert seconds == HELD_SECONDS
+        assert seconds == HELD_SECONDS / 4
         await begin.wait()
 
-    rejections = Rejections(monotonic=lambda: 0.0, per_second=PER_SECOND, sleep=wait)
+    rejections = Rejections(monotonic=lambda: 0.0, per_second=PER_SECOND, sleep=wait, jitter=lambda: 0.25)
     spend(rejections)
     held = [asyncio.ensure_future(rejections.admit(PEER)) for _ in range(MOST_HELD)]
     await settle()

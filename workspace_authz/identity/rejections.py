@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from ipaddress import IPv6Address, ip_address
@@ -14,7 +15,8 @@ from workspace_authz.errors import TooManyRequestsError
 BURST_SECONDS: Final = 10.0
 """At first an address may have as many rejected as in so many seconds of a flood."""
 _LONGEST_WAIT_SECONDS: Final = 30.0
-HELD_SECONDS: Final = 1.0
+HELD_SECONDS: Final = 2.0
+"""At most; a random part of it, or those who were refused together would be back, and admitted, together."""
 MOST_HELD: Final = 1000
 """Refusals that wait at a time; beyond them one is told at once, for each that waits takes memory."""
 
@@ -24,7 +26,8 @@ class Rejections:
 
     Only rejections count: any number of callers whose tokens are good may arrive at once, also where all
     have the address of an ingress. At most ``peers`` addresses are remembered, those last that were rejected
-    last. An IPv6 address stands for its network of 64 bits, which one host may have to itself.
+    last. An IPv6 address stands for its network of 64 bits, which one host may have to itself. ``jitter``
+    gives numbers from 0 to 1.
     """
 
     def __init__(
@@ -34,9 +37,11 @@ class Rejections:
         per_second: float,
         peers: int = 4096,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._monotonic = monotonic
         self._sleep = sleep
+        self._jitter = jitter
         self._held = 0
         self._per_second = per_second
         self._burst = max(1.0, per_second * BURST_SECONDS)
@@ -51,7 +56,7 @@ class Rejections:
     async def admit(self, peer: str) -> None:
         """Raise :class:`TooManyRequestsError` where the bucket is empty.
 
-        That takes :data:`HELD_SECONDS`, so that who asks again and again leaves the processor to others.
+        It takes up to :data:`HELD_SECONDS`: who asks again and again leaves the processor to others.
         """
         if not self._left:
             return
@@ -74,7 +79,7 @@ class Rejections:
             return
         self._held += 1
         try:
-            await self._sleep(HELD_SECONDS)
+            await self._sleep(HELD_SECONDS * self._jitter())
         finally:
             self._held -= 1
 
