@@ -14,12 +14,11 @@ from urllib.parse import parse_qs
 
 from workspace_authz.catalog.model import Identifier, NameSource, Origin, Requirement
 from workspace_authz.enforcement.extraction import Values
+from workspace_authz.enforcement.references import GATEWAY_URI, mentions_issue
 from workspace_authz.enforcement.request import AccessRequest
 from workspace_authz.errors import BadRequestError
 
-_GATEWAY_URI: Final = "gateway:/"
 _SOURCE_URIS: Final = ("models:/", "runs:/")
-_ISSUE: Final = "iss-"
 _UNREADABLE: Final = object()
 
 
@@ -61,11 +60,11 @@ def _counts(source: NameSource, value: object) -> bool:
     text = value if isinstance(value, str) else json.dumps(value)
     match source.identifies:
         case Identifier.GATEWAY_MODEL_URI:
-            return _GATEWAY_URI in _unescaped(text).lower()
+            return GATEWAY_URI in _unescaped(text).lower()
         case Identifier.MODEL_SOURCE_URI:
             return text.strip().lower().startswith(_SOURCE_URIS)
         case Identifier.ISSUE_MENTION:
-            return text.strip().lower().startswith(_ISSUE)
+            return mentions_issue(text)
         case _:
             return True
 

@@ -20,8 +20,10 @@ _RUN: Final = re.compile(r"runs:/([0-9a-f]{32})/[^?#%]+")
 _LOGGED_MODEL: Final = re.compile(r"models:/(m-[0-9a-f]+)")
 _VERSION: Final = re.compile(rf"models:/({_NAME})(?:/{_NAME}|@{_NAME})")
 _ENDPOINT: Final = re.compile(r"gateway:/([^/%?#\s]+)")
-_GATEWAY: Final = "gateway:/"
 _ISSUE: Final = "iss-"
+
+GATEWAY_URI: Final = "gateway:/"
+"""In whatever case, the beginning of what names a gateway endpoint."""
 
 
 def references(
@@ -40,9 +42,14 @@ def references(
         case Identifier.GATEWAY_MODEL_URI:
             return tuple(dict.fromkeys(_endpoints(text)))
         case Identifier.ISSUE_MENTION:
-            return ((Identifier.ISSUE_ID, text),) if text.strip().lower().startswith(_ISSUE) else ()
+            return ((Identifier.ISSUE_ID, text),) if mentions_issue(text) else ()
         case _:
             return ((identifier, text),)
+
+
+def mentions_issue(text: str) -> bool:
+    """Whether the name of an assessment is the id of an issue."""
+    return text.strip().lower().startswith(_ISSUE)
 
 
 def _source(resource: Resource, uri: str) -> tuple[Reference, ...]:
@@ -61,7 +68,7 @@ def _endpoints(text: str) -> Iterator[Reference]:
     except (ValueError, RecursionError):
         document = text
     for value in texts(document):
-        if _GATEWAY not in value.lower():
+        if GATEWAY_URI not in value.lower():
             continue
         found = _ENDPOINT.fullmatch(value)
         if found is None:
