@@ -69,11 +69,6 @@ class Standing:
             return State.UNBOUND
         return State.BOUND if self.binding.uid == self.namespace.uid else State.CLOSED
 
-    @property
-    def in_use(self) -> bool:
-        """Whether a server lets people in, or will when it starts."""
-        return self.state in (State.BOUND, State.UNBOUND)
-
 
 def standings(
     bindings: Mapping[str, Binding], namespaces: Mapping[str, Live], objects: Mapping[str, Mapping[str, int]]
