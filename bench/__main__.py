@@ -13,7 +13,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import alone, coherence, cold, cpu, flood, memory, others, search, startup, warm, workspaces
+from bench import alone, cold, cpu, flood, invalidation, memory, others, search, startup, warm, workspaces
 from bench.options import Options
 from bench.report import machine
 from bench.stage import Stage
@@ -28,7 +28,7 @@ PARTS = {
     "others": others.run,
     "startup": startup.run,
     "memory": memory.run,
-    "coherence": coherence.run,
+    "invalidation": invalidation.run,
     "flood": flood.run,
 }
 

@@ -20,9 +20,9 @@ from bench.options import Options
 from bench.report import head, row, spread
 from bench.stage import Stage
 from workspace_authz.aio.clock import SystemClock
-from workspace_authz.authorizer.coherence import Coherence
-from workspace_authz.authorizer.rbac.follower import RbacFollower
+from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.rbac.index import RbacIndex
+from workspace_authz.authorizer.rbac.watcher import RbacWatcher
 from workspace_authz.kubernetes.connection import server_connection
 from workspace_authz.workspaces.directory import Directory
 from workspace_authz.workspaces.policy import NamespacePolicy
@@ -49,13 +49,13 @@ def run(stage: Stage, options: Options) -> None:
 
 async def _follow(url: str) -> None:
     connection = server_connection(Configuration(host=url))
-    coherence, clock = Coherence(time.monotonic), SystemClock()
+    generations, clock = Generations(time.monotonic), SystemClock()
     directory = Directory(connection, NamespacePolicy(), clock=clock)
-    follower = RbacFollower(connection, coherence=coherence, index=RbacIndex(), clock=clock)
+    follower = RbacWatcher(connection, generations=generations, index=RbacIndex(), clock=clock)
     before, begun = _resident(), time.perf_counter()
     tasks = [asyncio.create_task(directory.run()), asyncio.create_task(follower.run())]
     await directory.wait_synced()
-    while coherence.followed_since is None:  # noqa: ASYNC110 - nothing in the product waits for it
+    while generations.followed_since is None:  # noqa: ASYNC110 - nothing in the product waits for it
         await asyncio.sleep(0.01)
     taken = time.perf_counter() - begun
     gc.collect()

@@ -1,4 +1,4 @@
-"""Numbers as Markdown: medians with their spread, because these machines are noisy."""
+"""Statistics as Markdown: medians with their spread, because these machines are noisy."""
 
 from __future__ import annotations
 

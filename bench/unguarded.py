@@ -6,15 +6,15 @@ from typing import cast
 
 from fastapi import FastAPI
 
-from workspace_authz.enforcement.middleware import GuardMiddleware
-from workspace_authz.web import assembly
-from workspace_authz.web.explaining import ExplainMiddleware
+from workspace_authz.doors import assembly
+from workspace_authz.doors.asgi.guard import GuardMiddleware
+from workspace_authz.doors.explain_route import ExplainMiddleware
 
 _OURS = (GuardMiddleware, ExplainMiddleware)
 
 
 def create_app() -> FastAPI:
-    """As :func:`workspace_authz.web.assembly.guarded_app`, with everything but the guard."""
+    """As :func:`workspace_authz.doors.assembly.guarded_app`, with everything but the guard."""
     app = assembly.guarded_app()
     kept = [middleware for middleware in app.user_middleware if cast("object", middleware.cls) not in _OURS]
     app.user_middleware = kept

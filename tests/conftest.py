@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
 
 _BY_ENGINE = "tests/scenarios"
-_BY_DIRECTORY = frozenset({"tests/ownership", "tests/isolation", "tests/operations"})
+_BY_DIRECTORY = frozenset({"tests/stamps", "tests/isolation", "tests/operations"})
 """Their files share servers."""
 
 

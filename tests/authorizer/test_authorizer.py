@@ -8,8 +8,8 @@ import pytest
 
 from tests.harness.fakes import NO, YES, ManualClock, ScriptedReviews, settle
 from workspace_authz.authorizer.authorizer import Authorizer
-from workspace_authz.authorizer.coherence import Coherence
-from workspace_authz.authorizer.memory import Lifetimes
+from workspace_authz.authorizer.generations import Generations
+from workspace_authz.authorizer.review_cache import Lifetimes
 from workspace_authz.errors import UnauthenticatedError, UnavailableError
 from workspace_authz.kubernetes.reviews import AccessAnswer, ResourceRule, RulesAnswer
 from workspace_authz.types import (
@@ -33,7 +33,7 @@ ALLOW, DENY, NO_OPINION = Outcome.ALLOW, Outcome.DENY, Outcome.NO_OPINION
 def authorizer(reviews: ScriptedReviews, clock: ManualClock) -> Authorizer:
     return Authorizer(
         reviews,
-        coherence=Coherence(clock.monotonic),
+        generations=Generations(clock.monotonic),
         monotonic=clock.monotonic,
         lifetimes=Lifetimes(allow=10, deny=5),
         size=50,

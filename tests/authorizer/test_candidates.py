@@ -11,7 +11,7 @@ import pytest
 from tests.authorizer.rbac.worlds import World
 from tests.harness.fakes import NO, YES, ScriptedReviews
 from workspace_authz.authorizer.authorizer import Authorizer
-from workspace_authz.authorizer.memory import Lifetimes
+from workspace_authz.authorizer.review_cache import Lifetimes
 from workspace_authz.kubernetes.reviews import AccessAnswer
 from workspace_authz.types import API_GROUP, Attributes, Caller, Resource, UserInfo, Verb
 
@@ -35,10 +35,10 @@ class Cluster:
 
     def __post_init__(self) -> None:
         self.reviews.may_answer = self.truth(ALICE.user)
-        clock, coherence = self.world.clock, self.world.coherence
+        clock, generations = self.world.clock, self.world.generations
         self.authorizer = Authorizer(
             self.reviews,
-            coherence=coherence,
+            generations=generations,
             monotonic=clock.monotonic,
             lifetimes=Lifetimes(settling=0),
             candidates=self.world.source,
@@ -129,7 +129,7 @@ async def test_a_binding_elsewhere_is_not_asked_about(cluster: Cluster) -> None:
 
 
 async def test_while_changes_can_be_missed_every_namespace_is_asked_about(cluster: Cluster) -> None:
-    cluster.world.coherence.followed_since = None
+    cluster.world.generations.followed_since = None
     await cluster.visible()
     assert sorted(cluster.reviews.namespaces) == sorted(THOUSAND)
 
@@ -149,5 +149,5 @@ async def test_names_that_a_caller_could_hold(cluster: Cluster) -> None:
     assert await source.candidates(ALICE, experiments) == frozenset({"x", "y"})
     assert await source.candidates(ALICE, replace(experiments, namespace="n8")) == frozenset({"y"})
     assert await source.candidates(ALICE, replace(experiments, verb=Verb.DELETE)) == frozenset()
-    cluster.world.coherence.followed_since = None
+    cluster.world.generations.followed_since = None
     assert await source.candidates(ALICE, experiments) is None

@@ -14,13 +14,13 @@ from tests.cli.kubeconfigs import kubeconfig
 from tests.cli.planes import ALICE, BOB, TEAM, Plane
 from tests.cli.servers import asgi, scripted
 from workspace_authz.catalog.compile import compile_catalog
+from workspace_authz.doors.explain_route import ExplainMiddleware
 from workspace_authz.kubernetes.connection import caller_connection, load_configuration
 from workspace_authz.kubernetes.reviews import ApiReviews
-from workspace_authz.runtime.joined import build_pipeline
+from workspace_authz.runtime.pipeline import build_pipeline
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.settings import load_settings
 from workspace_authz.telemetry.audit import open_audit
-from workspace_authz.web.explaining import ExplainMiddleware
 from workspace_authz.workspaces.requested import WorkspaceRule
 
 CREATE = ("POST", "/api/2.0/mlflow/experiments/create")

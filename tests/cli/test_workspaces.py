@@ -12,11 +12,11 @@ import pytest
 from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
 from sqlalchemy import Engine, create_engine
 
-from tests.bindings.contents import everything, fill
 from tests.cli.conftest import Result, Run
 from tests.cli.planes import Plane
-from workspace_authz.bindings.rows import NOBODY, Reason, bind, read_bindings
-from workspace_authz.bindings.schema import migrate
+from tests.tenancy.contents import everything, fill
+from workspace_authz.tenancy.claims import NOBODY, Reason, bind, read_bindings
+from workspace_authz.tenancy.schema import migrate
 
 BOUND, CLOSED, ORPHAN = "team-a", "team-b", "team-gone"
 PASSWORD = "hunter2"

@@ -10,8 +10,8 @@ import pytest
 from tests.harness.fakes import ManualClock, ScriptedReviews, settle
 from tests.identity.jwts import jwt
 from workspace_authz.errors import TooManyRequestsError, UnauthenticatedError, UnavailableError
-from workspace_authz.identity.authenticator import Authenticator, Terms
-from workspace_authz.identity.rejections import HELD_SECONDS
+from workspace_authz.identity.rate_limit import HELD_SECONDS
+from workspace_authz.identity.tokens import Authenticator, Terms
 from workspace_authz.types import UserInfo
 
 ALICE = UserInfo("alice")
@@ -21,16 +21,16 @@ TERMS = Terms(seconds=15, rejected_seconds=5, size=50, rejections_per_second=BUR
 
 
 class Lists:
-    """An API server that knows some tokens, and who asks it: strangers and the known apart."""
+    """An API server that knows some tokens, and who asks it: unverified and the known apart."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()
         self.waited = 0.0
         self.valid: dict[str, UserInfo] = {"alice": ALICE}
-        self.known, self.strangers = _Listed(self.valid), _Listed(self.valid)
+        self.known, self.unverified = _Listed(self.valid), _Listed(self.valid)
         self.authenticator = Authenticator(
             self.known,
-            strangers=self.strangers,
+            unverified=self.unverified,
             monotonic=self.clock.monotonic,
             server_time=self.clock.time,
             terms=TERMS,
@@ -74,12 +74,12 @@ def lists() -> Lists:
 
 async def test_a_flood_costs_as_many_questions_as_it_may(lists: Lists) -> None:
     await lists.flood(20 * BURST)
-    assert len(lists.strangers.tokens) == BURST
+    assert len(lists.unverified.tokens) == BURST
     assert 0 < lists.waited < 19 * BURST * HELD_SECONDS  # before each refusal
     assert await lists.ask("another") is TooManyRequestsError
     lists.clock.advance(1)
     await lists.flood(20 * BURST)
-    assert len(lists.strangers.tokens) == BURST + BURST // 10
+    assert len(lists.unverified.tokens) == BURST + BURST // 10
     assert lists.known.tokens == []
 
 
@@ -102,7 +102,7 @@ async def test_a_token_that_was_rejected_is_a_strangers_again(lists: Lists) -> N
     assert await lists.ask("alice") is UnauthenticatedError
     lists.clock.advance(5)
     assert await lists.ask("alice") is UnauthenticatedError
-    assert (lists.known.tokens, lists.strangers.tokens) == (["alice"], ["alice"] * 2)
+    assert (lists.known.tokens, lists.unverified.tokens) == (["alice"], ["alice"] * 2)
 
 
 async def test_new_callers_still_get_through_at_the_rate(lists: Lists) -> None:
@@ -124,7 +124,7 @@ async def test_any_number_of_good_tokens_may_arrive_at_once(lists: Lists) -> Non
 
 
 async def test_an_api_server_that_fails_rejects_nobody(lists: Lists) -> None:
-    lists.strangers.who_answer = UnavailableError("down")
+    lists.unverified.who_answer = UnavailableError("down")
     for number in range(2 * BURST):
         assert await lists.ask(f"token-{number}") is UnavailableError
 
@@ -133,7 +133,7 @@ async def test_memory_is_bounded_whatever_is_invented(lists: Lists) -> None:
     """Scaled down: 6,000 tokens from as many addresses, all looked at, none of them new to its address."""
     await lists.ask("alice")
     await lists.flood(6_000, lambda index: f"10.0.{index >> 8}.{index & 255}")
-    assert len(lists.strangers.tokens) == 1 + 6_000
+    assert len(lists.unverified.tokens) == 1 + 6_000
     authenticator = lists.authenticator
     caches = (authenticator._known, authenticator._rejected, authenticator._acquainted)
     assert [len(cache) for cache in caches] == [1, TERMS.size, 1]
@@ -158,7 +158,7 @@ async def test_an_expired_token_costs_no_question(lists: Lists) -> None:
     token = jwt({"exp": lists.clock.time()})
     lists.valid[token] = ALICE  # kube-apiserver has a leeway
     assert await lists.ask(token) is UnauthenticatedError
-    assert lists.strangers.tokens == []
+    assert lists.unverified.tokens == []
     assert lists.authenticator.calm(INGRESS)
 
 
@@ -178,7 +178,7 @@ async def test_an_identity_ends_with_its_token(lists: Lists) -> None:
     assert await lists.ask(token) == ALICE
     lists.clock.advance(0.1)
     assert await lists.ask(token) is UnauthenticatedError
-    assert len(lists.strangers.tokens) == 1
+    assert len(lists.unverified.tokens) == 1
 
 
 async def test_a_claim_opens_nothing(lists: Lists) -> None:

@@ -9,8 +9,8 @@ import pytest
 from tests.harness.http import Answer
 from tests.isolation.world import DEFAULT, World
 from tests.scenarios.people import TEAM_A, TEAM_B
-from workspace_authz.enforcement.model_sources import check_source
 from workspace_authz.errors import RequestError
+from workspace_authz.restrictions.model_sources import check_source
 
 CREATE = "/api/2.0/mlflow/model-versions/create"
 

@@ -20,7 +20,7 @@ from tests.isolation.world import CANARY, World
 from tests.scenarios.people import TEAM_A, TEAM_B
 from tests.scenarios.steps import trace as make_trace
 from tests.scenarios.steps import trace_ids
-from workspace_authz.enforcement.trace_locations import RESERVED
+from workspace_authz.restrictions.trace_locations import RESERVED
 
 LOCATION = "mlflow.artifactLocation"
 V2, V3 = "/api/2.0/mlflow/traces", "/api/3.0/mlflow/traces"

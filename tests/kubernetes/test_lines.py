@@ -16,9 +16,9 @@ import uvloop
 from tests.harness.fakes import settle
 from tests.kubernetes.listener import Listener
 from workspace_authz.devplane.pki import Pki, create_pki
-from workspace_authz.kubernetes.lines import Lines, caller_posts
+from workspace_authz.kubernetes.http import HttpAnswer
+from workspace_authz.kubernetes.lines import Lines, caller_transport
 from workspace_authz.kubernetes.plain import PlainConfiguration
-from workspace_authz.kubernetes.posts import Posted
 from workspace_authz.kubernetes.transport import Connection
 
 PATH = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -80,7 +80,7 @@ async def lines_to(url: str, *, authority: Path | None = None) -> AsyncIterator[
     await lines.close()
 
 
-async def ask(lines: Lines, token: str = "alice-token", *, timeout: float = 5.0) -> Posted:
+async def ask(lines: Lines, token: str = "alice-token", *, timeout: float = 5.0) -> HttpAnswer:
     return await lines.post(PATH, {"kind": "SelfSubjectReview"}, token=token, timeout=timeout)
 
 
@@ -115,7 +115,7 @@ async def test_what_is_no_token_is_not_sent(far: Far, token: str) -> None:
 async def test_an_answer_is_read_whole(far: Far) -> None:
     far.script = iter([answer(b"no", b"DATE: today", b"retry-after: 3", status=b"429 Slow Down")])
     async with lines_to(far.url) as lines:
-        assert await ask(lines) == Posted(429, "today", "3", b"no")
+        assert await ask(lines) == HttpAnswer(429, "today", "3", b"no")
 
 
 async def test_questions_one_after_another_take_one_line(far: Far) -> None:
@@ -194,7 +194,7 @@ async def test_what_nobody_asked_for_is_nobodys_answer(far: Far) -> None:
 
 @pytest.mark.parametrize("leave", [lambda task: task.cancel(), lambda _: None], ids=["cancelled", "too late"])
 async def test_an_answer_that_nobody_awaits_any_more_goes_to_nobody(
-    far: Far, leave: Callable[[asyncio.Task[Posted]], object]
+    far: Far, leave: Callable[[asyncio.Task[HttpAnswer]], object]
 ) -> None:
     far.script = iter([b"", answer(b"right")])
     async with lines_to(far.url) as lines:
@@ -305,6 +305,6 @@ async def test_through_a_proxy_it_is_the_general_client(
 ) -> None:
     for name in ("HTTPS_PROXY", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
-    posts = caller_posts(PlainConfiguration(host="https://10.0.0.1", proxy=proxy), limit=3)
+    posts = caller_transport(PlainConfiguration(host="https://10.0.0.1", proxy=proxy), limit=3)
     assert isinstance(posts, kind)
     await posts.close()

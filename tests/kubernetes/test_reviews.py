@@ -21,9 +21,9 @@ from workspace_authz.errors import (
     UnavailableError,
     UnreachableError,
 )
+from workspace_authz.kubernetes.http import ReviewTransport
 from workspace_authz.kubernetes.lines import Lines
 from workspace_authz.kubernetes.plain import PlainConfiguration
-from workspace_authz.kubernetes.posts import Posts
 from workspace_authz.kubernetes.reviews import AccessAnswer, ApiReviews
 from workspace_authz.kubernetes.transport import ApiConfiguration, caller_connection
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
@@ -61,7 +61,7 @@ def reviews_of(request: pytest.FixtureRequest) -> ReviewsOf:
 
 @asynccontextmanager
 async def _reviews_of(
-    pool: Callable[[ApiConfiguration], Posts],
+    pool: Callable[[ApiConfiguration], ReviewTransport],
     handler: Handler,
     *,
     timeout: float = 5.0,

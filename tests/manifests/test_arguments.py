@@ -13,7 +13,7 @@ from mlflow.cli import server
 from mlflow.utils.crypto import CRYPTO_KEK_PASSPHRASE_ENV_VAR
 
 from tests.manifests.kube import ROOT
-from workspace_authz.web.probes import ProbesMiddleware
+from workspace_authz.doors.probes import ProbesMiddleware
 
 QUICKSTART = ROOT / "manifests" / "quickstart.yaml"
 

@@ -13,12 +13,12 @@ from mlflow.store.workspace.utils import get_default_workspace_optional
 from mlflow.tracking._workspace.registry import get_workspace_store
 
 from tests.kubernetes.informer_server import ApiServer, FastClock
-from workspace_authz.provider.follower import Follower
+from workspace_authz.mlflow_adapter.visible import visible_workspaces
 from workspace_authz.provider.store import KubernetesWorkspaceStore, MisconfiguredWorkspaceStore, build
+from workspace_authz.provider.watcher import NamespaceWatcher
 from workspace_authz.workspaces.directory import Directory
 from workspace_authz.workspaces.namespace import DESCRIPTION_ANNOTATION
 from workspace_authz.workspaces.policy import NamespacePolicy
-from workspace_authz.workspaces.visible import visible_workspaces
 
 
 @asynccontextmanager
@@ -27,7 +27,7 @@ async def guarded(server: ApiServer, *, run: bool = True) -> AsyncIterator[Kuber
     connection, policy = server.connection(), NamespacePolicy()
     directory = Directory(connection, policy, clock=FastClock())
     task = asyncio.create_task(directory.run() if run else asyncio.sleep(0))
-    follower = Follower(policy, kubeconfig="/nowhere")
+    follower = NamespaceWatcher(policy, kubeconfig="/nowhere")
     try:
         if run:
             await directory.wait_synced()

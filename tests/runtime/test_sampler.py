@@ -11,14 +11,14 @@ from tests.harness.fakes import ManualClock
 from tests.operations.exposition import Page
 from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.aio.coalesce import Coalescer
-from workspace_authz.aio.numbers import Numbers
+from workspace_authz.aio.statistics import Statistics
 from workspace_authz.kubernetes.informer_state import InformerState
 from workspace_authz.runtime.health import Health, following
 from workspace_authz.runtime.sampler import Observed, Sampler
 from workspace_authz.telemetry.audit import NoAudit
-from workspace_authz.telemetry.crew import Crew
 from workspace_authz.telemetry.prometheus import PrometheusMetrics, exposition
 from workspace_authz.telemetry.sampled import SampledMetrics
+from workspace_authz.telemetry.workers import WorkerRegistry
 
 
 class Clock(ManualClock):
@@ -35,7 +35,7 @@ def test_its_parts_and_its_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(values, "ValueClass", values.ValueClass)
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     clock = Clock()
-    crew = Crew(tmp_path, expected=2, monotonic=clock.monotonic)
+    crew = WorkerRegistry(tmp_path, expected=2, monotonic=clock.monotonic)
     seat = crew.join()
     state = InformerState(synced=True, last_contact=990.0, problem="It cannot be followed.")
     health = Health({"namespaces": lambda: following(state, "The namespaces")}, crew=crew)
@@ -43,7 +43,7 @@ def test_its_parts_and_its_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     cache.get("nothing")
     counted = PrometheusMetrics(seat.number)
     observed = Observed(
-        numbers=[Numbers({"names": cache}, {"identity": Coalescer()})],
+        numbers=[Statistics({"names": cache}, {"identity": Coalescer()})],
         informers=lambda: {"namespaces": state},
         audit=NoAudit(),
         flush=counted.flush,
@@ -71,7 +71,7 @@ async def test_who_is_well_again_says_so_before_the_second_is_over(
     monkeypatch.setattr(values, "ValueClass", values.ValueClass)
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     clock = _Sleeper()
-    crew = Crew(tmp_path, expected=1, monotonic=clock.monotonic)
+    crew = WorkerRegistry(tmp_path, expected=1, monotonic=clock.monotonic)
     seat = crew.join()
     health = Health({"kubernetes-api": lambda: None if len(clock.slept) > 2 else "It is away."}, crew=crew)
     observed = Observed(numbers=[], informers=dict, audit=NoAudit())

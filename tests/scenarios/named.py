@@ -18,7 +18,7 @@ from tests.scenarios.studio import Studio
 from workspace_authz.catalog.compile import compile_catalog
 from workspace_authz.catalog.entries import Entry
 from workspace_authz.catalog.model import Guarded, Origin
-from workspace_authz.enforcement.naming import nameable
+from workspace_authz.pipeline.naming import nameable
 from workspace_authz.types import Resource
 
 _NAMELESS: Final = frozenset({Resource.GATEWAY_GUARDRAILS, Resource.GATEWAY_BUDGETS, Resource.ASSISTANTS})

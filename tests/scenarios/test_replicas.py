@@ -15,9 +15,9 @@ from tests.harness.plane import EMBEDDED, Plane, User, devplane
 from tests.harness.postgres import Postgres
 from tests.harness.server import WORKSPACE, MlflowServer, ServerOptions, starting, wait_until_ready
 from tests.scenarios.waiting import until
-from workspace_authz.bindings.rows import read_bindings
-from workspace_authz.bindings.schema import migrate
 from workspace_authz.cli.main import main
+from workspace_authz.tenancy.claims import read_bindings
+from workspace_authz.tenancy.schema import migrate
 
 CREATE, SEARCH = "/api/2.0/mlflow/experiments/create", "/api/2.0/mlflow/experiments/search?max_results=10"
 ROOT = User("root", groups=("system:masters",))

@@ -8,11 +8,11 @@ from contextlib import AbstractContextManager
 from functools import partial
 
 from workspace_authz.authorizer.candidates import CandidateSource
-from workspace_authz.authorizer.coherence import Coherence
-from workspace_authz.authorizer.early import AnyRightIn, EarlyQuestions
-from workspace_authz.authorizer.held import HeldRules
-from workspace_authz.authorizer.memory import Asked, Lifetimes, Memory, stable
+from workspace_authz.authorizer.generations import Generations
+from workspace_authz.authorizer.prefetch import AnyRightIn, Prefetcher
+from workspace_authz.authorizer.review_cache import Asked, Lifetimes, ReviewCache, stable
 from workspace_authz.authorizer.rules import every_question
+from workspace_authz.authorizer.rules_cache import RulesCache
 from workspace_authz.kubernetes.reviews import AccessAnswer, Reviews
 from workspace_authz.types import Attributes, Caller, Decision, Outcome, Source, UserInfo
 
@@ -20,7 +20,7 @@ from workspace_authz.types import Attributes, Caller, Decision, Outcome, Source,
 class Authorizer:
     """Asks SelfSubjectAccessReviews with the caller's own token. Errors are raised and never remembered.
 
-    ``strangers`` is asked where it is not known yet whose the token is. ``candidates`` chooses in which
+    ``unverified`` is asked where it is not known yet whose the token is. ``candidates`` chooses in which
     namespaces to look for a caller's rights; without it, and where it cannot tell, in all of them.
     """
 
@@ -28,8 +28,8 @@ class Authorizer:
         self,
         reviews: Reviews,
         *,
-        coherence: Coherence,
-        strangers: Reviews | None = None,
+        generations: Generations,
+        unverified: Reviews | None = None,
         monotonic: Callable[[], float],
         lifetimes: Lifetimes,
         size: int = 50_000,
@@ -39,23 +39,23 @@ class Authorizer:
         self._reviews = reviews
         self._candidates = candidates
         self._concurrency = concurrency
-        self._memory: Memory[tuple[UserInfo, Attributes], AccessAnswer] = Memory(
-            coherence,
+        self._memory: ReviewCache[tuple[UserInfo, Attributes], AccessAnswer] = ReviewCache(
+            generations,
             yes=lambda answer: answer.allowed,
             monotonic=monotonic,
             lifetimes=lifetimes,
             size=size,
         )
-        self.held = HeldRules(
+        self.held = RulesCache(
             reviews,
-            coherence=coherence,
-            strangers=strangers,
+            generations=generations,
+            unverified=unverified,
             monotonic=monotonic,
             lifetimes=lifetimes,
             size=size,
         )
-        self._early: EarlyQuestions[Attributes, Asked[AccessAnswer]] = EarlyQuestions(
-            partial(self._ask, strangers or reviews)
+        self._early: Prefetcher[Attributes, Asked[AccessAnswer]] = Prefetcher(
+            partial(self._ask, unverified or reviews)
         )
         self.numbers = (self._memory.numbers("decisions"), self.held.numbers)
 

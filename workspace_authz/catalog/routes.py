@@ -15,13 +15,13 @@ from workspace_authz.catalog import (
     logged_models,
     mcp,
     registry,
-    reviews,
+    review_queues,
     server,
     traces,
 )
 from workspace_authz.catalog.assistant import assistant_routes
+from workspace_authz.catalog.identity_stamps import STAMPS
 from workspace_authz.catalog.model import Guarded, Route
-from workspace_authz.catalog.ownership import STAMPS
 
 
 def all_routes(*, assistant: bool = False) -> tuple[Route, ...]:
@@ -30,7 +30,7 @@ def all_routes(*, assistant: bool = False) -> tuple[Route, ...]:
         *experiments.ROUTES,
         *traces.ROUTES,
         *logged_models.ROUTES,
-        *reviews.ROUTES,
+        *review_queues.ROUTES,
         *jobs.ROUTES,
         *registry.ROUTES,
         *datasets.ROUTES,

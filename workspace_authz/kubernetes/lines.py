@@ -16,7 +16,13 @@ from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpResponseParser
 
-from workspace_authz.kubernetes.posts import MAX_ANSWER_BYTES, USER_AGENT, OversizedError, Posted, Posts
+from workspace_authz.kubernetes.http import (
+    MAX_ANSWER_BYTES,
+    USER_AGENT,
+    HttpAnswer,
+    OversizedError,
+    ReviewTransport,
+)
 from workspace_authz.kubernetes.transport import (
     KEPT_ALIVE_SECONDS,
     ApiConfiguration,
@@ -33,7 +39,7 @@ class Line(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[Posted] | None = None
+        self._answer: asyncio.Future[HttpAnswer] | None = None
         self._parser: HttpResponseParser | None = None
         self._messages = 0
         self._received = 0
@@ -46,7 +52,7 @@ class Line(asyncio.Protocol):
         """Whether another question may be asked."""
         return self._transport is not None and not self._transport.is_closing()
 
-    async def ask(self, request: bytes) -> Posted:
+    async def ask(self, request: bytes) -> HttpAnswer:
         """Send ``request`` and await the answer. Who is cancelled meanwhile must :meth:`drop` the line."""
         if self._transport is None:
             raise ConnectionResetError
@@ -116,13 +122,13 @@ class Line(asyncio.Protocol):
             self._fail(ConnectionError("unexpected"))
             return
         date, retry_after = self._headers.get(b"date"), self._headers.get(b"retry-after")
-        self._answer.set_result(Posted(status, date, retry_after, b"".join(self._body)))
+        self._answer.set_result(HttpAnswer(status, date, retry_after, b"".join(self._body)))
         if not self._parser.should_keep_alive():
             self.drop()
 
 
 class Lines:
-    """Kept-alive lines to one API server; see :class:`~workspace_authz.kubernetes.posts.Posts`.
+    """Kept-alive lines to one API server; see :class:`~workspace_authz.kubernetes.http.ReviewTransport`.
 
     As many as are asked on at once: who asks must bound that.
     """
@@ -143,8 +149,8 @@ class Lines:
         )
         self._idle: list[Line] = []
 
-    async def post(self, path: str, document: Mapping[str, Any], *, token: str, timeout: float) -> Posted:
-        """See :class:`~workspace_authz.kubernetes.posts.Posts`."""
+    async def post(self, path: str, document: Mapping[str, Any], *, token: str, timeout: float) -> HttpAnswer:
+        """See :class:`~workspace_authz.kubernetes.http.ReviewTransport`."""
         request = self._request(path, json.dumps(document).encode(), token)
         async with asyncio.timeout(timeout):
             line = self._kept() or await self._connected(timeout / 2)
@@ -189,13 +195,13 @@ class Lines:
         return line
 
     async def close(self) -> None:
-        """See :class:`~workspace_authz.kubernetes.posts.Posts`."""
+        """See :class:`~workspace_authz.kubernetes.http.ReviewTransport`."""
         while self._idle:
             self._idle.pop().drop()
         await asyncio.sleep(0)
 
 
-def caller_posts(configuration: ApiConfiguration, *, limit: int) -> Posts:
+def caller_transport(configuration: ApiConfiguration, *, limit: int) -> ReviewTransport:
     """The quickest way for callers' reviews, of which no more than ``limit`` are asked at once."""
     if proxy_of(configuration):
         return caller_connection(configuration, limit=limit)

@@ -29,7 +29,7 @@ from workspace_authz.errors import (
     UnavailableError,
     UnreachableError,
 )
-from workspace_authz.kubernetes.posts import OversizedError, Posted, Posts
+from workspace_authz.kubernetes.http import HttpAnswer, OversizedError, ReviewTransport
 from workspace_authz.kubernetes.retry_after import retry_after
 from workspace_authz.kubernetes.server_time import ServerTime
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
@@ -99,7 +99,7 @@ class UrlReviews(Protocol):
 class ApiReviews:
     """:class:`Reviews` over callers' connections, each asked once. ``timeout`` bounds it, in seconds."""
 
-    def __init__(self, posts: Posts, *, timeout: float, metrics: Metrics | None = None) -> None:
+    def __init__(self, posts: ReviewTransport, *, timeout: float, metrics: Metrics | None = None) -> None:
         self._posts = posts
         self.server_time = ServerTime(time.monotonic)
         self._timeout = timeout
@@ -197,7 +197,7 @@ def _status_of(kind: str, answer: bytes) -> Mapping[str, Any]:
     return status
 
 
-def _failed(kind: str, posted: Posted) -> RequestError:
+def _failed(kind: str, posted: HttpAnswer) -> RequestError:
     status = posted.status
     if status == 401:
         return UnauthenticatedError(REJECTED)

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.kubernetes.posts import MAX_ANSWER_BYTES, USER_AGENT, OversizedError, Posted
+from workspace_authz.kubernetes.http import MAX_ANSWER_BYTES, USER_AGENT, HttpAnswer, OversizedError
 
 _BEARER: Final = "BearerToken"
 _PEM: Final = "-----BEGIN "
@@ -203,8 +203,8 @@ class Connection:
             await asyncio.to_thread(trust_again, self._tls, self._configuration)
             raise
 
-    async def post(self, path: str, document: Mapping[str, Any], *, token: str, timeout: float) -> Posted:
-        """See :class:`~workspace_authz.kubernetes.posts.Posts`."""
+    async def post(self, path: str, document: Mapping[str, Any], *, token: str, timeout: float) -> HttpAnswer:
+        """See :class:`~workspace_authz.kubernetes.http.ReviewTransport`."""
         # Of several API servers behind one address the next may take what a dead one does not.
         bounds = aiohttp.ClientTimeout(total=timeout, sock_connect=timeout / 2)
         async with self.request("POST", path, token=token, json=document, timeout=bounds) as response:
@@ -216,7 +216,9 @@ class Connection:
                 if size > MAX_ANSWER_BYTES:
                     raise OversizedError
             headers = response.headers
-            return Posted(response.status, headers.get("Date"), headers.get("Retry-After"), b"".join(chunks))
+            return HttpAnswer(
+                response.status, headers.get("Date"), headers.get("Retry-After"), b"".join(chunks)
+            )
 
     async def close(self) -> None:
         """Close every connection of the pool."""

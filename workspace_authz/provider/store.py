@@ -14,13 +14,13 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, TEMPORARILY_UN
 from mlflow.store.workspace.abstract_store import AbstractStore
 
 from workspace_authz.errors import AuthzError, ConfigurationError
-from workspace_authz.provider.follower import Follower
-from workspace_authz.runtime.cell import current_directory
+from workspace_authz.mlflow_adapter.visible import visible_workspaces
+from workspace_authz.provider.watcher import NamespaceWatcher
+from workspace_authz.runtime.process import current_directory
 from workspace_authz.settings import load_settings
 from workspace_authz.workspaces.directory import Directory
 from workspace_authz.workspaces.namespace import NamespaceInfo
 from workspace_authz.workspaces.policy import NamespacePolicy
-from workspace_authz.workspaces.visible import visible_workspaces
 
 
 def build(workspace_uri: str) -> KubernetesWorkspaceStore:
@@ -35,7 +35,7 @@ def build(workspace_uri: str) -> KubernetesWorkspaceStore:
         )
     except ConfigurationError as error:
         return MisconfiguredWorkspaceStore(error)
-    return KubernetesWorkspaceStore(policy, follower=Follower(policy, kubeconfig=settings.kubeconfig))
+    return KubernetesWorkspaceStore(policy, follower=NamespaceWatcher(policy, kubeconfig=settings.kubeconfig))
 
 
 class KubernetesWorkspaceStore(AbstractStore):  # type: ignore[misc]  # MLflow is not followed by mypy
@@ -49,7 +49,7 @@ class KubernetesWorkspaceStore(AbstractStore):  # type: ignore[misc]  # MLflow i
         self,
         policy: NamespacePolicy,
         *,
-        follower: Follower,
+        follower: NamespaceWatcher,
         guarded: Callable[[], Directory | None] = current_directory,
     ) -> None:
         self._policy = policy

@@ -8,22 +8,22 @@ from functools import partial
 
 from workspace_authz.aio.clock import Clock, SystemClock
 from workspace_authz.aio.supervisor import Supervisor
-from workspace_authz.enforcement.pipeline import Pipeline
 from workspace_authz.kubernetes.connection import load_configuration, server_connection
-from workspace_authz.kubernetes.lines import caller_posts
-from workspace_authz.kubernetes.patience import Lanes, lanes
+from workspace_authz.kubernetes.lines import caller_transport
+from workspace_authz.kubernetes.retries import ReviewPriorities, lanes
 from workspace_authz.kubernetes.reviews import ApiReviews
-from workspace_authz.runtime import cell
-from workspace_authz.runtime.blueprint import Blueprint
+from workspace_authz.pipeline.pipeline import Pipeline
+from workspace_authz.runtime import process
+from workspace_authz.runtime.audit_sink import open_audit_sink
 from workspace_authz.runtime.cluster import Cluster, cluster_over
-from workspace_authz.runtime.data import Data, mlflow_data
+from workspace_authz.runtime.gc_freeze import rest
 from workspace_authz.runtime.health import Health
-from workspace_authz.runtime.joined import build_pipeline
-from workspace_authz.runtime.rest import rest
+from workspace_authz.runtime.mlflow_data import Data, mlflow_data
+from workspace_authz.runtime.pipeline import build_pipeline
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.runtime.sampler import Observed, Sampler
 from workspace_authz.runtime.scrape import Scrape
-from workspace_authz.runtime.sink import open_audit_sink
+from workspace_authz.runtime.worker_config import WorkerConfig
 from workspace_authz.settings import Settings
 from workspace_authz.telemetry.metrics import Metrics
 from workspace_authz.telemetry.prometheus import PrometheusMetrics
@@ -31,8 +31,8 @@ from workspace_authz.telemetry.sampled import SampledMetrics
 
 
 @asynccontextmanager
-async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
-    """Start a worker's parts, install them in the process's cell, and end them with the block.
+async def running(blueprint: WorkerConfig) -> AsyncIterator[Runtime]:
+    """Start a worker's parts, install them in the process's process, and end them with the block.
 
     Needs no answer of the API server: a worker starts in an outage and says so in its readiness.
     """
@@ -41,7 +41,7 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
     async with AsyncExitStack() as stack:
         audit = open_audit_sink(settings)
         stack.callback(audit.close)
-        callers = caller_posts(configuration, limit=settings.api_connections)
+        callers = caller_transport(configuration, limit=settings.api_connections)
         stack.push_async_callback(callers.close)
         server = server_connection(configuration)
         stack.push_async_callback(server.close)
@@ -67,12 +67,12 @@ async def running(blueprint: Blueprint) -> AsyncIterator[Runtime]:
         sampled = _sampled(metrics, blueprint)
         supervisor.run("rest", partial(rest, health, clock))
         supervisor.run("sampler", Sampler(observed, health, metrics=sampled, seat=seat, clock=clock).run)
-        cell.install(runtime)
-        stack.callback(cell.remove)
+        process.install(runtime)
+        stack.callback(process.remove)
         yield runtime
 
 
-def _ways(api: ApiReviews, settings: Settings, *, metrics: Metrics, clock: Clock) -> Lanes:
+def _ways(api: ApiReviews, settings: Settings, *, metrics: Metrics, clock: Clock) -> ReviewPriorities:
     return lanes(
         api,
         places=settings.api_connections,
@@ -83,8 +83,8 @@ def _ways(api: ApiReviews, settings: Settings, *, metrics: Metrics, clock: Clock
 
 
 def _pipeline(
-    blueprint: Blueprint,
-    ways: Lanes,
+    blueprint: WorkerConfig,
+    ways: ReviewPriorities,
     cluster: Cluster,
     *,
     data: Data,
@@ -92,7 +92,7 @@ def _pipeline(
 ) -> Pipeline:
     return build_pipeline(
         ways.known,
-        strangers=ways.strangers,
+        unverified=ways.unverified,
         server_time=server_time,
         settings=blueprint.settings,
         catalog=blueprint.catalog,
@@ -102,7 +102,7 @@ def _pipeline(
         artifact_root=blueprint.artifact_root,
         bindings=data.binder if cluster.directory is not None else None,
         seal=data.seal,
-        coherence=cluster.coherence,
+        generations=cluster.generations,
         rbac=cluster.rights,
     )
 
@@ -117,7 +117,7 @@ def _observed(runtime: Runtime, cluster: Cluster, data: Data) -> Observed:
     )
 
 
-def _sampled(metrics: PrometheusMetrics, blueprint: Blueprint) -> SampledMetrics:
+def _sampled(metrics: PrometheusMetrics, blueprint: WorkerConfig) -> SampledMetrics:
     sampled = SampledMetrics(metrics.registry)
     sampled.server(uncovered=blueprint.uncovered, expected=blueprint.crew.expected)
     return sampled

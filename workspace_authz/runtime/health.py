@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from workspace_authz.kubernetes.informer_state import InformerState
-from workspace_authz.telemetry.crew import Crew
+from workspace_authz.telemetry.workers import WorkerRegistry
 
 Check = Callable[[], str | None]
 """None, or a problem as a sentence that names no namespace, user or secret."""
@@ -24,7 +24,7 @@ class Health:
     checks: Mapping[str, Check] = field(default_factory=dict)
     notes: Callable[[], Sequence[str]] = tuple
     """What an operator should know of a worker that serves nevertheless, as sentences of the same kind."""
-    crew: Crew | None = None
+    crew: WorkerRegistry | None = None
     """None where there is only this process."""
 
     def own(self) -> dict[str, str | None]:

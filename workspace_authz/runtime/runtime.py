@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from workspace_authz.enforcement.pipeline import Pipeline
+from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.runtime.health import Health
 from workspace_authz.runtime.scrape import Scrape
 from workspace_authz.telemetry.audit import AuditSink

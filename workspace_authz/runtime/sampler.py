@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from workspace_authz.aio.clock import Clock
-from workspace_authz.aio.numbers import Numbers
+from workspace_authz.aio.statistics import Statistics
 from workspace_authz.kubernetes.informer_state import InformerState
 from workspace_authz.runtime.health import Health
 from workspace_authz.telemetry.audit import AuditSink
-from workspace_authz.telemetry.crew import REPORT_SECONDS, Seat
 from workspace_authz.telemetry.sampled import InformerNumbers, SampledMetrics
+from workspace_authz.telemetry.workers import REPORT_SECONDS, WorkerSlot
 
 _PROBLEM_SECONDS: Final = 0.05
 """Between two looks while there is a problem."""
@@ -25,7 +25,7 @@ _PROBLEM_SECONDS: Final = 0.05
 class Observed:
     """The parts of a worker that are looked at."""
 
-    numbers: Sequence[Numbers]
+    numbers: Sequence[Statistics]
     informers: Callable[[], Mapping[str, InformerState]]
     """By resource."""
     audit: AuditSink
@@ -37,7 +37,7 @@ class Sampler:
     """Looks at ``observed`` and reports ``health`` to the crew. Run :meth:`run` in a supervised task."""
 
     def __init__(
-        self, observed: Observed, health: Health, *, metrics: SampledMetrics, seat: Seat, clock: Clock
+        self, observed: Observed, health: Health, *, metrics: SampledMetrics, seat: WorkerSlot, clock: Clock
     ) -> None:
         self._observed = observed
         self._health = health

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from workspace_authz.enforcement.pipeline import DEADLINE_SECONDS
-from workspace_authz.enforcement.refusals import forbidden_url
-from workspace_authz.enforcement.verdict import Verdict
 from workspace_authz.errors import UnavailableError
-from workspace_authz.identity.authenticator import Authenticator
 from workspace_authz.identity.credentials import find_credential
+from workspace_authz.identity.tokens import Authenticator
 from workspace_authz.kubernetes.reviews import NO_ANSWER, UrlReviews
-from workspace_authz.telemetry.crew import Crew
+from workspace_authz.pipeline.pipeline import DEADLINE_SECONDS
+from workspace_authz.pipeline.refusals import forbidden_url
+from workspace_authz.pipeline.verdict import Verdict
 from workspace_authz.telemetry.prometheus import exposition
+from workspace_authz.telemetry.workers import WorkerRegistry
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -31,7 +31,7 @@ class Scrape:
 
     authenticator: Authenticator
     reviews: UrlReviews
-    crew: Crew
+    crew: WorkerRegistry
     flush: Callable[[], None] = lambda: None
     """Writes what this worker has counted; the others do so every second."""
 

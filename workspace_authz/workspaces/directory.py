@@ -15,9 +15,9 @@ from workspace_authz.kubernetes.informer import Informer
 from workspace_authz.kubernetes.informer_state import Change, InformerState, Timing
 from workspace_authz.kubernetes.listwatch import get_object
 from workspace_authz.kubernetes.listwatch_answers import DeniedError, JsonObject, ListWatchError
-from workspace_authz.workspaces.ahead import TRUSTED_SECONDS, Ahead
 from workspace_authz.workspaces.namespace import NamespaceInfo, is_namespace_name, read_namespace
 from workspace_authz.workspaces.policy import NamespacePolicy
+from workspace_authz.workspaces.recent_lookups import TRUSTED_SECONDS, RecentLookups
 
 PATH: Final = "/api/v1/namespaces"
 
@@ -64,7 +64,7 @@ class Directory:
             timing=timing,
         )
         self._served: dict[str, NamespaceInfo] = {}
-        self._ahead = Ahead(clock.monotonic)
+        self._ahead = RecentLookups(clock.monotonic)
         self._missing: ExpiringCache[str, bool] = ExpiringCache(size=_SIZE, monotonic=clock.monotonic)
         self._verified: ExpiringCache[str, NamespaceInfo] = ExpiringCache(
             size=_SIZE, monotonic=clock.monotonic

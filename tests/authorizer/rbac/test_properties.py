@@ -172,7 +172,7 @@ def test_an_answer_from_before_a_change_has_another_generation(steps: list[tuple
 
 
 def generations(world: World) -> dict[str, int]:
-    return {namespace: world.coherence.generation(namespace).number for namespace in ("", *NAMESPACES)}
+    return {namespace: world.generations.generation(namespace).number for namespace in ("", *NAMESPACES)}
 
 
 def answers(world: World) -> dict[tuple[str, str], frozenset[Attributes]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.harness.fakes import ManualClock
-from workspace_authz.authorizer.coherence import Coherence
+from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.rbac.changes import RbacChanges
 from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.authorizer.rbac.objects import RoleReader, read_binding
@@ -46,19 +46,19 @@ class World:
 
     store: Store = field(default_factory=Store)
     clock: ManualClock = field(default_factory=ManualClock)
-    coherence: Coherence = field(init=False)
+    generations: Generations = field(init=False)
     index: RbacIndex = field(default_factory=RbacIndex)
     _known: dict[tuple[str, tuple[str, str]], Any] = field(default_factory=dict)
     _seen: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS.values(), 0))
     _read_role: RoleReader = field(default_factory=RoleReader)
 
     def __post_init__(self) -> None:
-        self.coherence = Coherence(self.clock.monotonic)
-        self.coherence.followed_since = self.clock.now
+        self.generations = Generations(self.clock.monotonic)
+        self.generations.followed_since = self.clock.now
 
     @property
     def source(self) -> RbacSource:
-        return RbacSource(self.index, self.coherence)
+        return RbacSource(self.index, self.generations)
 
     def put(self, kind: str, item: dict[str, Any]) -> None:
         """Create or replace an object, as an administrator."""
@@ -96,7 +96,7 @@ class World:
         self._known[resource, key] = new
         if old == new:
             return
-        changes = RbacChanges(self.index, self.coherence)
+        changes = RbacChanges(self.index, self.generations)
         take: Any = changes.of_roles if resource.endswith("roles") else changes.of_bindings
         take([Change(key, old, new)])
 

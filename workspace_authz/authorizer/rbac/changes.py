@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workspace_authz.authorizer.coherence import Coherence
+from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.authorizer.rbac.objects import Binding, Role
 from workspace_authz.kubernetes.informer_state import Change
@@ -17,7 +17,7 @@ class RbacChanges:
     each other, so that a binding may be told long before or after its role."""
 
     index: RbacIndex
-    coherence: Coherence
+    generations: Generations
 
     def of_roles(self, changes: Sequence[Change[Role]]) -> None:
         """Roles and ClusterRoles. Whether anybody is bound to one is not asked: the binding may be late."""
@@ -36,6 +36,6 @@ class RbacChanges:
 
     def _touch(self, namespaces: set[str]) -> None:
         if "" in namespaces:
-            self.coherence.touch_everywhere()
+            self.generations.touch_everywhere()
         else:
-            self.coherence.touch(namespaces)
+            self.generations.touch(namespaces)

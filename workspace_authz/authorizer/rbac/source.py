@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from workspace_authz.authorizer.candidates import Candidates
-from workspace_authz.authorizer.coherence import Coherence
+from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.authorizer.rules import granted_names
 from workspace_authz.types import Attributes, Caller, Resource, UserInfo, Verb
@@ -22,11 +22,11 @@ class RbacSource:
     """A :class:`CandidateSource` and a :class:`NameSource`, as long as changes of RBAC are followed."""
 
     index: RbacIndex
-    coherence: Coherence
+    generations: Generations
 
     def of(self, user: UserInfo, namespaces: Collection[str]) -> Candidates | None:
         """See :class:`CandidateSource`."""
-        if self.coherence.followed_since is None:
+        if self.generations.followed_since is None:
             return None
         everywhere: dict[Attributes, None] = {}
         within: dict[str, dict[Attributes, None]] = {}
@@ -43,7 +43,7 @@ class RbacSource:
 
     async def candidates(self, caller: Caller, broad: Attributes) -> frozenset[str] | None:
         """See :class:`NameSource`."""
-        if self.coherence.followed_since is None:
+        if self.generations.followed_since is None:
             return None
         roles = (
             role for namespace, role in self.index.held_by(caller.user) if namespace in ("", broad.namespace)

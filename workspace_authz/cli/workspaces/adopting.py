@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from workspace_authz.bindings.rows import rebind
-from workspace_authz.bindings.states import Standing, State
 from workspace_authz.cli.options import OK
 from workspace_authz.cli.output import note, print_json, print_lines
 from workspace_authz.cli.workspaces.listing import in_words
 from workspace_authz.cli.workspaces.opening import look_at_cluster, open_stores
 from workspace_authz.errors import ConfigurationError
+from workspace_authz.tenancy.claims import rebind
+from workspace_authz.tenancy.states import Standing, State
 
 _ADOPTABLE = (State.CLOSED, State.UNBOUND)
 

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from workspace_authz.bindings.rows import NOBODY, Binding
-from workspace_authz.bindings.states import Standing
 from workspace_authz.cli.options import OK
 from workspace_authz.cli.output import print_json, print_lines, table
 from workspace_authz.cli.workspaces.opening import look_at_cluster, open_stores
+from workspace_authz.tenancy.claims import NOBODY, Binding
+from workspace_authz.tenancy.states import Standing
 
 _HEAD: Final = ("WORKSPACE", "STATE", "DATA OF UID", "NAMESPACE UID", "BOUND", "OBJECTS")
 _KINDS: Final = {

@@ -9,15 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from workspace_authz.bindings.artifacts import Folder, workspace_folder
-from workspace_authz.bindings.census import count_rows
-from workspace_authz.bindings.purge import delete_rows
-from workspace_authz.bindings.rows import NOBODY, Reason, bind, unbind
-from workspace_authz.bindings.states import State
 from workspace_authz.cli.options import NO, OK
 from workspace_authz.cli.output import note, print_json, print_lines
 from workspace_authz.cli.workspaces.opening import Stores, look_at_cluster, open_stores
 from workspace_authz.errors import ConfigurationError
+from workspace_authz.mlflow_adapter.store.artifact_folders import Folder, workspace_folder
+from workspace_authz.mlflow_adapter.store.occupancy import count_rows
+from workspace_authz.mlflow_adapter.store.purge import delete_rows
+from workspace_authz.tenancy.claims import NOBODY, Reason, bind, unbind
+from workspace_authz.tenancy.states import State
 
 _PURGEABLE: Final = (State.CLOSED, State.ORPHAN)
 _DEFAULT: Final = "default"

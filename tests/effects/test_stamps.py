@@ -1,0 +1,100 @@
+"""What reaches MLflow in place of a body, and what of it a route without stamps notices: nothing."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+
+from tests.mlflow_adapter.test_request import Client, chunks
+from workspace_authz.catalog.identity_stamps import STAMPS
+from workspace_authz.catalog.model import Authenticated, Route
+from workspace_authz.effects.stamps import STAMPED_BYTES, stamped
+from workspace_authz.errors import BadRequestError
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest, ReplayedBody
+from workspace_authz.types import UserInfo
+
+ALICE = UserInfo("alice")
+Headers = list[tuple[bytes, bytes]]
+
+
+def route(operation: str) -> Route:
+    policy = Authenticated("It is a test.")
+    return Route("POST", "/", operation, policy, stamps=STAMPS.get(operation, ()))
+
+
+def request(headers: Headers, *parts: bytes) -> tuple[AccessRequest, ReplayedBody, Client]:
+    client = Client(*chunks(*parts))
+    body = ReplayedBody(client, limit=10)
+    return AccessRequest("POST", "/", headers=headers, body=body), body, client
+
+
+async def test_a_route_without_stamps_pays_nothing() -> None:
+    asked, _, client = request([], b"one", b"two")
+    assert await stamped(asked, route("LogMetric"), user=ALICE) is None
+    assert len(client.waiting) == 2
+
+
+async def test_the_body_is_replaced_and_its_headers_with_it() -> None:
+    headers = [
+        (b"host", b"x"),
+        (b"content-type", b"application/json"),
+        (b"content-length", b"99"),
+        (b"content_length", b"98"),
+        (b"transfer-encoding", b"chunked"),
+        (b"content-encoding", b"identity"),
+    ]
+    asked, body, _ = request(headers, b'{"name": "n",', b' "created_by": "bob"}')
+    replacement = await stamped(asked, route("CreateIssue"), user=ALICE)
+    assert replacement is not None
+    content = replacement.content
+    assert json.loads(content) == {"name": "n", "created_by": "alice"}
+    length = (b"content-length", str(len(content)).encode())
+    assert replacement.headers(headers) == [*headers[:2], length]
+    body.replace(content)
+    assert await body() == {"type": "http.request", "body": content, "more_body": False}
+
+
+async def test_a_large_body_is_written_too() -> None:
+    text = "x" * 100_000
+    asked, _, _ = request([], json.dumps({"name": text}).encode())
+    replacement = await stamped(asked, route("CreateIssue"), user=ALICE)
+    assert replacement is not None
+    assert json.loads(replacement.content) == {"name": text, "created_by": "alice"}
+
+
+async def test_too_large_a_body_is_refused() -> None:
+    asked, _, client = request([], *[b" " * 2**20] * (STAMPED_BYTES // 2**20 + 3))
+    with pytest.raises(BadRequestError, match="exceeds"):
+        await stamped(asked, route("CreateIssue"), user=ALICE)
+    assert client.waiting
+
+
+@pytest.mark.parametrize("encodings", [[b"gzip"], [b"identity, gzip"], [b"zstd"], [b"identity", b"gzip"]])
+async def test_a_compressed_document_is_refused(encodings: list[bytes]) -> None:
+    headers = [(b"content-encoding", encoding) for encoding in encodings]
+    asked, _, _ = request(headers, gzip.compress(b"{}"))
+    with pytest.raises(BadRequestError):
+        await stamped(asked, route("CreateIssue"), user=ALICE)
+
+
+@pytest.mark.parametrize(
+    "media_type", [b"", b"text/plain", b"Application/JSON", b"application/json\xa0", b"application/json,x"]
+)
+async def test_spans_are_taken_as_mlflow_takes_them_only(media_type: bytes) -> None:
+    asked, _, _ = request([(b"content-type", media_type)], b"{}")
+    with pytest.raises(BadRequestError, match="Spans are taken"):
+        await stamped(asked, route("ExportTraces"), user=ALICE)
+
+
+async def test_spans_go_on_as_protobuf_uncompressed() -> None:
+    headers = [(b"content-type", b"application/json; charset=utf-8"), (b"content-encoding", b"GZIP")]
+    asked, _, _ = request(headers, gzip.compress(b'{"resourceSpans": [{"scopeSpans": [{"spans": [{}]}]}]}'))
+    replacement = await stamped(asked, route("ExportTraces"), user=ALICE)
+    assert replacement is not None
+    assert b"mlflow.traceTag.mlflow.user" in replacement.content
+    assert [value for name, value in replacement.headers(headers) if name == b"content-type"] == [
+        b"application/x-protobuf"
+    ]
+    assert not [value for name, value in replacement.headers(headers) if name == b"content-encoding"]

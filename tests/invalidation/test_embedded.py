@@ -1,0 +1,71 @@
+"""Two workers on the embedded control plane, over real connections: nothing outlives its being true for long.
+
+``make fuzz`` plays more plans, others each time. ``INVALIDATION_PLANS`` and ``INVALIDATION_SEED`` choose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import example, given
+
+from tests.invalidation.administrators import HttpAdministrator
+from tests.invalidation.broken import BROKEN
+from tests.invalidation.plans import SILENT, STEADY, UNHEARD, budget
+from tests.invalidation.play import Step
+from tests.invalidation.stage import Stage, staged
+from workspace_authz.devplane.embedded import EmbeddedEngine
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    state = tmp_path_factory.mktemp("invalidation")
+    with staged(EmbeddedEngine, state, administrator=lambda _, api: HttpAdministrator(api)) as stage:
+        yield stage
+
+
+@budget(3)
+@given(steps=STEADY)
+@example(steps=[("turn", "Role"), ("end", "account"), ("agree",)])
+def test_while_all_is_well(stage: Stage, steps: list[Step]) -> None:
+    stage.play(steps)
+
+
+@budget(2)
+@given(steps=UNHEARD)
+@example(steps=[("turn", "ClusterRole"), ("agree",), ("restart",), ("turn", "RoleBinding"), ("agree",)])
+def test_while_watches_are_away(stage: Stage, steps: list[Step]) -> None:
+    stage.play(steps)
+
+
+@budget(2)
+@given(steps=SILENT)
+def test_while_watches_are_silent(stage: Stage, steps: list[Step]) -> None:
+    stage.play(steps)
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_plans_find_what_is_broken(stage: Stage, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """Mostly in as few plans as are played above, in more where a machine is slow; it ends with the first.
+
+    What is broken shows for a minute: no need to wait for long.
+    """
+    broken = BROKEN[what]
+    monkeypatch.setattr("tests.invalidation.play.HEALTHY_SECONDS", 2.0)
+    broken.breaking(monkeypatch)
+
+    found: list[str] = []
+
+    @budget(12)
+    @given(steps=broken.plans)
+    def search(steps: list[Step]) -> None:
+        if not found:
+            try:
+                stage.play(steps)
+            except AssertionError as wrong:
+                found.append(str(wrong))
+
+    search()
+    assert found, "no plan has found it"
+    assert "after the change that ended it" in found[0]

@@ -1,0 +1,89 @@
+"""A worker's parts as the runtime joins them, without MLflow, so that two of them run in one process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from workspace_authz.aio.clock import SystemClock
+from workspace_authz.aio.supervisor import Supervisor
+from workspace_authz.authorizer.generations import Generations
+from workspace_authz.authorizer.rbac.index import RbacIndex
+from workspace_authz.authorizer.rbac.source import RbacSource
+from workspace_authz.authorizer.rbac.watcher import RbacWatcher
+from workspace_authz.catalog.compile import CompiledCatalog
+from workspace_authz.kubernetes.connection import load_configuration, server_connection
+from workspace_authz.kubernetes.informer_state import Timing
+from workspace_authz.kubernetes.lines import caller_transport
+from workspace_authz.kubernetes.retries import lanes
+from workspace_authz.kubernetes.reviews import ApiReviews
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest
+from workspace_authz.pipeline.pipeline import Pipeline
+from workspace_authz.runtime.pipeline import build_pipeline
+from workspace_authz.settings import Settings
+from workspace_authz.workspaces.directory import Directory
+from workspace_authz.workspaces.policy import NamespacePolicy
+from workspace_authz.workspaces.requested import WorkspaceRule
+
+SEARCH: Final = "/api/2.0/mlflow/experiments/search"
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """Judges requests."""
+
+    pipeline: Pipeline
+    generations: Generations
+    directory: Directory
+
+    @property
+    def following(self) -> bool:
+        """Whether no change can be missed."""
+        return self.generations.followed_since is not None and self.directory.state.followed_since is not None
+
+    async def allows(self, token: str, workspace: str) -> bool | None:
+        """Whether a search of experiments passes; None where nobody could say."""
+        headers = [
+            (b"authorization", b"Bearer " + token.encode()),
+            (b"x-mlflow-workspace", workspace.encode()),
+        ]
+        verdict = await self.pipeline.judge(AccessRequest("GET", SEARCH, headers=headers))
+        return None if not verdict.passed and verdict.unanswered else verdict.passed
+
+
+@asynccontextmanager
+async def working(
+    kubeconfig: Path, catalog: CompiledCatalog, *, settings: Settings, timing: Timing, label: str
+) -> AsyncIterator[Worker]:
+    """A worker for as long as the block lasts. Namespaces with ``label`` are workspaces."""
+    configuration = await load_configuration(str(kubeconfig))
+    async with AsyncExitStack() as stack:
+        callers = caller_transport(configuration, limit=settings.api_connections)
+        stack.push_async_callback(callers.close)
+        server = server_connection(configuration)
+        stack.push_async_callback(server.close)
+        supervisor, clock = Supervisor(), SystemClock()
+        stack.push_async_callback(supervisor.close)
+        directory = Directory(server, NamespacePolicy(label_selector=label), clock=clock, timing=timing)
+        supervisor.run("namespaces", directory.run)
+        generations, index = Generations(time.monotonic), RbacIndex()
+        rbac = RbacWatcher(server, generations=generations, index=index, clock=clock, timing=timing)
+        supervisor.run("rbac", rbac.run)
+        api = ApiReviews(callers, timeout=settings.api_timeout_seconds)
+        ways = lanes(api, places=settings.api_connections, seconds=settings.api_timeout_seconds, clock=clock)
+        pipeline = build_pipeline(
+            ways.known,
+            unverified=ways.unverified,
+            server_time=api.server_time.now,
+            settings=settings,
+            catalog=catalog,
+            rule=WorkspaceRule(),
+            workspaces=directory,
+            generations=generations,
+            rbac=RbacSource(index, generations),
+        )
+        yield Worker(pipeline, generations, directory)

@@ -1,0 +1,108 @@
+"""The last question of all: is the namespace there, and are the workspace's data its own?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from tests.harness.fakes import NO, ScriptedReviews
+from tests.pipeline.routes import KnownWorkspaces, pipeline_over
+from tests.pipeline.world import ABSENT, OWN, SIBLING, V2, World
+from workspace_authz.catalog.graphql import FieldCall
+from workspace_authz.doors.explain import explain
+from workspace_authz.errors import ForbiddenError, MissingError
+from workspace_authz.kubernetes.reviews import ResourceRule, RulesAnswer
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest
+from workspace_authz.pipeline.verdict import Verdict
+
+CLOSED = ForbiddenError("closed")
+
+
+@dataclass
+class Bindings:
+    """Writes down what was checked."""
+
+    checked: list[tuple[str, str, bool]] = field(default_factory=list)
+    error: ForbiddenError | None = None
+
+    async def check(self, workspace: str, uid: str, *, writes: bool) -> None:
+        self.checked.append((workspace, uid, writes))
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def bindings() -> Bindings:
+    return Bindings()
+
+
+def request(method: str, path: str, workspace: str = "team-a") -> AccessRequest:
+    headers = ((b"authorization", b"Bearer alice-token"), (b"x-mlflow-workspace", workspace.encode()))
+    return AccessRequest(method, path, headers=headers)
+
+
+async def judged(
+    reviews: ScriptedReviews, bindings: Bindings, method: str, path: str, workspace: str = "team-a"
+) -> Verdict:
+    pipeline = replace(pipeline_over(reviews, workspaces=KnownWorkspaces()), bindings=bindings)
+    return await pipeline.judge(request(method, path, workspace))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "writes"),
+    [
+        ("GET", "/search", False),
+        ("GET", "/workspaces/team-a", False),
+        ("POST", "/link", True),
+    ],
+)
+async def test_every_request_in_a_workspace_is_checked(
+    reviews: ScriptedReviews, bindings: Bindings, method: str, path: str, writes: bool
+) -> None:
+    rule = ResourceRule(frozenset({"get"}), frozenset({"mlflow.kubeflow.org"}), frozenset({"*"}), frozenset())
+    reviews.rules_answer = RulesAnswer(rules=(rule,), incomplete=False)
+    assert (await judged(reviews, bindings, method, path)).passed
+    assert bindings.checked == [("team-a", "uid-of-team-a", writes)]
+    bindings.error = CLOSED
+    assert (await judged(reviews, bindings, method, path)).error is CLOSED
+
+
+async def test_only_who_has_the_right_learns_of_it(reviews: ScriptedReviews, bindings: Bindings) -> None:
+    reviews.may_answer, bindings.error = NO, CLOSED
+    assert (await judged(reviews, bindings, "GET", "/search")).error is not CLOSED
+    assert bindings.checked == []
+
+
+@pytest.mark.parametrize("run", [OWN, SIBLING, ABSENT])
+@pytest.mark.parametrize("held", ["get experiments fraud", "update experiments", ""])
+async def test_nothing_is_looked_up_in_a_closed_workspace(bindings: Bindings, held: str, run: str) -> None:
+    """Neither for a right on a name nor for what is linked besides: no answer depends on what is in it."""
+    world, bindings.error = World(*filter(None, [held])), CLOSED
+    pipeline = replace(world.pipeline, workspaces=KnownWorkspaces(), bindings=bindings)
+    for asked in (
+        world.request("GET", f"{V2}/runs/get", query=f"run_id={run}"),
+        world.request("POST", "/graphql", query=""),
+        world.request("POST", f"{V2}/runs/log-metric", run_id=run, model_id="m-1"),
+    ):
+        world.objects.calls = [
+            FieldCall("Query.mlflowGetRun", True, ("a",), {"input": {"run_id": run}}),
+        ]
+        verdict = await pipeline.judge(asked)
+        assert isinstance(verdict.error, ForbiddenError)
+        assert (verdict.error is CLOSED) is bool(held)
+        assert run not in verdict.reason
+    assert world.objects.asked == []
+
+
+async def test_without_a_namespace_mlflow_is_not_asked(reviews: ScriptedReviews, bindings: Bindings) -> None:
+    verdict = await judged(reviews, bindings, "GET", "/search", "team-gone")
+    assert isinstance(verdict.error, MissingError)
+    assert "team-gone" in verdict.error.message
+    assert bindings.checked == []
+
+
+async def test_a_dry_run_writes_nothing(reviews: ScriptedReviews, bindings: Bindings) -> None:
+    pipeline = replace(pipeline_over(reviews, workspaces=KnownWorkspaces()), bindings=bindings)
+    assert (await explain(pipeline, request("POST", "/link"))).status == 200
+    assert bindings.checked == [("team-a", "uid-of-team-a", False)]

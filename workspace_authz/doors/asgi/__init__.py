@@ -1,0 +1,1 @@
+"""The door in front of MLflow's app: pure ASGI."""

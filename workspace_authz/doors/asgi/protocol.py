@@ -1,0 +1,43 @@
+"""ASGI in types, and the answer that a refusal is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from workspace_authz.errors import RequestError
+from workspace_authz.mlflow_adapter.reading.request import Message, Receive
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def route_path(scope: Scope) -> str:
+    """The path below ``root_path``, as Starlette and MLflow's WSGI bridge route it."""
+    path: str = scope["path"]
+    root = scope.get("root_path", "").rstrip("/")
+    if root and (path == root or path.startswith(root + "/")):
+        return path[len(root) :] or "/"
+    return path
+
+
+def peer_of(scope: Scope) -> str:
+    """The client's address, or that of the last proxy that uvicorn was not told to trust."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+async def refuse(error: RequestError | None, send: Send, *, head: bool = False) -> None:
+    """Answer in MLflow's JSON error shape; a HEAD gets the same without a body."""
+    refusal = error or RequestError("The request was not judged.")
+    content = json.dumps({"error_code": refusal.code, "message": refusal.message}).encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(content)).encode()),
+        (b"x-content-type-options", b"nosniff"),
+    ]
+    headers += [(name.encode(), value.encode()) for name, value in refusal.headers]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if head else content})

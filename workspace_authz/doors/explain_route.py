@@ -1,0 +1,71 @@
+"""``POST /workspace-authz/explain``: a running server explains itself, to the caller about the caller.
+
+The body is JSON: ``{"method": "GET", "path": "/api/…", "body": "…"}``; credentials and workspace are those of
+the request itself, so that nobody learns of another's rights.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from workspace_authz.doors.asgi.protocol import App, Scope, Send, peer_of, route_path
+from workspace_authz.doors.explain import GivenBody, explain
+from workspace_authz.doors.own_routes import serve
+from workspace_authz.errors import BadRequestError
+from workspace_authz.identity.credentials import find_credential
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest, Receive, ReplayedBody
+from workspace_authz.pipeline.verdict import Verdict
+from workspace_authz.runtime.runtime import Runtime
+
+EXPLAIN_PATH: Final = "/workspace-authz/explain"
+_MAX_BODY: Final = 256 * 1024
+
+
+class ExplainMiddleware:
+    """Answers the explain route below the static prefix; everything else goes on."""
+
+    def __init__(self, app: App, *, static_prefix: str, runtime: Callable[[], Runtime]) -> None:
+        self._app = app
+        self._runtime = runtime
+        self._path = static_prefix.rstrip("/") + EXPLAIN_PATH
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One ASGI connection."""
+        if scope["type"] != "http" or scope["method"] != "POST" or route_path(scope) != self._path:
+            await self._app(scope, receive, send)
+            return
+        work = partial(_explain, scope, receive)
+        await serve(work, scope, send, runtime=self._runtime, content_type="application/json")
+
+
+async def _explain(scope: Scope, receive: Receive, runtime: Runtime, verdict: Verdict) -> bytes:
+    pipeline = runtime.pipeline
+    # First of all: strangers learn nothing, not even which routes are public.
+    credential = find_credential(scope["headers"], gateway=False)
+    verdict.caller = await pipeline.authenticator.authenticate(credential.token, peer=peer_of(scope))
+    asked = _asked(await ReplayedBody(receive, limit=_MAX_BODY).read())
+    request = AccessRequest(
+        method=asked["method"],
+        path=asked["path"],
+        headers=scope["headers"],
+        query=asked["query"].encode(),
+        body=GivenBody(asked["body"].encode()),
+        peer=peer_of(scope),
+    )
+    return json.dumps((await explain(pipeline, request)).document()).encode()
+
+
+def _asked(body: bytes | None) -> dict[str, str]:
+    try:
+        document: Any = json.loads(body or b"")
+        asked = {"query": "", "body": "", **document}
+        if all(isinstance(asked[key], str) for key in ("method", "path", "query", "body")):
+            return asked
+    except (ValueError, TypeError, KeyError, RecursionError):
+        pass
+    raise BadRequestError(
+        'Send {"method": "GET", "path": "/api/2.0/mlflow/…"}, with "query" and "body" as text.'
+    )

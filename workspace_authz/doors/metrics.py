@@ -1,0 +1,38 @@
+"""``GET /metrics``: for scrapers, which reach the pod by its address and hold a token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from workspace_authz.doors.asgi.protocol import App, Scope, Send, peer_of, route_path
+from workspace_authz.doors.own_routes import serve
+from workspace_authz.errors import UnknownRouteError
+from workspace_authz.mlflow_adapter.reading.request import Receive
+from workspace_authz.pipeline.verdict import Verdict
+from workspace_authz.runtime.runtime import Runtime
+from workspace_authz.runtime.scrape import METRICS_PATH
+from workspace_authz.telemetry.prometheus import CONTENT_TYPE
+
+
+class MetricsMiddleware:
+    """Answers ``/metrics`` at the root and below the static prefix, so that MLflow's own never does."""
+
+    def __init__(self, app: App, *, static_prefix: str, runtime: Callable[[], Runtime]) -> None:
+        self._app = app
+        self._runtime = runtime
+        self._paths = {f"{prefix}{METRICS_PATH}" for prefix in ("", static_prefix.rstrip("/"))}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One ASGI connection."""
+        asked = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+        if not asked or route_path(scope) not in self._paths:
+            await self._app(scope, receive, send)
+            return
+        await serve(partial(_page, scope), scope, send, runtime=self._runtime, content_type=CONTENT_TYPE)
+
+
+async def _page(scope: Scope, runtime: Runtime, verdict: Verdict) -> bytes:
+    if runtime.scrape is None:
+        raise UnknownRouteError("This server counts nothing.")
+    return await runtime.scrape.page(scope["headers"], verdict, peer=peer_of(scope))

@@ -1,0 +1,46 @@
+"""Routes of ours that are no routes of MLflow's: answered or refused, with one audit record each."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from workspace_authz.doors.asgi.audit import Trail
+from workspace_authz.doors.asgi.protocol import Scope, Send, refuse, route_path
+from workspace_authz.errors import RequestError
+from workspace_authz.pipeline.verdict import Verdict
+from workspace_authz.runtime.runtime import Runtime
+
+Work = Callable[[Runtime, Verdict], Awaitable[bytes]]
+"""Makes the content of an answer and notes in the verdict who the caller is. Raises ``RequestError``."""
+
+
+async def serve(
+    work: Work, scope: Scope, send: Send, *, runtime: Callable[[], Runtime], content_type: str
+) -> None:
+    """One request, once it is clear that it is for us."""
+    head = scope["method"] == "HEAD"
+    try:
+        running = runtime()
+    except RequestError as error:
+        await refuse(error, send, head=head)
+        return
+    verdict = Verdict()
+    trail = Trail(running.audit, scope["method"], route_path(scope))
+    outgoing = trail.watch(send, verdict)
+    try:
+        content = await work(running, verdict)
+        verdict.passed = True
+        trail.judged()
+        headers = [
+            (b"content-type", content_type.encode()),
+            (b"content-length", str(len(content)).encode()),
+            (b"cache-control", b"no-store"),
+        ]
+        await outgoing({"type": "http.response.start", "status": 200, "headers": headers})
+        await outgoing({"type": "http.response.body", "body": b"" if head else content})
+    except RequestError as error:
+        verdict.error = error
+        trail.judged()
+        await refuse(error, outgoing, head=head)
+    finally:
+        trail.finish(verdict)

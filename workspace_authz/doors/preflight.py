@@ -1,0 +1,136 @@
+"""What must be right before a worker starts, checked in the ``mlflow server`` parent.
+
+Left to the app factory, four workers would respawn for ever and a single one would end with status 0
+(tried on MLflow 3.17.2 under uvicorn 0.54), so the parent checks everything and stops with one sentence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Final
+from urllib.parse import urlsplit
+
+import click
+
+from workspace_authz.errors import ConfigurationError
+from workspace_authz.kubernetes.connection import load_configuration
+from workspace_authz.mlflow_adapter.options import ServerOptions, from_parent
+from workspace_authz.runtime.audit_sink import open_audit_sink
+from workspace_authz.settings import (
+    FORGETFUL_CACHES,
+    Settings,
+    load_settings,
+    refuse_forgetful_caches,
+    resolve_single_namespace,
+)
+from workspace_authz.telemetry.workers import make_run_directory
+from workspace_authz.workspaces.policy import NamespacePolicy
+
+_log = logging.getLogger(__name__)
+
+_COVERAGE_SECONDS: Final = 120
+
+
+def check(options: ServerOptions, settings: Settings, environ: Mapping[str, str]) -> None:
+    """Raise :class:`ConfigurationError` for the first thing that keeps the server from being guarded."""
+    if options.server != "uvicorn":
+        raise ConfigurationError(
+            f"workspace-authz runs under uvicorn, not {options.server}: "
+            f"leave out --{options.server}-opts and use --uvicorn-opts instead."
+        )
+    if options.artifacts_only:
+        raise ConfigurationError(
+            "workspace-authz cannot guard --artifacts-only, which has no experiments to judge artifacts by: "
+            "start the whole server."
+        )
+    if environ.get("MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS", "").lower() in ("true", "1"):
+        raise ConfigurationError(
+            "Custom scorers run a tenant's code on the server of all tenants: "
+            "unset MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS."
+        )
+    resolve_single_namespace(settings, mlflow_workspaces=options.workspaces)
+    namespace_policy(options, settings)
+    if settings.username_claim:
+        _log.warning("MLFLOW_K8S_AUTH_USERNAME_CLAIM has no effect: the API server names the user.")
+
+
+def switch_off_caches(environ: MutableMapping[str, str]) -> None:
+    """Switch MLflow's caches off that forget the workspace, for this process and those that it starts.
+
+    Raises :class:`ConfigurationError` when one is set to anything else.
+    """
+    refuse_forgetful_caches(environ)
+    for variable in FORGETFUL_CACHES:
+        environ.setdefault(variable, "0")
+
+
+def namespace_policy(options: ServerOptions, settings: Settings) -> NamespacePolicy | None:
+    """Which namespaces are workspaces; None without workspaces. Raises :class:`ConfigurationError`."""
+    if not options.workspaces:
+        return None
+    uri = options.workspace_store_uri or ""
+    if urlsplit(uri).scheme != "kubernetes":
+        raise ConfigurationError(
+            "With workspaces, namespaces must be the workspaces: start with --workspace-store-uri kubernetes://."
+        )
+    return NamespacePolicy.from_uri(
+        uri,
+        label_selector=settings.workspace_label_selector,
+        default_workspace=settings.default_workspace,
+        namespace_exclude_globs=settings.namespace_exclude_globs,
+    )
+
+
+def uncovered_routes(options: ServerOptions) -> list[str]:
+    """The routes of a worker started with ``options`` that no rule covers, found in a process like it."""
+    environment = {
+        **os.environ,
+        "_MLFLOW_SGI_NAME": "uvicorn",
+        "_MLFLOW_STATIC_PREFIX": options.static_prefix,
+    }
+    try:
+        listed = subprocess.run(
+            [sys.executable, "-m", "workspace_authz.doors.uncovered"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            timeout=_COVERAGE_SECONDS,
+            check=True,
+        )
+    except subprocess.SubprocessError as error:
+        raise ConfigurationError(
+            "MLflow's routes could not be listed for WORKSPACE_AUTHZ_STRICT; see the lines above."
+        ) from error
+    routes: list[str] = json.loads(listed.stdout)
+    return routes
+
+
+def check_parent() -> None:
+    """Check this process if it is the ``mlflow server`` parent; any other is left alone."""
+    options = from_parent()
+    if options is None:
+        return
+    try:
+        settings = load_settings()
+        check(options, settings, os.environ)
+        switch_off_caches(os.environ)
+        asyncio.run(load_configuration(settings.kubeconfig))
+        open_audit_sink(settings).close()
+        make_run_directory(os.environ, workers=options.workers)
+        if settings.strict and (missing := uncovered_routes(options)):
+            raise ConfigurationError(
+                f"WORKSPACE_AUTHZ_STRICT is set and {len(missing)} of MLflow's routes have no rule: "
+                + "; ".join(missing[:5])
+            )
+    except ConfigurationError as error:
+        raise click.ClickException(str(error)) from error
+    if not options.serve_artifacts:
+        _log.warning(
+            "--no-serve-artifacts: clients reach the artifact store directly, "
+            "so the bucket's own credentials decide who reads and writes artifacts, not Kubernetes."
+        )

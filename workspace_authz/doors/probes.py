@@ -1,0 +1,77 @@
+"""``/livez`` and ``/readyz``: for probes, which reach the pod by its address and hold no token."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import parse_qs
+
+from workspace_authz.doors.asgi.protocol import App, Scope, Send, route_path
+from workspace_authz.mlflow_adapter.reading.request import Receive
+from workspace_authz.runtime.runtime import Runtime
+
+Checks = Mapping[str, str | None]
+
+
+class ProbesMiddleware:
+    """Answers the two probes before anything else looks at the request; they reveal no name.
+
+    ``?verbose`` lists the checks in the form of Kubernetes' own ``/readyz?verbose``.
+    """
+
+    def __init__(self, app: App, *, static_prefix: str, runtime: Callable[[], Runtime | None]) -> None:
+        self._app = app
+        self._runtime = runtime
+        prefixes = {"", static_prefix.rstrip("/")}
+        self._live = {f"{prefix}/livez" for prefix in prefixes}
+        self._ready = {f"{prefix}/readyz" for prefix in prefixes}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One ASGI connection."""
+        path = route_path(scope) if scope["type"] == "http" and scope["method"] in ("GET", "HEAD") else ""
+        if path in self._live:
+            await _answer(scope, send, "livez", {"ping": None})
+        elif path in self._ready:
+            runtime = self._runtime()
+            if runtime is None:
+                await _answer(scope, send, "readyz", {"start": "The server is starting."})
+            else:
+                health = runtime.health
+                await _answer(scope, send, "readyz", {"ping": None, **health.all()}, health.notes())
+        else:
+            await self._app(scope, receive, send)
+
+
+async def _answer(scope: Scope, send: Send, probe: str, checks: Checks, notes: Sequence[str] = ()) -> None:
+    """``notes`` are what an operator should know, although the server serves."""
+    failing = any(checks.values())
+    verbose = b"verbose" in parse_qs(scope["query_string"], keep_blank_values=True)
+    content = _listed(probe, checks, notes) if verbose else _document(checks, notes)
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8" if verbose else b"application/json"),
+        (b"content-length", str(len(content)).encode()),
+        (b"cache-control", b"no-store"),
+    ]
+    await send({"type": "http.response.start", "status": 503 if failing else 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else content})
+
+
+def _document(checks: Checks, notes: Sequence[str]) -> bytes:
+    problems = [problem for problem in checks.values() if problem]
+    document: dict[str, object] = {"status": "failing" if problems else "ok"}
+    document.update({name: told for name, told in (("problems", problems), ("notes", notes)) if told})
+    return json.dumps(document).encode()
+
+
+def _listed(probe: str, checks: Checks, notes: Sequence[str]) -> bytes:
+    lines = [
+        f"[-]{name} failed: {problem}" if problem else f"[+]{name} ok" for name, problem in checks.items()
+    ]
+    return "\n".join(
+        [
+            *lines,
+            *(f"note: {note}" for note in notes),
+            f"{probe} check {'failed' if any(checks.values()) else 'passed'}",
+            "",
+        ]
+    ).encode()

@@ -1,0 +1,1 @@
+"""What a verdict does to a request or its answer, as values. Doors apply them."""

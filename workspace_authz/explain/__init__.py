@@ -1,1 +1,0 @@
-"""Why a request would pass or not, step by step."""

@@ -1,0 +1,1 @@
+"""Requests, read exactly as MLflow reads them."""

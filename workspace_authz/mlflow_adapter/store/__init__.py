@@ -1,0 +1,1 @@
+"""MLflow's databases and artifact stores: ids and names, what exists, and whose it is."""

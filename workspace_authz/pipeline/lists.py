@@ -1,0 +1,210 @@
+"""A list for a caller who may not see all of it: what they may see, and how the list is kept to that.
+
+Where the request names objects, each is asked about, as for any other request. Where it asks for all that
+there are, the names to ask about come from :mod:`workspace_authz.authorizer.named_rights`, as far as objects
+bear them. What is not confirmed by the API server is not listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from workspace_authz.authorizer.named_rights import NamedRights
+from workspace_authz.catalog.listing import Clause, Listing
+from workspace_authz.catalog.model import Identifier, NameSource, Origin, Requirement, Route
+from workspace_authz.effects.effects import Narrowing
+from workspace_authz.effects.lists import AnswerFilter, Pages
+from workspace_authz.effects.page_tokens import PAGE_TOKEN, Seal, binding, position_of, refuse_sealed
+from workspace_authz.effects.replacement import Replacement
+from workspace_authz.effects.rewriting import Fields, as_request, keeping
+from workspace_authz.errors import BadRequestError, ForbiddenError
+from workspace_authz.mlflow_adapter.reading.reader import Objects, Reading
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest
+from workspace_authz.pipeline.refusals import forbidden
+from workspace_authz.pipeline.verdict import Check, Verdict
+from workspace_authz.types import Attributes, Caller, Outcome
+
+MOST_NAMES: Final = 1000
+"""Objects with a name that a caller holds the right on, in one list."""
+_UNUSED_NAMES: Final = 32
+"""Names without an object that are asked about, to tell an empty list from a refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """What it takes to keep a list to what a caller may see."""
+
+    rights: NamedRights
+    seal: Seal
+
+
+@dataclass(frozen=True, slots=True)
+class ListDemand:
+    """One list that a caller without the broad right asked for."""
+
+    lists: Lists
+    objects: Objects
+    caller: Caller
+    verdict: Verdict
+    needed: Requirement
+    broad: Attributes
+    request: AccessRequest
+    reading: Reading
+    route: Route
+
+    async def narrowed(self) -> Narrowing:
+        """How it is kept to what the caller may see. Raises ``ForbiddenError`` when that is nothing."""
+        if self.request.method == "HEAD":
+            # Its Content-Length would tell how much there is.
+            raise forbidden(self.caller.user, self.broad)
+        for source in self.needed.names:
+            if source.origin is Origin.RESPONSE:
+                return await self._of_all(source)
+            values = await self.reading.values(source, complete=True)
+            if values:
+                return await self._of_those(source, values)
+        raise forbidden(self.caller.user, self.broad)
+
+    async def _of_those(self, source: NameSource, values: Collection[str]) -> Narrowing:
+        """The request names objects: those that may not be seen are taken out."""
+        kept = await self.kept(source, values)
+        narrowing = Narrowing(self.broad.qualified_resource, tuple(sorted(set(kept.values()))))
+        if len(kept) == len(values):
+            return narrowing
+        fields = keeping(await self.reading.fields(), source.field, kept)
+        return replace(narrowing, request=await self._proved(fields))
+
+    async def kept(self, source: NameSource, values: Collection[str]) -> Mapping[str, str]:
+        """Those of ``values`` that lead to what may be seen, with its names. Never empty: raises
+        ``ForbiddenError``."""
+        named = await self.objects.names(
+            self.broad.resource, source.identifies, values, workspace=self.broad.namespace
+        )
+        allowed = await self._allowed(set(named.values()))
+        kept = {value: named[value] for value in values if named.get(value) in allowed}
+        if not kept:
+            raise forbidden(self.caller.user, self.broad)
+        return kept
+
+    async def _of_all(self, found: NameSource) -> Narrowing:
+        """The request asks for everything: it becomes one for what may be seen."""
+        there = await self.visible()
+        names = tuple(sorted(set(there.values())))
+        identities = names if found.identifies is Identifier.NAME else tuple(sorted(there))
+        narrowing = Narrowing(self.broad.qualified_resource, names)
+        fields = await self._narrower(identities)
+        if fields is not None:
+            return replace(narrowing, request=await self._proved(fields))
+        return replace(narrowing, answer=await self._filter(found, frozenset(identities)))
+
+    async def visible(self) -> Mapping[str, str]:
+        """The names of the objects that may be seen, by id. May be empty: the caller holds a right on a
+        name that no object bears. Raises ``ForbiddenError`` for who holds none."""
+        there, confirmed = await self._confirmed()
+        return {key: name for key, name in there.items() if name in confirmed}
+
+    async def confirmed(self) -> tuple[str, ...]:
+        """The names of what may be seen, or some that no object bears where that is nothing. As above."""
+        return tuple(sorted((await self._confirmed())[1]))
+
+    async def _confirmed(self) -> tuple[Mapping[str, str], frozenset[str]]:
+        candidates = await self.lists.rights.candidates(self.caller, self.broad)
+        if candidates is None:
+            raise _untold(forbidden(self.caller.user, self.broad))
+        there = await self.objects.named(self.broad.resource, candidates, workspace=self.broad.namespace)
+        names = set(there.values())
+        if len(names) > MOST_NAMES:
+            raise ForbiddenError(
+                f"You hold rights on more than {MOST_NAMES} single {self.broad.resource}, which is more than "
+                "a list is kept to. Ask an administrator of the namespace for the right on all of them."
+            )
+        allowed = await self._allowed(names)
+        if not allowed:
+            allowed = await self._allowed(sorted(candidates - names)[:_UNUSED_NAMES])
+        if not allowed:
+            raise forbidden(self.caller.user, self.broad)
+        return there, allowed
+
+    async def _allowed(self, names: Collection[str]) -> frozenset[str]:
+        decisions = await self.lists.rights.decisions(self.caller, self.broad, names)
+        self.verdict.checks.extend(
+            Check(question, decision, looked_up=True) for question, decision in decisions.items()
+        )
+        return frozenset(
+            question.name for question, decision in decisions.items() if decision.outcome is Outcome.ALLOW
+        )
+
+    async def _narrower(self, identities: tuple[str, ...]) -> Fields | None:
+        """The fields of a request that finds no others; None where MLflow's request cannot say that."""
+        listing = self._listing
+        if listing.inject and identities and self.objects.has_field(self.route, listing.inject):
+            return {**await self.reading.fields(), listing.inject: list(identities)}
+        if listing.clause is None or not identities:
+            return None
+        fields = await self.reading.fields()
+        text = await self.objects.narrowed_filter(
+            self.route.operation, listing.clause, identities, _text(fields, listing.clause)
+        )
+        if text is None:
+            return None
+        refuse_sealed(fields)
+        return {**fields, listing.clause.field: text}
+
+    async def _filter(self, found: NameSource, allowed: Collection[str]) -> AnswerFilter:
+        items, _, identity = found.field.partition("[].")
+        pages = await self._pages() if self._listing.paged else None
+        return AnswerFilter(items, tuple(identity.split(".")), allowed, pages)
+
+    async def _pages(self) -> Pages:
+        fields = await self.reading.fields()
+        bound_to = binding(
+            username=self.caller.user.username,
+            uid=self.caller.user.uid,
+            workspace=self.broad.namespace,
+            operation=self.route.operation,
+            fields=fields,
+        )
+        start = position_of(fields, self.lists.seal, bound_to=bound_to)
+        rest = {name: value for name, value in fields.items() if name != PAGE_TOKEN}
+        return Pages(rest, start, self.lists.seal, bound_to)
+
+    async def _proved(self, fields: Fields) -> Replacement:
+        """The request of ``fields``, read back as MLflow will read it."""
+        written = as_request(self.request.method, fields)
+        read = await self.objects.message(
+            self.route,
+            method=self.request.method,
+            query=written.query or b"",
+            headers=written.headers(self.request.headers),
+            body=written.content,
+        )
+        if read != fields:
+            raise BadRequestError("This request is refused: it cannot be kept to what you may see.")
+        return written
+
+    @property
+    def clause(self) -> Clause | None:
+        """How MLflow's filter can say what may be seen, if it can."""
+        return self._listing.clause
+
+    @property
+    def _listing(self) -> Listing:
+        if self.needed.listing is None:
+            raise TypeError("the requirement is of no list")
+        return self.needed.listing
+
+
+def _text(fields: Fields, clause: Clause) -> str:
+    text = fields.get(clause.field, "")
+    if not isinstance(text, str):
+        raise BadRequestError(f"{clause.field} must be one text.")
+    return text
+
+
+def _untold(refusal: ForbiddenError) -> ForbiddenError:
+    return ForbiddenError(
+        f"{refusal.message} Rights on single objects cannot be looked up here, because the authorizers of "
+        "this cluster do not list them; an object can still be asked for by its name."
+    )

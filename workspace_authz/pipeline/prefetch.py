@@ -1,0 +1,46 @@
+"""Which question a request will ask whoever sent it, so that it can be asked together with who that is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from workspace_authz.authorizer.prefetch import AnyRightIn
+from workspace_authz.catalog.compile import Match
+from workspace_authz.catalog.model import AnyRight, Guarded, Requirement
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest
+from workspace_authz.types import Attributes
+from workspace_authz.workspaces.requested import WORKSPACE_HEADER, WorkspaceRule, foreseen_workspace
+
+
+def foreseen(
+    match: Match | None, request: AccessRequest, rule: WorkspaceRule
+) -> Attributes | AnyRightIn | None:
+    """The broad question of the first requirement that holds for every such request; None if none does.
+
+    No body is read for it: nobody knows yet whether the sender may be listened to. Where a list of workspaces
+    looks for rights depends on who asks.
+    """
+    if match is None:
+        return None
+    match match.route.policy:
+        case AnyRight(listing=False, parameter=parameter):
+            namespace = _namespace(request, rule, match.parameters.get(parameter))
+            return AnyRightIn(namespace) if namespace else None
+        case Guarded(requirements=requirements):
+            needed, namespace = _certain(requirements), _namespace(request, rule, None)
+            if needed is None or namespace is None:
+                return None
+            return Attributes(namespace, needed.verb, needed.resource, needed.subresource)
+        case _:
+            return None
+
+
+def _certain(requirements: Iterable[Requirement]) -> Requirement | None:
+    for needed in requirements:
+        if not (needed.when_present or needed.unless_present or needed.at):
+            return needed
+    return None
+
+
+def _namespace(request: AccessRequest, rule: WorkspaceRule, parameter: str | None) -> str | None:
+    return foreseen_workspace(rule, parameter=parameter, headers=request.header(WORKSPACE_HEADER))

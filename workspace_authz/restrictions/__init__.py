@@ -1,0 +1,1 @@
+"""What a request must not contain, whoever sends it."""

@@ -1,0 +1,70 @@
+"""What a worker reads from MLflow's databases, and keeps in them."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from workspace_authz.aio.clock import Clock
+from workspace_authz.aio.supervisor import Supervisor
+from workspace_authz.effects.sealing import SharedSeal
+from workspace_authz.mlflow_adapter.store.objects import (
+    StoreObjects,
+    data_engines,
+    registry_sessions,
+    tracking_engine,
+    tracking_sessions,
+)
+from workspace_authz.runtime.health import Check
+from workspace_authz.tenancy.registry import Databases, TenancyRegistry
+from workspace_authz.workspaces.directory import Directory
+
+_PAGE_TOKENS: Final = "page tokens"
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """``close`` it at the end."""
+
+    objects: StoreObjects
+    """Finds the names of objects."""
+    binder: TenancyRegistry
+    """Knows which namespace a workspace's data belong to."""
+    seal: SharedSeal
+    """Opens the page tokens of every worker and replica, once it has their key."""
+
+    def prepare(self, supervisor: Supervisor, directory: Directory | None) -> None:
+        """Begin, in the background: bind what is there to its namespaces, and share the key."""
+        supervisor.run("page token key", self._share_key)
+        if directory is not None:
+            supervisor.run("bindings", partial(self.binder.prepare, directory))
+
+    async def _share_key(self) -> None:
+        key = await self.binder.key(_PAGE_TOKENS)
+        self.seal.use((key or secrets.token_bytes(32)).hex())
+
+    def checks(self, directory: Directory | None) -> dict[str, Check]:
+        """What keeps the worker from serving, as far as the databases go."""
+        return {"bindings": lambda: self.binder.problem} if directory is not None else {}
+
+    def close(self) -> None:
+        """End all threads, without waiting for a database that hangs."""
+        self.objects.close()
+        self.binder.close()
+
+
+def mlflow_data(*, workspaces: bool, clock: Clock) -> Data:
+    """MLflow's stores as this process has them. Nothing is opened before it is needed."""
+    return Data(
+        objects=StoreObjects(
+            tracking_sessions,
+            registry=registry_sessions,
+            workspaces=workspaces,
+            monotonic=time.monotonic,
+        ),
+        binder=TenancyRegistry(Databases(tracking_engine, data_engines), clock=clock),
+        seal=SharedSeal(),
+    )

@@ -1,0 +1,37 @@
+"""What a worker is to be, before it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from workspace_authz.catalog.compile import CompiledCatalog
+from workspace_authz.settings import Settings
+from workspace_authz.telemetry.workers import WorkerRegistry
+from workspace_authz.workspaces.policy import NamespacePolicy
+from workspace_authz.workspaces.requested import WorkspaceRule
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """Everything that is decided before the event loop runs."""
+
+    settings: Settings
+    catalog: CompiledCatalog
+    single_namespace: str | None
+    policy: NamespacePolicy | None
+    """Which namespaces are workspaces; None on a server without workspaces."""
+    crew: WorkerRegistry
+    """The workers of this server."""
+    uncovered: int = 0
+    """How many of MLflow's routes have no rule."""
+    artifact_root: str | None = None
+    """MLflow's default artifact root."""
+
+    @property
+    def rule(self) -> WorkspaceRule:
+        """How the workspace of a request is found."""
+        return WorkspaceRule(
+            single=self.single_namespace,
+            default=self.policy.default_workspace if self.policy else None,
+            service_account=self.settings.service_account_workspace,
+        )

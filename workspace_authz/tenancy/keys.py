@@ -1,0 +1,30 @@
+"""Secrets that all workers and replicas of a server share, made once and kept in MLflow's database."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+from sqlalchemy import Engine, select
+
+from workspace_authz.tenancy.claims import insert_if_absent, now_ms
+from workspace_authz.tenancy.schema import KEYS, migrate
+
+KEY_BYTES: Final = 32
+
+
+def shared_key(engine: Engine, purpose: str) -> bytes:
+    """The server's key for ``purpose`` (at most 64 characters): the same in every process, made by the first.
+
+    Asks the database each time, so keep it; not for the event loop. Raises ``SQLAlchemyError``.
+    """
+    migrate(engine)
+    query = select(KEYS.c.value).where(KEYS.c.purpose == purpose)
+    with engine.connect() as connection:
+        found = connection.execute(query).scalar_one_or_none()
+    if found is None:
+        values = {"purpose": purpose, "value": secrets.token_bytes(KEY_BYTES), "made_at": now_ms()}
+        insert_if_absent(engine, KEYS, values)
+        with engine.connect() as connection:
+            found = connection.execute(query).scalar_one()
+    return bytes(found)
