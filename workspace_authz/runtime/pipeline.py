@@ -40,8 +40,8 @@ def build_pipeline(
 ) -> Pipeline:
     """The pipeline over ``reviews``, with caches of its own. Without ``objects`` only broad rights count.
 
-    ``unverified`` is asked about tokens that nobody knows yet, ``reviews`` unless given; ``server_time`` is the
-    API server's. ``artifact_root`` is MLflow's default artifact root; a dry run does not know it. Without
+    ``unverified`` is asked about tokens that nobody knows yet, ``reviews`` unless given; ``server_time`` is
+    the API server's. ``artifact_root`` is MLflow's default artifact root; a dry run does not know it. Without
     ``generations`` nothing is followed, and decisions live short. ``seal`` is for pages of filtered lists;
     without it nobody without the broad right gets a list. ``rbac`` knows where a caller could hold rights;
     without it that is looked for everywhere.
