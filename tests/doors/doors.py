@@ -6,8 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from workspace_authz.doors.asgi.protocol import App, Scope, Send
-from workspace_authz.mlflow_adapter.reading.request import Message, Receive
+from workspace_authz.aio.asgi import App, Message, Receive, Scope, Send
 
 TOKEN = (b"authorization", b"Bearer alice-token")
 TEAM_A = (b"x-mlflow-workspace", b"team-a")

@@ -10,9 +10,9 @@ import pytest
 import uvicorn
 
 from tests.harness.fakes import ManualClock
+from workspace_authz.aio.asgi import Message
 from workspace_authz.devplane.pki import Pki, create_pki
 from workspace_authz.doors.certificate import Rotation, ServedCertificate, served_by_uvicorn
-from workspace_authz.mlflow_adapter.reading.request import Message
 
 
 class Clock(ManualClock):

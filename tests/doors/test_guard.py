@@ -12,11 +12,11 @@ import pytest
 
 from tests.harness.fakes import NO, Records, ScriptedReviews
 from tests.pipeline.routes import KnownWorkspaces, pipeline_over
+from workspace_authz.aio.asgi import Message, Receive, Scope, Send
 from workspace_authz.doors.asgi.guard import GuardMiddleware
-from workspace_authz.doors.asgi.protocol import Scope, Send, route_path
+from workspace_authz.doors.asgi.protocol import route_path
 from workspace_authz.errors import UnauthenticatedError, UnavailableError
-from workspace_authz.mlflow_adapter.reading.request import Message, Receive
-from workspace_authz.mlflow_adapter.visible import visible_workspaces
+from workspace_authz.mlflow_adapter.serving import visible_workspaces
 from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 from workspace_authz.workspaces.requested import WorkspaceRule

@@ -13,10 +13,9 @@ from tests.doors.test_guard import TEAM_A, TOKEN, Guard
 from tests.harness.fakes import Records
 from tests.pipeline.world import V2
 from tests.pipeline.world import World as Rights
+from workspace_authz.aio.asgi import Message, Receive, Scope, Send
 from workspace_authz.doors.asgi.guard import GuardMiddleware
-from workspace_authz.doors.asgi.protocol import Scope, Send
 from workspace_authz.effects.sealing import SharedSeal
-from workspace_authz.mlflow_adapter.reading.request import Message, Receive
 from workspace_authz.mlflow_adapter.serving import current_user
 
 FRAUD = "list experiments fraud"

@@ -10,12 +10,11 @@ import pytest
 from tests.doors.test_guard import TEAM_A, TOKEN, Guard
 from tests.harness.fakes import Records, ScriptedReviews
 from tests.pipeline.routes import ROUTES, pipeline_over
+from workspace_authz.aio.asgi import Message, Receive, Scope, Send
 from workspace_authz.catalog.compile import compile_routes
 from workspace_authz.catalog.model import Guarded, Requirement, Route
 from workspace_authz.catalog.stamp import Shape, Stamp
 from workspace_authz.doors.asgi.guard import GuardMiddleware
-from workspace_authz.doors.asgi.protocol import Scope, Send
-from workspace_authz.mlflow_adapter.reading.request import Message, Receive
 from workspace_authz.mlflow_adapter.serving import current_user
 from workspace_authz.types import Resource, UserInfo, Verb
 

@@ -14,12 +14,11 @@ from hypothesis import strategies as st
 
 from tests.doors.test_guard import TEAM_A, TOKEN, Door
 from tests.harness.fakes import NO
-from workspace_authz.doors.asgi.protocol import Scope, Send
-from workspace_authz.doors.asgi.self_calls import SelfAnswer, SelfCall, SelfCalls, self_calls
+from workspace_authz.aio.asgi import Receive, Scope, Send
 from workspace_authz.effects.headers import GUARDRAIL_BYPASS, forwarded_headers
 from workspace_authz.errors import ForbiddenError, RequestError, UnavailableError
 from workspace_authz.kubernetes.reviews import AccessAnswer
-from workspace_authz.mlflow_adapter.reading.request import Receive
+from workspace_authz.mlflow_adapter.serving import SelfAnswer, SelfCall, SelfCalls, self_calls
 from workspace_authz.workspaces.requested import WorkspaceRule
 
 INVOKE = "/gateway/invoke"

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
+from workspace_authz.aio.asgi import App, Message, Receive, Scope, Send
 from workspace_authz.doors.asgi.answers import UnreadableAnswerError
-from workspace_authz.doors.asgi.protocol import App, Scope, Send
 from workspace_authz.effects.graphql_answers import ElementFilter, Place
-from workspace_authz.mlflow_adapter.reading.request import Message, Receive
 
 VERSIONS = Place(("a", "run", "modelVersions"), ("name",))
 

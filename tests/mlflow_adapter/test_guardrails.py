@@ -18,11 +18,11 @@ from mlflow.genai.judges.adapters import utils as judges
 from mlflow.genai.judges.adapters.utils import ChatCompletionError
 
 from tests.isolation.listener import listening
-from workspace_authz.doors.asgi.protocol import Scope, Send
-from workspace_authz.doors.asgi.self_calls import SelfCall, SelfCalls, self_calls
+from workspace_authz.aio.asgi import Receive, Scope, Send
+from workspace_authz.doors.asgi.self_calls import GuardedSelfCalls
 from workspace_authz.errors import ForbiddenError, UnauthenticatedError
 from workspace_authz.mlflow_adapter.patches.guardrails import OWN, JudgesRequests, keep_self_calls
-from workspace_authz.mlflow_adapter.reading.request import Receive
+from workspace_authz.mlflow_adapter.serving import SelfCall, self_calls
 from workspace_authz.types import Caller, UserInfo
 
 BYPASS = {"X-MLflow-Guardrail-Bypass": "1"}
@@ -67,7 +67,7 @@ class Server:
     def serving(self, workspace: str = "team-a") -> Iterator[None]:
         """While a call of the gateway is being served."""
         caller = Caller(user=UserInfo("alice"), token="the-token")
-        token = self_calls.set(SelfCalls(self, {"type": "http"}, caller=caller, workspace=workspace))
+        token = self_calls.set(GuardedSelfCalls(self, {"type": "http"}, caller=caller, workspace=workspace))
         yield
         self_calls.reset(token)
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from workspace_authz.doors.asgi.protocol import Scope, Send
+from workspace_authz.aio.asgi import Message, Receive, Scope, Send
 from workspace_authz.mlflow_adapter.patches.origins import OriginMiddleware
-from workspace_authz.mlflow_adapter.reading.request import Message, Receive
 
 ALLOWED = ["https://ours.example", "https://*.ours.example"]
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from workspace_authz.aio.asgi import Message
 from workspace_authz.errors import SlowClientError
 from workspace_authz.mlflow_adapter.reading.request import (
     AccessRequest,
     EmptyBody,
-    Message,
     ReplayedBody,
     UnhurriedBody,
 )

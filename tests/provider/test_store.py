@@ -13,7 +13,7 @@ from mlflow.store.workspace.utils import get_default_workspace_optional
 from mlflow.tracking._workspace.registry import get_workspace_store
 
 from tests.kubernetes.informer_server import ApiServer, FastClock
-from workspace_authz.mlflow_adapter.visible import visible_workspaces
+from workspace_authz.mlflow_adapter.serving import visible_workspaces
 from workspace_authz.provider.store import KubernetesWorkspaceStore, MisconfiguredWorkspaceStore, build
 from workspace_authz.provider.watcher import NamespaceWatcher
 from workspace_authz.workspaces.directory import Directory

@@ -19,10 +19,10 @@ from mlflow.server.fastapi_security import (
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
+from workspace_authz.aio.asgi import App
 from workspace_authz.catalog.compile import compile_catalog
 from workspace_authz.doors import preflight
 from workspace_authz.doors.asgi.guard import GuardMiddleware
-from workspace_authz.doors.asgi.protocol import App
 from workspace_authz.doors.certificate import CertificateMiddleware
 from workspace_authz.doors.explain_route import ExplainMiddleware
 from workspace_authz.doors.metrics import MetricsMiddleware

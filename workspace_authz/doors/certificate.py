@@ -16,10 +16,9 @@ from typing import Final
 
 import uvicorn
 
+from workspace_authz.aio.asgi import App, Receive, Scope, Send
 from workspace_authz.aio.clock import Clock, SystemClock
 from workspace_authz.aio.supervisor import Supervisor
-from workspace_authz.doors.asgi.protocol import App, Scope, Send
-from workspace_authz.mlflow_adapter.reading.request import Receive
 
 _log = logging.getLogger(__name__)
 

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from workspace_authz.doors.asgi.protocol import App, Scope, Send, peer_of, route_path
+from workspace_authz.aio.asgi import App, Receive, Scope, Send
+from workspace_authz.doors.asgi.protocol import peer_of, route_path
 from workspace_authz.doors.explain import GivenBody, explain
 from workspace_authz.doors.own_routes import serve
 from workspace_authz.errors import BadRequestError
 from workspace_authz.identity.credentials import find_credential
-from workspace_authz.mlflow_adapter.reading.request import AccessRequest, Receive, ReplayedBody
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest, ReplayedBody
 from workspace_authz.pipeline.verdict import Verdict
 from workspace_authz.runtime.runtime import Runtime
 

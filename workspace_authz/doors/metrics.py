@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from workspace_authz.doors.asgi.protocol import App, Scope, Send, peer_of, route_path
+from workspace_authz.aio.asgi import App, Receive, Scope, Send
+from workspace_authz.doors.asgi.protocol import peer_of, route_path
 from workspace_authz.doors.own_routes import serve
 from workspace_authz.errors import UnknownRouteError
-from workspace_authz.mlflow_adapter.reading.request import Receive
 from workspace_authz.pipeline.verdict import Verdict
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.runtime.scrape import METRICS_PATH

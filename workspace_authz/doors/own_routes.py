@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+from workspace_authz.aio.asgi import Scope, Send
 from workspace_authz.doors.asgi.audit import Trail
-from workspace_authz.doors.asgi.protocol import Scope, Send, refuse, route_path
+from workspace_authz.doors.asgi.protocol import refuse, route_path
 from workspace_authz.errors import RequestError
 from workspace_authz.pipeline.verdict import Verdict
 from workspace_authz.runtime.runtime import Runtime

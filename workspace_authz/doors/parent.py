@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workspace_authz.doors.asgi.protocol import App
+from workspace_authz.aio.asgi import App
 from workspace_authz.doors.preflight import check_parent
 
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import parse_qs
 
-from workspace_authz.doors.asgi.protocol import App, Scope, Send, route_path
-from workspace_authz.mlflow_adapter.reading.request import Receive
+from workspace_authz.aio.asgi import App, Receive, Scope, Send
+from workspace_authz.doors.asgi.protocol import route_path
 from workspace_authz.runtime.runtime import Runtime
 
 Checks = Mapping[str, str | None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from workspace_authz.doors.asgi.protocol import App
+from workspace_authz.aio.asgi import App
 from workspace_authz.effects.graphql_answers import ElementFilter
 from workspace_authz.effects.lists import AnswerFilter
 from workspace_authz.effects.replacement import Replacement

@@ -7,9 +7,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from workspace_authz.aio.asgi import App, Receive, Scope, Send
 from workspace_authz.doors.asgi.answers import UnreadableAnswerError, answer_of
-from workspace_authz.doors.asgi.protocol import App, Scope, Send
-from workspace_authz.mlflow_adapter.reading.request import Receive
 
 
 @dataclass(frozen=True, slots=True)

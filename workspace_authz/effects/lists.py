@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from workspace_authz.aio.asgi import App, Receive, Scope, Send
 from workspace_authz.doors.asgi.answers import Answer, UnreadableAnswerError, answer_of
-from workspace_authz.doors.asgi.protocol import App, Scope, Send
 from workspace_authz.effects.page_tokens import (
     MAX_RESULTS,
     NEXT_PAGE_TOKEN,
@@ -23,7 +23,6 @@ from workspace_authz.effects.page_tokens import (
     token_of,
 )
 from workspace_authz.effects.rewriting import Fields, as_request
-from workspace_authz.mlflow_adapter.reading.request import Receive
 
 SCANNED_PAGES: Final = 20
 """The most pages of MLflow that one request looks through; then the caller has to come again."""

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from workspace_authz.doors.asgi.protocol import Scope
-from workspace_authz.mlflow_adapter.reading.request import Message, Receive
+from workspace_authz.aio.asgi import Message, Receive, Scope
 
 _ABOUT_THE_BODY: Final = frozenset({b"content-length", b"content-encoding", b"transfer-encoding"})
 

@@ -14,7 +14,7 @@ from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, TEMPORARILY_UN
 from mlflow.store.workspace.abstract_store import AbstractStore
 
 from workspace_authz.errors import AuthzError, ConfigurationError
-from workspace_authz.mlflow_adapter.visible import visible_workspaces
+from workspace_authz.mlflow_adapter.serving import visible_workspaces
 from workspace_authz.provider.watcher import NamespaceWatcher
 from workspace_authz.runtime.process import current_directory
 from workspace_authz.settings import load_settings

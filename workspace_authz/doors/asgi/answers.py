@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from workspace_authz.doors.asgi.protocol import App, Scope, Send
+from workspace_authz.aio.asgi import App, Message, Receive, Scope, Send
 from workspace_authz.errors import RequestError
-from workspace_authz.mlflow_adapter.reading.request import Message, Receive
 
 LARGEST_ANSWER: Final = 64 * 2**20
 """Bytes."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 
-from workspace_authz.doors.asgi.protocol import Send
-from workspace_authz.mlflow_adapter.reading.request import Message
+from workspace_authz.aio.asgi import Message, Send
 from workspace_authz.pipeline.verdict import Verdict
 from workspace_authz.telemetry.audit import AuditSink
 

@@ -7,17 +7,17 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, Protocol
 
+from workspace_authz.aio.asgi import App, Receive, Scope, Send
 from workspace_authz.doors.asgi.audit import Trail
 from workspace_authz.doors.asgi.counting import count
-from workspace_authz.doors.asgi.protocol import App, Scope, Send, peer_of, refuse, route_path
-from workspace_authz.doors.asgi.self_calls import SelfCall, SelfCalls, self_calls
+from workspace_authz.doors.asgi.protocol import peer_of, refuse, route_path
+from workspace_authz.doors.asgi.self_calls import GuardedSelfCalls
 from workspace_authz.effects.headers import forwarded_headers
 from workspace_authz.effects.replacement import Replacement
 from workspace_authz.effects.stamps import stamped
 from workspace_authz.errors import ForbiddenError, RequestError
-from workspace_authz.mlflow_adapter.reading.request import AccessRequest, Receive, ReplayedBody
-from workspace_authz.mlflow_adapter.serving import current_user
-from workspace_authz.mlflow_adapter.visible import visible_workspaces
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest, ReplayedBody
+from workspace_authz.mlflow_adapter.serving import SelfCall, current_user, self_calls, visible_workspaces
 from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.pipeline.verdict import Verdict
 from workspace_authz.telemetry.audit import AuditSink
@@ -102,11 +102,15 @@ class GuardMiddleware:
         finally:
             trail.finish(verdict)
 
-    def _calls(self, guard: Guard, scope: Scope, verdict: Verdict, workspace: str | None) -> SelfCalls | None:
+    def _calls(
+        self, guard: Guard, scope: Scope, verdict: Verdict, workspace: str | None
+    ) -> GuardedSelfCalls | None:
         """What MLflow may ask of this server while it serves the request: of the gateway, for one to it."""
         if verdict.caller is None or not verdict.calls_gateway:
             return None
-        return SelfCalls(partial(self._serve, guard), scope, caller=verdict.caller, workspace=workspace)
+        return GuardedSelfCalls(
+            partial(self._serve, guard), scope, caller=verdict.caller, workspace=workspace
+        )
 
     async def _pass(
         self,
@@ -138,7 +142,7 @@ class GuardMiddleware:
 
 
 @contextmanager
-def _serving(verdict: Verdict, calls: SelfCalls | None) -> Iterator[None]:
+def _serving(verdict: Verdict, calls: GuardedSelfCalls | None) -> Iterator[None]:
     """What MLflow's hooks find out about the request while it is served."""
     visible = visible_workspaces.set(verdict.visible)
     current = current_user.set(verdict.caller.user if verdict.caller else None)

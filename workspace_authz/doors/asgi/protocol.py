@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 
+from workspace_authz.aio.asgi import Scope, Send
 from workspace_authz.errors import RequestError
-from workspace_authz.mlflow_adapter.reading.request import Message, Receive
-
-Scope = MutableMapping[str, Any]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 def route_path(scope: Scope) -> str:

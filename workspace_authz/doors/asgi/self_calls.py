@@ -12,46 +12,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
-from contextvars import Context, ContextVar
+from collections.abc import Awaitable, Callable
+from contextvars import Context
 from dataclasses import dataclass, field
-from typing import Final
 from urllib.parse import quote
 
-from workspace_authz.doors.asgi.protocol import Scope, Send
+from workspace_authz.aio.asgi import Message, Receive, Scope, Send
 from workspace_authz.identity.credentials import AUTHORIZATION
-from workspace_authz.mlflow_adapter.reading.request import Message, Receive
+from workspace_authz.mlflow_adapter.serving import SelfAnswer, SelfCall
 from workspace_authz.types import Caller
 from workspace_authz.workspaces.requested import WORKSPACE_HEADER
-
-
-@dataclass(frozen=True, slots=True)
-class SelfCall:
-    """One question of MLflow's to itself: a POST."""
-
-    path: str
-    """Below the root path, with the static prefix; not encoded."""
-    document: object = field(repr=False)
-    """The body, as JSON."""
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Beside those of every question."""
-    skips_guardrails: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SelfAnswer:
-    """What MLflow answered itself."""
-
-    status: int
-    content_type: str
-    body: bytes = field(repr=False)
-
 
 Serve = Callable[[Scope, Receive, Send, SelfCall], Awaitable[None]]
 """The guard. Raises :class:`RequestError` when it refuses."""
 
 
-class SelfCalls:
+class GuardedSelfCalls:
     """The right to ask this server in the name of the caller whose gateway call ``scope`` is being served.
 
     ``workspace`` is the one that was checked, None on a server without workspaces.
@@ -100,13 +76,6 @@ class SelfCalls:
             "query_string": b"",
             "headers": headers,
         }
-
-
-self_calls: Final[ContextVar[SelfCalls | None]] = ContextVar("self_calls", default=None)
-"""Set by the guard while MLflow serves a gateway call, for MLflow's guardrails, also in worker threads.
-
-None in a self-call: one is not the start of another, so a guardrail cannot call itself without end.
-"""
 
 
 class _Once:

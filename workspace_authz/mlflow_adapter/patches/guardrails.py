@@ -26,8 +26,8 @@ from mlflow.gateway.providers.utils import provider_call_duration_ms
 from mlflow.genai.judges.adapters import utils as judges
 from mlflow.genai.utils.gateway_utils import _resolve_gateway_uri
 
-from workspace_authz.doors.asgi.self_calls import SelfAnswer, SelfCall, SelfCalls, self_calls
 from workspace_authz.errors import ForbiddenError, RequestError
+from workspace_authz.mlflow_adapter.serving import SelfAnswer, SelfCall, SelfCalls, self_calls
 
 OWN: Final = "http://workspace-authz.invalid"
 """``.invalid`` is never resolved (RFC 6761, 6.4)."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from mlflow.server.security_utils import CORS_BLOCKED_MSG, should_block_cors_request
 
-from workspace_authz.doors.asgi.protocol import App, Scope, Send
-from workspace_authz.mlflow_adapter.reading.request import Receive
+from workspace_authz.aio.asgi import App, Receive, Scope, Send
 
 
 class OriginMiddleware:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
+from workspace_authz.aio.asgi import Message, Receive
 from workspace_authz.errors import SlowClientError
 
 PATIENCE_SECONDS: Final = 30.0
 """How long a client may send nothing of a body that is waited for."""
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 
 
 class Body(Protocol):
