@@ -10,7 +10,7 @@ from workspace_authz.aio.clock import Clock, SystemClock
 from workspace_authz.aio.supervisor import Supervisor
 from workspace_authz.kubernetes.connection import load_configuration, server_connection
 from workspace_authz.kubernetes.lines import caller_transport
-from workspace_authz.kubernetes.retries import ReviewPriorities, lanes
+from workspace_authz.kubernetes.retries import ReviewPriorities, review_priorities
 from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.runtime import process
@@ -73,7 +73,7 @@ async def running(blueprint: WorkerConfig) -> AsyncIterator[Runtime]:
 
 
 def _ways(api: ApiReviews, settings: Settings, *, metrics: Metrics, clock: Clock) -> ReviewPriorities:
-    return lanes(
+    return review_priorities(
         api,
         places=settings.api_connections,
         seconds=settings.api_timeout_seconds,
