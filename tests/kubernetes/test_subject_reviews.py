@@ -92,7 +92,6 @@ async def subject_reviews(
 async def test_the_api_server_answers_about_a_user_by_groups(endpoint: Endpoint, tmp_path: Any) -> None:
     async with subject_reviews(endpoint, tmp_path) as reviews, asyncio.timeout(20):
 
-
         async def in_force() -> bool:
             """The API server's authorizer follows the objects."""
             return await reviews.may(USER, USE) == YES and await reviews.may_get(USER, "/metrics") == YES

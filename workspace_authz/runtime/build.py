@@ -100,7 +100,7 @@ def _pipeline(
         workspaces=cluster.directory,
         objects=data.objects,
         artifact_root=blueprint.artifact_root,
-        bindings=data.binder if cluster.directory is not None else None,
+        tenancy=data.tenancy if cluster.directory is not None else None,
         seal=data.seal,
         generations=cluster.generations,
         rbac=cluster.rights,
