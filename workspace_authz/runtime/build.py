@@ -12,7 +12,7 @@ from workspace_authz.aio.clock import Clock, SystemClock
 from workspace_authz.aio.supervisor import Supervisor
 from workspace_authz.kubernetes.connection import load_configuration, server_connection
 from workspace_authz.kubernetes.lines import caller_transport
-from workspace_authz.kubernetes.retries import ReviewPriorities, lanes
+from workspace_authz.kubernetes.retries import ReviewPriorities, review_priorities
 from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.runtime import process
@@ -88,7 +88,7 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
 
 
 def _reviews(api: ApiReviews, settings: Settings, *, metrics: Metrics, clock: Clock) -> ReviewPriorities:
-    return lanes(
+    return review_priorities(
         api,
         places=settings.api_connections,
         seconds=settings.api_timeout_seconds,
@@ -115,7 +115,7 @@ def _pipeline(
         workspaces=cluster.directory,
         objects=data.objects,
         artifact_root=config.artifact_root,
-        bindings=data.binder if cluster.directory is not None else None,
+        tenancy=data.tenancy if cluster.directory is not None else None,
         seal=data.seal,
         generations=cluster.generations,
         rbac=cluster.rights,

@@ -10,7 +10,7 @@ from typing import Final
 from workspace_authz.errors import UnavailableError
 from workspace_authz.identity.credentials import find_credential
 from workspace_authz.identity.tokens import Authenticator
-from workspace_authz.kubernetes.reviews import NO_ANSWER, UrlReviews
+from workspace_authz.kubernetes.reviews import NO_ANSWER, Reviews
 from workspace_authz.pipeline.pipeline import DEADLINE_SECONDS
 from workspace_authz.pipeline.refusals import forbidden_url
 from workspace_authz.pipeline.verdict import Verdict
@@ -31,7 +31,7 @@ class MetricsPage:
     """
 
     authenticator: Authenticator
-    reviews: UrlReviews
+    reviews: Reviews
     workers: WorkerRegistry
     flush: Callable[[], None] = lambda: None
     """Writes the buffered metrics of this worker. The other workers do so every second."""

@@ -32,7 +32,10 @@ _CODES: Final = (
     *("RESOURCE_DOES_NOT_EXIST", "ENDPOINT_NOT_FOUND", "DEADLINE_EXCEEDED"),
     *("REQUEST_LIMIT_EXCEEDED", "TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR"),
 )
-_KINDS: Final = ("SelfSubjectReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview")
+_KINDS: Final = (
+    *("SelfSubjectReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview"),
+    "SubjectAccessReview",
+)
 _RESULTS: Final = ("ok", "unreachable", "nonsense", "401", "403", "404", "429", "5xx", "other")
 
 
