@@ -20,7 +20,7 @@ from workspace_authz.catalog.compile import CompiledCatalog, compile_catalog
 from workspace_authz.doors.asgi.guard import GuardMiddleware
 from workspace_authz.kubernetes.reviews import AccessAnswer, RulesAnswer
 from workspace_authz.runtime.audit_sink import open_audit_sink
-from workspace_authz.runtime.pipeline import build_pipeline
+from workspace_authz.runtime.pipeline import ClusterParts, build_pipeline
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.settings import load_settings
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
@@ -52,6 +52,10 @@ class Yes:
         return UserInfo("alice", uid="1", groups=("system:authenticated", "team-a"))
 
     async def may(self, token: str, attributes: Attributes) -> AccessAnswer:
+        """Yes."""
+        return AccessAnswer(allowed=True)
+
+    async def may_get(self, token: str, path: str) -> AccessAnswer:
         """Yes."""
         return AccessAnswer(allowed=True)
 
@@ -91,7 +95,7 @@ def _measure(
     settings = load_settings(audit_sink=sink)
     with closing(open_audit_sink(settings)) as audit:
         rule = WorkspaceRule(single=None, default=None, service_account=False)
-        pipeline = build_pipeline(Yes(), settings=settings, catalog=catalog, rule=rule, workspaces=None)
+        pipeline = build_pipeline(ClusterParts(Yes()), settings=settings, catalog=catalog, rule=rule)
         runtime = Runtime(pipeline, audit, settings.body_bytes, None, metrics)
         app = GuardMiddleware(_nothing, guard=lambda: runtime)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -19,7 +19,7 @@ from workspace_authz.runtime.cluster import Cluster, cluster_over
 from workspace_authz.runtime.gc_freeze import rest
 from workspace_authz.runtime.health import Health
 from workspace_authz.runtime.mlflow_data import Data, mlflow_data
-from workspace_authz.runtime.pipeline import build_pipeline
+from workspace_authz.runtime.pipeline import ClusterParts, MlflowParts, build_pipeline
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.runtime.sampler import Observed, Sampler
 from workspace_authz.runtime.scrape import Scrape
@@ -59,7 +59,7 @@ async def running(blueprint: WorkerConfig) -> AsyncIterator[Runtime]:
         ways = _ways(api, settings, metrics=metrics, clock=clock)
         pipeline = _pipeline(blueprint, ways, cluster, data=data, server_time=api.server_time.now)
         health = Health(cluster.checks() | data.checks(cluster.directory), cluster.rbac.notes, crew)
-        scrape = Scrape(pipeline.authenticator, ways.known, crew, metrics.flush)
+        scrape = Scrape(pipeline.identity, pipeline.authorizer, crew, metrics.flush)
         runtime = Runtime(pipeline, audit, settings.body_bytes, cluster.directory, metrics, health, scrape)
         cluster.follow(supervisor)
         data.prepare(supervisor, cluster.directory)
@@ -91,26 +91,30 @@ def _pipeline(
     server_time: Callable[[], float | None],
 ) -> Pipeline:
     return build_pipeline(
-        ways.known,
-        unverified=ways.unverified,
-        server_time=server_time,
+        ClusterParts(
+            ways.known,
+            unverified=ways.unverified,
+            server_time=server_time,
+            workspaces=cluster.directory,
+            generations=cluster.generations,
+            rbac=cluster.rights,
+        ),
+        MlflowParts(
+            objects=data.objects,
+            artifact_root=blueprint.artifact_root,
+            tenancy=data.tenancy if cluster.directory is not None else None,
+            seal=data.seal,
+        ),
         settings=blueprint.settings,
         catalog=blueprint.catalog,
         rule=blueprint.rule,
-        workspaces=cluster.directory,
-        objects=data.objects,
-        artifact_root=blueprint.artifact_root,
-        tenancy=data.tenancy if cluster.directory is not None else None,
-        seal=data.seal,
-        generations=cluster.generations,
-        rbac=cluster.rights,
     )
 
 
 def _observed(runtime: Runtime, cluster: Cluster, data: Data) -> Observed:
     pipeline = runtime.pipeline
     return Observed(
-        numbers=(pipeline.authenticator.numbers, *pipeline.authorizer.numbers, data.objects.numbers),
+        numbers=(*pipeline.identity.statistics, *pipeline.authorizer.statistics, data.objects.numbers),
         informers=cluster.informers,
         audit=runtime.audit,
         flush=runtime.metrics.flush,

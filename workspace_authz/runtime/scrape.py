@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.errors import UnavailableError
-from workspace_authz.identity.credentials import find_credential
-from workspace_authz.identity.tokens import Authenticator
-from workspace_authz.kubernetes.reviews import NO_ANSWER, UrlReviews
+from workspace_authz.identity.authenticator import AuthenticatorChain, Presented
+from workspace_authz.kubernetes.reviews import NO_ANSWER
 from workspace_authz.pipeline.pipeline import DEADLINE_SECONDS
 from workspace_authz.pipeline.refusals import forbidden_url
 from workspace_authz.pipeline.verdict import Verdict
 from workspace_authz.telemetry.prometheus import exposition
 from workspace_authz.telemetry.workers import WorkerRegistry
 
-Headers = Iterable[tuple[bytes, bytes]]
+Headers = Sequence[tuple[bytes, bytes]]
 
 METRICS_PATH: Final = "/metrics"
 
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """Asks for each scrape anew: there are few, and a right that is withdrawn ends at once.
+    """Asks for each scrape anew: there are few, and a right that is withdrawn ends at once."""
 
-    Asked with the caller's own token, so that the server itself needs no right for it.
-    """
-
-    authenticator: Authenticator
-    reviews: UrlReviews
+    identity: AuthenticatorChain
+    authorizer: Authorizer
     crew: WorkerRegistry
     flush: Callable[[], None] = lambda: None
     """Writes what this worker has counted; the others do so every second."""
@@ -49,10 +46,9 @@ class Scrape:
         return await asyncio.to_thread(self._page)
 
     async def _demand(self, headers: Headers, verdict: Verdict, peer: str) -> None:
-        credential = find_credential(headers, gateway=False)
-        caller = verdict.caller = await self.authenticator.authenticate(credential.token, peer=peer)
-        answer = await self.reviews.may_get(caller.token, METRICS_PATH)
-        if not answer.allowed:
+        presented = Presented(headers, peer=peer)
+        caller = verdict.caller = await self.identity.authenticate(presented, unverified=lambda _: None)
+        if not await self.authorizer.may_get(caller, METRICS_PATH):
             raise forbidden_url(caller.user, METRICS_PATH)
 
     def _page(self) -> bytes:
