@@ -71,8 +71,8 @@ class UserInfo:
 class Credential(Protocol):
     """How a caller proved who they are. Hashable.
 
-    Opaque outside of identity/, authorizer/ and kubernetes/: :mod:`workspace_authz.kubernetes.credentials` has
-    the kinds there are.
+    Opaque outside of identity/, authorizer/ and kubernetes/. The kinds are in
+    :mod:`workspace_authz.kubernetes.credentials`.
     """
 
     def is_in(self, value: bytes) -> bool:

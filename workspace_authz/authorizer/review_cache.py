@@ -117,7 +117,7 @@ class ReviewCache(Generic[Q, A]):
 
     def statistics(self, name: str) -> Statistics:
         """The cache and the shared questions, under ``name``."""
-        return Statistics(caches={name: self._entries}, shared={name: self._asking})
+        return Statistics(caches={name: self._entries}, coalescers={name: self._asking})
 
     def get(self, user: UserInfo, question: Q) -> A | None:
         """The answer in the cache, if it still holds."""

@@ -6,19 +6,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from workspace_authz.kubernetes.credentials import AssertedUser, BearerToken
-from workspace_authz.kubernetes.retries import AllReviews
-from workspace_authz.kubernetes.reviews import AccessAnswer, RulesAnswer
-from workspace_authz.types import Attributes, Caller, Credential, UserInfo
-
-
-class SubjectReviews(Protocol):
-    """The questions about a user that the server asks with its own account."""
-
-    async def may(self, user: UserInfo, attributes: Attributes) -> AccessAnswer:
-        """Whether ``user`` may. Raises ``UnavailableError``."""
-
-    async def may_get(self, user: UserInfo, path: str) -> AccessAnswer:
-        """Whether ``user`` may get the non-resource URL ``path``. Raises ``UnavailableError``."""
+from workspace_authz.kubernetes.reviews import AccessAnswer, Reviews, RulesAnswer
+from workspace_authz.kubernetes.subject_reviews import SubjectReviews
+from workspace_authz.types import Attributes, Caller, Credential
 
 
 class Reviewer(Protocol):
@@ -46,7 +36,7 @@ class Reviewer(Protocol):
 class SelfSubjectReviewer:
     """A :class:`Reviewer` that asks with the caller's own token, so that the server needs no right for it."""
 
-    reviews: AllReviews
+    reviews: Reviews
 
     @property
     def enumerates(self) -> bool:
@@ -102,9 +92,9 @@ class Reviewers:
 
     def __init__(
         self,
-        reviews: AllReviews,
+        reviews: Reviews,
         *,
-        unverified: AllReviews | None = None,
+        unverified: Reviews | None = None,
         subject_reviews: SubjectReviews | None = None,
     ) -> None:
         self.unverified = unverified or reviews

@@ -125,8 +125,8 @@ def forwarded_headers(
 ) -> list[tuple[bytes, bytes]]:
     """The headers for MLflow.
 
-    ``workspace`` becomes the only ``X-MLFLOW-WORKSPACE``; None sends none. ``credential`` is the caller's: any
-    header that holds it is removed. A name spelt with underscores counts as the one with hyphens, because WSGI
+    ``workspace`` becomes the only ``X-MLFLOW-WORKSPACE``; None sends none. Any header that holds the caller's
+    ``credential`` is removed. A name spelt with underscores counts as the one with hyphens, because WSGI
     folds the two into one variable. ``skips_guardrails`` is for MLflow's calls to itself.
     """
     kept = [

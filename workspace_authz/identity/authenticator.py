@@ -1,4 +1,4 @@
-"""How callers are authenticated: each kind of credential has an authenticator, and a chain asks them in order."""
+"""How callers are authenticated: an authenticator per kind of credential, and a chain that asks them."""
 
 from __future__ import annotations
 

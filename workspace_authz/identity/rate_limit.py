@@ -19,7 +19,7 @@ LONGEST_DELAY_SECONDS: Final = 2.0
 """A refusal is delayed by a random part of it. Otherwise clients that were refused together would come back,
 and be admitted, together."""
 MOST_DELAYED: Final = 1000
-"""Refusals that are delayed at a time. Further ones are sent at once, because each delayed one takes memory."""
+"""Refusals that are delayed at a time. Further ones are sent at once: each delayed one takes memory."""
 
 
 class Rejections:

@@ -78,7 +78,8 @@ class TokenAuthenticator:
         self._rejections = Rejections(clock, per_second=terms.rejections_per_second)
         self._asking: Coalescer[bytes, _Identity] = Coalescer()
         self.statistics = Statistics(
-            caches={"identities": self._known, "rejected": self._rejected}, shared={"identity": self._asking}
+            caches={"identities": self._known, "rejected": self._rejected},
+            coalescers={"identity": self._asking},
         )
 
     async def authenticate(

@@ -12,12 +12,13 @@ from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.named_rights import NamedRights, NameSource, RulesReviewNames
 from workspace_authz.authorizer.rbac.source import RbacSource
 from workspace_authz.authorizer.review_cache import Lifetimes
-from workspace_authz.authorizer.reviewers import Reviewers, SubjectReviews
+from workspace_authz.authorizer.reviewers import Reviewers
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.effects.page_tokens import Seal
 from workspace_authz.identity.authenticator import AuthenticatorChain
 from workspace_authz.identity.tokens import TokenAuthenticator, TokenTerms
-from workspace_authz.kubernetes.retries import AllReviews
+from workspace_authz.kubernetes.reviews import Reviews
+from workspace_authz.kubernetes.subject_reviews import SubjectReviews
 from workspace_authz.mlflow_adapter.reading.reader import Objects
 from workspace_authz.pipeline.lists import Lists
 from workspace_authz.pipeline.pipeline import Pipeline, Tenancy, Workspaces
@@ -30,8 +31,8 @@ from workspace_authz.workspaces.requested import WorkspaceRule
 class ClusterParts:
     """How the pipeline asks Kubernetes, and what it knows of the cluster."""
 
-    reviews: AllReviews
-    unverified: AllReviews | None = None
+    reviews: Reviews
+    unverified: Reviews | None = None
     """Asked with tokens whose owner is not known yet; ``reviews`` unless given."""
     subject_reviews: SubjectReviews | None = None
     """Asked about callers without a token; None where there are none."""
