@@ -106,11 +106,11 @@ class EmbeddedEngine:
             store=store,
             authenticator=authenticator,
             authorizer=authorizer,
-            resources=Resources(registry, authorizer, clock=clock),
+            resources=Resources(registry, authorizer),
             reviewer=Reviewer(authenticator=authenticator, authorizer=authorizer, clock=clock),
             token_requests=TokenRequests(registry, tokens, clock=clock),
         )
-        return Api(parts, bookmark_seconds=self._tuning.bookmark_seconds, clock=clock)
+        return Api(parts, bookmark_seconds=self._tuning.bookmark_seconds)
 
     async def _listen(self, api: Api, pki: Pki) -> int:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(pki.client_ca_cert))

@@ -51,6 +51,7 @@ _SYSTEM_FIELDS = (
     "deletionGracePeriodSeconds",
     "generation",
     "selfLink",
+    "managedFields",
 )
 
 

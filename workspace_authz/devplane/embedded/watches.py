@@ -37,11 +37,10 @@ class WatchOptions:
 
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
-    """One event as it is sent. ``is_object`` is false for bookmarks and errors."""
+    """One event as it is sent."""
 
     type: str
     object: Object
-    is_object: bool = True
 
 
 async def watch(
@@ -68,7 +67,7 @@ async def watch(
         try:
             events = store.since(options.kind.resource, version)
         except TooOldError as error:
-            yield WatchEvent("ERROR", expired(str(error)).body(), is_object=False)
+            yield WatchEvent("ERROR", expired(str(error)).body())
             return
         seen = store.version
         for event in events:
@@ -114,4 +113,4 @@ def _bookmark(options: WatchOptions, version: int, *, end_of_list: bool = False)
     if end_of_list:
         fields["annotations"] = {"k8s.io/initial-events-end": "true"}
     body: Object = {"kind": options.kind.kind, "apiVersion": options.kind.api_version, "metadata": fields}
-    return WatchEvent("BOOKMARK", body, is_object=False)
+    return WatchEvent("BOOKMARK", body)
