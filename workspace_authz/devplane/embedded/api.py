@@ -26,10 +26,9 @@ from workspace_authz.devplane.embedded.resources import Resources
 from workspace_authz.devplane.embedded.reviews import Reviewer
 from workspace_authz.devplane.embedded.status import (
     ApiError,
-    Target,
-    forbidden,
     method_not_allowed,
     no_such_resource,
+    unsupported,
 )
 from workspace_authz.devplane.embedded.store import Store
 from workspace_authz.devplane.embedded.stored import StoredApi
@@ -101,7 +100,7 @@ class Api:
         user = self._parts.authenticator.authenticate(client_certificate(request), authorization)
         if any(header.lower().startswith("impersonate-") for header in request.headers):
             # Ignoring the header would answer with the rights of the wrong user.
-            raise forbidden(Target("", ""), "the embedded engine does not support impersonation")
+            raise unsupported("impersonation")
         return user
 
     def _document(self, path: str) -> web.Response:

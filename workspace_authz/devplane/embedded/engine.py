@@ -18,7 +18,6 @@ from workspace_authz.devplane.embedded.api import Api, Parts
 from workspace_authz.devplane.embedded.authentication import Authenticator, read_static_tokens
 from workspace_authz.devplane.embedded.defaults import install_defaults
 from workspace_authz.devplane.embedded.rbac import SUPERUSERS, RbacAuthorizer
-from workspace_authz.devplane.embedded.reader import StoreReader
 from workspace_authz.devplane.embedded.registry import Registry
 from workspace_authz.devplane.embedded.resources import Resources
 from workspace_authz.devplane.embedded.reviews import Reviewer
@@ -101,7 +100,7 @@ class EmbeddedEngine:
         clock = self._tuning.clock
         tokens = ServiceAccountTokens(pki.service_account_key, store, clock=clock)
         authenticator = Authenticator(static=static, service_accounts=tokens)
-        authorizer = RbacAuthorizer(StoreReader(store))
+        authorizer = RbacAuthorizer(store)
         parts = Parts(
             store=store,
             authenticator=authenticator,

@@ -8,11 +8,11 @@ from workspace_authz.devplane.embedded import bodies
 from workspace_authz.devplane.embedded.bodies import Body
 from workspace_authz.devplane.embedded.escalation import EscalationGuard
 from workspace_authz.devplane.embedded.kinds import NAMESPACES, SERVICE_ACCOUNTS, Kind
-from workspace_authz.devplane.embedded.lists import Page
 from workspace_authz.devplane.embedded.objects import Object, name_of, uid_of
 from workspace_authz.devplane.embedded.rbac import RbacAuthorizer
-from workspace_authz.devplane.embedded.registry import Preconditions, Registry
+from workspace_authz.devplane.embedded.registry import Registry
 from workspace_authz.devplane.embedded.requests import ApiRequest
+from workspace_authz.devplane.embedded.selectors import selection
 from workspace_authz.devplane.embedded.status import (
     ApiError,
     FieldProblem,
@@ -21,6 +21,7 @@ from workspace_authz.devplane.embedded.status import (
     invalid,
     invalid_value,
     not_found,
+    unsupported,
 )
 from workspace_authz.types import UserInfo
 
@@ -35,6 +36,22 @@ class Resources:
     def get(self, kind: Kind, request: ApiRequest) -> Object:
         """One object."""
         return self._registry.get(kind, namespace=_namespace(kind, request), name=request.path_name)
+
+    def list(self, kind: Kind, request: ApiRequest) -> Object:
+        """A ``…List`` of all objects that the selectors choose, in one page whatever ``limit`` says.
+
+        Raises a 400 for selectors, a 422 for what is not supported.
+        """
+        query, store = request.query, self._registry.store
+        if query.get("continue") or query.get("resourceVersionMatch") == "Exact":
+            raise unsupported("lists of an earlier version")
+        chosen = selection(labels=query.get("labelSelector", ""), fields=query.get("fieldSelector", ""))
+        objects = filter(chosen, store.list(kind.resource, request.attributes.namespace))
+        items = [
+            {key: value for key, value in obj.items() if key not in ("kind", "apiVersion")} for obj in objects
+        ]
+        head = {"kind": f"{kind.kind}List", "apiVersion": kind.api_version}
+        return {**head, "metadata": {"resourceVersion": str(store.version)}, "items": items}
 
     def create(self, kind: Kind, request: ApiRequest, body: Body, user: UserInfo) -> Object:
         """Create what the body says."""
@@ -65,10 +82,11 @@ class Resources:
     def delete(self, kind: Kind, request: ApiRequest, body: Body) -> Object:
         """Delete one object: the object where Kubernetes returns it, else a ``Status``."""
         options = bodies.parse_delete_options(body)
-        expected = Preconditions.of(options.get("preconditions") or {})
+        if options.get("preconditions"):
+            raise unsupported("preconditions of a deletion")
         obj = self.get(kind, request)
         dry_run = request.dry_run or "All" in options.get("dryRun", ())
-        deleted, gone = self._registry.delete(kind, obj, expected=expected, dry_run=dry_run)
+        deleted, gone = self._registry.delete(kind, obj, dry_run=dry_run)
         if not gone or kind in (SERVICE_ACCOUNTS, NAMESPACES):
             return deleted
         details = {"name": name_of(obj), "group": kind.group, "kind": kind.resource, "uid": uid_of(obj)}
@@ -106,16 +124,6 @@ def _named(request: ApiRequest, obj: Object) -> Object:
             f"({request.path_name})"
         )
     return obj
-
-
-def object_list(kind: Kind, page: Page) -> Object:
-    """A ``…List`` object."""
-    items = [
-        {key: value for key, value in obj.items() if key not in ("kind", "apiVersion")}
-        for obj in page.objects
-    ]
-    head = {"kind": f"{kind.kind}List", "apiVersion": kind.api_version}
-    return {**head, "metadata": page.metadata, "items": items}
 
 
 def _namespace(kind: Kind, request: ApiRequest) -> str:

@@ -8,11 +8,10 @@ from aiohttp import web
 
 from workspace_authz.devplane.embedded.http import encode, json_response, read_body
 from workspace_authz.devplane.embedded.kinds import Kind
-from workspace_authz.devplane.embedded.lists import list_objects
 from workspace_authz.devplane.embedded.requests import ApiRequest, is_true
-from workspace_authz.devplane.embedded.resources import Resources, object_list
+from workspace_authz.devplane.embedded.resources import Resources
 from workspace_authz.devplane.embedded.selectors import selection
-from workspace_authz.devplane.embedded.status import bad_request, method_not_allowed, quoted
+from workspace_authz.devplane.embedded.status import bad_request, method_not_allowed, quoted, unsupported
 from workspace_authz.devplane.embedded.store import Store
 from workspace_authz.devplane.embedded.watches import WatchOptions, watch
 from workspace_authz.types import UserInfo
@@ -35,8 +34,7 @@ class StoredApi:
             case "get":
                 return json_response(resources.get(kind, parsed))
             case "list":
-                page = list_objects(self._store, kind, parsed)
-                return json_response(object_list(kind, page))
+                return json_response(resources.list(kind, parsed))
             case "watch":
                 return await self._watched(kind, parsed, request)
         body = await read_body(request)  # from here on nothing waits: reads and writes are one step
@@ -67,9 +65,8 @@ class StoredApi:
 
 def _watch_options(kind: Kind, parsed: ApiRequest) -> WatchOptions:
     query = parsed.query
-    initial = query.get("sendInitialEvents")
-    if initial is not None and query.get("resourceVersionMatch") != "NotOlderThan":
-        raise bad_request("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
+    if "sendInitialEvents" in query:
+        raise unsupported("streamed lists")
     version, seconds = query.get("resourceVersion", ""), query.get("timeoutSeconds", "")
     for field, value in (("resourceVersion", version), ("timeoutSeconds", seconds)):
         if value and not value.isdecimal():
@@ -80,6 +77,5 @@ def _watch_options(kind: Kind, parsed: ApiRequest) -> WatchOptions:
         selection(labels=query.get("labelSelector", ""), fields=query.get("fieldSelector", "")),
         version=int(version or 0),
         bookmarks=is_true(query.get("allowWatchBookmarks")),
-        initial_events=None if initial is None else is_true(initial),
         timeout_seconds=float(seconds) if int(seconds or 0) else None,
     )
