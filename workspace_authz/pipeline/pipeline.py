@@ -59,7 +59,7 @@ class Workspaces(Protocol):
         """The namespace, be it made a moment ago; None when it is missing, hidden or being deleted."""
 
 
-class Bindings(Protocol):
+class Tenancy(Protocol):
     """Which namespace the data of a workspace belong to."""
 
     async def check(self, workspace: str, uid: str, *, writes: bool) -> None:
@@ -82,7 +82,7 @@ class Pipeline:
     objects: Objects | None = None
     """Finds the names of objects; None where no MLflow is at hand, and then only broad rights count."""
     restrictions: Restrictions = field(default_factory=Restrictions)
-    bindings: Bindings | None = None
+    tenancy: Tenancy | None = None
     """None on a server without workspaces, and where no MLflow is at hand."""
     lists: Lists | None = None
     """Keeps lists to what may be seen; None where no MLflow is at hand."""
@@ -182,10 +182,10 @@ class Pipeline:
         API server about the namespace: a caller without a right must not tell one from none by the time.
         """
         known = self.workspaces.get(broad.namespace) if self.workspaces is not None else None
-        if known is None or self.bindings is None:
+        if known is None or self.tenancy is None:
             return
         try:
-            await self.bindings.check(broad.namespace, known.uid, writes=False)
+            await self.tenancy.check(broad.namespace, known.uid, writes=False)
         except ForbiddenError:
             if await self.authorizer.holds_any_right(caller, broad.namespace):
                 raise
@@ -199,8 +199,8 @@ class Pipeline:
             raise MissingError(
                 f"Workspace '{workspace}' not found: there is no such namespace, or it is being deleted."
             )
-        if self.bindings is not None:
-            await self.bindings.check(workspace, namespace.uid, writes=writes)
+        if self.tenancy is not None:
+            await self.tenancy.check(workspace, namespace.uid, writes=writes)
 
 
 def _known(verdict: Verdict) -> Caller:
