@@ -53,3 +53,7 @@ def test_a_credential_is_a_key_and_does_not_show_its_token() -> None:
 def test_an_asserted_user_has_no_secret() -> None:
     assert not AssertedUser().is_in(b"")
     assert AssertedUser() == AssertedUser()
+
+
+def test_an_empty_token_is_in_nothing() -> None:
+    assert not BearerToken("").is_in(b"anything")

@@ -1,4 +1,8 @@
-"""The kinds of credentials: each selects how the API server is asked about its caller."""
+"""How a caller proved who they are, and so which kind of review asks about their rights.
+
+Both kinds satisfy ``workspace_authz.types.Credential``. Their fields are read in ``identity``,
+``authorizer`` and this package only.
+"""
 
 from __future__ import annotations
 
@@ -6,37 +10,42 @@ import base64
 import binascii
 from dataclasses import dataclass, field
 
+_BASIC = b"basic"
+
 
 @dataclass(frozen=True, slots=True)
 class BearerToken:
-    """A token of the API server. Its owner's reviews are asked with it."""
+    """A token that the API server accepts. Reviews are asked with it, as the caller."""
 
     token: str = field(repr=False)
 
     def is_in(self, value: bytes) -> bool:
-        """See :class:`workspace_authz.types.Credential`. A Basic header (RFC 7617) is decoded."""
-        if len(value) < len(self.token):
+        """Whether a header's value holds the token: as it is, or in a Basic header's encoding.
+
+        An empty token is in nothing.
+        """
+        secret = self.token.encode("utf-8")
+        if not secret or len(value) < len(secret):
             return False
-        secret = self.token.encode()
-        return secret in value or secret in _decoded(value)
+        return secret in value or secret in _decoded_basic(value)
 
 
 @dataclass(frozen=True, slots=True)
 class AssertedUser:
-    """The user was named by somebody whom the server trusts: there is no secret, only a name and groups.
+    """A user who is known by name and groups only, because something that is trusted says so.
 
-    Reviews are SubjectAccessReviews, which the server asks with its own account.
+    There is no secret to ask with. Reviews are SubjectAccessReviews by the server's own account.
     """
 
     def is_in(self, value: bytes) -> bool:
-        """See :class:`workspace_authz.types.Credential`. There is no secret."""
+        """False: there is no secret."""
         return False
 
 
-def _decoded(value: bytes) -> bytes:
-    """The user and password of a Basic header, empty for any other value."""
+def _decoded_basic(value: bytes) -> bytes:
+    """The user and password of a Basic header (RFC 7617); empty for everything else."""
     scheme, _, encoded = value.strip().partition(b" ")
-    if scheme.lower() != b"basic":
+    if scheme.lower() != _BASIC:
         return b""
     try:
         return base64.b64decode(encoded.strip(), validate=True)
