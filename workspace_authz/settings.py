@@ -59,37 +59,42 @@ class Settings(BaseSettings):
         gt=0,
         le=3600,
         validation_alias=_names("allow_seconds", "MLFLOW_K8S_AUTH_CACHE_TTL_SECONDS"),
-        description="How long a yes of the API server holds while changes of RBAC are not followed.",
+        description="Seconds for which a yes of the API server is cached while changes of RBAC cannot be "
+        "followed.",
     )
-    deny_seconds: float = Field(default=5.0, gt=0, le=3600, description="How long a no holds then.")
+    deny_seconds: float = Field(
+        default=5.0, gt=0, le=3600, description="Seconds for which a no is cached in that case."
+    )
     watched_seconds: float = Field(
         default=60.0,
         gt=0,
         le=60,
-        description="How long a decision holds while changes of RBAC are followed, unless one touches it.",
+        description="Seconds for which a decision is cached while changes of RBAC are followed. A change that "
+        "can touch it ends it at once.",
     )
     settling_seconds: float = Field(
         default=5.0,
         ge=0,
         le=60,
-        description="For so long after a change a decision that it can touch is kept for 100 ms only: "
-        "the API server's own authorizers may hear of the change later than this server.",
+        description="Seconds after a change in which decisions that it can touch are cached for 100 ms only: "
+        "the API server's own authorizers may learn of the change later than this server.",
     )
     workspace_candidates: Literal["rbac", "all"] = Field(
         default="rbac",
-        description="Where a caller's workspaces are looked for: `rbac`, where roles and bindings name them; "
-        "`all`, in every one, for clusters where an authorizer beside RBAC allows things. Its changes are in "
-        "no watch: with `all` decisions live for allow_seconds and deny_seconds.",
+        description="Where a caller's workspaces are looked for. `rbac`: where roles and bindings name the "
+        "caller. `all`: in every namespace, for clusters where an authorizer beside RBAC allows requests. No "
+        "watch reports the changes of such an authorizer, so with `all` decisions are cached for "
+        "allow_seconds and deny_seconds.",
     )
     identity_seconds: float = Field(
-        default=15.0, gt=0, le=300, description="How long the owner of a token is remembered."
+        default=15.0, gt=0, le=300, description="Seconds for which the owner of a token is cached."
     )
     rejections_per_second: float = Field(
         default=10.0,
         gt=0,
         le=10_000,
-        description="How many new tokens of one client address the API server may reject in a second, "
-        "and ten times as many at once, before other new ones from there are answered 429.",
+        description="How many new tokens of one client address the API server may reject in a second, or ten "
+        "times as many at once. Beyond that, other new tokens from this address are answered with 429.",
     )
     username_claim: str | None = Field(
         default=None,
@@ -99,17 +104,17 @@ class Settings(BaseSettings):
     remote_user_header: str | None = Field(
         default=None,
         validation_alias=_names("remote_user_header", "MLFLOW_K8S_AUTH_REMOTE_USER_HEADER"),
-        description="Identity headers come with a later release; setting it stops the start.",
+        description="Not supported in this release: identity headers come later. Setting it stops the start.",
     )
     remote_groups_header: str | None = Field(
         default=None,
         validation_alias=_names("remote_groups_header", "MLFLOW_K8S_AUTH_REMOTE_GROUPS_HEADER"),
-        description="As remote_user_header.",
+        description="Not supported in this release, as remote_user_header.",
     )
     remote_groups_separator: str | None = Field(
         default=None,
         validation_alias=_names("remote_groups_separator", "MLFLOW_K8S_AUTH_REMOTE_GROUPS_SEPARATOR"),
-        description="As remote_user_header.",
+        description="Not supported in this release, as remote_user_header.",
     )
     workspaces_enabled: bool | None = Field(
         default=None,
@@ -142,7 +147,7 @@ class Settings(BaseSettings):
     strict: bool = Field(default=False, description="A route of MLflow without a rule stops the start.")
     assistant: bool = Field(default=False, description="Serve MLflow's assistant to holders of `assistants`.")
     api_timeout_seconds: float = Field(
-        default=4.0, gt=0, le=9, description="The longest that one review may take."
+        default=4.0, gt=0, le=9, description="The longest that one review may take, in seconds."
     )
     api_connections: int = Field(
         default=64,
@@ -151,13 +156,15 @@ class Settings(BaseSettings):
         description="Reviews per worker that are asked at once; a quarter is for tokens not seen before.",
     )
     body_bytes: int = Field(
-        default=4 * 2**20, ge=1024, description="The largest request body in which names are looked for."
+        default=4 * 2**20,
+        ge=1024,
+        description="The largest request body, in bytes, that is searched for the names of objects.",
     )
     audit_sink: str = Field(
         default="stderr", description="`stderr`, `stdout`, `off`, or the path of a file for audit records."
     )
     audit_max_bytes: int = Field(
-        default=100 * 2**20, ge=0, description="Size at which an audit file is rotated once; 0 never."
+        default=100 * 2**20, ge=0, description="Bytes at which an audit file is rotated once; 0 never."
     )
     audit_queue: int = Field(
         default=10_000, ge=1, description="Records that may wait for the sink; more are dropped and counted."
