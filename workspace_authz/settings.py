@@ -69,8 +69,8 @@ class Settings(BaseSettings):
         default=60.0,
         gt=0,
         le=60,
-        description="Seconds for which a decision is cached while changes of RBAC are followed. A change that "
-        "can touch it ends it at once.",
+        description="Seconds for which a decision is cached while changes of RBAC are followed. A change "
+        "that can touch it ends it at once.",
     )
     settling_seconds: float = Field(
         default=5.0,
