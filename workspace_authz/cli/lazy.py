@@ -1,6 +1,6 @@
 """What is imported only when it is used, by name. The one such place in the project.
 
-MLflow takes seconds to import and ``kubernetes_asyncio`` more than one: the command line starts without.
+MLflow takes seconds to import: the command line starts without it.
 """
 
 from __future__ import annotations
