@@ -13,6 +13,9 @@ from tests.cli.conftest import Run
 from tests.cli.planes import ALICE, BOB, MALLORY, TEAM, Plane
 from workspace_authz.types import Resource
 
+REAL_ENGINE = pytest.mark.parametrize("plane", ["kube-apiserver"], indirect=True)
+"""The embedded engine has no impersonation."""
+
 
 @pytest.mark.parametrize(
     ("token", "question", "answer"),
@@ -105,6 +108,7 @@ def test_kubectl_says_no_where_the_answer_is_yes(
     assert (ours.out, ours.status) == ("yes\n", 0)
 
 
+@REAL_ENGINE
 @pytest.mark.parametrize(
     ("impersonated", "question", "answer"),
     [
@@ -132,6 +136,7 @@ def test_an_administrator_asks_what_somebody_else_may(
         assert (result.out, result.err) == (f"{answer}\n", "")
 
 
+@REAL_ENGINE
 def test_the_kubeconfigs_impersonation_counts(run: Run, plane: Plane, kubectl: Path, tmp_path: Path) -> None:
     """As for kubectl: an administrator's file that says ``as`` is that user's."""
     document = yaml.safe_load(plane.admin.read_text())
@@ -152,6 +157,7 @@ def test_the_kubeconfigs_impersonation_counts(run: Run, plane: Plane, kubectl: P
     )
 
 
+@REAL_ENGINE
 def test_who_may_not_impersonate_is_told_so(run: Run, plane: Plane) -> None:
     arguments = ("-n", TEAM, "--as", "alice", "--kubeconfig", plane.server, "--token", MALLORY)
     result = run("can-i", "create", "experiments", *arguments)
