@@ -79,7 +79,7 @@ def test_deletions_table_is_markdown() -> None:
 
 def test_section_is_replaced_between_its_markers() -> None:
     text = "a\n<!-- generated:x -->\nstale\n<!-- /generated:x -->\nb"
-    assert with_section(text, "x", "new") == "a\n<!-- generated:x -->\nnew\n<!-- /generated:x -->\nb"
+    assert with_section(text, "x", body="new") == "a\n<!-- generated:x -->\nnew\n<!-- /generated:x -->\nb"
 
 
 @pytest.mark.parametrize(
@@ -93,5 +93,5 @@ def test_section_is_replaced_between_its_markers() -> None:
     ],
 )
 def test_missing_or_doubled_markers_are_an_error(text: str) -> None:
-    with pytest.raises(ValueError, match="must each be there once"):
-        with_section(text, "x", "new")
+    with pytest.raises(ValueError, match="must each occur once"):
+        with_section(text, "x", body="new")

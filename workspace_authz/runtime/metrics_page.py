@@ -44,13 +44,13 @@ class MetricsPage:
         """
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                await self._authorize(headers, verdict, peer)
+                await self._authorize(headers, verdict, peer=peer)
         except TimeoutError as error:
             raise UnavailableError(NO_ANSWER) from error
         self.flush()
         return await asyncio.to_thread(self._exposition)
 
-    async def _authorize(self, headers: Headers, verdict: Verdict, peer: str) -> None:
+    async def _authorize(self, headers: Headers, verdict: Verdict, *, peer: str) -> None:
         credential = find_credential(headers, gateway=False)
         caller = verdict.caller = await self.authenticator.authenticate(credential.token, peer=peer)
         answer = await self.reviews.may_get(caller.token, METRICS_PATH)
