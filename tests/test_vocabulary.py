@@ -23,8 +23,8 @@ BANNED: Final = frozenset(
         """
         ahead belonging belongings binding bindings blueprint calm cell cells census coherence coherent
         coverage crew early foresight foundation held joined lane lanes lean lines memory ownership patience
-        patiently plain plainly posts presence pulse rest sealing seat seats settle settled settles settling spending
-        stranger strangers stripping trail
+        patiently plain plainly posts presence pulse rest sealing seat seats settle settled settles settling
+        spending stranger strangers stripping trail
         """,
     )
 )

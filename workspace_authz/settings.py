@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     username_claim: str | None = Field(
         default=None,
         validation_alias=_names("username_claim", "MLFLOW_K8S_AUTH_USERNAME_CLAIM"),
-        description="Has no effect: the API server determines the username. Exists because the plugin has it.",
+        description="Has no effect: the API server determines the username. Kept because the plugin has it.",
     )
     remote_user_header: str | None = Field(
         default=None,

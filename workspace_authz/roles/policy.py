@@ -78,7 +78,7 @@ INTEGRATION = Role(
 ROLES = (VIEW, EDIT, ADMIN, INTEGRATION)
 
 SERVER_ROLE = "mlflow-server"
-"""The server's own ClusterRole. It has no right to create reviews: callers have it by ``system:basic-user``."""
+"""The server's own ClusterRole. It may create no reviews: callers may, by ``system:basic-user``."""
 
 _FOLLOW = ("get", "list", "watch")
 
