@@ -1,4 +1,4 @@
-"""``python -m workspace_authz.roles [--check]``: write the generated files, or name the stale ones."""
+"""``python -m workspace_authz.roles [--check]``: write ``rbac/``, or name its stale files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+<<<<<<< HEAD
 from workspace_authz.catalog.routes import all_routes
 from workspace_authz.roles.files import deletions_table, rbac_files, stale, with_section
 from workspace_authz.roles.generate import deletions
@@ -23,15 +24,18 @@ def generated(root: Path) -> dict[str, str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write or check the files. Returns 1 for a stale file with ``--check``, and for missing markers."""
+=======
+from workspace_authz.roles.files import rbac_files, stale
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit status: 1 when ``--check`` finds a stale file."""
+>>>>>>> main
     parser = argparse.ArgumentParser(prog="python -m workspace_authz.roles", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: here)")
     options = parser.parse_args(arguments)
-    try:
-        wanted = generated(options.root)
-    except ValueError as error:
-        sys.stderr.write(f"README.md: {error}\n")
-        return 1
+    wanted = rbac_files()
     outdated = stale(options.root, wanted)
     for path in outdated:
         if options.check:
