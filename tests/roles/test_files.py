@@ -56,37 +56,3 @@ def test_a_role_that_is_no_longer_generated_is_stale_and_removed(tmp_path: Path)
     assert main(["--check", "--root", str(tmp_path)]) == 1
     assert main(["--root", str(tmp_path)]) == 0
     assert not stray.exists()
-<<<<<<< HEAD
-
-
-def test_a_readme_without_the_markers_is_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (written(tmp_path) / "README.md").write_text("# Title\n")
-    assert main(["--check", "--root", str(tmp_path)]) == 1
-    assert capsys.readouterr().err.startswith("README.md: the markers <!-- generated:deletions -->")
-
-
-def test_deletions_table_is_markdown() -> None:
-    table = deletions_table({Right(Resource.EXPERIMENTS, "", Verb.UPDATE): ("DeleteRun", "DeleteTag")})
-    assert table.splitlines()[2:] == ["| `update experiments` | DeleteRun, DeleteTag |"]
-
-
-def test_section_is_replaced_between_its_markers() -> None:
-    text = "a\n<!-- generated:x -->\nstale\n<!-- /generated:x -->\nb"
-    assert with_section(text, "x", body="new") == "a\n<!-- generated:x -->\nnew\n<!-- /generated:x -->\nb"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "<!-- generated:x -->",
-        "<!-- /generated:x --> <!-- generated:x -->",
-        "<!-- generated:x --> <!-- generated:x --> <!-- /generated:x -->",
-        "<!-- generated:x --> <!-- /generated:x --> <!-- /generated:x -->",
-    ],
-)
-def test_missing_or_doubled_markers_are_an_error(text: str) -> None:
-    with pytest.raises(ValueError, match="must each occur once"):
-        with_section(text, "x", body="new")
-=======
->>>>>>> main

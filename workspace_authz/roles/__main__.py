@@ -6,31 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
-<<<<<<< HEAD
-from workspace_authz.catalog.routes import all_routes
-from workspace_authz.roles.files import deletions_table, rbac_files, stale, with_section
-from workspace_authz.roles.generate import deletions
-
-
-def generated(root: Path) -> dict[str, str]:
-    """The wanted text of every generated file, by path below ``root``.
-
-    Raises ``ValueError`` as :func:`with_section`.
-    """
-    table = deletions_table(deletions(all_routes(assistant=True)))
-    readme = with_section((root / "README.md").read_text(), "deletions", body=table)
-    return {**rbac_files(), "README.md": readme}
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Write or check the files. Returns 1 for a stale file with ``--check``, and for missing markers."""
-=======
 from workspace_authz.roles.files import rbac_files, stale
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit status: 1 when ``--check`` finds a stale file."""
->>>>>>> main
+    """Write or check the files. Returns the exit status: 1 when ``--check`` finds a stale file."""
     parser = argparse.ArgumentParser(prog="python -m workspace_authz.roles", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: here)")

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""The files that are generated from the role policy and the catalog, and a check for stale ones."""
-=======
-"""The files that are generated from the role policy, and whether they are fresh."""
->>>>>>> main
+"""The files that are generated from the role policy, and a check for stale ones."""
 
 from __future__ import annotations
 
@@ -31,28 +27,6 @@ def rbac_files() -> dict[str, str]:
     }
 
 
-<<<<<<< HEAD
-def deletions_table(deletions: Mapping[Right, tuple[str, ...]]) -> str:
-    """A Markdown table of the operations that delete something, by the right that they require."""
-    rows = [f"| `{right}` | {', '.join(operations)} |" for right, operations in deletions.items()]
-    return "\n".join(("| A holder of | may call MLflow's |", "|---|---|", *rows))
-
-
-def with_section(text: str, name: str, *, body: str) -> str:
-    """Replace the text between ``<!-- generated:NAME -->`` and ``<!-- /generated:NAME -->`` by ``body``.
-
-    Raises ``ValueError`` unless each marker occurs exactly once, in this order.
-    """
-    opening, closing = f"<!-- generated:{name} -->", f"<!-- /generated:{name} -->"
-    before, found, remainder = text.partition(opening)
-    _, ended, after = remainder.partition(closing)
-    if not (found and ended) or opening in remainder or closing in before + after:
-        raise ValueError(f"the markers {opening} and {closing} must each occur once, in this order")
-    return f"{before}{opening}\n{body}\n{closing}{after}"
-
-
-=======
->>>>>>> main
 def stale(root: Path, wanted: Mapping[str, str]) -> list[str]:
     """The paths whose content differs from ``wanted``, and files in ``rbac/`` that are not wanted at all."""
     differing = [path for path, text in wanted.items() if _read(root / path) != text]

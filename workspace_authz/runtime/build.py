@@ -71,16 +71,7 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
             directory=cluster.directory,
             metrics=metrics,
             health=health,
-<<<<<<< HEAD
-            metrics_page=_metrics_page(pipeline, reviews, workers=config.workers, metrics=metrics),
-=======
-            metrics_page=MetricsPage(
-                identity=pipeline.identity,
-                authorizer=pipeline.authorizer,
-                workers=config.workers,
-                flush=metrics.flush,
-            ),
->>>>>>> main
+            metrics_page=_metrics_page(pipeline, config.workers, metrics=metrics),
         )
         observed, sampled = _observed(runtime, cluster=cluster, data=data), _sampled(metrics, config)
         cluster.follow(supervisor)
@@ -131,11 +122,9 @@ def _pipeline(
     )
 
 
-def _metrics_page(
-    pipeline: Pipeline, reviews: ReviewPriorities, *, workers: WorkerRegistry, metrics: Metrics
-) -> MetricsPage:
+def _metrics_page(pipeline: Pipeline, workers: WorkerRegistry, *, metrics: Metrics) -> MetricsPage:
     return MetricsPage(
-        authenticator=pipeline.authenticator, reviews=reviews.known, workers=workers, flush=metrics.flush
+        identity=pipeline.identity, authorizer=pipeline.authorizer, workers=workers, flush=metrics.flush
     )
 
 

@@ -49,18 +49,10 @@ class MetricsPage:
         self.flush()
         return await asyncio.to_thread(self._exposition)
 
-<<<<<<< HEAD
     async def _authorize(self, headers: Headers, verdict: Verdict, *, peer: str) -> None:
-        credential = find_credential(headers, gateway=False)
-        caller = verdict.caller = await self.authenticator.authenticate(credential.token, peer=peer)
-        answer = await self.reviews.may_get(caller.token, METRICS_PATH)
-        if not answer.allowed:
-=======
-    async def _authorize(self, headers: Headers, verdict: Verdict, peer: str) -> None:
         presented = Presented(headers, peer=peer)
         caller = verdict.caller = await self.identity.authenticate(presented, unverified=lambda _: None)
         if not await self.authorizer.may_get(caller, METRICS_PATH):
->>>>>>> main
             raise forbidden_url(caller.user, METRICS_PATH)
 
     def _exposition(self) -> bytes:
