@@ -49,8 +49,10 @@ async def judged(
     world = World(*held)
     world.objects = replace(world.objects, clauses=clauses, obedient=obedient)
     world.objects.calls = calls
-    rights = NamedRights(world.pipeline.authorizer, (Names(candidates),))
-    pipeline = replace(world.pipeline, objects=world.objects, lists=Lists(rights, AesSeal(None)))
+    rights = NamedRights((Names(candidates),))
+    pipeline = replace(
+        world.pipeline, objects=world.objects, lists=Lists(world.pipeline.authorizer, rights, AesSeal(None))
+    )
     return await pipeline.judge(world.request(method, "/graphql"))
 
 
