@@ -43,13 +43,13 @@ class MetricsPage:
         """
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                await self._authorize(headers, verdict, peer)
+                await self._authorize(headers, verdict, peer=peer)
         except TimeoutError as error:
             raise UnavailableError(NO_ANSWER) from error
         self.flush()
         return await asyncio.to_thread(self._exposition)
 
-    async def _authorize(self, headers: Headers, verdict: Verdict, peer: str) -> None:
+    async def _authorize(self, headers: Headers, verdict: Verdict, *, peer: str) -> None:
         presented = Presented(headers, peer=peer)
         caller = verdict.caller = await self.identity.authenticate(presented, unverified=lambda _: None)
         if not await self.authorizer.may_get(caller, METRICS_PATH):
