@@ -12,6 +12,7 @@
         ├── UnknownRouteError     404 ENDPOINT_NOT_FOUND
         ├── SlowClientError       408 DEADLINE_EXCEEDED
         ├── TooManyRequestsError  429 REQUEST_LIMIT_EXCEEDED
+        ├── UnappliedEffectError  501 NOT_IMPLEMENTED: allowed, and this door cannot do what must be done
         └── UnavailableError      503 TEMPORARILY_UNAVAILABLE: no decision could be had
             ├── MisconfiguredError  503: the cluster forbids or lacks the review itself
             ├── OverloadedError     503: the API server is not asked at the moment
@@ -120,6 +121,13 @@ class TooManyRequestsError(RequestError):
     @property
     def headers(self) -> Sequence[tuple[str, str]]:
         return (("retry-after", str(self.after)),)
+
+
+class UnappliedEffectError(RequestError):
+    """The request is allowed only with a change that the door in use cannot make."""
+
+    status = 501
+    code = "NOT_IMPLEMENTED"
 
 
 class UnavailableError(RequestError):
