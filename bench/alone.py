@@ -19,10 +19,10 @@ from bench.stage import WORKSPACE, Stage
 from workspace_authz.catalog.compile import CompiledCatalog, compile_catalog
 from workspace_authz.doors.asgi.guard import GuardMiddleware
 from workspace_authz.kubernetes.reviews import AccessAnswer, RulesAnswer
-from workspace_authz.runtime.audit_sink import open_audit_sink
 from workspace_authz.runtime.pipeline import build_pipeline
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.settings import load_settings
+from workspace_authz.telemetry.audit import open_audit_sink
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 from workspace_authz.telemetry.prometheus import PrometheusMetrics
 from workspace_authz.types import Attributes, UserInfo
@@ -58,6 +58,9 @@ class Yes:
     async def rules(self, token: str, namespace: str) -> RulesAnswer:
         """Nothing to tell."""
         return RulesAnswer(rules=(), incomplete=False)
+
+    async def may_get(self, token: str, path: str) -> AccessAnswer:
+        return AccessAnswer(allowed=True)
 
 
 def run(stage: Stage, options: Options) -> None:

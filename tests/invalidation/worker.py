@@ -19,7 +19,7 @@ from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.kubernetes.connection import load_configuration, server_connection
 from workspace_authz.kubernetes.informer_state import Timing
 from workspace_authz.kubernetes.lines import caller_transport
-from workspace_authz.kubernetes.retries import lanes
+from workspace_authz.kubernetes.retries import review_priorities
 from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest
 from workspace_authz.pipeline.pipeline import Pipeline
@@ -74,7 +74,9 @@ async def working(
         rbac = RbacWatcher(server, generations=generations, index=index, clock=clock, timing=timing)
         supervisor.run("rbac", rbac.run)
         api = ApiReviews(callers, timeout=settings.api_timeout_seconds)
-        ways = lanes(api, places=settings.api_connections, seconds=settings.api_timeout_seconds, clock=clock)
+        ways = review_priorities(
+            api, places=settings.api_connections, seconds=settings.api_timeout_seconds, clock=clock
+        )
         pipeline = build_pipeline(
             ways.known,
             unverified=ways.unverified,

@@ -215,3 +215,6 @@ class LaggingApi:
 
     async def rules(self, token: str, namespace: str) -> RulesAnswer:
         raise AssertionError("nobody asks")
+
+    async def may_get(self, token: str, path: str) -> AccessAnswer:
+        raise AssertionError("nobody asks")

@@ -86,9 +86,9 @@ def test_first_writes_race_and_the_workspace_is_bound_once(
     assert (bound.uid, bound.reason) == (uid, "first write")
 
 
-def test_readiness_includes_the_bindings(replicas: list[MlflowServer]) -> None:
+def test_readiness_includes_tenancy(replicas: list[MlflowServer]) -> None:
     for replica in replicas:
-        assert "[+]bindings ok" in replica.ask("GET", "/readyz?verbose").text
+        assert "[+]tenancy ok" in replica.ask("GET", "/readyz?verbose").text
 
 
 def test_both_close_and_both_open_again(

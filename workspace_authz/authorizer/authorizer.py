@@ -57,7 +57,7 @@ class Authorizer:
         self._early: Prefetcher[Attributes, Asked[AccessAnswer]] = Prefetcher(
             partial(self._ask, unverified or reviews)
         )
-        self.numbers = (self._memory.numbers("decisions"), self.held.numbers)
+        self.statistics = (self._memory.statistics("decisions"), self.held.statistics)
 
     def early(self, token: str, question: Attributes | AnyRightIn) -> AbstractContextManager[None]:
         """Ask with a token whose owner is being asked for.

@@ -84,9 +84,9 @@ class ReviewCache(Generic[K, V]):
         self._kept: ExpiringCache[K, _Kept[V]] = ExpiringCache(size=size, monotonic=monotonic)
         self._asking: Coalescer[tuple[K, int, str], V] = Coalescer()
 
-    def numbers(self, name: str) -> Statistics:
+    def statistics(self, name: str) -> Statistics:
         """What is counted here, under a name of its own."""
-        return Statistics(caches={name: self._kept}, shared={name: self._asking})
+        return Statistics(caches={name: self._kept}, coalescers={name: self._asking})
 
     def get(self, key: K, namespace: str) -> V | None:
         """The answer, if it still holds."""

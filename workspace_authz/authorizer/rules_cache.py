@@ -43,7 +43,7 @@ class RulesCache:
         self._early: Prefetcher[str, Asked[RulesAnswer]] = Prefetcher(
             partial(self._ask, unverified or reviews)
         )
-        self.numbers = self._memory.numbers("rules")
+        self.statistics = self._memory.statistics("rules")
 
     def early(self, token: str, namespace: str) -> AbstractContextManager[None]:
         """Ask with a token whose owner is being asked for; :meth:`of` within the block joins it."""

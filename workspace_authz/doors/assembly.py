@@ -67,17 +67,17 @@ def guarded_app() -> FastAPI:
     unknown = uncovered(app, catalog)
     for route in unknown:
         _log.warning("no rule covers %s: it is refused", route)
-    blueprint = WorkerConfig(
+    config = WorkerConfig(
         settings=settings,
         catalog=catalog.without(unknown),
         single_namespace=resolve_single_namespace(settings, mlflow_workspaces=options.workspaces),
         policy=preflight.namespace_policy(options, settings),
-        crew=worker_registry_of(os.environ),
-        uncovered=len(unknown),
+        workers=worker_registry_of(os.environ),
+        uncovered_routes=len(unknown),
         artifact_root=options.artifact_root,
     )
     _guard(app, options.static_prefix)
-    _start_with(app, blueprint)
+    _start_with(app, config)
     return app
 
 
@@ -118,13 +118,13 @@ def _protects(middleware: Middleware) -> bool:
     return middleware.cls in (HostValidationMiddleware, CORSMiddleware, CORSBlockingMiddleware)
 
 
-def _start_with(app: FastAPI, blueprint: WorkerConfig) -> None:
+def _start_with(app: FastAPI, config: WorkerConfig) -> None:
     """Run the guard's background work for as long as the app runs."""
     inner = app.router.lifespan_context
 
     @asynccontextmanager
     async def lifespan(application: FastAPI) -> AsyncIterator[Any]:
-        async with running(blueprint), inner(application) as state:
+        async with running(config), inner(application) as state:
             yield state
 
     app.router.lifespan_context = lifespan

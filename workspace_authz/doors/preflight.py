@@ -21,7 +21,6 @@ import click
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.connection import load_configuration
 from workspace_authz.mlflow_adapter.options import ServerOptions, from_parent
-from workspace_authz.runtime.audit_sink import open_audit_sink
 from workspace_authz.settings import (
     FORGETFUL_CACHES,
     Settings,
@@ -29,6 +28,7 @@ from workspace_authz.settings import (
     refuse_forgetful_caches,
     resolve_single_namespace,
 )
+from workspace_authz.telemetry.audit import open_audit_sink
 from workspace_authz.telemetry.workers import make_run_directory
 from workspace_authz.workspaces.policy import NamespacePolicy
 

@@ -77,8 +77,9 @@ class Authenticator:
             monotonic=monotonic, per_second=terms.rejections_per_second, sleep=sleep
         )
         self._asking: Coalescer[bytes, _Known] = Coalescer()
-        self.numbers = Statistics(
-            caches={"identities": self._known, "rejected": self._rejected}, shared={"identity": self._asking}
+        self.statistics = Statistics(
+            caches={"identities": self._known, "rejected": self._rejected},
+            coalescers={"identity": self._asking},
         )
 
     def known(self, token: str) -> Caller | None:

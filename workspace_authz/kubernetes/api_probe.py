@@ -13,16 +13,12 @@ import aiohttp
 from kubernetes_asyncio.config import ConfigException
 
 from workspace_authz.aio.clock import Clock
+from workspace_authz.kubernetes import access_reviews
 from workspace_authz.kubernetes.transport import Connection, describe_failure
 
 _log = logging.getLogger(__name__)
 
-_PATH: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-_QUESTION: Final = {
-    "apiVersion": "authorization.k8s.io/v1",
-    "kind": "SelfSubjectAccessReview",
-    "spec": {"nonResourceAttributes": {"path": "/version", "verb": "get"}},
-}
+_REVIEW: Final = access_reviews.self_subject_access_review(access_reviews.url("/version"))
 
 NOT_REVIEWED: Final = (
     "The cluster does not answer a SelfSubjectAccessReview, so nobody can be authorized: "
@@ -72,7 +68,7 @@ class ApiServerProbe:
     async def _ask(self) -> str | None:
         try:
             async with self._connection.request(
-                "POST", _PATH, json=_QUESTION, timeout=self._timeout
+                "POST", _REVIEW.path, json=_REVIEW.document, timeout=self._timeout
             ) as response:
                 if response.status in (403, 404):
                     return NOT_REVIEWED

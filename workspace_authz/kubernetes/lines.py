@@ -149,7 +149,9 @@ class Lines:
         )
         self._idle: list[Line] = []
 
-    async def post(self, path: str, document: Mapping[str, Any], *, token: str, timeout: float) -> HttpAnswer:
+    async def post(
+        self, path: str, document: Mapping[str, Any], *, token: str | None, timeout: float
+    ) -> HttpAnswer:
         """See :class:`~workspace_authz.kubernetes.http.ReviewTransport`."""
         request = self._request(path, json.dumps(document).encode(), token)
         async with asyncio.timeout(timeout):
@@ -164,7 +166,7 @@ class Lines:
             self._idle.append(line)
         return posted
 
-    def _request(self, path: str, body: bytes, token: str) -> bytes:
+    def _request(self, path: str, body: bytes, token: str | None) -> bytes:
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise ValueError("a caller's request needs the caller's token")
         head = f"POST {self._base}{path}{self._head}Authorization: Bearer {token}\r\n"

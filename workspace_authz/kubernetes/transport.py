@@ -203,7 +203,9 @@ class Connection:
             await asyncio.to_thread(trust_again, self._tls, self._configuration)
             raise
 
-    async def post(self, path: str, document: Mapping[str, Any], *, token: str, timeout: float) -> HttpAnswer:
+    async def post(
+        self, path: str, document: Mapping[str, Any], *, token: str | None, timeout: float
+    ) -> HttpAnswer:
         """See :class:`~workspace_authz.kubernetes.http.ReviewTransport`."""
         # Of several API servers behind one address the next may take what a dead one does not.
         bounds = aiohttp.ClientTimeout(total=timeout, sock_connect=timeout / 2)

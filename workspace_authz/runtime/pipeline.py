@@ -16,7 +16,7 @@ from workspace_authz.identity.tokens import Authenticator, Terms
 from workspace_authz.kubernetes.reviews import Reviews
 from workspace_authz.mlflow_adapter.reading.reader import Objects
 from workspace_authz.pipeline.lists import Lists
-from workspace_authz.pipeline.pipeline import Bindings, Pipeline, Workspaces
+from workspace_authz.pipeline.pipeline import Pipeline, Tenancy, Workspaces
 from workspace_authz.restrictions.restrictions import Restrictions
 from workspace_authz.settings import Settings
 from workspace_authz.workspaces.requested import WorkspaceRule
@@ -33,7 +33,7 @@ def build_pipeline(
     workspaces: Workspaces | None,
     objects: Objects | None = None,
     artifact_root: str | None = None,
-    bindings: Bindings | None = None,
+    tenancy: Tenancy | None = None,
     generations: Generations | None = None,
     seal: Seal | None = None,
     rbac: RbacSource | None = None,
@@ -55,7 +55,7 @@ def build_pipeline(
         workspaces=workspaces,
         restrictions=Restrictions(artifact_root, objects),
         objects=objects,
-        bindings=bindings,
+        tenancy=tenancy,
         lists=_lists(authorizer, seal, rbac) if seal is not None else None,
     )
 

@@ -11,13 +11,12 @@ from typing import Any, Final
 import aiohttp
 
 from workspace_authz.errors import AuthzError
+from workspace_authz.kubernetes import access_reviews
 from workspace_authz.kubernetes.transport import Connection, describe_failure
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=8)
 
 RBAC: Final = "rbac.authorization.k8s.io"
-_AUTHORIZATION: Final = "authorization.k8s.io"
-_AUTHENTICATION: Final = "authentication.k8s.io"
 
 
 class NoAnswerError(AuthzError):
@@ -63,23 +62,18 @@ async def watches(connection: Connection, path: str) -> int:
 
 
 async def who_am_i(connection: Connection) -> Answer:
-    """A SelfSubjectReview."""
-    return await _review(connection, _AUTHENTICATION, "SelfSubjectReview", {})
+    """A SelfSubjectReview. Raises as :func:`ask`."""
+    return await _post(connection, access_reviews.self_subject_review())
 
 
 async def my_rules(connection: Connection, namespace: str) -> Answer:
-    """A SelfSubjectRulesReview."""
-    return await _review(connection, _AUTHORIZATION, "SelfSubjectRulesReview", {"namespace": namespace})
+    """A SelfSubjectRulesReview. Raises as :func:`ask`."""
+    return await _post(connection, access_reviews.self_subject_rules_review(namespace))
 
 
-async def may_i(
-    connection: Connection, verb: str, resource: str, *, group: str = "", namespace: str = ""
-) -> Answer:
-    """A SelfSubjectAccessReview, without a namespace across the whole cluster."""
-    attributes = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
-    return await _review(
-        connection, _AUTHORIZATION, "SelfSubjectAccessReview", {"resourceAttributes": attributes}
-    )
+async def may_i(connection: Connection, target: access_reviews.Target) -> Answer:
+    """A SelfSubjectAccessReview. Raises as :func:`ask`."""
+    return await _post(connection, access_reviews.self_subject_access_review(target))
 
 
 def allowed(answer: Answer) -> bool:
@@ -95,9 +89,8 @@ def username(answer: Answer) -> str:
     return str(user.get("username") or "") if isinstance(user, dict) else ""
 
 
-async def _review(connection: Connection, group: str, kind: str, spec: Mapping[str, Any]) -> Answer:
-    body = {"apiVersion": f"{group}/v1", "kind": kind, "spec": spec}
-    return await ask(connection, "POST", f"/apis/{group}/v1/{kind.lower()}s", body=body)
+async def _post(connection: Connection, review: access_reviews.Review) -> Answer:
+    return await ask(connection, "POST", review.path, body=review.document)
 
 
 def _object(text: bytes) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workspace_authz.runtime.gc_freeze import rest
+from workspace_authz.runtime.build import freeze_when_ready
 from workspace_authz.runtime.health import Health
 
 
@@ -26,6 +26,6 @@ async def test_it_is_done_once_and_not_before_the_worker_is_ready() -> None:
     clock, frozen = Clock(), list[int]()
     health = Health({"namespaces": lambda: "not yet" if clock.slept < 3 else None})
 
-    await rest(health, clock, freeze=lambda: frozen.append(clock.slept))
+    await freeze_when_ready(health, clock, freeze=lambda: frozen.append(clock.slept))
 
     assert frozen == [3]

@@ -1,4 +1,4 @@
-"""``/metrics``, shown to whoever Kubernetes lets get the non-resource URL of that name."""
+"""The page ``/metrics``, for callers whom Kubernetes allows to ``get`` the non-resource URL ``/metrics``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 from workspace_authz.errors import UnavailableError
 from workspace_authz.identity.credentials import find_credential
 from workspace_authz.identity.tokens import Authenticator
-from workspace_authz.kubernetes.reviews import NO_ANSWER, UrlReviews
+from workspace_authz.kubernetes.reviews import NO_ANSWER, Reviews
 from workspace_authz.pipeline.pipeline import DEADLINE_SECONDS
 from workspace_authz.pipeline.refusals import forbidden_url
 from workspace_authz.pipeline.verdict import Verdict
@@ -23,38 +23,40 @@ METRICS_PATH: Final = "/metrics"
 
 
 @dataclass(frozen=True, slots=True)
-class Scrape:
-    """Asks for each scrape anew: there are few, and a right that is withdrawn ends at once.
+class MetricsPage:
+    """Renders the metrics of all workers.
 
-    Asked with the caller's own token, so that the server itself needs no right for it.
+    Every request is reviewed anew: scrapes are rare, and a withdrawn right takes effect at once. The review
+    is made with the caller's own token, so the server itself needs no right for it.
     """
 
     authenticator: Authenticator
-    reviews: UrlReviews
-    crew: WorkerRegistry
+    reviews: Reviews
+    workers: WorkerRegistry
     flush: Callable[[], None] = lambda: None
-    """Writes what this worker has counted; the others do so every second."""
+    """Writes the buffered metrics of this worker. The other workers do so every second."""
 
-    async def page(self, headers: Headers, verdict: Verdict, *, peer: str = "") -> bytes:
-        """The metrics of all workers in Prometheus' text form, for a caller at the address ``peer``.
+    async def render(self, headers: Headers, verdict: Verdict, *, peer: str = "") -> bytes:
+        """The metrics of all workers in Prometheus' text format, for a caller at the address ``peer``.
 
-        Who that is goes into ``verdict``. Raises :class:`RequestError`.
+        Writes the caller into ``verdict``. Raises :class:`RequestError` when the caller is not authenticated
+        or not allowed, and :class:`UnavailableError` when the API server does not answer in time.
         """
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                await self._demand(headers, verdict, peer)
+                await self._authorize(headers, verdict, peer)
         except TimeoutError as error:
             raise UnavailableError(NO_ANSWER) from error
         self.flush()
-        return await asyncio.to_thread(self._page)
+        return await asyncio.to_thread(self._exposition)
 
-    async def _demand(self, headers: Headers, verdict: Verdict, peer: str) -> None:
+    async def _authorize(self, headers: Headers, verdict: Verdict, peer: str) -> None:
         credential = find_credential(headers, gateway=False)
         caller = verdict.caller = await self.authenticator.authenticate(credential.token, peer=peer)
         answer = await self.reviews.may_get(caller.token, METRICS_PATH)
         if not answer.allowed:
             raise forbidden_url(caller.user, METRICS_PATH)
 
-    def _page(self) -> bytes:
-        with self.crew.empty_seats() as gone:
-            return exposition(self.crew.metrics, gone=gone)
+    def _exposition(self) -> bytes:
+        with self.workers.vacant_slots() as vacant:
+            return exposition(self.workers.metrics_directory, vacant=vacant)
