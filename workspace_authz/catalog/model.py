@@ -218,7 +218,7 @@ class Mount(StrEnum):
 
 
 class Restriction(StrEnum):
-    """What a request must not contain, whoever sends it; ``enforcement.restrictions`` looks for it.
+    """What a request must not contain, whoever sends it; ``restrictions.restrictions`` looks for it.
 
     Each closes a way past MLflow's own workspaces.
     """
