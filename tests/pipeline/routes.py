@@ -23,7 +23,8 @@ from workspace_authz.catalog.model import (
     Route,
 )
 from workspace_authz.errors import RequestError
-from workspace_authz.identity.tokens import Authenticator
+from workspace_authz.identity.authenticator import AuthenticatorChain
+from workspace_authz.identity.tokens import TokenAuthenticator
 from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.types import Resource, Verb
 from workspace_authz.workspaces.namespace import NamespaceInfo
@@ -109,7 +110,7 @@ def pipeline_over(
     clock = ManualClock()
     return Pipeline(
         catalog=compile_routes(ROUTES),
-        authenticator=Authenticator(reviews, monotonic=clock.monotonic),
+        identity=AuthenticatorChain((TokenAuthenticator(reviews, monotonic=clock.monotonic),)),
         authorizer=Authorizer(
             reviews,
             generations=Generations(clock.monotonic),

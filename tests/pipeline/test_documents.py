@@ -13,11 +13,11 @@ from tests.pipeline.world import OWN, SIBLING, World
 from workspace_authz.authorizer.named_rights import NamedRights
 from workspace_authz.catalog.graphql import DOCUMENT, FieldCall
 from workspace_authz.effects.graphql_answers import ElementFilter, Place
-from workspace_authz.effects.sealing import AesSeal
+from workspace_authz.effects.ciphers import AesCipher
 from workspace_authz.errors import BadRequestError, ForbiddenError
 from workspace_authz.pipeline.documents import demanded
 from workspace_authz.pipeline.lists import Lists
-from workspace_authz.pipeline.verdict import Verdict
+from workspace_authz.pipeline.verdict import Verdict, reason, record
 from workspace_authz.types import Attributes, Caller
 
 RUN_MODELS = "MlflowRunExtension.modelVersions"
@@ -50,7 +50,7 @@ async def judged(
     world.objects = replace(world.objects, clauses=clauses, obedient=obedient)
     world.objects.calls = calls
     rights = NamedRights(world.pipeline.authorizer, (Names(candidates),))
-    pipeline = replace(world.pipeline, objects=world.objects, lists=Lists(rights, AesSeal(None)))
+    pipeline = replace(world.pipeline, objects=world.objects, lists=Lists(rights, AesCipher(None)))
     return await pipeline.judge(world.request(method, "/graphql"))
 
 
@@ -77,7 +77,7 @@ async def test_every_instance_of_a_field_counts() -> None:
 
 def written(verdict: Verdict) -> Any:
     """The changes to the document of a verdict that passes; None if there are none."""
-    assert verdict.passed, verdict.reason
+    assert verdict.passed, reason(verdict)
     replacement = verdict.narrowing.request if verdict.narrowing else None
     return json.loads(replacement.content)["changes"] if replacement else None
 
@@ -86,7 +86,7 @@ def written(verdict: Verdict) -> Any:
 async def test_a_search_is_kept_to_the_experiments_that_may_be_listed(experiments: tuple[str, ...]) -> None:
     verdict = await judged(runs(*experiments), held=("list experiments fraud",))
     assert written(verdict) == {"a": {"experiment_ids": ["7"]}}
-    assert verdict.record()["narrowed"]["names"] == ["fraud"]
+    assert record(verdict)["narrowed"]["names"] == ["fraud"]
 
 
 @pytest.mark.parametrize("experiments", [("7", ""), ("7", None), ("7", 8), (), ("8",), ("8", "9")])
@@ -150,7 +150,7 @@ async def test_a_search_that_mlflow_cannot_narrow_is_refused_with_the_reason() -
     search = call("Query.mlflowSearchModelVersions")
     verdict = await judged(search, held=("list registeredmodels fraud",), clauses=False)
     assert isinstance(verdict.error, ForbiddenError)
-    assert "REST" in verdict.reason
+    assert "REST" in reason(verdict)
 
 
 async def test_a_document_that_reads_otherwise_than_it_was_meant_is_refused() -> None:
@@ -234,7 +234,7 @@ async def test_a_field_that_the_catalog_does_not_know_is_refused_to_everybody() 
     for field in ("Query.mlflowDeleteEverything", "MlflowRunExtension.secrets", "Mutation.mlflowGetRun"):
         verdict = await judged(run(OWN), call(field), held=EVERYTHING)
         assert isinstance(verdict.error, ForbiddenError)
-        assert field in verdict.reason
+        assert field in reason(verdict)
 
 
 async def test_what_is_a_part_of_what_was_found_needs_nothing_more() -> None:

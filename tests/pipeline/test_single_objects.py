@@ -9,14 +9,14 @@ from dataclasses import replace
 import pytest
 
 from tests.pipeline.world import ABSENT, OTHER_TRACE, OWN, SIBLING, TRACE, V2, World
-from workspace_authz.doors.explain import GivenBody, explain
+from workspace_authz.mlflow_adapter.reading.request import GivenBody, explain
 from workspace_authz.errors import BadRequestError, ForbiddenError, MissingError, UnavailableError
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest
-from workspace_authz.pipeline.verdict import Verdict
+from workspace_authz.pipeline.verdict import Verdict, reason, record
 
 
 def asked(verdict: Verdict) -> Sequence[str]:
-    return [f"{check.attributes.verb} {check.attributes.name or '*'}" for check in verdict.checks]
+    return [f"{check.attributes.verb} {check.attributes.name or '*'}" for check in verdict.findings.checks]
 
 
 FRAUD = ("get experiments fraud", "update experiments fraud", "delete experiments fraud")
@@ -37,7 +37,7 @@ async def test_what_is_linked_besides_is_looked_up_whatever_the_right() -> None:
     assert world.objects.asked == []
     verdict = await world.judge("POST", f"{V2}/runs/log-metric", **metric, model_id="m-nowhere")
     assert isinstance(verdict.error, MissingError)
-    assert "m-nowhere" not in verdict.reason
+    assert "m-nowhere" not in reason(verdict)
 
 
 async def test_a_named_right_is_asked_after_the_broad_one() -> None:
@@ -59,7 +59,7 @@ async def test_a_sibling_a_missing_and_a_foreign_object_are_refused_in_the_same_
     for run in (SIBLING, ABSENT, "", "no-such"):
         verdict = await world.judge("POST", f"{V2}/runs/set-tag", run_id=run, workspace=workspace)
         assert isinstance(verdict.error, ForbiddenError)
-        told.add(verdict.reason)
+        told.add(reason(verdict))
         request = world.request("POST", f"{V2}/runs/set-tag", run_id=run, workspace=workspace)
         document = (await explain(world.pipeline, request)).document()
         for check in document["checks"]:
@@ -72,9 +72,9 @@ async def test_a_sibling_a_missing_and_a_foreign_object_are_refused_in_the_same_
 async def test_the_name_that_was_looked_up_is_in_the_audit_and_the_one_that_was_sent_in_the_refusal() -> None:
     world = World(*FRAUD)
     verdict = await world.judge("POST", f"{V2}/runs/set-tag", run_id=SIBLING)
-    assert verdict.record()["checks"][-1]["name"] == "churn"
+    assert record(verdict)["checks"][-1]["name"] == "churn"
     verdict = await world.judge("PATCH", f"{V2}/registered-models/update", name="churn")
-    assert verdict.reason.startswith('registeredmodels.mlflow.kubeflow.org "churn" is forbidden')
+    assert reason(verdict).startswith('registeredmodels.mlflow.kubeflow.org "churn" is forbidden')
 
 
 async def test_explain_shows_the_names_of_a_request_that_passes() -> None:

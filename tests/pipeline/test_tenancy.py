@@ -14,7 +14,7 @@ from workspace_authz.doors.explain import explain
 from workspace_authz.errors import ForbiddenError, MissingError
 from workspace_authz.kubernetes.reviews import ResourceRule, RulesAnswer
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest
-from workspace_authz.pipeline.verdict import Verdict
+from workspace_authz.pipeline.verdict import Verdict, reason
 
 CLOSED = ForbiddenError("closed")
 
@@ -91,7 +91,7 @@ async def test_nothing_is_looked_up_in_a_closed_workspace(claims: Claims, held: 
         verdict = await pipeline.judge(asked)
         assert isinstance(verdict.error, ForbiddenError)
         assert (verdict.error is CLOSED) is bool(held)
-        assert run not in verdict.reason
+        assert run not in reason(verdict)
     assert world.objects.asked == []
 
 

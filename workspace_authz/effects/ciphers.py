@@ -17,9 +17,9 @@ _NONCE_BYTES: Final = 12
 
 
 class AesCipher:
-    """A :class:`~workspace_authz.effects.page_tokens.PageTokenCipher` by AES-GCM. Workers with the same ``key`` read each other's tokens.
+    """Implements :class:`~workspace_authz.effects.page_tokens.PageTokenCipher` by AES-GCM.
 
-    Without a key a random one is used.
+    Workers with the same ``key`` read each other's tokens. Without a key a random one is used.
     """
 
     def __init__(self, key: str | None) -> None:
@@ -42,8 +42,10 @@ class AesCipher:
 
 
 class SharedKeyCipher:
-    """A :class:`~workspace_authz.effects.page_tokens.PageTokenCipher` whose key comes after the start. Until :meth:`use` there are no pages:
-    both methods raise :class:`UnavailableError`."""
+    """As :class:`AesCipher`, with a key that comes after the start.
+
+    Until :meth:`use` there are no pages: both methods raise :class:`UnavailableError`.
+    """
 
     def __init__(self) -> None:
         self._cipher: AesCipher | None = None
@@ -66,5 +68,3 @@ class SharedKeyCipher:
                 "The key for pages has not been read from MLflow's database yet; try again."
             )
         return self._cipher
-
-

@@ -1,4 +1,4 @@
-"""What a verdict does to a request that passes, and to MLflow's answer. Frozen values; a door applies them."""
+"""What a verdict does to a request that passes and to MLflow's answer: frozen values that a door applies."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ SCANNED_AT_ONCE: Final = 500
 """Elements of such a page, where the caller wants fewer; each list of MLflow allows as many."""
 
 _KEPT_FIELDS: Final = frozenset({"object"})
-"""What else an answer may say: OpenAI's lists say that they are lists. A count would tell of hidden objects."""
+"""What else an answer may say: OpenAI's lists say that they are lists. A count would tell too much."""
 
 
 class UnreadableAnswerError(RequestError):

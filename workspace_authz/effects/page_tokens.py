@@ -1,7 +1,7 @@
 """Page tokens of a list that is filtered after MLflow made it.
 
-MLflow's own page token is a readable offset into everything that there is. It goes into a token of ours, which
-is encrypted and holds for one caller, workspace and query.
+MLflow's own page token is a readable offset into everything that there is. It goes into a token of ours,
+which is encrypted and holds for one caller, workspace and query.
 """
 
 from __future__ import annotations

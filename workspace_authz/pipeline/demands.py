@@ -1,4 +1,4 @@
-"""What a request must be allowed: first by the rights on all objects, then, where these are missing, by name."""
+"""What a request must be allowed: first by rights on all objects, then, where these are missing, by name."""
 
 from __future__ import annotations
 

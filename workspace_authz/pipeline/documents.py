@@ -37,9 +37,7 @@ def field_demands(guarded: Guarded, calls: Sequence[FieldCall]) -> list[tuple[Re
     ]
 
 
-async def kept_document(
-    demands: Iterable[tuple[Requirement, FieldCall]], case: Case
-) -> Narrowing | None:
+async def kept_document(demands: Iterable[tuple[Requirement, FieldCall]], case: Case) -> Narrowing | None:
     """Ask for ``demands`` by name, in their order, and keep the document's lists to what may be seen.
 
     None where the document stays as it is. Raises :class:`RequestError`.

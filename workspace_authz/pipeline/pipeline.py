@@ -1,4 +1,4 @@
-"""The way of a request (docs/architecture.md): every stage that decides, in order. Without an answer: refused."""
+"""The way of a request (docs/architecture.md): every stage that decides, in order. The default is refusal."""
 
 from __future__ import annotations
 
@@ -89,16 +89,16 @@ class Pipeline:
         match = self.catalog.match(request.method, request.path)
         if match is not None:
             progress.route = match.route
-            if isinstance(match.route.policy, Public):
+            if isinstance(match.route.policy, Public) and request.by_mlflow is None:
                 return Effects(empty_body=True)
         with ExitStack() as prefetched:
             progress.caller = await self._identify(request, match, prefetched)
+            if request.by_mlflow is not None and (match is None or not _is_gateway(match)):
+                raise ForbiddenError(_GATEWAY_ONLY)
             if match is None:
                 raise UnknownRouteError(
                     f"No rule of workspace-authz covers {request.method} {request.path}, so it is refused."
                 )
-            if request.by_mlflow is not None and not _is_gateway(match):
-                raise ForbiddenError(_GATEWAY_ONLY)
             return await self._decide(match, request, progress, progress.caller)
 
     async def _identify(self, request: AccessRequest, match: Match | None, prefetched: ExitStack) -> Caller:

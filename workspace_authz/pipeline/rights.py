@@ -39,7 +39,9 @@ class Rights:
             check = self._keep(question, decision, looked_up=False)
         return check.allowed
 
-    async def allowed_names(self, broad: Attributes, names: Iterable[str], *, looked_up: bool) -> frozenset[str]:
+    async def allowed_names(
+        self, broad: Attributes, names: Iterable[str], *, looked_up: bool
+    ) -> frozenset[str]:
         """Those of ``names`` on which the caller holds the right ``broad``; asked concurrently, bounded.
 
         ``looked_up`` says that the caller did not send the names. Raises as :meth:`allowed`.
@@ -48,9 +50,7 @@ class Rights:
         new = [question for question in questions.values() if question not in self.asked]
         for question, decision in (await self.authorizer.authorize_all(self.caller, new)).items():
             self._keep(question, decision, looked_up=looked_up)
-        return frozenset(
-            name for name, question in questions.items() if self.asked[question].allowed
-        )
+        return frozenset(name for name, question in questions.items() if self.asked[question].allowed)
 
     async def holds_any(self) -> bool:
         """Whether the caller holds some MLflow right in the namespace."""
@@ -69,4 +69,3 @@ class Rights:
     def _keep(self, question: Attributes, decision: Decision, *, looked_up: bool) -> Check:
         check = self.asked[question] = Check(question, decision, looked_up)
         return check
-

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any, Final
 
 from workspace_authz.aio.asgi import Message, Send
 from workspace_authz.pipeline.verdict import Verdict, record
 from workspace_authz.telemetry.audit import AuditSink
 
-_UNJUDGED = {
+_UNJUDGED: Final[Mapping[str, Any]] = {
     "user": None,
     "workspace": None,
     "route": None,

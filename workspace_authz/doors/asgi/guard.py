@@ -109,9 +109,7 @@ class GuardMiddleware:
         finally:
             audited.finish()
 
-    async def _pass(
-        self, guard: Guard, verdict: Pass, scope: Scope, *, receive: Receive, send: Send
-    ) -> None:
+    async def _pass(self, guard: Guard, verdict: Pass, scope: Scope, *, receive: Receive, send: Send) -> None:
         effects = verdict.effects
         calls = self._self_calls(guard, verdict, scope) if effects.self_calls else None
         inner, messages = _applied(effects, scope, receive)

@@ -4,8 +4,8 @@ MLflow sends these over the network, to the host that the *caller* named in ``Ho
 ``Authorization`` and a header that switches guardrails off, which it takes from anybody
 (``mlflow.gateway.guardrails``, ``mlflow.server.asgi_utils.get_server_base_url``, 3.17.2). Here they stay in
 the process. A door that serves a gateway call gives MLflow a :class:`GuardedSelfCalls`. A call through it is
-judged like any other request of the same caller, so Kubernetes decides on it. Nothing on the wire stands for a
-self-call, so there is no credential that could be captured, replayed or passed on.
+judged like any other request of the same caller, so Kubernetes decides on it. Nothing on the wire stands for
+a self-call, so there is no credential that could be captured, replayed or passed on.
 """
 
 from __future__ import annotations

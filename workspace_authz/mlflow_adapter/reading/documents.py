@@ -34,7 +34,7 @@ class JsonBody:
     """A key stands twice in one object."""
 
     def as_object(self) -> dict[str, Any]:
-        """The one JSON object; an empty one for no body. Raises :class:`BadRequestError` for anything else."""
+        """The JSON object; an empty one for no body. Raises :class:`BadRequestError` for anything else."""
         if not self.readable or self.doubled:
             raise unreadable()
         if self.value is None:

@@ -1,4 +1,4 @@
-"""The one reader of a request: body, query and headers, each parsed once, as MLflow's handler will read them."""
+"""The one reader of a request: body, query and headers, each parsed once, as MLflow's handler reads them."""
 
 from __future__ import annotations
 
@@ -254,7 +254,9 @@ class RequestReader:
             case Origin.PATH:
                 return [self.match.parameters.get(source.field)]
             case Origin.HEADER:
-                return [value.decode("latin-1") for value in self.request.header(source.field.lower().encode())]
+                return [
+                    value.decode("latin-1") for value in self.request.header(source.field.lower().encode())
+                ]
             case Origin.QUERY:
                 return self._every_query_value(fields)
             case Origin.BODY:
@@ -273,7 +275,7 @@ class RequestReader:
 
 
 def walk(value: Any, path: list[str]) -> Iterator[Any]:
-    """What lies at ``path`` in fields of MLflow's own reading; None for an element in which it leads nowhere."""
+    """What lies at ``path`` in fields of MLflow's own reading; None for an element without it."""
     if not path:
         yield value
         return

@@ -12,7 +12,7 @@ from workspace_authz.types import Caller
 SPANS_BYTES: Final = 64 * 2**20
 """The largest OTLP export, also after decompression: exporters send many spans in one body."""
 STAMPED_BYTES: Final = 64 * 2**20
-"""The largest body that is written anew: records of a dataset come many at once. MLflow reads it whole, too."""
+"""The largest body that is written anew: dataset records come many at once. MLflow reads it whole, too."""
 
 
 class Body(Protocol):

@@ -132,7 +132,7 @@ def _inflated(body: bytes) -> bytes:
 
 
 def _with_base64_ids(document: dict[str, Any]) -> dict[str, Any]:
-    """Ids as protobuf's JSON has them; OTLP's JSON has them in hexadecimal (``otel_api``, at these places)."""
+    """Ids as protobuf's JSON has them. OTLP's JSON has hexadecimal ids at these places (``otel_api``)."""
     for resource_spans in document.get("resourceSpans", []):
         for scope_spans in resource_spans.get("scopeSpans", []):
             for span in scope_spans.get("spans", []):
@@ -148,10 +148,11 @@ def _stamp(span: Span, stamp: Stamp, name: Name) -> None:
     is_tag = _is_tag(stamp.key)
     _replace(span, is_tag, lambda sent: name(stamp, sent))
     # MLflow takes tags from the root only.
-    if not stamp.when_sent and not span.parent_span_id:
-        if not any(is_tag(attribute.key) for attribute in span.attributes):
-            value = AnyValue(string_value=name(stamp, ""))
-            span.attributes.append(KeyValue(key=_TAG + stamp.key, value=value))
+    if stamp.when_sent or span.parent_span_id:
+        return
+    if not any(is_tag(attribute.key) for attribute in span.attributes):
+        value = AnyValue(string_value=name(stamp, ""))
+        span.attributes.append(KeyValue(key=_TAG + stamp.key, value=value))
 
 
 def _is_tag(tag: str) -> Callable[[str], bool]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 
 LONGEST_KEY: Final = 256
-"""Characters. MLflow stores no key of a tag or of metadata that is longer (``mlflow.utils.validation``: 250)."""
+"""Characters. MLflow stores no longer key of a tag or of metadata (``mlflow.utils.validation``: 250)."""
 
 
 @lru_cache(maxsize=4096)

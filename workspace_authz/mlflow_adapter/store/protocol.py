@@ -15,7 +15,7 @@ class ObjectStore(Protocol):
     async def names(
         self, resource: Resource, identifier: Identifier, values: Collection[str], *, workspace: str
     ) -> Mapping[str, str]:
-        """The RBAC names of what ``values`` identify in ``workspace``; what identifies nothing is left out."""
+        """The RBAC names of what ``values`` identify in ``workspace``, as far as they identify something."""
 
     async def named(self, resource: Resource, names: Collection[str], *, workspace: str) -> Mapping[str, str]:
         """The names of the objects of ``workspace`` that bear one of ``names``, by id."""
