@@ -175,6 +175,6 @@ def _aggregates(role: Mapping[str, Any]) -> bool:
 
 def _without_owners(obj: Mapping[str, Any]) -> Object:
     """Without what a garbage collector changes, and what changes with every write."""
-    ignored = ("ownerReferences", "finalizers", "resourceVersion", "managedFields")
+    ignored = ("ownerReferences", "finalizers", "resourceVersion")
     kept = {key: value for key, value in (obj.get("metadata") or {}).items() if key not in ignored}
     return {**obj, "metadata": kept}

@@ -1,4 +1,4 @@
-"""The shape of an object: which fields it has, of which type, and how patches treat its lists."""
+"""The shape of an object: which fields it has, and of which type."""
 
 from __future__ import annotations
 
@@ -32,13 +32,11 @@ class MapOf:
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """A list. Without ``merge_key`` and ``unique`` a patch replaces it whole."""
+    """A list."""
 
     items: Schema
-    merge_key: str = ""
-    """Field that identifies an item."""
-    unique: bool = False
-    """A set of strings."""
+    merged: bool = False
+    """Whether a strategic merge patch merges it item by item; it replaces any other list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +48,6 @@ class Struct:
     """Protobuf numbers that are not the field's position, counted from 1."""
     kept: frozenset[str] = field(default=frozenset())
     """Fields that are written out even when they are empty."""
-    atomic: bool = False
-    """Server-side apply owns it as a whole."""
 
     @property
     def numbers(self) -> Mapping[int, str]:

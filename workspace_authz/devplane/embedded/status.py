@@ -87,11 +87,6 @@ def unsupported_value(field: str, value: object, supported: Sequence[str]) -> Fi
     return FieldProblem(field, "FieldValueNotSupported", message)
 
 
-def too_long(field: str, limit: int) -> FieldProblem:
-    """The value has more than ``limit`` bytes."""
-    return FieldProblem(field, "FieldValueTooLong", f"Too long: may not be more than {limit} bytes")
-
-
 def invalid(target: Target, problems: Sequence[FieldProblem]) -> ApiError:
     """422: the object breaks a rule of its kind. ``problems`` is not empty."""
     texts = list(dict.fromkeys(map(str, problems)))
@@ -148,6 +143,12 @@ def namespace_mismatch() -> ApiError:
 def unauthorized() -> ApiError:
     """401. It never says why: that would help who guesses."""
     return ApiError(401, "Unauthorized", "Unauthorized")
+
+
+def unsupported(what: str) -> ApiError:
+    """422: Kubernetes can do it, this engine cannot. Its clients fall back on this code where they can."""
+    message = f"the embedded engine does not support {what}: use the engine kube-apiserver"
+    return ApiError(422, "Invalid", message)
 
 
 def expired(message: str) -> ApiError:
