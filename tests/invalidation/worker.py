@@ -23,7 +23,7 @@ from workspace_authz.kubernetes.retries import review_priorities
 from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest
 from workspace_authz.pipeline.pipeline import Pipeline
-from workspace_authz.runtime.pipeline import build_pipeline
+from workspace_authz.runtime.pipeline import ClusterParts, build_pipeline
 from workspace_authz.settings import Settings
 from workspace_authz.workspaces.directory import Directory
 from workspace_authz.workspaces.policy import NamespacePolicy
@@ -74,18 +74,20 @@ async def working(
         rbac = RbacWatcher(server, generations=generations, index=index, clock=clock, timing=timing)
         supervisor.run("rbac", rbac.run)
         api = ApiReviews(callers, timeout=settings.api_timeout_seconds)
-        ways = review_priorities(
+        reviews = review_priorities(
             api, places=settings.api_connections, seconds=settings.api_timeout_seconds, clock=clock
         )
         pipeline = build_pipeline(
-            ways.known,
-            unverified=ways.unverified,
-            server_time=api.server_time.now,
+            ClusterParts(
+                reviews.known,
+                unverified=reviews.unverified,
+                server_time=api.server_time.now,
+                workspaces=directory,
+                generations=generations,
+                rbac=RbacSource(index, generations),
+            ),
             settings=settings,
             catalog=catalog,
             rule=WorkspaceRule(),
-            workspaces=directory,
-            generations=generations,
-            rbac=RbacSource(index, generations),
         )
         yield Worker(pipeline, generations, directory)

@@ -103,9 +103,12 @@ def _read(file: str) -> str:
 def _checked(token: str, source: str) -> str:
     header = b"Bearer " + token.strip().encode("utf-8", "surrogateescape")
     try:
-        return find_credential([(AUTHORIZATION, header)], gateway=False).token
+        found = find_credential([(AUTHORIZATION, header)], gateway=False)
     except UnauthenticatedError as error:
         raise ConfigurationError(f"What {source} gives is no token.") from error
+    if found is None:
+        raise ConfigurationError(f"What {source} gives is no token.")
+    return found.token
 
 
 async def _own_token(configuration: ApiConfiguration) -> tuple[str, str]:

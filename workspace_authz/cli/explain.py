@@ -17,11 +17,11 @@ from workspace_authz.cli.access import Access, explicit_namespace, find_access, 
 from workspace_authz.cli.explain_server import ask_server
 from workspace_authz.cli.options import ERROR, NO, OK, add_caller, add_namespace, add_output, command_parser
 from workspace_authz.cli.output import note, print_json, print_lines
-from workspace_authz.doors.explain import GivenBody, explain, lines
+from workspace_authz.doors.explain import explain, lines
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.identity.credentials import AUTHORIZATION
-from workspace_authz.mlflow_adapter.reading.request import AccessRequest
-from workspace_authz.runtime.pipeline import build_pipeline
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest, GivenBody
+from workspace_authz.runtime.pipeline import ClusterParts, build_pipeline
 from workspace_authz.settings import load_settings
 from workspace_authz.workspaces.namespace import NamespaceInfo
 from workspace_authz.workspaces.requested import WORKSPACE_HEADER, WorkspaceRule
@@ -51,15 +51,15 @@ class OneWorkspace:
         self._name = name
 
     def names(self) -> Iterable[str]:
-        """See :class:`~workspace_authz.pipeline.pipeline.Workspaces`."""
+        """See :class:`~workspace_authz.pipeline.parts.Workspaces`."""
         return () if self._name is None else (self._name,)
 
     def get(self, name: str) -> NamespaceInfo:
-        """See :class:`~workspace_authz.pipeline.pipeline.Workspaces`."""
+        """See :class:`~workspace_authz.pipeline.parts.Workspaces`."""
         return NamespaceInfo(name, uid="")
 
     async def lookup(self, name: str) -> NamespaceInfo:
-        """See :class:`~workspace_authz.pipeline.pipeline.Workspaces`."""
+        """See :class:`~workspace_authz.pipeline.parts.Workspaces`."""
         return self.get(name)
 
 
@@ -144,11 +144,10 @@ async def _dry_run(
     )
     async with open_reviews(access) as reviews:
         pipeline = build_pipeline(
-            reviews,
+            ClusterParts(reviews, workspaces=OneWorkspace(default)),
             settings=load_settings(),
             catalog=compile_catalog(static_prefix=options.static_prefix, assistant=options.assistant),
             rule=WorkspaceRule(default=default),
-            workspaces=OneWorkspace(default),
         )
         document = (await explain(pipeline, request)).document()
     if document["visible"] is not None:

@@ -20,19 +20,22 @@ class OwnRequest:
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self.caller: Caller | None = None
-        """Who asks, for the audit record. Set by who answers."""
+        self._caller: Caller | None = None
+
+    def identified(self, caller: Caller) -> None:
+        """Note who asks, for the audit record."""
+        self._caller = caller
 
     def findings(self) -> Findings:
         """What the audit record shows."""
-        return Findings(caller=self.caller)
+        return Findings(caller=self._caller)
 
 
 class Work(Protocol):
     """Makes the content of an answer."""
 
     async def __call__(self, own: OwnRequest) -> bytes:
-        """The content. Sets the caller. Raises :class:`RequestError`."""
+        """The content. Notes the caller. Raises :class:`RequestError`."""
 
 
 async def serve(

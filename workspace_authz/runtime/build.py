@@ -20,7 +20,7 @@ from workspace_authz.runtime.cluster import Cluster, cluster_over
 from workspace_authz.runtime.health import Health
 from workspace_authz.runtime.metrics_page import MetricsPage
 from workspace_authz.runtime.mlflow_data import Data, mlflow_data
-from workspace_authz.runtime.pipeline import build_pipeline
+from workspace_authz.runtime.pipeline import ClusterParts, MLflowParts, build_pipeline
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.runtime.sampler import Observed, Sampler
 from workspace_authz.runtime.worker_config import WorkerConfig
@@ -71,8 +71,8 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
             metrics=metrics,
             health=health,
             metrics_page=MetricsPage(
-                authenticator=pipeline.authenticator,
-                reviews=reviews.known,
+                identity=pipeline.identity,
+                authorizer=pipeline.authorizer,
                 workers=config.workers,
                 flush=metrics.flush,
             ),
@@ -106,19 +106,24 @@ def _pipeline(
     server_time: Callable[[], float | None],
 ) -> Pipeline:
     return build_pipeline(
-        reviews.known,
-        unverified=reviews.unverified,
-        server_time=server_time,
+        ClusterParts(
+            reviews.known,
+            unverified=reviews.unverified,
+            server_time=server_time,
+            workspaces=cluster.directory,
+            generations=cluster.generations,
+            rbac=cluster.rights,
+        ),
+        MLflowParts(
+            reading=data.reading,
+            store=data.objects,
+            artifact_root=config.artifact_root,
+            tenancy=data.tenancy if cluster.directory is not None else None,
+            cipher=data.cipher,
+        ),
         settings=config.settings,
         catalog=config.catalog,
         rule=config.rule,
-        workspaces=cluster.directory,
-        objects=data.objects,
-        artifact_root=config.artifact_root,
-        tenancy=data.tenancy if cluster.directory is not None else None,
-        seal=data.seal,
-        generations=cluster.generations,
-        rbac=cluster.rights,
     )
 
 
@@ -126,7 +131,7 @@ def _observed(runtime: Runtime, cluster: Cluster, data: Data) -> Observed:
     pipeline = runtime.pipeline
     return Observed(
         statistics=(
-            pipeline.authenticator.statistics,
+            *pipeline.identity.statistics,
             *pipeline.authorizer.statistics,
             data.objects.statistics,
         ),

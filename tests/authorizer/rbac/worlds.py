@@ -16,6 +16,7 @@ from workspace_authz.authorizer.rules import every_question
 from workspace_authz.devplane.embedded.aggregation import aggregate_cluster_roles
 from workspace_authz.devplane.embedded.policy import AccessAttributes
 from workspace_authz.devplane.embedded.rbac import RbacAuthorizer
+from workspace_authz.devplane.embedded.reader import StoreReader
 from workspace_authz.devplane.embedded.store import Event, EventType, Store
 from workspace_authz.kubernetes.informer_state import Change
 from workspace_authz.kubernetes.listwatch_answers import object_key
@@ -109,7 +110,7 @@ class World:
             namespace=question.namespace,
             name=question.name,
         )
-        return RbacAuthorizer(self.store).authorize(user, asked).allowed
+        return RbacAuthorizer(StoreReader(self.store)).authorize(user, asked).allowed
 
     def truth(self, user: UserInfo, namespace: str) -> frozenset[Attributes]:
         """Everything that ``user`` may do in ``namespace``."""
