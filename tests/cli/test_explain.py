@@ -17,7 +17,7 @@ from workspace_authz.catalog.compile import compile_catalog
 from workspace_authz.doors.explain_route import ExplainMiddleware
 from workspace_authz.kubernetes.connection import caller_connection, load_configuration
 from workspace_authz.kubernetes.reviews import ApiReviews
-from workspace_authz.runtime.pipeline import build_pipeline
+from workspace_authz.runtime.pipeline import ClusterParts, build_pipeline
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.settings import load_settings
 from workspace_authz.telemetry.audit import open_audit
@@ -54,11 +54,10 @@ class GuardedServer:
         self._stack.callback(audit.close)
         settings = load_settings()
         pipeline = build_pipeline(
-            ApiReviews(connection, timeout=5),
+            ClusterParts(ApiReviews(connection, timeout=5)),
             settings=settings,
             catalog=compile_catalog(static_prefix="/mlflow"),
             rule=WorkspaceRule(default="team-b"),
-            workspaces=None,
         )
         self._runtime = Runtime(pipeline, audit, settings.body_bytes, None)
 

@@ -1,4 +1,4 @@
-"""Every door gives the same verdict: explain and the ASGI door, over generated requests of the whole catalog."""
+"""Explain and the ASGI door give the same verdict, for generated requests over the whole catalog."""
 
 from __future__ import annotations
 
@@ -33,8 +33,28 @@ RIGHTS: Final = (
     ("create gatewayendpoints/use fraud", "list gatewayendpoints fraud"),
 )
 FIELDS: Final = (
-    *("experiment_id", "experimentId", "experiment_ids", "run_id", "run_uuid", "name", "key", "value", "tags"),
-    *("trace", "trace_id", "request_id", "dataset_id", "source", "path", "target_scope", "metrics", "created_by"),
+    *(
+        "experiment_id",
+        "experimentId",
+        "experiment_ids",
+        "run_id",
+        "run_uuid",
+        "name",
+        "key",
+        "value",
+        "tags",
+    ),
+    *(
+        "trace",
+        "trace_id",
+        "request_id",
+        "dataset_id",
+        "source",
+        "path",
+        "target_scope",
+        "metrics",
+        "created_by",
+    ),
     *("model_id", "endpoint_id", "records", "assessment", "filter", "max_results", "page_token", "user_id"),
 )
 TEXTS: Final = st.sampled_from(
@@ -47,7 +67,9 @@ VALUES: Final = st.recursive(
     max_leaves=6,
 )
 BODIES: Final = st.one_of(
-    st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=5).map(lambda fields: json.dumps(fields).encode()),
+    st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=5).map(
+        lambda fields: json.dumps(fields).encode()
+    ),
     st.sampled_from(
         [b"", b"{}", b"[1,2]", b"{", b"null", b'"{}"', b'{"key":"a","key":"b"}', b"\xff", b'{"a":' * 3000]
     ),

@@ -14,8 +14,8 @@ from tests.harness.fakes import NO, Records, ScriptedReviews
 from tests.pipeline.routes import KnownWorkspaces, pipeline_over
 from workspace_authz.aio.asgi import Message, Receive, Scope, Send
 from workspace_authz.doors.asgi.guard import EVERY_EFFECT, GuardMiddleware
-from workspace_authz.effects.effects import EffectKind
 from workspace_authz.doors.asgi.protocol import route_path
+from workspace_authz.effects.effects import EffectKind
 from workspace_authz.errors import UnauthenticatedError, UnavailableError
 from workspace_authz.mlflow_adapter.serving import visible_workspaces
 from workspace_authz.pipeline.pipeline import Pipeline
@@ -142,7 +142,7 @@ async def test_mlflow_gets_no_credential_and_the_one_checked_workspace(door: Doo
 
 
 async def test_on_a_public_route_mlflow_gets_no_body_whatever_was_sent(door: Door) -> None:
-    """Given a body without end on a public route, when MLflow reads it, then it is empty and nothing is kept."""
+    """Given a body on a public route, when MLflow reads it, then it is empty and nothing is kept."""
     door.app.reads = 2
     door.client = [
         {"type": "http.request", "body": b"x" * 1000, "more_body": True},

@@ -11,13 +11,13 @@ from urllib.parse import parse_qs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from workspace_authz.effects.sealing import AesSeal
 
 from workspace_authz.aio.asgi import Message, Receive, Scope, Send
 from workspace_authz.doors.asgi import answers
 from workspace_authz.doors.asgi.answers import UnreadableAnswerError
 from workspace_authz.effects.lists import SCANNED_AT_ONCE, SCANNED_PAGES, AnswerFilter, Pages
 from workspace_authz.effects.page_tokens import Position, position_of
-from workspace_authz.effects.sealing import AesSeal
 
 SEAL, BOUND = AesSeal(None), b"bound"
 JSON = (b"content-type", b"application/json")

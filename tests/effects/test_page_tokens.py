@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from workspace_authz.effects.sealing import AesSeal, SharedSeal
 
 from workspace_authz.effects.page_tokens import (
     Position,
@@ -16,7 +17,6 @@ from workspace_authz.effects.page_tokens import (
     refuse_sealed,
     token_of,
 )
-from workspace_authz.effects.sealing import AesSeal, SharedSeal
 from workspace_authz.errors import BadRequestError, UnavailableError
 
 KEY = "a key of sixteen letters or more"

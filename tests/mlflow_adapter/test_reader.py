@@ -9,10 +9,9 @@ import pytest
 from tests.pipeline.known_objects import KnownObjects
 from workspace_authz.catalog.build import body, header, path, query, spans
 from workspace_authz.catalog.model import Authenticated, Identifier, NameSource, Route
-from workspace_authz.mlflow_adapter.reading.request import GivenBody
 from workspace_authz.errors import BadRequestError
 from workspace_authz.mlflow_adapter.reading.reader import MAX_VALUES, Reading
-from workspace_authz.mlflow_adapter.reading.request import AccessRequest
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest, GivenBody
 
 RUN = body("run_id", Identifier.RUN_ID, "run_uuid")
 RUNS = body("run_ids[]", Identifier.RUN_ID)

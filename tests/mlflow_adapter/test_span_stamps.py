@@ -6,9 +6,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
+from workspace_authz.mlflow_adapter.reading.span_stamps import stamped_spans
 
 from workspace_authz.catalog.identity_stamps import STAMPS
-from workspace_authz.mlflow_adapter.reading.span_stamps import stamped_spans
 from workspace_authz.types import UserInfo
 
 ALICE = UserInfo("alice")

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from workspace_authz.pipeline.conditions import applies
 
 from workspace_authz.catalog.model import Identifier, NameSource, Origin, Requirement
 from workspace_authz.errors import BadRequestError
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest
-from workspace_authz.pipeline.conditions import applies
 from workspace_authz.types import Resource, Verb
 
 

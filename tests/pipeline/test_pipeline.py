@@ -8,7 +8,6 @@ import pytest
 
 from tests.harness.fakes import NO, YES, ScriptedReviews
 from tests.pipeline.routes import REASON, KnownWorkspaces, pipeline_over
-from workspace_authz.mlflow_adapter.reading.request import GivenBody
 from workspace_authz.errors import (
     BadRequestError,
     ForbiddenError,
@@ -19,10 +18,10 @@ from workspace_authz.errors import (
     UnknownRouteError,
 )
 from workspace_authz.kubernetes.reviews import ResourceRule, RulesAnswer
-from workspace_authz.mlflow_adapter.reading.request import AccessRequest
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest, GivenBody
 from workspace_authz.pipeline import pipeline as pipeline_module
 from workspace_authz.pipeline.pipeline import Pipeline
-from workspace_authz.pipeline.verdict import Verdict, reason, record
+from workspace_authz.pipeline.verdict import Pass, Verdict, reason, record
 from workspace_authz.types import Resource, Verb
 from workspace_authz.workspaces.requested import WorkspaceRule
 
@@ -49,7 +48,13 @@ async def judged(
 
 
 def asked(verdict: Verdict) -> list[str]:
-    return [f"{check.attributes.verb} {check.attributes.qualified_resource}" for check in verdict.findings.checks]
+    questions = [check.attributes for check in verdict.findings.checks]
+    return [f"{question.verb} {question.qualified_resource}" for question in questions]
+
+
+def visible(verdict: Verdict) -> frozenset[str] | None:
+    assert isinstance(verdict, Pass)
+    return verdict.effects.visible
 
 
 def nothing_was_asked(reviews: ScriptedReviews) -> bool:
@@ -62,7 +67,7 @@ async def test_a_public_route_asks_nothing_and_looks_at_no_credential(
 ) -> None:
     verdict = await judged(pipeline, "GET", "/public", *headers)
     assert verdict.passed
-    assert verdict.public
+    assert reason(verdict) == "public"
     assert verdict.findings.caller is None
     assert verdict.findings.workspace is None
     assert nothing_was_asked(reviews)
@@ -84,7 +89,7 @@ async def test_without_a_credential_every_other_route_says_the_same(
     verdict = await judged(pipeline, method, path, TEAM_A)
     assert isinstance(verdict.error, UnauthenticatedError)
     plain = await judged(pipeline, "GET", "/search")
-    assert verdict.error.message == plain.reason
+    assert verdict.error.message == reason(plain)
     assert nothing_was_asked(reviews)
 
 
@@ -206,17 +211,17 @@ async def test_no_right_there_is_refused_as_any_other(
 async def test_a_listing_needs_no_workspace_and_shows_those_with_a_right(
     pipeline: Pipeline, reviews: ScriptedReviews
 ) -> None:
-    assert (await judged(pipeline, "GET", "/workspaces", TOKEN)).visible == frozenset()
+    assert visible(await judged(pipeline, "GET", "/workspaces", TOKEN)) == frozenset()
     fresh = pipeline_over(reviews, workspaces=KnownWorkspaces())
     reviews.rules_answer = some_right()
     verdict = await judged(fresh, "GET", "/workspaces", TOKEN)
-    assert verdict.visible == frozenset({"team-a", "team-b"})
+    assert visible(verdict) == frozenset({"team-a", "team-b"})
     assert verdict.findings.workspace is None
 
 
 async def test_without_workspaces_there_is_nothing_to_list_or_look_up(reviews: ScriptedReviews) -> None:
     single = pipeline_over(reviews, rule=WorkspaceRule(single="ml"), workspaces=None)
-    assert (await judged(single, "GET", "/workspaces", TOKEN)).visible == frozenset()
+    assert visible(await judged(single, "GET", "/workspaces", TOKEN)) == frozenset()
     verdict = await judged(single, "GET", "/search", TOKEN)
     assert verdict.findings.workspace == "ml"
 
@@ -273,15 +278,10 @@ async def test_on_a_gateway_route_the_gateways_own_header_counts(
     )
     verdict = await judged(pipeline, "POST", "/gateway/invoke", *headers)
     assert verdict.passed
-    assert verdict.provider_keeps_authorization
+    assert isinstance(verdict, Pass)
+    assert verdict.effects.headers.keeps_authorization
     assert set(reviews.tokens) == {"alice-token"}
     assert asked(verdict) == ["create gatewayendpoints/use"]
-
-
-def test_a_verdict_that_nobody_filled_is_no_pass() -> None:
-    verdict = Verdict()
-    assert not verdict.passed
-    assert record(verdict)["decision"] == "error"
 
 
 async def test_the_record_holds_what_was_asked_and_no_token(pipeline: Pipeline) -> None:

@@ -11,11 +11,10 @@ from tests.pipeline.known_objects import KnownObjects
 from tests.pipeline.routes import pipeline_over
 from workspace_authz.authorizer.named_rights import NamedRights, RulesReviewNames
 from workspace_authz.catalog.compile import compile_catalog
-from workspace_authz.mlflow_adapter.reading.request import GivenBody
 from workspace_authz.effects.ciphers import AesCipher
 from workspace_authz.effects.effects import Narrowing
 from workspace_authz.kubernetes.reviews import AccessAnswer, ResourceRule, RulesAnswer
-from workspace_authz.mlflow_adapter.reading.request import AccessRequest
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest, GivenBody
 from workspace_authz.pipeline.case import ListRights
 from workspace_authz.pipeline.parts import MLflowAtHand
 from workspace_authz.pipeline.pipeline import Pipeline

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from workspace_authz.devplane.embedded.reader import StoreReader
+
 from tests.harness.fakes import ManualClock
 from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.rbac.changes import RbacChanges
@@ -16,7 +18,6 @@ from workspace_authz.authorizer.rules import every_question
 from workspace_authz.devplane.embedded.aggregation import aggregate_cluster_roles
 from workspace_authz.devplane.embedded.policy import AccessAttributes
 from workspace_authz.devplane.embedded.rbac import RbacAuthorizer
-from workspace_authz.devplane.embedded.reader import StoreReader
 from workspace_authz.devplane.embedded.store import Event, EventType, Store
 from workspace_authz.kubernetes.informer_state import Change
 from workspace_authz.kubernetes.listwatch_answers import object_key
