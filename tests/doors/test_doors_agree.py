@@ -71,7 +71,7 @@ BODIES: Final = st.one_of(
         lambda fields: json.dumps(fields).encode()
     ),
     st.sampled_from(
-        [b"", b"{}", b"[1,2]", b"{", b"null", b'"{}"', b'{"key":"a","key":"b"}', b"\xff", b'{"a":' * 3000]
+        [b"", b"{}", b"[1,2]", b"{", b"null", b'"{}"', b'{"key":"a","key":"b"}', b"\xff"]
     ),
 )
 QUERIES: Final = st.lists(st.tuples(st.sampled_from(FIELDS), TEXTS), max_size=3).map(

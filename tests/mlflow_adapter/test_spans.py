@@ -12,9 +12,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from workspace_authz.errors import BadRequestError
-from workspace_authz.mlflow_adapter.reading.spans import traces_of
+from workspace_authz.mlflow_adapter.reading.spans import read_spans
 
+PREFIX = "mlflow.traceTag."
 IDS = (bytes(range(16)), bytes(range(1, 17)), b"\1")
+
+
+def traces_of(content: bytes, *, as_json: bool) -> frozenset[str]:
+    return read_spans(content, encoding=b"", as_json=as_json).trace_ids()
 
 
 def test_protobuf() -> None:

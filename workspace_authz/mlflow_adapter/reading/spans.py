@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError
 from mlflow.tracing.utils import generate_mlflow_trace_id_from_otel_trace_id
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from workspace_authz.catalog.stamp import Person, Stamp
@@ -31,6 +32,11 @@ from workspace_authz.mlflow_adapter.reading.spellings import same_key
 
 _TAG: Final = "mlflow.traceTag."
 """An attribute of this name and a tag's key becomes that tag of the trace."""
+_RESERVED: Final = "mlflow."
+"""MLflow makes a trace tag of each attribute of a resource, unless the key begins so (``log_spans``, 3.17.2).
+
+It compares exactly: a database that ignores case takes ``MLflow.user`` for ``mlflow.user``.
+"""
 _USER_ID: Final = "user.id"
 """OpenTelemetry's name for the end user; MLflow makes ``mlflow.trace.user`` of it."""
 _IDS: Final = ("traceId", "spanId", "parentSpanId")
@@ -51,8 +57,15 @@ class Spans:
         return frozenset(generate_mlflow_trace_id_from_otel_trace_id(number) for number in numbers)
 
     def trace_tags(self) -> Iterator[str]:
-        """The keys of the trace tags that MLflow makes of attributes, wherever in the export these stand."""
-        return (key[len(_TAG) :] for key in self._attribute_keys() if key.startswith(_TAG))
+        """The keys of the trace tags that MLflow makes of attributes.
+
+        An attribute ``mlflow.traceTag.<key>`` counts wherever in the export it stands.
+        """
+        yield from (key[len(_TAG) :] for key in self._attribute_keys() if key.startswith(_TAG))
+        for holder in self.message.resource_spans:
+            yield from (
+                attribute.key for attribute in holder.resource.attributes if _is_own_tag(attribute.key)
+            )
 
     def stamped(self, stamps: Iterable[Stamp], name: Name) -> bytes:
         """The export as protobuf, with the names that ``name`` gives at each of ``stamps``.
@@ -60,6 +73,9 @@ class Spans:
         The export itself is changed: an export may be large, and a copy would double it.
         """
         chosen = list(stamps)
+        for holder in self.message.resource_spans:
+            for stamp in chosen:
+                _stamp_resource(holder.resource, stamp, name)
         for span in self._spans():
             for stamp in chosen:
                 _stamp(span, stamp, name)
@@ -155,12 +171,25 @@ def _stamp(span: Span, stamp: Stamp, name: Name) -> None:
         span.attributes.append(KeyValue(key=_TAG + stamp.key, value=value))
 
 
+def _stamp_resource(resource: Resource, stamp: Stamp, name: Name) -> None:
+    _replace(
+        resource,
+        lambda key: _is_own_tag(key) and same_key(key, stamp.key),
+        lambda sent: name(stamp, sent),
+    )
+
+
+def _is_own_tag(key: str) -> bool:
+    """Whether MLflow makes a tag of this name from a resource's attribute."""
+    return not key.startswith(_RESERVED)
+
+
 def _is_tag(tag: str) -> Callable[[str], bool]:
     return lambda key: key.startswith(_TAG) and same_key(key[len(_TAG) :], tag)
 
 
-def _replace(span: Span, wanted: Callable[[str], bool], name: Callable[[str], str]) -> None:
-    for attribute in span.attributes:
+def _replace(holder: Span | Resource, wanted: Callable[[str], bool], name: Callable[[str], str]) -> None:
+    for attribute in holder.attributes:
         if wanted(attribute.key):
             written = name(attribute.value.string_value)
             attribute.value.CopyFrom(AnyValue(string_value=written))

@@ -42,8 +42,9 @@ def collated(text: str) -> str:
 
     Some databases compare so (MySQL's ``ai_ci`` collations): keys that are alike here may be one key there.
     A text that is too long to be a key is not changed: normalization takes time that grows with the square
-    of a run of combining marks.
+    of a run of combining marks. Blanks at the ends do not count for the length: MySQL cuts them off.
     """
+    text = text.strip()
     if len(text) > LONGEST_KEY:
         return text
     return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().strip().casefold()
