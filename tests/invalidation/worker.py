@@ -22,8 +22,8 @@ from workspace_authz.kubernetes.lines import caller_transport
 from workspace_authz.kubernetes.retries import review_priorities
 from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest
-from workspace_authz.pipeline.verdict import conclusion
 from workspace_authz.pipeline.pipeline import Pipeline
+from workspace_authz.pipeline.verdict import conclusion
 from workspace_authz.runtime.pipeline import ClusterParts, build_pipeline
 from workspace_authz.settings import Settings
 from workspace_authz.workspaces.directory import Directory

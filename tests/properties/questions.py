@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -28,7 +28,6 @@ class Question:
     content_type: str = "application/json"
     about: str | None = None
     """For a TokenReview: whose token is the subject of the review."""
-    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Asker:
@@ -74,21 +73,6 @@ class Asker:
         asker = ADMIN if self.random.random() < 0.9 else self.random.choice(self.askers)
         spec = {"audiences": audiences} if audiences else {}
         return _review(asker, AUTHENTICATION, "TokenReview", spec, about=about)
-
-    def impersonation(self) -> Question:
-        """Somebody, mostly an admin, asks as somebody else what that one may do."""
-        asker = ADMIN if self.random.random() < 0.7 else self.random.choice(self.askers)
-        user, groups = self.subject()
-        named = (("Impersonate-User", user),) if user else ()
-        headers = (*named, *(("Impersonate-Group", group) for group in groups))
-        kind, spec = self.random.choice(
-            (
-                ("SelfSubjectAccessReview", self.attributes()),
-                ("SelfSubjectRulesReview", {"namespace": "ghost"}),
-            )
-        )
-        question = _review(asker, AUTHORIZATION, kind, spec)
-        return replace(question, headers=headers)
 
     def invalid_review(self) -> Question:
         """A review that no API server accepts."""

@@ -111,12 +111,11 @@ def _bound_objects() -> Sequence[Object]:
 
 def _questions(asker: Asker) -> Sequence[Question]:
     draw: Sequence[tuple[int, Callable[[], Question]]] = (
-        (150, asker.subject_access_review),
+        (160, asker.subject_access_review),
         (60, asker.self_subject_access_review),
         (20, asker.self_subject_rules_review),
         (10, asker.self_subject_review),
         (25, asker.token_review),
-        (10, asker.impersonation),
         (5, asker.invalid_review),
         (60, asker.read),
     )

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from workspace_authz.devplane.embedded.reader import StoreReader
-
 from tests.harness.fakes import ManualClock
 from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.rbac.changes import RbacChanges
@@ -71,7 +69,8 @@ class World:
         there = [(kind, item) for kind in KINDS.values() for item in self.store.list(kind)]
         if there:
             kind, item = there[number % len(there)]
-            self.store.remove(kind, *object_key(item))
+            namespace, name = object_key(item)
+            self.store.remove(kind, namespace, name=name)
             aggregate_cluster_roles(self.store)
 
     def deliver(self, resource: str) -> bool:
@@ -111,7 +110,7 @@ class World:
             namespace=question.namespace,
             name=question.name,
         )
-        return RbacAuthorizer(StoreReader(self.store)).authorize(user, asked).allowed
+        return RbacAuthorizer(self.store).authorize(user, asked).allowed
 
     def truth(self, user: UserInfo, namespace: str) -> frozenset[Attributes]:
         """Everything that ``user`` may do in ``namespace``."""

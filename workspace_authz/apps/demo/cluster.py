@@ -54,13 +54,15 @@ class Cluster:
             "kind": "TokenRequest",
             "spec": {"expirationSeconds": _TOKEN_SECONDS},
         }
-        answer = await self._ask("POST", path, request)
+        answer = await self._ask("POST", path, body=request)
         return str(answer["status"]["token"])
 
     async def _create(self, path: str, manifest: Mapping[str, Any]) -> None:
-        await self._ask("POST", path, manifest)
+        await self._ask("POST", path, body=manifest)
 
-    async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    async def _ask(
+        self, method: str, path: str, *, body: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
         try:
             async with self.connection.request(method, path, json=body, timeout=_TIMEOUT) as response:
                 answer: Mapping[str, Any] = await response.json(content_type=None)

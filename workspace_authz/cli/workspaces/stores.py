@@ -1,4 +1,4 @@
-"""What ``workspace-authz workspaces`` works on: the server's databases, and the cluster's namespaces."""
+"""What ``workspace-authz workspaces`` reads: the server's databases and the cluster's namespaces."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from workspace_authz.kubernetes.listwatch_answers import ListWatchError
 from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.kubernetes.transport import Connection, server_connection
 from workspace_authz.mlflow_adapter.store.engines import open_engines
-from workspace_authz.mlflow_adapter.store.occupancy import inhabited
-from workspace_authz.tenancy.claims import read_bindings
+from workspace_authz.mlflow_adapter.store.workspace_data import count_objects, workspaces_with_data
+from workspace_authz.tenancy.claims import read_claims
 from workspace_authz.tenancy.schema import migrate
-from workspace_authz.tenancy.states import Live, Standing, count_objects, standings
+from workspace_authz.tenancy.states import ClusterNamespace, WorkspaceStatus, workspace_statuses
 
 _SECONDS = 30.0
 _PAGE = "500"
@@ -30,15 +30,16 @@ _PAGE = "500"
 class Stores:
     """The server's databases."""
 
-    own: Engine
-    """Where the bindings are."""
+    tracking: Engine
+    """The tracking store's, where the claims are."""
     all: Sequence[Engine]
+    """All that hold data of workspaces."""
 
-    def standings(self, namespaces: Mapping[str, Live]) -> list[Standing]:
-        """Every workspace that is bound or holds data."""
+    def statuses(self, namespaces: Mapping[str, ClusterNamespace]) -> list[WorkspaceStatus]:
+        """Every workspace that is claimed or holds data. Raises ``SQLAlchemyError``."""
         counts = count_objects(self.all)
-        objects = {name: counts.get(name, {}) for name in inhabited(self.all)}
-        return standings(read_bindings(self.own), namespaces, objects)
+        objects = {name: counts.get(name, {}) for name in workspaces_with_data(self.all)}
+        return workspace_statuses(claims=read_claims(self.tracking), namespaces=namespaces, objects=objects)
 
 
 @contextmanager
@@ -57,16 +58,16 @@ class Cluster:
     """A cluster at one moment, as the caller may see it."""
 
     user: str
-    """The caller."""
-    namespaces: Mapping[str, Live]
+    """The Kubernetes user whose credential was used."""
+    namespaces: Mapping[str, ClusterNamespace]
 
 
-def look_at_cluster(options: argparse.Namespace) -> Cluster:
-    """The cluster of the kubeconfig. Raises :class:`AuthzError`."""
-    return asyncio.run(_look(options.kubeconfig))
+def read_cluster(options: argparse.Namespace) -> Cluster:
+    """The cluster of the kubeconfig, read now. Raises :class:`AuthzError`."""
+    return asyncio.run(_read_cluster(options.kubeconfig))
 
 
-async def _look(kubeconfig: str | None) -> Cluster:
+async def _read_cluster(kubeconfig: str | None) -> Cluster:
     connection = server_connection(await load_configuration(kubeconfig))
     try:
         user = await ApiReviews(connection, timeout=_SECONDS).who("")
@@ -77,14 +78,14 @@ async def _look(kubeconfig: str | None) -> Cluster:
         await connection.close()
 
 
-async def _namespaces(connection: Connection) -> dict[str, Live]:
-    found: dict[str, Live] = {}
+async def _namespaces(connection: Connection) -> dict[str, ClusterNamespace]:
+    found: dict[str, ClusterNamespace] = {}
     query = {"limit": _PAGE}
     while True:
         page = await get_page(connection, "/api/v1/namespaces", query=query, timeout=_SECONDS)
         for item in page.items:
             metadata = item.get("metadata") or {}
-            found[str(metadata.get("name"))] = Live(
+            found[str(metadata.get("name"))] = ClusterNamespace(
                 str(metadata.get("uid") or "unknown"), terminating=bool(metadata.get("deletionTimestamp"))
             )
         if not page.token:

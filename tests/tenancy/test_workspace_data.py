@@ -1,11 +1,12 @@
-"""Which workspaces hold data, in whichever table."""
+"""Which workspaces hold data, in whichever table, and how much."""
 
 from __future__ import annotations
 
 from sqlalchemy import Engine, insert
 
-from workspace_authz.mlflow_adapter.store.occupancy import inhabited
-from workspace_authz.mlflow_adapter.store.tables import mlflow_tables
+from tests.tenancy.contents import fill
+from workspace_authz.mlflow_adapter.store.owned_rows import mlflow_tables
+from workspace_authz.mlflow_adapter.store.workspace_data import count_objects, workspaces_with_data
 
 TABLES = {table.name: table for table in mlflow_tables()}
 
@@ -15,7 +16,7 @@ def add(engine: Engine, table: str, **values: object) -> None:
         connection.execute(insert(TABLES[table]).values(values))
 
 
-def test_a_row_in_any_table_makes_a_workspace_inhabited(engine: Engine) -> None:
+def test_a_row_in_any_table_makes_a_workspace_found(engine: Engine) -> None:
     """Given a row in each table that has a workspace, each in another workspace, then all are found."""
     expected = set()
     for table in TABLES.values():
@@ -26,7 +27,7 @@ def test_a_row_in_any_table_makes_a_workspace_inhabited(engine: Engine) -> None:
             workspace = f"only-{table.name}".replace("_", "-")
             add(engine, table.name, **{**values, "workspace": workspace})
             expected.add(workspace)
-    assert inhabited([engine]) == expected
+    assert workspaces_with_data([engine]) == expected
     assert len(expected) >= 8
 
 
@@ -37,4 +38,13 @@ def test_the_experiment_that_mlflow_makes_itself_is_nobodys(engine: Engine) -> N
     add(engine, "experiment_tags", experiment_id=8, key="note", value="ours")
     add(engine, "runs", run_uuid="r", experiment_id=9, lifecycle_stage="active")
     add(engine, "experiments", experiment_id=20, name="own", workspace="with-a-second")
-    assert inhabited([engine]) == {"with-a-tag", "with-a-run", "with-a-second"}
+    assert workspaces_with_data([engine]) == {"with-a-tag", "with-a-run", "with-a-second"}
+
+
+def test_objects_are_counted_by_workspace(engine: Engine) -> None:
+    before = count_objects([engine])
+    fill(engine, "team-a", number=1)
+    counted = count_objects([engine, engine])
+    assert counted.keys() - before.keys() == {"team-a"}
+    kinds = ("experiments", "registered_models", "evaluation_datasets", "mcp_servers", "endpoints", "jobs")
+    assert counted["team-a"] == dict.fromkeys((*kinds, "runs", "trace_info"), 2)

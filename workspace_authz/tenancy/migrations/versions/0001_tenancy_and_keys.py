@@ -17,12 +17,12 @@ depends_on = None
 def upgrade() -> None:
     """Make both tables."""
     op.create_table(
-        "workspace_authz_bindings",
+        "workspace_authz_tenancy",
         sa.Column("workspace", sa.String(63), primary_key=True),
         sa.Column("namespace_uid", sa.String(64), nullable=False),
         sa.Column("reason", sa.String(16), nullable=False),
-        sa.Column("bound_by", sa.String(255), nullable=False),
-        sa.Column("bound_at", sa.BigInteger(), nullable=False),
+        sa.Column("claimed_by", sa.String(255), nullable=False),
+        sa.Column("claimed_at", sa.BigInteger(), nullable=False),
         if_not_exists=True,
     )
     op.create_table(
