@@ -265,7 +265,7 @@ async def test_a_body_that_is_too_large_is_refused() -> None:
 
 def test_requirements_come_in_the_catalogs_order() -> None:
     calls = [call("MlflowRunExtension.modelVersions"), runs("7"), run(OWN), run(SIBLING)]
-    assert [(need.at, found) for need, found in field_demands(DOCUMENT, calls)] == [
+    assert [(need.graphql_field, found) for need, found in field_demands(DOCUMENT, calls)] == [
         ("Query.mlflowGetRun", calls[2]),
         ("Query.mlflowGetRun", calls[3]),
         ("Query.mlflowSearchRuns", calls[1]),

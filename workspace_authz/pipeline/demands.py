@@ -30,11 +30,11 @@ class OpenDemands:
 
     by_name: tuple[Demand, ...] = ()
     """The broad right is missing: each object that is named must be allowed."""
-    own: tuple[Demand, ...] = ()
+    foreign_possible: tuple[Demand, ...] = ()
     """The broad right is there, and MLflow would take an object of another workspace."""
 
     def __bool__(self) -> bool:
-        return bool(self.by_name or self.own)
+        return bool(self.by_name or self.foreign_possible)
 
 
 async def ask_broadly(guarded: Guarded, case: Case) -> OpenDemands:
@@ -44,21 +44,21 @@ async def ask_broadly(guarded: Guarded, case: Case) -> OpenDemands:
     first in the catalog's order is told.
     """
     by_name: list[Demand] = []
-    own: list[Demand] = []
+    foreign_possible: list[Demand] = []
     held = False
     async for demand in _demands(guarded, case):
         held = True
         broad = case.rights.broad(demand.needed)
         if await case.rights.allowed(broad):
-            if demand.needed.own and case.store is not None:
-                own.append(demand)
+            if demand.needed.same_workspace and case.store is not None:
+                foreign_possible.append(demand)
         elif _may_be_named(demand, case):
             by_name.append(demand)
         else:
             raise case.rights.forbidden(broad)
     if not held:
         await _refuse_nothing(guarded, case)
-    return OpenDemands(tuple(by_name), tuple(own))
+    return OpenDemands(tuple(by_name), tuple(foreign_possible))
 
 
 async def _demands(guarded: Guarded, case: Case) -> AsyncIterator[Demand]:
@@ -93,7 +93,7 @@ async def ask_by_name(left: OpenDemands, case: Case) -> Narrowing | None:
     Raises :class:`ForbiddenError` for an object that the caller holds no right on, and
     :class:`MissingError` for an object of another workspace.
     """
-    for demand in left.own:
+    for demand in left.foreign_possible:
         await _refuse_foreign(demand.needed, case)
     calls = [(demand.needed, demand.call) for demand in left.by_name if demand.call is not None]
     if calls:

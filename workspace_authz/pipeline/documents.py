@@ -23,7 +23,9 @@ def field_demands(guarded: Guarded, calls: Sequence[FieldCall]) -> list[tuple[Re
 
     Raises :class:`ForbiddenError` if the document has MLflow compute a field that the catalog does not know.
     """
-    known = {requirement.at for requirement in guarded.requirements} | set(guarded.free)
+    known = {requirement.graphql_field for requirement in guarded.requirements} | set(
+        guarded.unguarded_fields
+    )
     for call in calls:
         if call.computed and call.field not in known:
             raise ForbiddenError(
@@ -33,7 +35,7 @@ def field_demands(guarded: Guarded, calls: Sequence[FieldCall]) -> list[tuple[Re
         (requirement, call)
         for requirement in guarded.requirements
         for call in calls
-        if call.field == requirement.at
+        if call.field == requirement.graphql_field
     ]
 
 

@@ -35,7 +35,7 @@ def question_for_anybody(
 
 def _unconditional(requirements: Iterable[Requirement]) -> Requirement | None:
     for needed in requirements:
-        if not (needed.when_present or needed.unless_present or needed.at):
+        if not (needed.when_present or needed.unless_present or needed.graphql_field):
             return needed
     return None
 

@@ -61,8 +61,8 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
         cluster = cluster_over(server, config, clock=clock)
         api = ApiReviews(callers, timeout=settings.api_timeout_seconds, metrics=metrics)
         reviews = _reviews(api, settings, metrics=metrics, clock=clock)
-        pipeline = _pipeline(config, reviews, cluster, data=data, server_time=api.server_time.now)
-        health = _health(config, cluster, data)
+        pipeline = _pipeline(config, reviews, cluster=cluster, data=data, server_time=api.server_time.now)
+        health = _health(config, cluster=cluster, data=data)
         runtime = Runtime(
             pipeline=pipeline,
             audit=audit,
@@ -77,7 +77,7 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
                 flush=metrics.flush,
             ),
         )
-        observed, sampled = _observed(runtime, cluster, data), _sampled(metrics, config)
+        observed, sampled = _observed(runtime, cluster=cluster, data=data), _sampled(metrics, config)
         cluster.follow(supervisor)
         data.prepare(supervisor, cluster.directory)
         supervisor.run("gc freeze", partial(freeze_when_ready, health, clock))
@@ -100,8 +100,8 @@ def _reviews(api: ApiReviews, settings: Settings, *, metrics: Metrics, clock: Cl
 def _pipeline(
     config: WorkerConfig,
     reviews: ReviewPriorities,
-    cluster: Cluster,
     *,
+    cluster: Cluster,
     data: Data,
     server_time: Callable[[], float | None],
 ) -> Pipeline:
@@ -127,7 +127,7 @@ def _pipeline(
     )
 
 
-def _observed(runtime: Runtime, cluster: Cluster, data: Data) -> Observed:
+def _observed(runtime: Runtime, *, cluster: Cluster, data: Data) -> Observed:
     pipeline = runtime.pipeline
     return Observed(
         statistics=(
@@ -147,7 +147,7 @@ def _sampled(metrics: PrometheusMetrics, config: WorkerConfig) -> SampledMetrics
     return sampled
 
 
-def _health(config: WorkerConfig, cluster: Cluster, data: Data) -> Health:
+def _health(config: WorkerConfig, *, cluster: Cluster, data: Data) -> Health:
     checks = cluster.checks() | data.checks(cluster.directory)
     return Health(checks, notes=cluster.rbac.notes, workers=config.workers)
 

@@ -33,7 +33,7 @@ class SpansExport(Protocol):
     """An OTLP export; see :class:`workspace_authz.mlflow_adapter.reading.spans.Spans`."""
 
     def trace_ids(self) -> frozenset[str]:
-        """MLflow's ids of the traces that the spans belong to."""
+        """MLflow's ids of the traces that the spans belong to. Raises ``BadRequestError`` for one of none."""
 
     def trace_tags(self) -> Iterable[str]:
         """The keys of the trace tags that MLflow makes of attributes."""

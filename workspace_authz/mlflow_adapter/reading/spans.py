@@ -52,7 +52,12 @@ class Spans:
     message: ExportTraceServiceRequest
 
     def trace_ids(self) -> frozenset[str]:
-        """MLflow's ids of the traces that the spans belong to."""
+        """MLflow's ids of the traces that the spans belong to.
+
+        Raises :class:`BadRequestError` for a span without a trace, with which MLflow refuses the export.
+        """
+        if not all(span.trace_id for span in self._spans()):
+            raise BadRequestError("A span of this request belongs to no trace.")
         numbers = {int.from_bytes(span.trace_id, "big") for span in self._spans()}
         return frozenset(generate_mlflow_trace_id_from_otel_trace_id(number) for number in numbers)
 
