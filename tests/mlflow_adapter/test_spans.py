@@ -101,7 +101,7 @@ KINDS = ["resourceSpans", "resource_spans"], ["scopeSpans", "scope_spans"], ["sp
 
 
 def _lists(names: list[str], inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    lists = st.lists(inner, max_size=2) | st.sampled_from([None, {}, "text"])
+    lists: st.SearchStrategy[Any] = st.lists(inner, max_size=2) | st.sampled_from([None, {}, "text"])
     usual = st.lists(inner, min_size=1, max_size=2).map(lambda found: {names[0]: found})
     return usual | usual | st.dictionaries(st.sampled_from(names), lists, max_size=2)
 

@@ -79,11 +79,6 @@ def test_case_and_blanks_at_the_ends_do_not_count(key: str, case: object, before
     assert not same_key(before + "x" + case(key) + after, key)
 
 
-@given(st.text(max_size=300))
-def test_a_key_is_the_same_as_what_it_is_collated_to(text: str) -> None:
-    assert same_key(text, collated(text).casefold())
-
-
 def test_what_is_longer_than_any_key_is_none() -> None:
     assert max(MAX_ENTITY_KEY_LENGTH, MAX_TRACE_TAG_KEY_LENGTH) <= LONGEST_KEY
     longest = KEY + "\u0301" * (LONGEST_KEY - len(KEY))

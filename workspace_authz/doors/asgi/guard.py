@@ -14,7 +14,6 @@ from workspace_authz.doors.asgi.body import Disconnection, GivenMessages, Replay
 from workspace_authz.doors.asgi.protocol import peer_of, refuse, route_path
 from workspace_authz.doors.asgi.self_calls import GuardedSelfCalls
 from workspace_authz.effects.effects import EffectKind, Effects
-from workspace_authz.effects.lists import UnreadableAnswerError
 from workspace_authz.effects.rewriting import without_body
 from workspace_authz.errors import RequestError
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest, SelfRequest
@@ -120,7 +119,8 @@ class GuardMiddleware:
                 return
             try:
                 answer = await filtered_answer(self._app, inner, messages, keep=keep)
-            except UnreadableAnswerError as error:
+            except RequestError as error:
+                # Nothing has been sent yet: the answer is held back.
                 await refuse(error, send)
                 return
             await answer.send(send)
