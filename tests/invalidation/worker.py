@@ -16,7 +16,8 @@ from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.authorizer.rbac.source import RbacSource
 from workspace_authz.authorizer.rbac.watcher import RbacWatcher
 from workspace_authz.catalog.compile import CompiledCatalog
-from workspace_authz.kubernetes.connection import load_configuration, server_connection
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.connection import server_connection
 from workspace_authz.kubernetes.informer_state import Timing
 from workspace_authz.kubernetes.lines import caller_transport
 from workspace_authz.kubernetes.retries import review_priorities

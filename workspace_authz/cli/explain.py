@@ -105,6 +105,11 @@ def _body(data: str) -> str:
 
 async def _explain(options: argparse.Namespace, asked: Asked) -> int:
     access = await find_access(options)
+    if access.impersonated is not None:
+        raise ConfigurationError(
+            "MLflow's clients cannot act as somebody else, and the kubeconfig says so: use --token-file, or "
+            f"ask with can-i --as {access.impersonated.user}."
+        )
     if access.by_certificate:
         raise ConfigurationError(
             "MLflow's clients cannot send a client certificate, and the kubeconfig has nothing else: "

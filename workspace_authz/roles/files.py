@@ -1,4 +1,4 @@
-"""The files that are generated from the role policy, and whether they are fresh."""
+"""The files that are generated from the role policy, and a check for stale ones."""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ from typing import Final
 
 from workspace_authz.aio.clock import Clock, SystemClock
 from workspace_authz.aio.supervisor import Supervisor
-from workspace_authz.kubernetes.connection import load_configuration, server_connection
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.connection import server_connection
 from workspace_authz.kubernetes.lines import caller_transport
 from workspace_authz.kubernetes.retries import ReviewPriorities, review_priorities
 from workspace_authz.kubernetes.reviews import ApiReviews
@@ -29,6 +30,7 @@ from workspace_authz.telemetry.audit import open_audit_sink
 from workspace_authz.telemetry.metrics import Metrics
 from workspace_authz.telemetry.prometheus import PrometheusMetrics
 from workspace_authz.telemetry.sampled import SampledMetrics
+from workspace_authz.telemetry.workers import WorkerRegistry
 
 _LOOK_SECONDS: Final = 0.5
 """How often a worker that starts checks whether it is ready."""
@@ -70,12 +72,7 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
             directory=cluster.directory,
             metrics=metrics,
             health=health,
-            metrics_page=MetricsPage(
-                identity=pipeline.identity,
-                authorizer=pipeline.authorizer,
-                workers=config.workers,
-                flush=metrics.flush,
-            ),
+            metrics_page=_metrics_page(pipeline, config.workers, metrics=metrics),
         )
         observed, sampled = _observed(runtime, cluster=cluster, data=data), _sampled(metrics, config)
         cluster.follow(supervisor)
@@ -124,6 +121,12 @@ def _pipeline(
         settings=config.settings,
         catalog=config.catalog,
         rule=config.rule,
+    )
+
+
+def _metrics_page(pipeline: Pipeline, workers: WorkerRegistry, *, metrics: Metrics) -> MetricsPage:
+    return MetricsPage(
+        identity=pipeline.identity, authorizer=pipeline.authorizer, workers=workers, flush=metrics.flush
     )
 
 
