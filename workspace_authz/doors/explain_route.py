@@ -1,7 +1,7 @@
-"""``POST /workspace-authz/explain``: a running server explains itself, to the caller about the caller.
+"""``POST /workspace-authz/explain``: what the server would decide about a request of the caller.
 
-The body is JSON: ``{"method": "GET", "path": "/api/…", "body": "…"}``; credentials and workspace are those of
-the request itself, so that nobody learns of another's rights.
+The body is JSON: ``{"method": "GET", "path": "/api/…", "body": "…"}``. Credentials and workspace are those of
+the request itself, so that nobody learns another user's rights.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MAX_BODY: Final = 256 * 1024
 
 
 class ExplainMiddleware:
-    """Answers the explain route below the static prefix; everything else goes on."""
+    """Answers the explain route below the static prefix, and passes everything else on."""
 
     def __init__(self, app: App, *, static_prefix: str, runtime: Callable[[], Runtime]) -> None:
         self._app = app
@@ -39,12 +39,12 @@ class ExplainMiddleware:
             await self._app(scope, receive, send)
             return
         work = partial(_explain, scope, receive)
-        await serve(work, scope, send, runtime=self._runtime, content_type="application/json")
+        await serve(work, scope=scope, send=send, runtime=self._runtime, content_type="application/json")
 
 
-async def _explain(scope: Scope, receive: Receive, runtime: Runtime, verdict: Verdict) -> bytes:
+async def _explain(scope: Scope, receive: Receive, *, runtime: Runtime, verdict: Verdict) -> bytes:
     pipeline = runtime.pipeline
-    # First of all: strangers learn nothing, not even which routes are public.
+    # Authentication first: without it nobody learns even which routes are public.
     credential = find_credential(scope["headers"], gateway=False)
     verdict.caller = await pipeline.authenticator.authenticate(credential.token, peer=peer_of(scope))
     asked = _asked(await ReplayedBody(receive, limit=_MAX_BODY).read())

@@ -1,8 +1,9 @@
-"""Routes of ours that are no routes of MLflow's: answered or refused, with one audit record each."""
+"""Requests to our own routes: each is answered or refused, and leaves one audit record."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from workspace_authz.aio.asgi import Scope, Send
 from workspace_authz.doors.asgi.audit import Trail
@@ -11,14 +12,18 @@ from workspace_authz.errors import RequestError
 from workspace_authz.pipeline.verdict import Verdict
 from workspace_authz.runtime.runtime import Runtime
 
-Work = Callable[[Runtime, Verdict], Awaitable[bytes]]
-"""Makes the content of an answer and notes in the verdict who the caller is. Raises ``RequestError``."""
+
+class Work(Protocol):
+    """Makes the content of an answer."""
+
+    def __call__(self, *, runtime: Runtime, verdict: Verdict) -> Awaitable[bytes]:
+        """The content. Sets the verdict's caller. Raises :class:`RequestError`."""
 
 
 async def serve(
-    work: Work, scope: Scope, send: Send, *, runtime: Callable[[], Runtime], content_type: str
+    work: Work, *, scope: Scope, send: Send, runtime: Callable[[], Runtime], content_type: str
 ) -> None:
-    """One request, once it is clear that it is for us."""
+    """Answer one request to one of our routes."""
     head = scope["method"] == "HEAD"
     try:
         running = runtime()
@@ -29,7 +34,7 @@ async def serve(
     trail = Trail(running.audit, scope["method"], route_path(scope))
     outgoing = trail.watch(send, verdict)
     try:
-        content = await work(running, verdict)
+        content = await work(runtime=running, verdict=verdict)
         verdict.passed = True
         trail.judged()
         headers = [
