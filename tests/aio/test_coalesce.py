@@ -39,7 +39,7 @@ async def test_everybody_who_asks_meanwhile_gets_the_one_result(shared: Coalesce
     work.gate.set()
     assert await asyncio.gather(*waiting) == [1] * 5
     assert work.runs == 1
-    assert shared.joined == 4
+    assert shared.coalesced == 4
 
 
 async def test_a_later_question_is_asked_again(shared: Coalescer[str, int]) -> None:

@@ -15,10 +15,10 @@ from sqlalchemy import Engine, create_engine
 from tests.cli.conftest import Result, Run
 from tests.cli.planes import Plane
 from tests.tenancy.contents import everything, fill
-from workspace_authz.tenancy.claims import NOBODY, Reason, bind, read_bindings
+from workspace_authz.tenancy.claims import NO_NAMESPACE, Reason, claim, read_claims
 from workspace_authz.tenancy.schema import migrate
 
-BOUND, CLOSED, ORPHAN = "team-a", "team-b", "team-gone"
+CLAIMED, CLOSED, ORPHAN = "team-a", "team-b", "team-gone"
 PASSWORD = "hunter2"
 
 
@@ -52,7 +52,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     engine = create_sqlalchemy_engine(f"sqlite:///{file}")
     _initialize_tables(engine)
     migrate(engine)
-    for number, name in enumerate((BOUND, CLOSED, ORPHAN), start=1):
+    for number, name in enumerate((CLAIMED, CLOSED, ORPHAN), start=1):
         fill(engine, name, number=number)
     engine.dispose()
     return file
@@ -64,25 +64,27 @@ def server(run: Run, plane: Plane, template: Path, tmp_path: Path) -> Iterator[S
     shutil.copyfile(template, file)
     engine = create_engine(f"sqlite:///{file}")
     server = Server(run, plane, f"sqlite:///{file}", root, engine)
-    for name in (BOUND, CLOSED, ORPHAN):
+    for name in (CLAIMED, CLOSED, ORPHAN):
         folder = root / "workspaces" / name / "1"
         folder.mkdir(parents=True)
         (folder / "model.bin").write_text(name)
-    (found,) = [item for item in server.workspaces("list", "-o", "json").json() if item["workspace"] == BOUND]
-    bind(engine, BOUND, found["namespace"]["uid"], Reason.WRITE)
-    bind(engine, CLOSED, "uid-of-a-namespace-that-was", Reason.WRITE)
-    bind(engine, ORPHAN, NOBODY, Reason.START)
+    (found,) = [
+        item for item in server.workspaces("list", "-o", "json").json() if item["workspace"] == CLAIMED
+    ]
+    claim(engine, CLAIMED, uid=found["namespace"]["uid"], reason=Reason.WRITE)
+    claim(engine, CLOSED, uid="uid-of-a-namespace-that-was", reason=Reason.WRITE)
+    claim(engine, ORPHAN, uid=NO_NAMESPACE, reason=Reason.START)
     yield server
     engine.dispose()
 
 
-def test_list_shows_every_workspace_and_how_it_stands(server: Server) -> None:
+def test_list_shows_every_workspace_and_its_state(server: Server) -> None:
     result = server.workspaces("list")
     assert result.status == 0
     head, *rows = result.out.splitlines()
     assert head.split()[:2] == ["WORKSPACE", "STATE"]
     states = {row.split()[0]: row.split()[1] for row in rows}
-    assert states == {BOUND: "bound", CLOSED: "closed", ORPHAN: "orphan"}
+    assert states == {CLAIMED: "claimed", CLOSED: "closed", ORPHAN: "orphan"}
     assert all("1 experiments" in row and "1 runs" in row for row in rows)
     assert "uid-of-a-namespace-that-was" in result.out
 
@@ -93,8 +95,8 @@ def test_adopt_opens_a_closed_workspace_and_remembers_who(server: Server) -> Non
     assert (result.status, result.err) == (0, "")
     assert result.out.count("\n") == 1
     assert "adopted by" in result.out
-    assert server.state(CLOSED) == "bound"
-    row = read_bindings(server.engine)[CLOSED]
+    assert server.state(CLOSED) == "claimed"
+    row = read_claims(server.engine)[CLOSED]
     assert row.reason == Reason.ADOPTED
     assert row.by
     assert everything(server.engine) == before
@@ -113,17 +115,17 @@ def test_adopt_all_leaves_what_has_no_namespace(server: Server) -> None:
 @pytest.mark.parametrize(
     ("name", "status", "said"),
     [
-        (BOUND, 0, "is bound to its namespace already"),
+        (CLAIMED, 0, "is claimed for its namespace already"),
         (ORPHAN, 2, "make it first, then adopt"),
         ("team-unknown", 2, "holds no data"),
     ],
 )
 def test_adopt_says_why_it_does_nothing(server: Server, name: str, status: int, said: str) -> None:
-    before = read_bindings(server.engine)
+    before = read_claims(server.engine)
     result = server.workspaces("adopt", name)
     assert (result.status, result.out) == (status, "")
     assert said in result.err
-    assert read_bindings(server.engine) == before
+    assert read_claims(server.engine) == before
 
 
 @pytest.mark.parametrize("name", [CLOSED, ORPHAN])
@@ -134,12 +136,12 @@ def test_purge_deletes_rows_and_files_of_one_workspace_only(server: Server, name
     assert result.out.splitlines()[-1].startswith(f"{name}: ")
     assert "metrics: 1 rows deleted" in result.err
     assert server.state(name) == "absent"
-    assert name not in read_bindings(server.engine)
+    assert name not in read_claims(server.engine)
     left = {item["workspace"]: item["objects"] for item in server.workspaces("list", "-o", "json").json()}
     del counts[name]
     assert left == counts
     kept = sorted(path.read_text() for path in server.root.rglob("*.bin"))
-    assert kept == sorted({BOUND, CLOSED, ORPHAN} - {name})
+    assert kept == sorted({CLAIMED, CLOSED, ORPHAN} - {name})
 
 
 def test_a_dry_run_counts_and_deletes_nothing(server: Server) -> None:
@@ -165,13 +167,13 @@ def test_purge_asks_for_the_name(
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [(BOUND, "is bound"), ("default", "Adopt it"), ("nope", "no data")]
+    ("name", "said"), [(CLAIMED, "is claimed"), ("default", "Adopt it"), ("nope", "no data")]
 )
 def test_what_is_in_use_is_not_purged(server: Server, name: str, said: str) -> None:
     result = server.purge(name, "--yes")
     assert (result.status, result.out) == (2, "")
     assert said in result.err
-    assert server.state(BOUND) == "bound"
+    assert server.state(CLAIMED) == "claimed"
 
 
 def test_artifacts_are_kept_only_if_that_is_said(server: Server) -> None:

@@ -122,7 +122,7 @@ async def test_it_fills_the_api_and_writes_kubeconfigs(engine: str, tmp_path: Pa
         assert "secrets is forbidden" in output
         # Aggregated by the time the ready line is printed; alice is admin, and admin includes view.
         status, output = await plane.kubectl(
-            "admin.kubeconfig", "auth", "can-i", "--list", "-n", "team-a", "--as", "alice"
+            "admin.kubeconfig", "auth", "can-i", "--list", "-n", "team-a", "--token", "alice-token"
         )
         assert status == 0
         assert "experiments.mlflow.kubeflow.org" in output

@@ -13,8 +13,8 @@ from tests.harness.fakes import NO, Records, ScriptedReviews
 from tests.pipeline.routes import pipeline_over
 from workspace_authz.doors.metrics import MetricsMiddleware
 from workspace_authz.errors import UnavailableError
+from workspace_authz.runtime.metrics_page import MetricsPage
 from workspace_authz.runtime.runtime import Runtime
-from workspace_authz.runtime.scrape import Scrape
 from workspace_authz.telemetry.audit import NoAudit
 from workspace_authz.telemetry.prometheus import PrometheusMetrics
 from workspace_authz.telemetry.workers import WorkerRegistry
@@ -30,14 +30,14 @@ def app(
     reviews: ScriptedReviews, audit: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> MetricsMiddleware:
     monkeypatch.setattr(values, "ValueClass", values.ValueClass)
-    crew = WorkerRegistry(tmp_path, expected=1, monotonic=lambda: 0.0)
-    crew.metrics.mkdir()
-    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(crew.metrics))
+    registry = WorkerRegistry(tmp_path, expected=1, monotonic=lambda: 0.0)
+    registry.metrics_directory.mkdir()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(registry.metrics_directory))
     metrics = PrometheusMetrics(0)
     metrics.judged("allow", code="", seconds=0)
     pipeline = pipeline_over(reviews)
-    scrape = Scrape(pipeline.authenticator, reviews, crew, metrics.flush)
-    runtime = Runtime(pipeline, audit, body_bytes=1, directory=None, scrape=scrape)
+    page = MetricsPage(pipeline.identity, pipeline.authorizer, workers=registry, flush=metrics.flush)
+    runtime = Runtime(pipeline, audit, body_bytes=1, directory=None, metrics_page=page)
     return MetricsMiddleware(beyond, static_prefix="/mlflow", runtime=lambda: runtime)
 
 

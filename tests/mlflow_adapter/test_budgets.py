@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from mlflow.entities.gateway_budget_policy import BudgetTargetScope
 from mlflow.gateway import budget
+from mlflow.gateway.budget import calculate_existing_cost_for_windows as stock
 from mlflow.utils.workspace_context import clear_server_request_workspace, set_server_request_workspace
 
 from workspace_authz.mlflow_adapter.patches import budgets
@@ -49,7 +50,6 @@ def test_costs_of_other_workspaces_do_not_count(
     workspace: str | None, scope: BudgetTargetScope, term: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store()
-    stock = budgets.calculate_existing_cost_for_windows  # as imported from MLflow
     assert stock(store, [window(scope)]) == {"b": 7.0}  # what goes wrong without the patch
 
     monkeypatch.setattr(budget, "calculate_existing_cost_for_windows", stock)

@@ -20,7 +20,7 @@ CLOSED = ForbiddenError("closed")
 
 
 @dataclass
-class Bindings:
+class Claims:
     """Writes down what was checked."""
 
     checked: list[tuple[str, str, bool]] = field(default_factory=list)
@@ -33,8 +33,8 @@ class Bindings:
 
 
 @pytest.fixture
-def bindings() -> Bindings:
-    return Bindings()
+def claims() -> Claims:
+    return Claims()
 
 
 def request(method: str, path: str, workspace: str = "team-a") -> AccessRequest:
@@ -43,9 +43,9 @@ def request(method: str, path: str, workspace: str = "team-a") -> AccessRequest:
 
 
 async def judged(
-    reviews: ScriptedReviews, bindings: Bindings, method: str, path: str, workspace: str = "team-a"
+    reviews: ScriptedReviews, claims: Claims, method: str, path: str, workspace: str = "team-a"
 ) -> Verdict:
-    pipeline = replace(pipeline_over(reviews, workspaces=KnownWorkspaces()), bindings=bindings)
+    pipeline = replace(pipeline_over(reviews, workspaces=KnownWorkspaces()), tenancy=claims)
     return await pipeline.judge(request(method, path, workspace))
 
 
@@ -58,28 +58,28 @@ async def judged(
     ],
 )
 async def test_every_request_in_a_workspace_is_checked(
-    reviews: ScriptedReviews, bindings: Bindings, method: str, path: str, writes: bool
+    reviews: ScriptedReviews, claims: Claims, method: str, path: str, writes: bool
 ) -> None:
     rule = ResourceRule(frozenset({"get"}), frozenset({"mlflow.kubeflow.org"}), frozenset({"*"}), frozenset())
     reviews.rules_answer = RulesAnswer(rules=(rule,), incomplete=False)
-    assert (await judged(reviews, bindings, method, path)).passed
-    assert bindings.checked == [("team-a", "uid-of-team-a", writes)]
-    bindings.error = CLOSED
-    assert (await judged(reviews, bindings, method, path)).error is CLOSED
+    assert (await judged(reviews, claims, method, path)).passed
+    assert claims.checked == [("team-a", "uid-of-team-a", writes)]
+    claims.error = CLOSED
+    assert (await judged(reviews, claims, method, path)).error is CLOSED
 
 
-async def test_only_who_has_the_right_learns_of_it(reviews: ScriptedReviews, bindings: Bindings) -> None:
-    reviews.may_answer, bindings.error = NO, CLOSED
-    assert (await judged(reviews, bindings, "GET", "/search")).error is not CLOSED
-    assert bindings.checked == []
+async def test_only_who_has_the_right_learns_of_it(reviews: ScriptedReviews, claims: Claims) -> None:
+    reviews.may_answer, claims.error = NO, CLOSED
+    assert (await judged(reviews, claims, "GET", "/search")).error is not CLOSED
+    assert claims.checked == []
 
 
 @pytest.mark.parametrize("run", [OWN, SIBLING, ABSENT])
 @pytest.mark.parametrize("held", ["get experiments fraud", "update experiments", ""])
-async def test_nothing_is_looked_up_in_a_closed_workspace(bindings: Bindings, held: str, run: str) -> None:
+async def test_nothing_is_looked_up_in_a_closed_workspace(claims: Claims, held: str, run: str) -> None:
     """Neither for a right on a name nor for what is linked besides: no answer depends on what is in it."""
-    world, bindings.error = World(*filter(None, [held])), CLOSED
-    pipeline = replace(world.pipeline, workspaces=KnownWorkspaces(), bindings=bindings)
+    world, claims.error = World(*filter(None, [held])), CLOSED
+    pipeline = replace(world.pipeline, workspaces=KnownWorkspaces(), tenancy=claims)
     for asked in (
         world.request("GET", f"{V2}/runs/get", query=f"run_id={run}"),
         world.request("POST", "/graphql", query=""),
@@ -95,14 +95,14 @@ async def test_nothing_is_looked_up_in_a_closed_workspace(bindings: Bindings, he
     assert world.objects.asked == []
 
 
-async def test_without_a_namespace_mlflow_is_not_asked(reviews: ScriptedReviews, bindings: Bindings) -> None:
-    verdict = await judged(reviews, bindings, "GET", "/search", "team-gone")
+async def test_without_a_namespace_mlflow_is_not_asked(reviews: ScriptedReviews, claims: Claims) -> None:
+    verdict = await judged(reviews, claims, "GET", "/search", "team-gone")
     assert isinstance(verdict.error, MissingError)
     assert "team-gone" in verdict.error.message
-    assert bindings.checked == []
+    assert claims.checked == []
 
 
-async def test_a_dry_run_writes_nothing(reviews: ScriptedReviews, bindings: Bindings) -> None:
-    pipeline = replace(pipeline_over(reviews, workspaces=KnownWorkspaces()), bindings=bindings)
+async def test_a_dry_run_writes_nothing(reviews: ScriptedReviews, claims: Claims) -> None:
+    pipeline = replace(pipeline_over(reviews, workspaces=KnownWorkspaces()), tenancy=claims)
     assert (await explain(pipeline, request("POST", "/link"))).status == 200
-    assert bindings.checked == [("team-a", "uid-of-team-a", False)]
+    assert claims.checked == [("team-a", "uid-of-team-a", False)]

@@ -16,9 +16,9 @@ from workspace_authz.telemetry.audit import NoAudit
 
 @pytest.fixture(autouse=True)
 def emptied() -> Iterator[None]:
-    process.remove()
+    process.uninstall()
     yield
-    process.remove()
+    process.uninstall()
 
 
 def runtime() -> Runtime:
@@ -37,7 +37,7 @@ def test_what_was_installed_is_found_until_it_is_removed() -> None:
     process.install(one)
     assert process.require() is one is process.current()
 
-    process.remove()
+    process.uninstall()
     assert process.current() is None
 
 

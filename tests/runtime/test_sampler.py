@@ -13,7 +13,7 @@ from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.aio.coalesce import Coalescer
 from workspace_authz.aio.statistics import Statistics
 from workspace_authz.kubernetes.informer_state import InformerState
-from workspace_authz.runtime.health import Health, following
+from workspace_authz.runtime.health import Health, informer_problem
 from workspace_authz.runtime.sampler import Observed, Sampler
 from workspace_authz.telemetry.audit import NoAudit
 from workspace_authz.telemetry.prometheus import PrometheusMetrics, exposition
@@ -35,15 +35,15 @@ def test_its_parts_and_its_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(values, "ValueClass", values.ValueClass)
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     clock = Clock()
-    crew = WorkerRegistry(tmp_path, expected=2, monotonic=clock.monotonic)
-    seat = crew.join()
+    registry = WorkerRegistry(tmp_path, expected=2, monotonic=clock.monotonic)
+    slot = registry.register()
     state = InformerState(synced=True, last_contact=990.0, problem="It cannot be followed.")
-    health = Health({"namespaces": lambda: following(state, "The namespaces")}, crew=crew)
+    health = Health({"namespaces": lambda: informer_problem(state, "The namespaces")}, workers=registry)
     cache: ExpiringCache[str, int] = ExpiringCache(size=1, monotonic=clock.monotonic)
     cache.get("nothing")
-    counted = PrometheusMetrics(seat.number)
+    counted = PrometheusMetrics(slot.number)
     observed = Observed(
-        numbers=[Statistics({"names": cache}, {"identity": Coalescer()})],
+        statistics=[Statistics({"names": cache}, {"identity": Coalescer()})],
         informers=lambda: {"namespaces": state},
         audit=NoAudit(),
         flush=counted.flush,
@@ -51,9 +51,9 @@ def test_its_parts_and_its_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     counted.judged("allow", code="", seconds=0)
     metrics = SampledMetrics(counted.registry)
 
-    Sampler(observed, health, metrics=metrics, seat=seat, clock=clock).sample()
+    Sampler(observed, health, metrics=metrics, slot=slot, clock=clock).sample()
 
-    page = Page.read(exposition(tmp_path, gone=()).decode())
+    page = Page.read(exposition(tmp_path, vacant=()).decode())
     assert page.total("workspace_authz_request_seconds_count", outcome="allow") == 1
     assert page.total("workspace_authz_cache_misses_total", cache="names") == 1
     assert page.total("workspace_authz_informer_last_contact_timestamp_seconds") == 1490
@@ -65,22 +65,47 @@ def test_its_parts_and_its_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     }
 
 
+class LossyAudit(NoAudit):
+    """Has lost records."""
+
+    dropped = 2
+
+
+def test_lost_audit_records_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    clock, audit = Clock(), LossyAudit()
+    registry = WorkerRegistry(tmp_path, expected=1, monotonic=clock.monotonic)
+    slot = registry.register()
+    metrics = SampledMetrics(PrometheusMetrics(slot.number).registry)
+    observed = Observed(statistics=[], informers=dict, audit=audit)
+    sampler = Sampler(observed, Health(workers=registry), metrics=metrics, slot=slot, clock=clock)
+
+    for total in (2, 5):
+        audit.dropped = total
+        sampler.sample()
+        page = Page.read(exposition(tmp_path, vacant=()).decode())
+        assert page.total("workspace_authz_audit_dropped_total") == total
+
+
 async def test_who_is_well_again_says_so_before_the_second_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(values, "ValueClass", values.ValueClass)
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     clock = _Sleeper()
-    crew = WorkerRegistry(tmp_path, expected=1, monotonic=clock.monotonic)
-    seat = crew.join()
-    health = Health({"kubernetes-api": lambda: None if len(clock.slept) > 2 else "It is away."}, crew=crew)
-    observed = Observed(numbers=[], informers=dict, audit=NoAudit())
-    metrics = SampledMetrics(PrometheusMetrics(seat.number).registry)
+    registry = WorkerRegistry(tmp_path, expected=1, monotonic=clock.monotonic)
+    slot = registry.register()
+    health = Health(
+        {"kubernetes-api": lambda: None if len(clock.slept) > 2 else "It is away."}, workers=registry
+    )
+    observed = Observed(statistics=[], informers=dict, audit=NoAudit())
+    metrics = SampledMetrics(PrometheusMetrics(slot.number).registry)
 
     with pytest.raises(TimeoutError):
-        await Sampler(observed, health, metrics=metrics, seat=seat, clock=clock).run()
+        await Sampler(observed, health, metrics=metrics, slot=slot, clock=clock).run()
 
-    assert not any(crew.checks().values())
+    assert not any(registry.checks().values())
     assert sum(clock.slept[:3]) < 0.5
     assert clock.slept[3] == 1.0
 
@@ -99,5 +124,5 @@ class _Sleeper(Clock):
 
 
 def test_what_is_not_followed_yet_is_a_problem() -> None:
-    assert following(InformerState(), "The namespaces") == "The namespaces have not been listed yet."
-    assert following(InformerState(synced=True), "The namespaces") is None
+    assert informer_problem(InformerState(), "The namespaces") == "The namespaces have not been listed yet."
+    assert informer_problem(InformerState(synced=True), "The namespaces") is None

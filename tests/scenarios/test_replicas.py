@@ -16,7 +16,7 @@ from tests.harness.postgres import Postgres
 from tests.harness.server import WORKSPACE, MlflowServer, ServerOptions, starting, wait_until_ready
 from tests.scenarios.waiting import until
 from workspace_authz.cli.main import main
-from workspace_authz.tenancy.claims import read_bindings
+from workspace_authz.tenancy.claims import read_claims
 from workspace_authz.tenancy.schema import migrate
 
 CREATE, SEARCH = "/api/2.0/mlflow/experiments/create", "/api/2.0/mlflow/experiments/search?max_results=10"
@@ -67,7 +67,7 @@ def engine(database: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def test_first_writes_race_and_the_workspace_is_bound_once(
+def test_first_writes_race_and_the_workspace_is_claimed_once(
     replicas: list[MlflowServer], plane: Plane, engine: Engine
 ) -> None:
     """Given a new namespace, when many write there at once through both replicas, then all succeed."""
@@ -81,14 +81,14 @@ def test_first_writes_race_and_the_workspace_is_bound_once(
     plane.namespace("team-race")
     with ThreadPoolExecutor(8) as threads:
         assert set(threads.map(write, range(16))) == {200}
-    bound = read_bindings(engine)["team-race"]
+    claim = read_claims(engine)["team-race"]
     uid = plane.ask("GET", "/api/v1/namespaces/team-race").json["metadata"]["uid"]
-    assert (bound.uid, bound.reason) == (uid, "first write")
+    assert (claim.uid, claim.reason) == (uid, "first write")
 
 
-def test_readiness_includes_the_bindings(replicas: list[MlflowServer]) -> None:
+def test_readiness_includes_tenancy(replicas: list[MlflowServer]) -> None:
     for replica in replicas:
-        assert "[+]bindings ok" in replica.ask("GET", "/readyz?verbose").text
+        assert "[+]tenancy ok" in replica.ask("GET", "/readyz?verbose").text
 
 
 def test_both_close_and_both_open_again(
@@ -97,7 +97,7 @@ def test_both_close_and_both_open_again(
     path = "/api/v1/namespaces/team-again"
     body = {"name": "plan"}
     plane.namespace("team-again")
-    for replica in replicas:  # both remember the binding
+    for replica in replicas:  # both cache the claim
         replica.ask("POST", CREATE, token=ROOT.token, workspace="team-again", json_body=body)
 
     def statuses() -> list[int]:

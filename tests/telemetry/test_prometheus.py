@@ -11,7 +11,7 @@ from tests.operations.exposition import Page
 from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.errors import RequestError
 from workspace_authz.telemetry.prometheus import PrometheusMetrics, exposition
-from workspace_authz.telemetry.sampled import InformerNumbers, SampledMetrics
+from workspace_authz.telemetry.sampled import InformerSample, SampledMetrics
 
 
 @pytest.fixture(autouse=True)
@@ -21,8 +21,8 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def page(directory: Path, *gone: int) -> Page:
-    return Page.read(exposition(directory, gone=gone).decode())
+def page(directory: Path, *vacant: int) -> Page:
+    return Page.read(exposition(directory, vacant=vacant).decode())
 
 
 def test_requests_are_counted_by_outcome_and_refusals_by_code(directory: Path) -> None:
@@ -120,9 +120,9 @@ def test_what_is_sampled_twice_is_counted_once(directory: Path) -> None:
 
 def test_an_informer_is_as_good_as_in_the_worker_that_is_worst_off(directory: Path) -> None:
     first = SampledMetrics(PrometheusMetrics(0).registry)
-    first.informer("namespaces", InformerNumbers(synced=True, following=True, contact=2000.0))
+    first.informer("namespaces", InformerSample(synced=True, following=True, last_contact=2000.0))
     second = SampledMetrics(PrometheusMetrics(1).registry)
-    second.informer("namespaces", InformerNumbers(synced=True, following=False, contact=1000.0))
+    second.informer("namespaces", InformerSample(synced=True, following=False, last_contact=1000.0))
 
     read = page(directory)
     assert read.total("workspace_authz_informer_synced", resource="namespaces") == 1

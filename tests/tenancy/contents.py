@@ -8,8 +8,7 @@ from typing import Any
 
 from sqlalchemy import Boolean, Connection, Date, Engine, Float, Integer, LargeBinary, Table, insert, select
 
-from workspace_authz.mlflow_adapter.store.owned_rows import NOBODYS
-from workspace_authz.mlflow_adapter.store.tables import mlflow_tables
+from workspace_authz.mlflow_adapter.store.owned_rows import UNOWNED_TABLES, mlflow_tables
 
 Rows = dict[str, Mapping[str, Any]]
 
@@ -25,7 +24,7 @@ def fill(engine: Engine, workspace: str, *, number: int) -> Rows:
     rows: Rows = {}
     with engine.begin() as connection:
         for table in mlflow_tables():
-            if table.name not in (*NOBODYS, "inputs", "input_tags", "entity_associations"):
+            if table.name not in (*UNOWNED_TABLES, "inputs", "input_tags", "entity_associations"):
                 rows[table.name] = _insert(connection, table, _values(table, workspace, number, rows))
         run, dataset = rows["runs"]["run_uuid"], rows["datasets"]["dataset_uuid"]
         tables = {table.name: table for table in mlflow_tables()}

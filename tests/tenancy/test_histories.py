@@ -19,7 +19,7 @@ from sqlalchemy import Engine, create_engine, insert, select
 from tests.harness.fakes import ManualClock
 from workspace_authz.errors import ForbiddenError
 from workspace_authz.mlflow_adapter.store.purge import delete_rows
-from workspace_authz.tenancy.claims import read_binding, rebind, unbind
+from workspace_authz.tenancy.claims import adopt, read_claim, release
 from workspace_authz.tenancy.registry import Databases, TenancyRegistry
 
 WORKSPACE, WORKERS = "team-a", 2
@@ -103,7 +103,7 @@ class History(RuleBasedStateMachine):
     @rule()
     def adopt(self) -> None:
         assert self.now is not None
-        rebind(self.engine, WORKSPACE, self.now, by="root")
+        adopt(self.engine, WORKSPACE, uid=self.now, by="root")
         self.owner = dict.fromkeys(self.owner, self.now)
         for worker in range(WORKERS):
             assert self._allowed(worker, self.now, writes=False)
@@ -112,7 +112,7 @@ class History(RuleBasedStateMachine):
     @rule()
     def purge(self) -> None:
         delete_rows(self.engine, WORKSPACE, progress=lambda *_: None)
-        unbind(self.engine, WORKSPACE)
+        release(self.engine, WORKSPACE)
         self.owner = {}
         if self.now is not None:
             assert self._allowed(0, self.now, writes=False)
@@ -124,9 +124,9 @@ class History(RuleBasedStateMachine):
         self.workers[worker] = self._start()
 
     @invariant()
-    def whatever_holds_data_is_bound(self) -> None:
+    def whatever_holds_data_is_claimed(self) -> None:
         if self._data():
-            assert read_binding(self.engine, WORKSPACE) is not None
+            assert read_claim(self.engine, WORKSPACE) is not None
 
     def teardown(self) -> None:
         for worker in self.workers:
@@ -139,9 +139,9 @@ class History(RuleBasedStateMachine):
         return self.now if name == WORKSPACE else None
 
     def _start(self) -> TenancyRegistry:
-        binder = TenancyRegistry(Databases(lambda: self.engine, lambda: [self.engine]), clock=self.clock)
-        self.loop.run(binder.prepare(self))
-        return binder
+        tenancy = TenancyRegistry(Databases(lambda: self.engine, lambda: [self.engine]), clock=self.clock)
+        self.loop.run(tenancy.prepare(self))
+        return tenancy
 
     def _allowed(self, worker: int, uid: str, *, writes: bool) -> bool:
         try:
@@ -160,9 +160,9 @@ class History(RuleBasedStateMachine):
         return all(seen == self.now for seen in self.seen)
 
     def _unused(self) -> bool:
-        """What the command demands: the workspace is bound, and not to the namespace that is there."""
-        binding = read_binding(self.engine, WORKSPACE)
-        return binding is not None and binding.uid != self.now
+        """What the command demands: the workspace is claimed, and not for the present namespace."""
+        claim = read_claim(self.engine, WORKSPACE)
+        return claim is not None and claim.uid != self.now
 
 
 @pytest.fixture(scope="module")

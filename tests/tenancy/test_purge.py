@@ -7,10 +7,9 @@ from sqlalchemy import Engine, event, insert
 
 from tests.tenancy.contents import everything, fill
 from workspace_authz.mlflow_adapter.store import purge
-from workspace_authz.mlflow_adapter.store.occupancy import count_rows, inhabited
-from workspace_authz.mlflow_adapter.store.owned_rows import NOBODYS, belongings
+from workspace_authz.mlflow_adapter.store.owned_rows import UNOWNED_TABLES, mlflow_tables, owned_rows
 from workspace_authz.mlflow_adapter.store.purge import delete_rows
-from workspace_authz.mlflow_adapter.store.tables import mlflow_tables
+from workspace_authz.mlflow_adapter.store.workspace_data import count_rows, workspaces_with_data
 
 A, B = "team-a", "team-ab"
 
@@ -25,9 +24,9 @@ def _with_foreign_keys(engine: Engine) -> None:
 
 def test_every_table_of_mlflow_is_known() -> None:
     """A new one that nothing leads to fails here, and needs a look at whose its rows are."""
-    assert {found.table.name for found in belongings(A)} == {
+    assert {found.table.name for found in owned_rows(A)} == {
         table.name for table in mlflow_tables()
-    } - NOBODYS
+    } - UNOWNED_TABLES
 
 
 def test_a_purge_deletes_every_row_of_the_workspace_and_no_other(engine: Engine) -> None:
@@ -40,14 +39,14 @@ def test_a_purge_deletes_every_row_of_the_workspace_and_no_other(engine: Engine)
     total = delete_rows(engine, A, progress=told.__setitem__)
     assert everything(engine) == before
     assert count_rows(engine, A) == {}
-    assert A not in inhabited([engine])
+    assert A not in workspaces_with_data([engine])
     assert told == dict.fromkeys(rows, 1)
     assert total == len(rows)
 
 
 def test_a_purge_goes_in_portions(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given more runs than go in one transaction, then progress is told after each, and none is left."""
-    monkeypatch.setattr(purge, "PORTION", 3)
+    monkeypatch.setattr(purge, "BATCH", 3)
     rows = fill(engine, A, number=1)
     tables = {table.name: table for table in mlflow_tables()}
     run, metric = dict(rows["runs"]), dict(rows["metrics"])

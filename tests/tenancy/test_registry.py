@@ -1,4 +1,4 @@
-"""Binding in a running worker: at the start, at the first write, and how a workspace is closed."""
+"""Claims in a running worker: at the start, at the first write, and how a workspace is closed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy import Engine, create_engine, insert
 
 from tests.harness.fakes import ManualClock
 from workspace_authz.errors import ForbiddenError, UnavailableError
-from workspace_authz.tenancy.claims import NOBODY, Reason, read_bindings, rebind
+from workspace_authz.tenancy.claims import NO_NAMESPACE, Reason, adopt, read_claims
 from workspace_authz.tenancy.registry import MATCH_SECONDS, Databases, TenancyRegistry
 
 WS = "team-a"
@@ -49,7 +49,7 @@ class Clock(ManualClock):
 class Worker:
     """One worker process of a server."""
 
-    binder: TenancyRegistry
+    tenancy: TenancyRegistry
     clock: Clock
     engine: Engine
     queries: int = 0
@@ -76,7 +76,7 @@ def start(url: str) -> Iterator[Start]:
                 clock,
                 engine,
             )
-            stack.callback(worker.binder.close)
+            stack.callback(worker.tenancy.close)
             return worker
 
         yield start
@@ -84,7 +84,7 @@ def start(url: str) -> Iterator[Start]:
 
 async def started(start: Start, namespaces: Namespaces | None = None) -> Worker:
     worker = start()
-    await worker.binder.prepare(namespaces or Namespaces())
+    await worker.tenancy.prepare(namespaces or Namespaces())
     return worker
 
 
@@ -97,83 +97,83 @@ def add_experiment(engine: Engine, workspace: str) -> None:
         )
 
 
-async def test_at_the_start_what_holds_data_is_bound_to_the_namespace_that_is_there(start: Start) -> None:
+async def test_at_the_start_what_holds_data_is_claimed_for_the_namespace_that_is_there(start: Start) -> None:
     """Given data of a time before us, then they are the present namespace's, or nobody's if it is missing."""
     worker = start()
     for workspace in (WS, "team-gone"):
         add_experiment(worker.engine, workspace)
-    await worker.binder.prepare(Namespaces({WS: "uid-1", "team-empty": "uid-9"}))
-    rows = read_bindings(worker.engine)
+    await worker.tenancy.prepare(Namespaces({WS: "uid-1", "team-empty": "uid-9"}))
+    rows = read_claims(worker.engine)
     assert {name: (row.uid, row.reason) for name, row in rows.items()} == {
         WS: ("uid-1", Reason.START),
-        "team-gone": (NOBODY, Reason.START),
+        "team-gone": (NO_NAMESPACE, Reason.START),
     }
-    await worker.binder.check(WS, "uid-1", writes=False)
+    await worker.tenancy.check(WS, "uid-1", writes=False)
     with pytest.raises(ForbiddenError):
-        await worker.binder.check("team-gone", "uid-2", writes=False)
+        await worker.tenancy.check("team-gone", "uid-2", writes=False)
 
 
-async def test_a_restart_binds_nothing_anew(start: Start) -> None:
-    """Given a bound workspace, when its namespace was made again during a restart, then it is closed."""
+async def test_a_restart_claims_nothing_again(start: Start) -> None:
+    """Given a claimed workspace, when its namespace was made again during a restart, then it is closed."""
     first = start()
     add_experiment(first.engine, WS)
-    await first.binder.prepare(Namespaces({WS: "uid-1"}))
+    await first.tenancy.prepare(Namespaces({WS: "uid-1"}))
     namespaces = Namespaces({WS: "uid-2"})
     second = await started(start, namespaces)
     assert namespaces.asked == []
     with pytest.raises(ForbiddenError, match=f"workspace-authz workspaces adopt {WS}"):
-        await second.binder.check(WS, "uid-2", writes=True)
+        await second.tenancy.check(WS, "uid-2", writes=True)
 
 
 async def test_until_the_start_is_through_nobody_gets_in(start: Start) -> None:
     worker = start()
-    assert worker.binder.problem
+    assert worker.tenancy.problem
     with pytest.raises(UnavailableError):
-        await worker.binder.check(WS, "uid-1", writes=False)
+        await worker.tenancy.check(WS, "uid-1", writes=False)
 
 
 async def test_the_start_goes_on_when_the_api_server_is_back(start: Start) -> None:
     worker = start()
     add_experiment(worker.engine, WS)
     namespaces = Namespaces({WS: "uid-1"}, failures=2)
-    await worker.binder.prepare(namespaces)
+    await worker.tenancy.prepare(namespaces)
     assert namespaces.asked == [WS] * 3
-    assert worker.binder.problem is None
-    assert read_bindings(worker.engine)[WS].uid == "uid-1"
+    assert worker.tenancy.problem is None
+    assert read_claims(worker.engine)[WS].uid == "uid-1"
 
 
-async def test_reading_binds_nothing_and_the_first_write_does(start: Start) -> None:
+async def test_reading_claims_nothing_and_the_first_write_does(start: Start) -> None:
     worker = await started(start)
-    await worker.binder.check(WS, "uid-1", writes=False)
-    assert read_bindings(worker.engine) == {}
-    await worker.binder.check(WS, "uid-2", writes=True)
-    assert read_bindings(worker.engine)[WS].uid == "uid-2"
+    await worker.tenancy.check(WS, "uid-1", writes=False)
+    assert read_claims(worker.engine) == {}
+    await worker.tenancy.check(WS, "uid-2", writes=True)
+    assert read_claims(worker.engine)[WS].uid == "uid-2"
     with pytest.raises(ForbiddenError):
-        await worker.binder.check(WS, "uid-1", writes=False)
+        await worker.tenancy.check(WS, "uid-1", writes=False)
 
 
 async def test_what_is_known_asks_the_database_no_more_for_a_while(start: Start) -> None:
     worker = await started(start)
-    await worker.binder.check(WS, "uid-1", writes=True)
+    await worker.tenancy.check(WS, "uid-1", writes=True)
     before = worker.queries
     for _ in range(3):
-        await worker.binder.check(WS, "uid-1", writes=False)
+        await worker.tenancy.check(WS, "uid-1", writes=False)
     assert worker.queries == before
     worker.clock.advance(MATCH_SECONDS)
-    await worker.binder.check(WS, "uid-1", writes=False)
+    await worker.tenancy.check(WS, "uid-1", writes=False)
     assert worker.queries == before + 1
 
 
 async def test_adopting_works_for_the_next_request_of_every_worker(start: Start) -> None:
     one, two = await started(start), await started(start)
-    await one.binder.check(WS, "uid-1", writes=True)
+    await one.tenancy.check(WS, "uid-1", writes=True)
     for worker in (one, two):
         with pytest.raises(ForbiddenError):
-            await worker.binder.check(WS, "uid-2", writes=False)
-    rebind(one.engine, WS, "uid-2", by="root")
+            await worker.tenancy.check(WS, "uid-2", writes=False)
+    adopt(one.engine, WS, uid="uid-2", by="root")
     for worker in (one, two):
-        await worker.binder.check(WS, "uid-2", writes=False)
-    row = read_bindings(one.engine)[WS]
+        await worker.tenancy.check(WS, "uid-2", writes=False)
+    row = read_claims(one.engine)[WS]
     assert (row.reason, row.by) == (Reason.ADOPTED, "root")
 
 
@@ -183,12 +183,12 @@ async def test_two_workers_write_first_and_one_namespace_wins(start: Start) -> N
     for number in range(10):
         outcomes = await asyncio.gather(
             *(
-                worker.binder.check(f"race-{number}", f"uid-{index % 2}", writes=True)
+                worker.tenancy.check(f"race-{number}", f"uid-{index % 2}", writes=True)
                 for index, worker in enumerate(workers)
             ),
             return_exceptions=True,
         )
-        winner = read_bindings(workers[0].engine)[f"race-{number}"].uid
+        winner = read_claims(workers[0].engine)[f"race-{number}"].uid
         for index, outcome in enumerate(outcomes):
             assert isinstance(outcome, ForbiddenError) is (f"uid-{index % 2}" != winner), outcome
 
@@ -199,17 +199,17 @@ async def test_a_database_that_is_away_is_no_decision(start: Start) -> None:
     broken = create_engine("sqlite:////nowhere/at/all.db")
     worker.engine = broken
     with pytest.raises(UnavailableError):
-        await worker.binder.check(WS, "uid-1", writes=False)
+        await worker.tenancy.check(WS, "uid-1", writes=False)
 
 
 async def test_a_namespace_without_a_uid_is_no_match_for_data_without_a_namespace(start: Start) -> None:
     worker = start()
     add_experiment(worker.engine, WS)
-    await worker.binder.prepare(Namespaces())
-    assert read_bindings(worker.engine)[WS].uid == NOBODY
+    await worker.tenancy.prepare(Namespaces())
+    assert read_claims(worker.engine)[WS].uid == NO_NAMESPACE
     for writes in (False, True):
         with pytest.raises(UnavailableError):
-            await worker.binder.check(WS, "", writes=writes)
+            await worker.tenancy.check(WS, "", writes=writes)
 
 
 async def test_a_backend_without_sql_closes_everything() -> None:
@@ -217,32 +217,32 @@ async def test_a_backend_without_sql_closes_everything() -> None:
         async def sleep(self, seconds: float) -> None:
             raise TimeoutError
 
-    binder = TenancyRegistry(Databases(lambda: None, lambda: []), clock=Impatient())
+    tenancy = TenancyRegistry(Databases(lambda: None, lambda: []), clock=Impatient())
     with pytest.raises(TimeoutError):
-        await binder.prepare(Namespaces())
-    assert "SQL" in (binder.problem or "")
+        await tenancy.prepare(Namespaces())
+    assert "SQL" in (tenancy.problem or "")
     with pytest.raises(UnavailableError):
-        await binder.check(WS, "uid-1", writes=False)
-    binder.close()
+        await tenancy.check(WS, "uid-1", writes=False)
+    tenancy.close()
 
 
 async def test_every_worker_gets_the_same_key_also_when_the_database_is_late(start: Start) -> None:
     engine, away = start().engine, create_engine("sqlite:////nowhere/at/all.db")
     late = iter([away, away])
-    binders = [
+    registries = [
         TenancyRegistry(Databases(found, lambda: []), clock=Clock())
         for found in (lambda: engine, lambda: next(late, engine))
     ]
-    first, second = [await binder.key("pages") for binder in binders]
+    first, second = [await tenancy.key("pages") for tenancy in registries]
     assert first == second
     assert first
     assert next(late, None) is None
-    for binder in binders:
-        binder.close()
+    for tenancy in registries:
+        tenancy.close()
     away.dispose()
 
 
 async def test_without_sql_there_is_no_shared_key() -> None:
-    binder = TenancyRegistry(Databases(lambda: None, lambda: []), clock=Clock())
-    assert await binder.key("pages") is None
-    binder.close()
+    tenancy = TenancyRegistry(Databases(lambda: None, lambda: []), clock=Clock())
+    assert await tenancy.key("pages") is None
+    tenancy.close()

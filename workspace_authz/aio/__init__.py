@@ -1,1 +1,1 @@
-"""Small asynchronous building blocks: a clock, a bounded cache, shared look-ups, supervised tasks."""
+"""Asynchronous building blocks: a clock, a bounded cache, coalesced look-ups, supervised tasks."""

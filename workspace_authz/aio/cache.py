@@ -11,9 +11,9 @@ V = TypeVar("V")
 
 
 class ExpiringCache(Generic[K, V]):
-    """Least recently used entries leave first once ``size`` is reached; expired ones are never returned.
+    """Holds at most ``size`` entries and evicts the least recently used. Never returns an expired entry.
 
-    ``hits`` and ``misses`` count what :meth:`get` has answered.
+    ``monotonic`` is the clock, in seconds. ``hits`` and ``misses`` count the results of :meth:`get`.
     """
 
     def __init__(self, *, size: int, monotonic: Callable[[], float]) -> None:
@@ -24,7 +24,7 @@ class ExpiringCache(Generic[K, V]):
         self.misses = 0
 
     def get(self, key: K) -> V | None:
-        """The value, or None when there is none or its time is over."""
+        """The value; None when there is no entry or it has expired."""
         entry = self._entries.get(key)
         if entry is None:
             self.misses += 1
@@ -39,14 +39,14 @@ class ExpiringCache(Generic[K, V]):
         return value
 
     def put(self, key: K, value: V, *, seconds: float) -> None:
-        """Keep ``value`` for ``seconds`` from now."""
+        """Store ``value`` for ``seconds`` from now."""
         self._entries[key] = (self._monotonic() + seconds, value)
         self._entries.move_to_end(key)
         while len(self._entries) > self._size:
             self._entries.popitem(last=False)
 
     def discard(self, key: K) -> None:
-        """Forget one entry, if it is there."""
+        """Remove the entry, if there is one."""
         self._entries.pop(key, None)
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Time as a dependency: tests replace the clock instead of waiting."""
+"""The clock as a dependency, so that tests can replace it."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where time comes from. All values are in seconds."""
+    """A source of time. All values are in seconds."""
 
     def monotonic(self) -> float:
-        """Never goes back; its zero means nothing."""
+        """Time that never goes backwards. Its zero has no meaning."""
 
     def time(self) -> float:
-        """Since the epoch."""
+        """Time since the epoch."""
 
     async def sleep(self, seconds: float) -> None:
-        """Return after ``seconds``."""
+        """Wait for ``seconds``."""
 
 
 class SystemClock:
-    """The machine's own time."""
+    """The system's clock."""
 
     def monotonic(self) -> float:
         """See :class:`Clock`."""

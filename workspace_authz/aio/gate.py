@@ -1,4 +1,4 @@
-"""A limit to how much is done at once, and to how much waits for that."""
+"""A limit on concurrency, with a bounded queue."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 
 class Gate:
-    """Lets ``places`` in at a time and ``waiting`` wait in line for a place."""
+    """Admits ``places`` callers at a time and lets at most ``waiting`` more wait for a place."""
 
     def __init__(self, places: int, *, waiting: int) -> None:
         self._places = asyncio.Semaphore(places)
@@ -16,7 +16,7 @@ class Gate:
 
     @asynccontextmanager
     async def entered(self, full: Exception) -> AsyncIterator[None]:
-        """Hold a place for as long as the block lasts; raises ``full`` at once when the line is full, too."""
+        """Hold a place while the block runs. Raises ``full`` at once when the queue is full too."""
         if not self._room:
             raise full
         self._room -= 1

@@ -1,4 +1,4 @@
-"""What a part of the server counts of itself, for whoever shows it."""
+"""What a part of the server counts, for the metrics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from workspace_authz.aio.coalesce import Coalescer
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Caches and shared questions, by a name of their own."""
+    """Caches and coalescers, by the name that the metrics show."""
 
     caches: Mapping[str, ExpiringCache[Any, Any]] = field(default_factory=dict)
-    shared: Mapping[str, Coalescer[Any, Any]] = field(default_factory=dict)
+    coalescers: Mapping[str, Coalescer[Any, Any]] = field(default_factory=dict)

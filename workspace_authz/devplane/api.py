@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from multidict import CIMultiDict
 
 _CONNECTIONS = 64
 _TIMEOUT_SECONDS = 30.0
@@ -68,7 +67,7 @@ class Api:
         content_type: str = "application/json",
     ) -> Answer:
         """Send one request. Raises ``aiohttp.ClientError`` or ``TimeoutError`` when there is no answer."""
-        headers = CIMultiDict(self.headers)  # a header may come more than once
+        headers = dict(self.headers)
         if body is not None:
             headers["Content-Type"] = content_type
         async with self.session.request(method, self.url + path, json=body, headers=headers) as response:

@@ -13,6 +13,7 @@ from workspace_authz.devplane.api import Api, ApiError, connect, until
 from workspace_authz.devplane.apply import Manifest, apply
 from workspace_authz.devplane.engine import Endpoint
 from workspace_authz.errors import ConfigurationError
+from workspace_authz.kubernetes import access_reviews
 
 SERVER_NAMESPACE = "mlflow"
 SERVER_ACCOUNT = "mlflow"
@@ -98,11 +99,8 @@ def _chosen(role: Mapping[str, Any], aggregation: Mapping[str, Any]) -> bool:
 async def _in_force(api: Api, role: Manifest) -> bool:
     """Whether the API server's authorizer, which follows the objects, has seen the binding of ``role``."""
     rule = role["rules"][0]
-    attributes = {"group": rule["apiGroups"][0], "resource": rule["resources"][0], "verb": rule["verbs"][0]}
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
-    }
-    answer = await api.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+    review = access_reviews.self_subject_access_review(
+        access_reviews.resource(rule["verbs"][0], rule["resources"][0], group=rule["apiGroups"][0])
+    )
+    answer = await api.post(review.path, review.document)
     return answer.ok and bool(answer.body["status"]["allowed"])

@@ -58,8 +58,8 @@ def guarded_app() -> App:
         catalog=catalog.without(uncovered),
         single_namespace=resolve_single_namespace(settings, mlflow_workspaces=options.workspaces),
         policy=preflight.namespace_policy(options, settings),
-        crew=worker_registry_of(os.environ),
-        uncovered=len(uncovered),
+        workers=worker_registry_of(os.environ),
+        uncovered_routes=len(uncovered),
         artifact_root=options.artifact_root,
     )
     add_guard(app, _middlewares(options.static_prefix), static_prefix=options.static_prefix)

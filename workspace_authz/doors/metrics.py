@@ -10,8 +10,8 @@ from workspace_authz.doors.asgi.protocol import peer_of, route_path
 from workspace_authz.doors.own_routes import serve
 from workspace_authz.errors import UnknownRouteError
 from workspace_authz.pipeline.verdict import Verdict
+from workspace_authz.runtime.metrics_page import METRICS_PATH
 from workspace_authz.runtime.runtime import Runtime
-from workspace_authz.runtime.scrape import METRICS_PATH
 from workspace_authz.telemetry.prometheus import CONTENT_TYPE
 
 
@@ -34,6 +34,6 @@ class MetricsMiddleware:
 
 
 async def _page(scope: Scope, *, runtime: Runtime, verdict: Verdict) -> bytes:
-    if runtime.scrape is None:
+    if runtime.metrics_page is None:
         raise UnknownRouteError("This server has no metrics.")
-    return await runtime.scrape.page(scope["headers"], verdict, peer=peer_of(scope))
+    return await runtime.metrics_page.render(scope["headers"], verdict, peer=peer_of(scope))

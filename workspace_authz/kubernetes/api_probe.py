@@ -10,19 +10,15 @@ import logging
 from typing import Final
 
 import aiohttp
-from kubernetes_asyncio.config import ConfigException
 
 from workspace_authz.aio.clock import Clock
-from workspace_authz.kubernetes.transport import Connection, describe_failure
+from workspace_authz.kubernetes import access_reviews
+from workspace_authz.kubernetes.connection import Connection, describe_failure
+from workspace_authz.kubernetes.own_credential import CredentialError
 
 _log = logging.getLogger(__name__)
 
-_PATH: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
-_QUESTION: Final = {
-    "apiVersion": "authorization.k8s.io/v1",
-    "kind": "SelfSubjectAccessReview",
-    "spec": {"nonResourceAttributes": {"path": "/version", "verb": "get"}},
-}
+_REVIEW: Final = access_reviews.self_subject_access_review(access_reviews.url("/version"))
 
 NOT_REVIEWED: Final = (
     "The cluster does not answer a SelfSubjectAccessReview, so nobody can be authorized: "
@@ -72,11 +68,11 @@ class ApiServerProbe:
     async def _ask(self) -> str | None:
         try:
             async with self._connection.request(
-                "POST", _PATH, json=_QUESTION, timeout=self._timeout
+                "POST", _REVIEW.path, json=_REVIEW.document, timeout=self._timeout
             ) as response:
                 if response.status in (403, 404):
                     return NOT_REVIEWED
                 failure = f"HTTP {response.status}" if response.status >= 500 else None
-        except (aiohttp.ClientError, TimeoutError, OSError, ConfigException) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, CredentialError) as error:
             failure = describe_failure(error)
         return f"The Kubernetes API server does not answer: {failure}." if failure else None

@@ -29,11 +29,15 @@ class HttpAnswer:
 
 
 class ReviewTransport(Protocol):
-    """A pool of connections that hold nobody's credential."""
+    """A pool of connections to the API server."""
 
-    async def post(self, path: str, document: Mapping[str, Any], *, token: str, timeout: float) -> HttpAnswer:
-        """Send ``document`` as the owner of ``token``; ``timeout`` is in seconds. Redirects are not followed.
+    async def post(
+        self, path: str, document: Mapping[str, Any], *, token: str | None, timeout: float
+    ) -> HttpAnswer:
+        """Send ``document``; ``timeout`` is in seconds. Redirects are not followed.
 
+        A pool for callers sends it as the owner of ``token`` and raises ``ValueError`` where there is none.
+        The server's own pool sends its own credential, whatever ``token`` is.
         Raises ``aiohttp.ClientError``, ``OSError``, ``TimeoutError`` or :class:`OversizedError`.
         """
 

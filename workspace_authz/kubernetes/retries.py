@@ -6,13 +6,14 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from workspace_authz.aio.clock import Clock
 from workspace_authz.aio.gate import Gate
 from workspace_authz.errors import OverloadedError, TransientError, UnavailableError
 from workspace_authz.kubernetes.circuit_breaker import CircuitBreaker
-from workspace_authz.kubernetes.reviews import NO_ANSWER, AccessAnswer, Reviews, RulesAnswer, UrlReviews
+from workspace_authz.kubernetes.reviews import NO_ANSWER, AccessAnswer, Reviews, RulesAnswer
+from workspace_authz.kubernetes.subject_reviews import SubjectReviews
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 from workspace_authz.types import Attributes, UserInfo
 
@@ -26,12 +27,8 @@ _WAITING_PER_PLACE: Final = 16
 BUSY: Final = "The Kubernetes API server is too slow for all that is asked of it; try again."
 
 
-class AllReviews(Reviews, UrlReviews, Protocol):
-    """Every question there is."""
-
-
-class RetryingReviews:
-    """:class:`Reviews` over others. Reviews change nothing, so that each may be asked again.
+class Retrier:
+    """Asks a question again after a transient failure. Reviews change nothing, so each may be repeated.
 
     ``places`` is how many are asked at once, ``seconds`` bounds each with all its tries and its waiting,
     ``jitter`` gives numbers from 0 to 1.
@@ -39,7 +36,6 @@ class RetryingReviews:
 
     def __init__(
         self,
-        reviews: AllReviews,
         *,
         places: int,
         seconds: float,
@@ -48,7 +44,6 @@ class RetryingReviews:
         metrics: Metrics,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._reviews = reviews
         self._gate = Gate(places, waiting=places * _WAITING_PER_PLACE)
         self._seconds = seconds
         self._circuit = circuit
@@ -56,36 +51,25 @@ class RetryingReviews:
         self._metrics = metrics
         self._jitter = jitter
 
-    async def who(self, token: str) -> UserInfo:
-        """See :class:`Reviews`."""
-        return await self._patiently("SelfSubjectReview", lambda: self._reviews.who(token))
+    async def ask(self, kind: str, question: Callable[[], Awaitable[A]]) -> A:
+        """The answer to ``question``, a review of ``kind``.
 
-    async def may(self, token: str, attributes: Attributes) -> AccessAnswer:
-        """See :class:`Reviews`."""
-        return await self._patiently("SelfSubjectAccessReview", lambda: self._reviews.may(token, attributes))
-
-    async def rules(self, token: str, namespace: str) -> RulesAnswer:
-        """See :class:`Reviews`."""
-        return await self._patiently("SelfSubjectRulesReview", lambda: self._reviews.rules(token, namespace))
-
-    async def may_get(self, token: str, path: str) -> AccessAnswer:
-        """See :class:`UrlReviews`."""
-        return await self._patiently("SelfSubjectAccessReview", lambda: self._reviews.may_get(token, path))
-
-    async def _patiently(self, kind: str, ask: Callable[[], Awaitable[A]]) -> A:
+        Raises :class:`UnavailableError` when the time is over, its subclass :class:`OverloadedError` when too
+        many wait or nobody answers, and whatever the last try raised.
+        """
         deadline = self._clock.monotonic() + self._seconds
         try:
             async with asyncio.timeout(self._seconds), self._gate.entered(OverloadedError(BUSY)):
-                return await self._again_and_again(kind, ask, deadline)
+                return await self._repeated(kind, question, deadline=deadline)
         except TimeoutError as error:
             raise UnavailableError(NO_ANSWER) from error
 
-    async def _again_and_again(self, kind: str, ask: Callable[[], Awaitable[A]], deadline: float) -> A:
+    async def _repeated(self, kind: str, question: Callable[[], Awaitable[A]], *, deadline: float) -> A:
         delay = _FIRST_DELAY_SECONDS
         while True:
             try:
                 with self._circuit.trial():
-                    return await ask()
+                    return await question()
             except TransientError as error:
                 pause = (error.after or 0.0) + delay * self._jitter()
                 if self._circuit.is_open or self._clock.monotonic() + pause >= deadline:
@@ -95,20 +79,65 @@ class RetryingReviews:
             delay = min(2 * delay, _LONGEST_DELAY_SECONDS)
 
 
+class RetryingReviews:
+    """:class:`~workspace_authz.kubernetes.reviews.Reviews` over others, by a :class:`Retrier`."""
+
+    def __init__(self, reviews: Reviews, retrier: Retrier) -> None:
+        self._reviews = reviews
+        self._retrier = retrier
+
+    async def who(self, token: str) -> UserInfo:
+        """See :class:`Reviews`."""
+        return await self._retrier.ask("SelfSubjectReview", lambda: self._reviews.who(token))
+
+    async def may(self, token: str, attributes: Attributes) -> AccessAnswer:
+        """See :class:`Reviews`."""
+        return await self._retrier.ask(
+            "SelfSubjectAccessReview", lambda: self._reviews.may(token, attributes)
+        )
+
+    async def rules(self, token: str, namespace: str) -> RulesAnswer:
+        """See :class:`Reviews`."""
+        return await self._retrier.ask(
+            "SelfSubjectRulesReview", lambda: self._reviews.rules(token, namespace)
+        )
+
+    async def may_get(self, token: str, path: str) -> AccessAnswer:
+        """See :class:`Reviews`."""
+        return await self._retrier.ask("SelfSubjectAccessReview", lambda: self._reviews.may_get(token, path))
+
+
+class RetryingSubjectReviews:
+    """:class:`~workspace_authz.kubernetes.subject_reviews.SubjectReviews` over others, by a
+    :class:`Retrier`."""
+
+    def __init__(self, reviews: SubjectReviews, retrier: Retrier) -> None:
+        self._reviews = reviews
+        self._retrier = retrier
+
+    async def may(self, user: UserInfo, attributes: Attributes) -> AccessAnswer:
+        """See :class:`SubjectReviews`."""
+        return await self._retrier.ask("SubjectAccessReview", lambda: self._reviews.may(user, attributes))
+
+    async def may_get(self, user: UserInfo, path: str) -> AccessAnswer:
+        """See :class:`SubjectReviews`."""
+        return await self._retrier.ask("SubjectAccessReview", lambda: self._reviews.may_get(user, path))
+
+
 @dataclass(frozen=True, slots=True)
 class ReviewPriorities:
-    """Two ways to one API server, so that who is not known yet never stands in the way of who is.
+    """Two ways to one API server, so that unverified callers never delay verified ones.
 
-    Each has places of its own and notices by itself that the API server is down: a token made up so that
-    it is slow to check must not make it look so.
+    Each has places and a circuit breaker of its own: a token made up so that it is slow to check must not
+    make the API server look down.
     """
 
-    known: AllReviews
-    unverified: AllReviews
+    known: Reviews
+    unverified: Reviews
 
 
-def lanes(
-    reviews: AllReviews,
+def review_priorities(
+    reviews: Reviews,
     *,
     places: int,
     seconds: float,
@@ -116,23 +145,29 @@ def lanes(
     metrics: Metrics | None = None,
     jitter: Callable[[], float] = random.random,
 ) -> ReviewPriorities:
-    """A quarter of ``places`` is for unverified; each review gets ``seconds``."""
+    """A quarter of ``places`` is for unverified callers; each review gets ``seconds``."""
     counted = metrics or NoMetrics()
 
-    def lane(share: int, changed: Callable[[bool], None]) -> AllReviews:
+    def retrying(share: int, changed: Callable[[bool], None]) -> Reviews:
         circuit = CircuitBreaker(clock.monotonic, changed=changed)
-        return RetryingReviews(
-            reviews,
-            places=share,
-            seconds=seconds,
-            circuit=circuit,
-            clock=clock,
-            metrics=counted,
-            jitter=jitter,
+        retrier = Retrier(
+            places=share, seconds=seconds, circuit=circuit, clock=clock, metrics=counted, jitter=jitter
         )
+        return RetryingReviews(reviews, retrier)
 
     unverified = max(1, places // 4)
     return ReviewPriorities(
-        known=lane(max(1, places - unverified), lambda is_open: counted.circuit(is_open=is_open)),
-        unverified=lane(unverified, lambda _: None),
+        known=retrying(max(1, places - unverified), lambda is_open: counted.circuit(is_open=is_open)),
+        unverified=retrying(unverified, lambda _: None),
     )
+
+
+def retrying_subject_reviews(
+    reviews: SubjectReviews, *, places: int, seconds: float, clock: Clock, metrics: Metrics | None = None
+) -> RetryingSubjectReviews:
+    """``reviews`` with retries and a circuit breaker of their own; each review gets ``seconds``."""
+    circuit = CircuitBreaker(clock.monotonic, changed=lambda _: None)
+    retrier = Retrier(
+        places=places, seconds=seconds, circuit=circuit, clock=clock, metrics=metrics or NoMetrics()
+    )
+    return RetryingSubjectReviews(reviews, retrier)

@@ -1,57 +1,40 @@
 """The questions that are asked with a caller's own token.
 
-| review | path | answers |
+| review | API group | answers |
 |---|---|---|
 | SelfSubjectReview | ``authentication.k8s.io/v1`` | who the token's owner is (Kubernetes 1.28 or later) |
 | SelfSubjectAccessReview | ``authorization.k8s.io/v1`` | whether they may do one thing |
 | SelfSubjectRulesReview | ``authorization.k8s.io/v1`` | what they may do in a namespace |
-
-Whatever is not a well-formed answer is an :class:`UnavailableError`, never a decision, and nothing of
-the API server's own text reaches the caller.
 """
 
 from __future__ import annotations
 
-import json
-import logging
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import aiohttp
-
-from workspace_authz.errors import (
-    MisconfiguredError,
-    RequestError,
-    ThrottledError,
-    UnauthenticatedError,
-    UnavailableError,
-    UnreachableError,
-)
-from workspace_authz.kubernetes.http import HttpAnswer, OversizedError, ReviewTransport
-from workspace_authz.kubernetes.retry_after import retry_after
+from workspace_authz.kubernetes import access_reviews
+from workspace_authz.kubernetes.http import ReviewTransport
+from workspace_authz.kubernetes.review_client import NO_ANSWER, REJECTED, ReviewClient, unintelligible
 from workspace_authz.kubernetes.server_time import ServerTime
-from workspace_authz.telemetry.metrics import Metrics, NoMetrics
-from workspace_authz.types import API_GROUP, Attributes, UserInfo
+from workspace_authz.telemetry.metrics import Metrics
+from workspace_authz.types import Attributes, UserInfo
 
-_log = logging.getLogger(__name__)
-
-_AUTHENTICATION = "/apis/authentication.k8s.io/v1/"
-_AUTHORIZATION = "/apis/authorization.k8s.io/v1/"
-_IN_FRONT = frozenset({502, 503, 504})
-"""Said by an API server that is starting or stopping, or by what stands before one that is away."""
-
-NO_ANSWER = "The Kubernetes API server gives no usable answer at the moment; try again."
-REJECTED = (
-    "The Kubernetes API server does not accept this token: it may have expired. "
-    "Get a new one with `oc whoami -t` or `kubectl create token SERVICE_ACCOUNT`."
-)
+__all__ = [
+    "NO_ANSWER",
+    "REJECTED",
+    "AccessAnswer",
+    "ApiReviews",
+    "ResourceRule",
+    "Reviews",
+    "RulesAnswer",
+    "access_answer",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class AccessAnswer:
-    """``status`` of a SelfSubjectAccessReview."""
+    """``status`` of a SelfSubjectAccessReview or a SubjectAccessReview."""
 
     allowed: bool
     denied: bool = False
@@ -77,10 +60,14 @@ class RulesAnswer:
 
 
 class Reviews(Protocol):
-    """The seam between us and the API server."""
+    """The seam between us and the API server, for callers with a token."""
 
     async def who(self, token: str) -> UserInfo:
-        """The owner of ``token``. Raises :class:`UnauthenticatedError` or :class:`UnavailableError`."""
+        """The owner of ``token``.
+
+        Raises :class:`~workspace_authz.errors.UnauthenticatedError` when the API server rejects it, and
+        :class:`~workspace_authz.errors.UnavailableError` when there is no usable answer.
+        """
 
     async def may(self, token: str, attributes: Attributes) -> AccessAnswer:
         """Whether the owner of ``token`` may. Raises as :meth:`who`."""
@@ -88,135 +75,86 @@ class Reviews(Protocol):
     async def rules(self, token: str, namespace: str) -> RulesAnswer:
         """What the owner of ``token`` may do in ``namespace``. Raises as :meth:`who`."""
 
-
-class UrlReviews(Protocol):
-    """The same for URLs that are no resource."""
-
     async def may_get(self, token: str, path: str) -> AccessAnswer:
-        """Whether the owner of ``token`` may get ``path``. Raises as :meth:`Reviews.who`."""
+        """Whether the owner of ``token`` may get the URL ``path``, which is no resource. Raises as
+        :meth:`who`."""
 
 
 class ApiReviews:
-    """:class:`Reviews` over callers' connections, each asked once. ``timeout`` bounds it, in seconds."""
+    """:class:`Reviews` over callers' connections, each asked once.
 
-    def __init__(self, posts: ReviewTransport, *, timeout: float, metrics: Metrics | None = None) -> None:
-        self._posts = posts
-        self.server_time = ServerTime(time.monotonic)
-        self._timeout = timeout
-        self._metrics = metrics or NoMetrics()
+    ``timeout`` bounds it, in seconds. An empty token asks as the owner of the transport's own credential,
+    if it has one.
+    """
+
+    def __init__(self, transport: ReviewTransport, *, timeout: float, metrics: Metrics | None = None) -> None:
+        self._client = ReviewClient(transport, timeout=timeout, metrics=metrics)
+
+    @property
+    def server_time(self) -> ServerTime:
+        """What time it is for the API server, by its answers."""
+        return self._client.server_time
 
     async def who(self, token: str) -> UserInfo:
         """See :class:`Reviews`."""
-        status = await self._ask(_AUTHENTICATION, "SelfSubjectReview", {}, token)
+        review = access_reviews.self_subject_review()
+        status = await self._client.status_of(review, token=token)
         try:
-            info = status["userInfo"]
-            extra = {str(key): tuple(map(str, values)) for key, values in (info.get("extra") or {}).items()}
-            return UserInfo(
-                username=_text(info["username"]),
-                uid=str(info.get("uid") or ""),
-                groups=tuple(map(str, info.get("groups") or ())),
-                extra=tuple(sorted(extra.items())),
-            )
+            return _user(status["userInfo"])
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise _nonsense("SelfSubjectReview") from error
+            raise unintelligible(review.kind) from error
 
     async def may(self, token: str, attributes: Attributes) -> AccessAnswer:
         """See :class:`Reviews`."""
-        asked = {
-            "group": API_GROUP,
-            "resource": str(attributes.resource),
-            "verb": str(attributes.verb),
-            "namespace": attributes.namespace,
-        }
-        if attributes.subresource:
-            asked["subresource"] = attributes.subresource
-        if attributes.name:
-            asked["name"] = attributes.name
-        return await self._access(token, {"resourceAttributes": asked})
+        return await self._access(token, access_reviews.mlflow_resource(attributes))
 
     async def may_get(self, token: str, path: str) -> AccessAnswer:
-        """See :class:`UrlReviews`."""
-        return await self._access(token, {"nonResourceAttributes": {"path": path, "verb": "get"}})
+        """See :class:`Reviews`."""
+        return await self._access(token, access_reviews.url(path))
 
-    async def _access(self, token: str, spec: Mapping[str, Any]) -> AccessAnswer:
-        status = await self._ask(_AUTHORIZATION, "SelfSubjectAccessReview", spec, token)
-        allowed, denied = status.get("allowed"), status.get("denied", False)
-        if not isinstance(allowed, bool) or not isinstance(denied, bool) or (allowed and denied):
-            raise _nonsense("SelfSubjectAccessReview")
-        return AccessAnswer(allowed=allowed, denied=denied)
+    async def _access(self, token: str, target: access_reviews.Target) -> AccessAnswer:
+        review = access_reviews.self_subject_access_review(target)
+        return access_answer(review.kind, await self._client.status_of(review, token=token))
 
     async def rules(self, token: str, namespace: str) -> RulesAnswer:
         """See :class:`Reviews`."""
-        status = await self._ask(_AUTHORIZATION, "SelfSubjectRulesReview", {"namespace": namespace}, token)
+        review = access_reviews.self_subject_rules_review(namespace)
+        status = await self._client.status_of(review, token=token)
         try:
-            rules = tuple(
-                ResourceRule(
-                    verbs=frozenset(rule["verbs"]),
-                    groups=frozenset(rule.get("apiGroups") or ()),
-                    resources=frozenset(rule.get("resources") or ()),
-                    names=frozenset(rule.get("resourceNames") or ()),
-                )
-                for rule in status["resourceRules"]
-            )
+            rules = tuple(map(_rule, status["resourceRules"]))
         except (KeyError, TypeError, AttributeError) as error:
-            raise _nonsense("SelfSubjectRulesReview") from error
+            raise unintelligible(review.kind) from error
         return RulesAnswer(rules=rules, incomplete=bool(status.get("incomplete")))
 
-    async def _ask(self, api: str, kind: str, spec: Mapping[str, Any], token: str) -> Mapping[str, Any]:
-        """POST one review and return its ``status``."""
-        document = {"apiVersion": api.removeprefix("/apis/").rstrip("/"), "kind": kind, "spec": spec}
-        started, result = time.monotonic(), "unreachable"
-        try:
-            posted = await self._posts.post(
-                f"{api}{kind.lower()}s", document, token=token, timeout=self._timeout
-            )
-            result = str(posted.status)
-            self.server_time.heard(posted.date)
-            if posted.status not in (200, 201):
-                raise _failed(kind, posted)
-            status = _status_of(kind, posted.body)
-            result = "ok"
-            return status
-        except OversizedError as error:
-            raise _nonsense(kind) from error
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            _log.warning("%s failed: %s", kind, type(error).__name__)
-            raise UnreachableError(NO_ANSWER) from error
-        finally:
-            self._metrics.asked(kind, result=result, seconds=time.monotonic() - started)
+
+def access_answer(kind: str, status: Mapping[str, Any]) -> AccessAnswer:
+    """The answer in the ``status`` of an access review.
+
+    Raises :class:`~workspace_authz.errors.UnavailableError` when it is none.
+    """
+    allowed, denied = status.get("allowed"), status.get("denied", False)
+    if not isinstance(allowed, bool) or not isinstance(denied, bool) or (allowed and denied):
+        raise unintelligible(kind)
+    return AccessAnswer(allowed=allowed, denied=denied)
 
 
-def _status_of(kind: str, answer: bytes) -> Mapping[str, Any]:
-    try:
-        document = json.loads(answer)
-    except (ValueError, RecursionError) as error:
-        raise _nonsense(kind) from error
-    status = document.get("status") if isinstance(document, dict) else None
-    if not isinstance(status, dict) or document.get("kind") != kind:
-        raise _nonsense(kind)
-    return status
+def _user(info: Mapping[str, Any]) -> UserInfo:
+    extra = {str(key): tuple(map(str, values)) for key, values in (info.get("extra") or {}).items()}
+    return UserInfo(
+        username=_text(info["username"]),
+        uid=str(info.get("uid") or ""),
+        groups=tuple(map(str, info.get("groups") or ())),
+        extra=tuple(sorted(extra.items())),
+    )
 
 
-def _failed(kind: str, posted: HttpAnswer) -> RequestError:
-    status = posted.status
-    if status == 401:
-        return UnauthenticatedError(REJECTED)
-    _log.warning("%s was answered with HTTP %d", kind, status)
-    if status in (403, 404):
-        return MisconfiguredError(
-            f"This cluster does not answer a {kind}, so nobody can be authorized. "
-            "An administrator finds the remedy with `workspace-authz check`."
-        )
-    if status == 429:
-        return ThrottledError(NO_ANSWER, status=status, after=retry_after(posted.retry_after, posted.date))
-    if status in _IN_FRONT:
-        return UnreachableError(NO_ANSWER, status=status, after=retry_after(posted.retry_after, posted.date))
-    return UnavailableError(NO_ANSWER)
-
-
-def _nonsense(kind: str) -> UnavailableError:
-    _log.warning("the answer to a %s could not be understood", kind)
-    return UnavailableError(NO_ANSWER)
+def _rule(rule: Mapping[str, Any]) -> ResourceRule:
+    return ResourceRule(
+        verbs=frozenset(rule["verbs"]),
+        groups=frozenset(rule.get("apiGroups") or ()),
+        resources=frozenset(rule.get("resources") or ()),
+        names=frozenset(rule.get("resourceNames") or ()),
+    )
 
 
 def _text(value: object) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -18,8 +18,8 @@ from workspace_authz.errors import (
     UnavailableError,
     UnknownRouteError,
 )
-from workspace_authz.identity.credentials import find_credential
-from workspace_authz.identity.tokens import Authenticator
+from workspace_authz.identity.authenticator import AuthenticatorChain, Presented
+from workspace_authz.identity.credentials import provider_keeps_authorization
 from workspace_authz.kubernetes.reviews import NO_ANSWER
 from workspace_authz.mlflow_adapter.reading.reader import Objects
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest, UnhurriedBody
@@ -30,7 +30,7 @@ from workspace_authz.pipeline.refusals import forbidden
 from workspace_authz.pipeline.rights import Demand
 from workspace_authz.pipeline.verdict import Verdict
 from workspace_authz.restrictions.restrictions import Restrictions
-from workspace_authz.types import Attributes, Caller, Resource, Verb
+from workspace_authz.types import Attributes, Caller, Credential, Resource, Verb
 from workspace_authz.workspaces.requested import WORKSPACE_HEADER, WorkspaceRule, requested_workspace
 
 DEADLINE_SECONDS: Final = 9.0
@@ -59,7 +59,7 @@ class Workspaces(Protocol):
         """The namespace, be it made a moment ago; None when it is missing, hidden or being deleted."""
 
 
-class Bindings(Protocol):
+class Tenancy(Protocol):
     """Which namespace the data of a workspace belong to."""
 
     async def check(self, workspace: str, uid: str, *, writes: bool) -> None:
@@ -74,7 +74,7 @@ class Pipeline:
     """The stages, joined in order. They never call each other."""
 
     catalog: CompiledCatalog
-    authenticator: Authenticator
+    identity: AuthenticatorChain
     authorizer: Authorizer
     rule: WorkspaceRule
     workspaces: Workspaces | None
@@ -82,7 +82,7 @@ class Pipeline:
     objects: Objects | None = None
     """Finds the names of objects; None where no MLflow is at hand, and then only broad rights count."""
     restrictions: Restrictions = field(default_factory=Restrictions)
-    bindings: Bindings | None = None
+    tenancy: Tenancy | None = None
     """None on a server without workspaces, and where no MLflow is at hand."""
     lists: Lists | None = None
     """Keeps lists to what may be seen; None where no MLflow is at hand."""
@@ -108,16 +108,18 @@ class Pipeline:
             if isinstance(match.route.policy, Public):
                 verdict.public = True
                 return
-        token = self._presented(request, verdict)
-        verdict.caller = self.authenticator.known(token)
-        if verdict.caller is not None:
-            await self._decide(verdict.caller, match, request, verdict=verdict)
-            return
-        # One round trip instead of two: what is asked first seldom depends on who asks. Not in a flood of
-        # invented tokens, which would cost two reviews each.
-        question = foreseen(match, request, self.rule) if self.authenticator.calm(request.peer) else None
-        with self.authorizer.early(token, question) if question else nullcontext():
-            verdict.caller = await self.authenticator.authenticate(token, peer=request.peer)
+        gateway = verdict.calls_gateway
+        presented = Presented(request.headers, peer=request.peer, gateway=gateway)
+        verdict.provider_keeps_authorization = provider_keeps_authorization(request.headers, gateway=gateway)
+        with ExitStack() as prefetched:
+
+            def prefetch(credential: Credential) -> None:
+                """One round trip instead of two: what is asked first seldom depends on who asks."""
+                question = foreseen(match, request, self.rule)
+                if question is not None:
+                    prefetched.enter_context(self.authorizer.prefetch(credential, question))
+
+            verdict.caller = await self.identity.authenticate(presented, unverified=prefetch)
             await self._decide(verdict.caller, match, request, verdict=verdict)
 
     async def _decide(
@@ -153,11 +155,6 @@ class Pipeline:
                 await self.restrictions.check(match, request, workspace=own)
                 await self._find(workspace, writes=not (guarded.reads or request.dry))
 
-    def _presented(self, request: AccessRequest, verdict: Verdict) -> str:
-        credential = find_credential(request.headers, gateway=verdict.calls_gateway)
-        verdict.provider_keeps_authorization = credential.provider_keeps_authorization
-        return credential.token
-
     def _locate(self, request: AccessRequest, verdict: Verdict, parameter: str | None) -> str:
         caller = _known(verdict)
         verdict.workspace = requested_workspace(
@@ -182,10 +179,10 @@ class Pipeline:
         API server about the namespace: a caller without a right must not tell one from none by the time.
         """
         known = self.workspaces.get(broad.namespace) if self.workspaces is not None else None
-        if known is None or self.bindings is None:
+        if known is None or self.tenancy is None:
             return
         try:
-            await self.bindings.check(broad.namespace, known.uid, writes=False)
+            await self.tenancy.check(broad.namespace, known.uid, writes=False)
         except ForbiddenError:
             if await self.authorizer.holds_any_right(caller, broad.namespace):
                 raise
@@ -199,8 +196,8 @@ class Pipeline:
             raise MissingError(
                 f"Workspace '{workspace}' not found: there is no such namespace, or it is being deleted."
             )
-        if self.bindings is not None:
-            await self.bindings.check(workspace, namespace.uid, writes=writes)
+        if self.tenancy is not None:
+            await self.tenancy.check(workspace, namespace.uid, writes=writes)
 
 
 def _known(verdict: Verdict) -> Caller:

@@ -1,42 +1,48 @@
-"""The only place where the parts are joined: one process's connections, caches, informer and pipeline."""
+"""Builds and starts one worker: its connections, caches, informers and pipeline."""
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import Final
 
 from workspace_authz.aio.clock import Clock, SystemClock
 from workspace_authz.aio.supervisor import Supervisor
-from workspace_authz.kubernetes.connection import load_configuration, server_connection
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.connection import server_connection
 from workspace_authz.kubernetes.lines import caller_transport
-from workspace_authz.kubernetes.retries import ReviewPriorities, lanes
+from workspace_authz.kubernetes.retries import ReviewPriorities, review_priorities
 from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.runtime import process
-from workspace_authz.runtime.audit_sink import open_audit_sink
 from workspace_authz.runtime.cluster import Cluster, cluster_over
-from workspace_authz.runtime.gc_freeze import rest
 from workspace_authz.runtime.health import Health
+from workspace_authz.runtime.metrics_page import MetricsPage
 from workspace_authz.runtime.mlflow_data import Data, mlflow_data
-from workspace_authz.runtime.pipeline import build_pipeline
+from workspace_authz.runtime.pipeline import ClusterParts, MlflowParts, build_pipeline
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.runtime.sampler import Observed, Sampler
-from workspace_authz.runtime.scrape import Scrape
 from workspace_authz.runtime.worker_config import WorkerConfig
 from workspace_authz.settings import Settings
+from workspace_authz.telemetry.audit import open_audit_sink
 from workspace_authz.telemetry.metrics import Metrics
 from workspace_authz.telemetry.prometheus import PrometheusMetrics
 from workspace_authz.telemetry.sampled import SampledMetrics
+from workspace_authz.telemetry.workers import WorkerRegistry
+
+_LOOK_SECONDS: Final = 0.5
+"""How often a worker that starts checks whether it is ready."""
 
 
 @asynccontextmanager
-async def running(blueprint: WorkerConfig) -> AsyncIterator[Runtime]:
-    """Start a worker's parts, install them in the process's process, and end them with the block.
+async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
+    """Start a worker, make it the runtime of this process, and stop it when the block ends.
 
-    Needs no answer of the API server: a worker starts in an outage and says so in its readiness.
+    Needs no answer of the API server: a worker also starts in an outage and reports it in its readiness.
     """
-    settings, crew, clock = blueprint.settings, blueprint.crew, SystemClock()
+    settings, clock = config.settings, SystemClock()
     configuration = await load_configuration(settings.kubeconfig)
     async with AsyncExitStack() as stack:
         audit = open_audit_sink(settings)
@@ -45,35 +51,41 @@ async def running(blueprint: WorkerConfig) -> AsyncIterator[Runtime]:
         stack.push_async_callback(callers.close)
         server = server_connection(configuration)
         stack.push_async_callback(server.close)
-        seat = crew.join()
-        stack.callback(seat.leave)
-        data = mlflow_data(workspaces=blueprint.policy is not None, clock=clock)
+        slot = config.workers.register()
+        stack.callback(slot.release)
+        data = mlflow_data(workspaces=config.policy is not None, clock=clock)
         stack.callback(data.close)
         supervisor = Supervisor()
         stack.push_async_callback(supervisor.close)
 
-        metrics = PrometheusMetrics(seat.number)
+        metrics = PrometheusMetrics(slot.number)
         stack.callback(metrics.flush)
-        cluster = cluster_over(server, blueprint, clock)
+        cluster = cluster_over(server, config, clock=clock)
         api = ApiReviews(callers, timeout=settings.api_timeout_seconds, metrics=metrics)
-        ways = _ways(api, settings, metrics=metrics, clock=clock)
-        pipeline = _pipeline(blueprint, ways, cluster, data=data, server_time=api.server_time.now)
-        health = Health(cluster.checks() | data.checks(cluster.directory), cluster.rbac.notes, crew)
-        scrape = Scrape(pipeline.authenticator, ways.known, crew, metrics.flush)
-        runtime = Runtime(pipeline, audit, settings.body_bytes, cluster.directory, metrics, health, scrape)
+        reviews = _reviews(api, settings, metrics=metrics, clock=clock)
+        pipeline = _pipeline(config, reviews, cluster=cluster, data=data, server_time=api.server_time.now)
+        health = _health(config, cluster=cluster, data=data)
+        runtime = Runtime(
+            pipeline=pipeline,
+            audit=audit,
+            body_bytes=settings.body_bytes,
+            directory=cluster.directory,
+            metrics=metrics,
+            health=health,
+            metrics_page=_metrics_page(pipeline, config.workers, metrics=metrics),
+        )
+        observed, sampled = _observed(runtime, cluster=cluster, data=data), _sampled(metrics, config)
         cluster.follow(supervisor)
         data.prepare(supervisor, cluster.directory)
-        observed = _observed(runtime, cluster, data)
-        sampled = _sampled(metrics, blueprint)
-        supervisor.run("rest", partial(rest, health, clock))
-        supervisor.run("sampler", Sampler(observed, health, metrics=sampled, seat=seat, clock=clock).run)
+        supervisor.run("gc freeze", partial(freeze_when_ready, health, clock))
+        supervisor.run("sampler", Sampler(observed, health, metrics=sampled, slot=slot, clock=clock).run)
         process.install(runtime)
-        stack.callback(process.remove)
+        stack.callback(process.uninstall)
         yield runtime
 
 
-def _ways(api: ApiReviews, settings: Settings, *, metrics: Metrics, clock: Clock) -> ReviewPriorities:
-    return lanes(
+def _reviews(api: ApiReviews, settings: Settings, *, metrics: Metrics, clock: Clock) -> ReviewPriorities:
+    return review_priorities(
         api,
         places=settings.api_connections,
         seconds=settings.api_timeout_seconds,
@@ -83,41 +95,73 @@ def _ways(api: ApiReviews, settings: Settings, *, metrics: Metrics, clock: Clock
 
 
 def _pipeline(
-    blueprint: WorkerConfig,
-    ways: ReviewPriorities,
-    cluster: Cluster,
+    config: WorkerConfig,
+    reviews: ReviewPriorities,
     *,
+    cluster: Cluster,
     data: Data,
     server_time: Callable[[], float | None],
 ) -> Pipeline:
     return build_pipeline(
-        ways.known,
-        unverified=ways.unverified,
-        server_time=server_time,
-        settings=blueprint.settings,
-        catalog=blueprint.catalog,
-        rule=blueprint.rule,
-        workspaces=cluster.directory,
-        objects=data.objects,
-        artifact_root=blueprint.artifact_root,
-        bindings=data.binder if cluster.directory is not None else None,
-        seal=data.seal,
-        generations=cluster.generations,
-        rbac=cluster.rights,
+        ClusterParts(
+            reviews.known,
+            unverified=reviews.unverified,
+            server_time=server_time,
+            workspaces=cluster.directory,
+            generations=cluster.generations,
+            rbac=cluster.rights,
+        ),
+        MlflowParts(
+            objects=data.objects,
+            artifact_root=config.artifact_root,
+            tenancy=data.tenancy if cluster.directory is not None else None,
+            seal=data.seal,
+        ),
+        settings=config.settings,
+        catalog=config.catalog,
+        rule=config.rule,
     )
 
 
-def _observed(runtime: Runtime, cluster: Cluster, data: Data) -> Observed:
+def _metrics_page(pipeline: Pipeline, workers: WorkerRegistry, *, metrics: Metrics) -> MetricsPage:
+    return MetricsPage(
+        identity=pipeline.identity, authorizer=pipeline.authorizer, workers=workers, flush=metrics.flush
+    )
+
+
+def _observed(runtime: Runtime, *, cluster: Cluster, data: Data) -> Observed:
     pipeline = runtime.pipeline
     return Observed(
-        numbers=(pipeline.authenticator.numbers, *pipeline.authorizer.numbers, data.objects.numbers),
+        statistics=(
+            *pipeline.identity.statistics,
+            *pipeline.authorizer.statistics,
+            data.objects.statistics,
+        ),
         informers=cluster.informers,
         audit=runtime.audit,
         flush=runtime.metrics.flush,
     )
 
 
-def _sampled(metrics: PrometheusMetrics, blueprint: WorkerConfig) -> SampledMetrics:
+def _sampled(metrics: PrometheusMetrics, config: WorkerConfig) -> SampledMetrics:
     sampled = SampledMetrics(metrics.registry)
-    sampled.server(uncovered=blueprint.uncovered, expected=blueprint.crew.expected)
+    sampled.server(uncovered_routes=config.uncovered_routes, expected_workers=config.workers.expected)
     return sampled
+
+
+def _health(config: WorkerConfig, *, cluster: Cluster, data: Data) -> Health:
+    checks = cluster.checks() | data.checks(cluster.directory)
+    return Health(checks, notes=cluster.rbac.notes, workers=config.workers)
+
+
+async def freeze_when_ready(health: Health, clock: Clock, *, freeze: Callable[[], None] = gc.freeze) -> None:
+    """Wait until this worker has no problem, then exclude all loaded objects from garbage collection, once.
+
+    A full collection visits every container object. MLflow's modules and tables and ours are 400,000 objects,
+    which takes some tenths of a second in which every thread stands still. MLflow's writes leave so many
+    reference cycles (SQLAlchemy's) that this happens every few hundred requests. The loaded objects live as
+    long as the process, so nothing is lost by not visiting them. Objects made later are collected as before.
+    """
+    while any(health.own().values()):
+        await clock.sleep(_LOOK_SECONDS)
+    freeze()

@@ -1,4 +1,4 @@
-"""What a worker knows of the cluster by itself, with the server's own credential."""
+"""What a worker reads from the cluster with the server's own credential."""
 
 from __future__ import annotations
 
@@ -14,56 +14,56 @@ from workspace_authz.authorizer.rbac.watcher import RbacWatcher
 from workspace_authz.kubernetes.api_probe import ApiServerProbe
 from workspace_authz.kubernetes.connection import Connection
 from workspace_authz.kubernetes.informer_state import InformerState
-from workspace_authz.runtime.health import Check, following
+from workspace_authz.runtime.health import Check, informer_problem
 from workspace_authz.runtime.worker_config import WorkerConfig
 from workspace_authz.workspaces.directory import Directory
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """Its namespaces, its roles and bindings, and whether it answers at all."""
+    """The cluster's namespaces, its RBAC objects, and whether the API server answers."""
 
     directory: Directory | None
-    """The namespaces; None on a server without workspaces."""
+    """The namespaces that are workspaces; None on a server without workspaces."""
     generations: Generations
     rbac: RbacWatcher
     rights: RbacSource | None
-    """Where callers could hold rights; None where roles and bindings do not tell everything."""
+    """Where callers could hold rights by RBAC; None where another authorizer may grant rights too."""
     api_probe: ApiServerProbe
 
     def follow(self, supervisor: Supervisor) -> None:
-        """Begin, in the background. Nothing here waits for an answer."""
+        """Start to watch the cluster in background tasks. Waits for no answer."""
         if self.directory is not None:
             supervisor.run("namespaces", self.directory.run)
         supervisor.run("rbac", self.rbac.run)
         supervisor.run("api_probe", self.api_probe.run)
 
     def checks(self) -> dict[str, Check]:
-        """What keeps the worker from serving, as far as the cluster goes."""
+        """The checks of the cluster: each returns what keeps the worker from serving."""
         checks: dict[str, Check] = {"kubernetes-api": lambda: self.api_probe.problem}
         if (directory := self.directory) is not None:
-            checks["namespaces"] = lambda: following(directory.state, "The namespaces")
+            checks["namespaces"] = lambda: informer_problem(directory.state, "The namespaces")
         return checks
 
     def informers(self) -> dict[str, InformerState]:
-        """How well each resource is being followed, by its name."""
+        """The state of each informer, by resource."""
         namespaces = {"namespaces": self.directory.state} if self.directory else {}
         return {**namespaces, **self.rbac.states}
 
 
-def cluster_over(connection: Connection, blueprint: WorkerConfig, clock: Clock) -> Cluster:
-    """The cluster behind ``connection``, not followed yet."""
+def cluster_over(connection: Connection, config: WorkerConfig, *, clock: Clock) -> Cluster:
+    """The cluster behind ``connection``, not watched yet."""
     generations, index = Generations(time.monotonic), RbacIndex()
     rbac = RbacWatcher(
         connection,
         generations=generations,
         index=index,
         clock=clock,
-        namespace=blueprint.single_namespace,
+        namespace=config.single_namespace,
     )
-    rbac_only = blueprint.settings.workspace_candidates == "rbac"
+    rbac_only = config.settings.workspace_candidates == "rbac"
     return Cluster(
-        directory=Directory(connection, blueprint.policy, clock=clock) if blueprint.policy else None,
+        directory=Directory(connection, config.policy, clock=clock) if config.policy else None,
         generations=generations,
         rbac=rbac,
         rights=RbacSource(index, generations) if rbac_only else None,

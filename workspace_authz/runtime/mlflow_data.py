@@ -31,29 +31,29 @@ class Data:
 
     objects: StoreObjects
     """Finds the names of objects."""
-    binder: TenancyRegistry
+    tenancy: TenancyRegistry
     """Knows which namespace a workspace's data belong to."""
     seal: SharedSeal
     """Opens the page tokens of every worker and replica, once it has their key."""
 
     def prepare(self, supervisor: Supervisor, directory: Directory | None) -> None:
-        """Begin, in the background: bind what is there to its namespaces, and share the key."""
+        """Begin in the background: claim the data that are there for their namespaces, and share the key."""
         supervisor.run("page token key", self._share_key)
         if directory is not None:
-            supervisor.run("bindings", partial(self.binder.prepare, directory))
+            supervisor.run("tenancy", partial(self.tenancy.prepare, directory))
 
     async def _share_key(self) -> None:
-        key = await self.binder.key(_PAGE_TOKENS)
+        key = await self.tenancy.key(_PAGE_TOKENS)
         self.seal.use((key or secrets.token_bytes(32)).hex())
 
     def checks(self, directory: Directory | None) -> dict[str, Check]:
         """What keeps the worker from serving, as far as the databases go."""
-        return {"bindings": lambda: self.binder.problem} if directory is not None else {}
+        return {"tenancy": lambda: self.tenancy.problem} if directory is not None else {}
 
     def close(self) -> None:
         """End all threads, without waiting for a database that hangs."""
         self.objects.close()
-        self.binder.close()
+        self.tenancy.close()
 
 
 def mlflow_data(*, workspaces: bool, clock: Clock) -> Data:
@@ -65,6 +65,6 @@ def mlflow_data(*, workspaces: bool, clock: Clock) -> Data:
             workspaces=workspaces,
             monotonic=time.monotonic,
         ),
-        binder=TenancyRegistry(Databases(tracking_engine, data_engines), clock=clock),
+        tenancy=TenancyRegistry(Databases(tracking_engine, data_engines), clock=clock),
         seal=SharedSeal(),
     )

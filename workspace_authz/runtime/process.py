@@ -1,7 +1,7 @@
-"""The one runtime of a process, shared by the two entry points through which MLflow loads us.
+"""The one runtime of this process, shared by the two entry points through which MLflow loads the project.
 
-The design's one module-level mutable value: MLflow builds the app and the workspace provider apart and
-gives neither to the other.
+MLflow builds the app and the workspace provider separately and passes neither to the other. This module
+therefore holds the project's only module-level mutable value (docs/architecture.md).
 """
 
 from __future__ import annotations
@@ -10,37 +10,39 @@ from typing import TYPE_CHECKING
 
 from workspace_authz.errors import UnavailableError
 
-if TYPE_CHECKING:  # the provider looks in here in processes that serve nothing, too
+if TYPE_CHECKING:  # the provider imports this module in processes that serve nothing
     from workspace_authz.runtime.runtime import Runtime
     from workspace_authz.workspaces.directory import Directory
 
-_installed: list[Runtime] = []
+_runtime: Runtime | None = None
 
 
 def install(runtime: Runtime) -> None:
-    """Make ``runtime`` the process's own. Raises ``RuntimeError`` if there is one already."""
-    if _installed:
+    """Make ``runtime`` the process's own. Raises ``RuntimeError`` when there is one already."""
+    global _runtime
+    if _runtime is not None:
         raise RuntimeError("this process has a runtime already")
-    _installed.append(runtime)
+    _runtime = runtime
 
 
-def remove() -> None:
-    """Forget the runtime: it is being closed."""
-    _installed.clear()
+def uninstall() -> None:
+    """Forget the runtime, because it is being closed."""
+    global _runtime
+    _runtime = None
 
 
 def current() -> Runtime | None:
-    """The runtime, or None in a process that guards nothing or has not started yet."""
-    return _installed[0] if _installed else None
+    """The runtime; None in a process that guards nothing and in one that has not started yet."""
+    return _runtime
 
 
 def require() -> Runtime:
     """The runtime. Raises :class:`UnavailableError` before it has started and after it has stopped."""
-    if not _installed:
+    if _runtime is None:
         raise UnavailableError("The server is starting; try again.")
-    return _installed[0]
+    return _runtime
 
 
 def current_directory() -> Directory | None:
-    """The directory of a guarded worker; None in every other process."""
-    return _installed[0].directory if _installed else None
+    """The directory of namespaces of a guarded worker; None in every other process."""
+    return _runtime.directory if _runtime is not None else None

@@ -1,4 +1,4 @@
-"""What a running worker consists of."""
+"""The parts of a running worker."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.runtime.health import Health
-from workspace_authz.runtime.scrape import Scrape
+from workspace_authz.runtime.metrics_page import MetricsPage
 from workspace_authz.telemetry.audit import AuditSink
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 from workspace_authz.workspaces.directory import Directory
@@ -14,14 +14,15 @@ from workspace_authz.workspaces.directory import Directory
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """One worker's parts, already started."""
+    """One worker's parts. They have been started already."""
 
     pipeline: Pipeline
     audit: AuditSink
     body_bytes: int
+    """The largest request body in which names are looked for."""
     directory: Directory | None
-    """The namespaces; None on a server without workspaces."""
+    """The namespaces that are workspaces; None on a server without workspaces."""
     metrics: Metrics = field(default_factory=NoMetrics)
     health: Health = field(default_factory=Health)
-    scrape: Scrape | None = None
-    """Shows the metrics; None where nothing is counted."""
+    metrics_page: MetricsPage | None = None
+    """None where nothing is counted."""

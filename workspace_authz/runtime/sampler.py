@@ -1,6 +1,6 @@
-"""Once a second: what is not counted as it happens, and a word to the other workers.
+"""Samples metrics and reports this worker's health to the other workers, once a second.
 
-A worker with a problem looks more often: traffic waits for its word that all is well.
+A worker with a problem does so more often, because traffic waits until it reports that the problem is gone.
 """
 
 from __future__ import annotations
@@ -14,64 +14,67 @@ from workspace_authz.aio.statistics import Statistics
 from workspace_authz.kubernetes.informer_state import InformerState
 from workspace_authz.runtime.health import Health
 from workspace_authz.telemetry.audit import AuditSink
-from workspace_authz.telemetry.sampled import InformerNumbers, SampledMetrics
+from workspace_authz.telemetry.sampled import InformerSample, SampledMetrics
 from workspace_authz.telemetry.workers import REPORT_SECONDS, WorkerSlot
 
 _PROBLEM_SECONDS: Final = 0.05
-"""Between two looks while there is a problem."""
+"""The interval while there is a problem."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The parts of a worker that are looked at."""
+    """The parts of a worker that are sampled."""
 
-    numbers: Sequence[Statistics]
+    statistics: Sequence[Statistics]
     informers: Callable[[], Mapping[str, InformerState]]
-    """By resource."""
+    """The state of each informer, by resource."""
     audit: AuditSink
     flush: Callable[[], None] = lambda: None
-    """Writes what was counted and gathered."""
+    """Writes buffered metrics."""
 
 
 class Sampler:
-    """Looks at ``observed`` and reports ``health`` to the crew. Run :meth:`run` in a supervised task."""
+    """Samples ``observed`` and writes ``health`` to the worker's ``slot``.
+
+    :meth:`run` belongs into a supervised task.
+    """
 
     def __init__(
-        self, observed: Observed, health: Health, *, metrics: SampledMetrics, seat: WorkerSlot, clock: Clock
+        self, observed: Observed, health: Health, *, metrics: SampledMetrics, slot: WorkerSlot, clock: Clock
     ) -> None:
         self._observed = observed
         self._health = health
         self._metrics = metrics
-        self._seat = seat
+        self._slot = slot
         self._clock = clock
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Sample again and again until cancelled."""
         while True:
             ready = self.sample()
             await self._clock.sleep(REPORT_SECONDS if ready else _PROBLEM_SECONDS)
 
     def sample(self) -> bool:
-        """Once; whether all is well."""
+        """Sample once. Returns whether this worker has no problem."""
         self._observed.flush()
-        for numbers in self._observed.numbers:
-            for name, cache in numbers.caches.items():
+        for statistics in self._observed.statistics:
+            for name, cache in statistics.caches.items():
                 self._metrics.cache(name, cache)
-            for name, shared in numbers.shared.items():
-                self._metrics.coalesced(name, shared.joined)
+            for name, coalescer in statistics.coalescers.items():
+                self._metrics.coalesced(name, coalescer.coalesced)
         for resource, state in self._observed.informers().items():
             self._metrics.informer(resource, self._informer(state))
         self._metrics.audit_dropped(self._observed.audit.dropped)
         checks = self._health.own()
         ready = not any(checks.values())
         self._metrics.ready(ready=ready)
-        self._seat.report(checks)
+        self._slot.report(checks)
         return ready
 
-    def _informer(self, state: InformerState) -> InformerNumbers:
-        heard = state.last_contact
-        return InformerNumbers(
+    def _informer(self, state: InformerState) -> InformerSample:
+        last = state.last_contact
+        return InformerSample(
             synced=state.synced,
             following=state.followed_since is not None,
-            contact=None if heard is None else self._clock.time() - (self._clock.monotonic() - heard),
+            last_contact=None if last is None else self._clock.time() - (self._clock.monotonic() - last),
         )

@@ -1,4 +1,4 @@
-"""What a worker is to be, before it starts."""
+"""The configuration of one worker."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ class WorkerConfig:
     settings: Settings
     catalog: CompiledCatalog
     single_namespace: str | None
+    """The one namespace of a server without workspaces; None on a server with workspaces."""
     policy: NamespacePolicy | None
     """Which namespaces are workspaces; None on a server without workspaces."""
-    crew: WorkerRegistry
+    workers: WorkerRegistry
     """The workers of this server."""
-    uncovered: int = 0
+    uncovered_routes: int = 0
     """How many of MLflow's routes have no rule."""
     artifact_root: str | None = None
     """MLflow's default artifact root."""

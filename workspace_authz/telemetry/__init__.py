@@ -1,1 +1,1 @@
-"""What the server tells its operators."""
+"""Metrics, the audit log and worker health: what operators see."""

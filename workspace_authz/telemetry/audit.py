@@ -1,7 +1,7 @@
-"""The audit trail: exactly one JSON line per request, written off the event loop.
+"""The audit log: exactly one JSON line per request, written off the event loop.
 
-A record holds who asked what where, each question to Kubernetes with its answer, and what came of it.
-It never holds a token, a header, a query or a body.
+A record holds the user, the operation, the workspace, each authorization question with its decision, and the
+outcome. It never holds a token, a header, a query string or a body.
 """
 
 from __future__ import annotations
@@ -20,33 +20,36 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from workspace_authz.errors import ConfigurationError
+from workspace_authz.settings import Settings
+
 _log = logging.getLogger(__name__)
 
 Record = Mapping[str, Any]
 
 _GATHER_SECONDS: Final = 0.05
 _BATCH: Final = 100
-"""Records in one write: so many are lost at most when it fails."""
+"""Records per write. A write that fails loses at most this many."""
 
 _encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 class AuditSink(Protocol):
-    """Takes records without waiting."""
+    """Accepts records without blocking."""
 
     @property
     def dropped(self) -> int:
-        """How many records found the queue full or could not be written."""
+        """The number of records that were lost: the queue was full, or a write failed."""
 
     def write(self, record: Record) -> None:
-        """Hand over one record; never blocks, never raises."""
+        """Enqueue one record. Never blocks and never raises."""
 
     def close(self) -> None:
-        """Write what is waiting and stop."""
+        """Write the records in the queue, then stop."""
 
 
 class NoAudit:
-    """Keeps nothing."""
+    """Discards every record."""
 
     dropped = 0
 
@@ -58,11 +61,11 @@ class NoAudit:
 
 
 class QueuedAudit:
-    """A bounded queue and one thread that writes. Records that are lost are counted and reported.
+    """A bounded queue and one thread that writes it. Lost records are counted and reported in the log itself.
 
-    The thread gathers for a moment and then writes what is there at once: each system call of its own would
-    give up the interpreter to a thread that serves, and get it back only when that one is made to pause.
-    Each record gets the ``time`` at which it was handed over.
+    ``emit`` writes whole lines. ``size`` bounds the queue. ``time`` stamps each record on arrival.
+    The thread collects records for a moment and writes them in one system call. One system call per record
+    would release the interpreter lock each time and wait to get it back from a thread that serves requests.
     """
 
     def __init__(
@@ -72,10 +75,11 @@ class QueuedAudit:
         self._size = size
         self._time = time
         self._waiting: deque[tuple[float, Record]] = deque()
-        self._refused = 0
+        self._rejected = 0
         """Records that found the queue full."""
         self._unwritten = 0
-        self._told = 0
+        """Records whose write failed."""
+        self._reported = 0
         """How many of the dropped records have been reported."""
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -85,12 +89,12 @@ class QueuedAudit:
     @property
     def dropped(self) -> int:
         """See :class:`AuditSink`."""
-        return self._refused + self._unwritten
+        return self._rejected + self._unwritten
 
     def write(self, record: Record) -> None:
         """See :class:`AuditSink`."""
         if len(self._waiting) >= self._size:
-            self._refused += 1
+            self._rejected += 1
             return
         self._waiting.append((self._time(), record))
         if not self._wake.is_set():
@@ -116,9 +120,9 @@ class QueuedAudit:
             records = [self._waiting.popleft() for _ in range(count)]
             if not self._emitted(records):
                 self._unwritten += count
-        untold = self.dropped - self._told
-        if untold and self._emitted([(self._time(), {"audit": "records dropped", "count": untold})]):
-            self._told += untold
+        unreported = self.dropped - self._reported
+        if unreported and self._emitted([(self._time(), {"audit": "records dropped", "count": unreported})]):
+            self._reported += unreported
 
     def _emitted(self, records: Sequence[tuple[float, Record]]) -> bool:
         try:
@@ -135,7 +139,10 @@ def _line(at: float, record: Record) -> bytes:
 
 
 class RotatingFile:
-    """Appends lines to a file that several workers share, and moves it to ``<path>.1`` at ``max_bytes``."""
+    """Appends lines to a file that several workers share. Renames it to ``<path>.1`` at ``max_bytes``.
+
+    ``max_bytes`` of 0 never renames. The constructor raises ``OSError`` when the file cannot be opened.
+    """
 
     def __init__(self, path: Path, *, max_bytes: int) -> None:
         self._path = path
@@ -146,7 +153,7 @@ class RotatingFile:
         return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def __call__(self, lines: bytes) -> None:
-        """Append whole lines, as a single write, so that those of several workers do not mix."""
+        """Append whole lines in a single write, so that lines of several workers do not mix."""
         if self._max_bytes and os.fstat(self._file).st_size + len(lines) > self._max_bytes:
             self._rotate()
         _write_all(self._file, lines)
@@ -155,7 +162,7 @@ class RotatingFile:
         lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            # Another worker may have moved the file already; then there is only the new one to open.
+            # Another worker may have renamed the file already. Then only the new one must be opened.
             ours = os.fstat(self._file)
             with suppress(FileNotFoundError):
                 if os.path.samestat(ours, os.stat(self._path)):
@@ -167,7 +174,11 @@ class RotatingFile:
 
 
 def open_audit(sink: str, *, max_bytes: int, queue_size: int) -> AuditSink:
-    """The sink that a setting names: ``off``, ``stderr``, ``stdout`` or a file. Raises ``OSError``."""
+    """The sink that ``sink`` names: ``off``, ``stderr``, ``stdout`` or the path of a file.
+
+    ``max_bytes`` is the size at which a file is rotated, ``queue_size`` the number of records that may wait.
+    Raises ``OSError`` when the file cannot be opened.
+    """
     match sink:
         case "off":
             return NoAudit()
@@ -176,6 +187,18 @@ def open_audit(sink: str, *, max_bytes: int, queue_size: int) -> AuditSink:
             return QueuedAudit(lambda lines: _write_all(number, lines), size=queue_size)
         case _:
             return QueuedAudit(RotatingFile(Path(sink), max_bytes=max_bytes), size=queue_size)
+
+
+def open_audit_sink(settings: Settings) -> AuditSink:
+    """The sink of the settings. Raises :class:`ConfigurationError` when its file cannot be opened."""
+    try:
+        return open_audit(
+            settings.audit_sink, max_bytes=settings.audit_max_bytes, queue_size=settings.audit_queue
+        )
+    except OSError as error:
+        raise ConfigurationError(
+            f"The audit file {settings.audit_sink} cannot be written: {error.strerror}."
+        ) from error
 
 
 def _write_all(number: int, lines: bytes) -> None:

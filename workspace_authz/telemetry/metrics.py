@@ -1,7 +1,7 @@
-"""What the server counts, as an interface: whoever counts something knows no metrics library.
+"""The interface through which the server counts. Callers need to know no metrics library.
 
-No label ever holds a user, a namespace, an object's name, a path or a token: every value of every label is
-one of a handful that stand in this project's code.
+No label holds a user, a namespace, the name of an object, a path or a token. Every label takes its values
+from a small fixed set in this project's code.
 """
 
 from __future__ import annotations
@@ -10,35 +10,49 @@ from typing import Protocol
 
 
 class Metrics(Protocol):
-    """Takes what has just happened. Never blocks, never raises. Durations are in seconds."""
+    """Records events. No method blocks or raises. Durations are in seconds."""
 
     def judged(self, outcome: str, *, code: str, seconds: float) -> None:
-        """One request has its verdict: ``allow``, ``deny`` or ``error``; ``code`` is empty unless refused."""
+        """One request has a verdict.
+
+        ``outcome`` is ``allow``, ``deny`` or ``error``. ``code`` is MLflow's error code, or empty when the
+        request passes. ``seconds`` is the time from the request's arrival to the verdict.
+        """
 
     def decided(self, resource: str, *, outcome: str, source: str) -> None:
-        """One question of a request has its answer: qualified resource, outcome and source of a decision."""
+        """One authorization question has a decision.
+
+        ``resource`` is the qualified resource, such as ``gatewayendpoints/use``. ``outcome`` and ``source``
+        are those of the decision.
+        """
 
     def asked(self, kind: str, *, result: str, seconds: float) -> None:
-        """The API server was asked once: the review's kind, and ``ok``, an HTTP status or ``unreachable``."""
+        """One review was sent to the API server.
+
+        ``kind`` is the review's kind. ``result`` is ``ok``, an HTTP status or ``unreachable``.
+        """
 
     def retried(self, kind: str, *, reason: str) -> None:
-        """A review is about to be asked again because of an HTTP status or ``unreachable``."""
+        """A review is about to be sent again. ``reason`` is an HTTP status or ``unreachable``."""
 
     def circuit(self, *, is_open: bool) -> None:
-        """Reviews are held back from now on because the API server does not answer, or flow again."""
+        """The circuit breaker opened, because the API server does not answer, or closed again."""
 
     def narrowed(self, where: str) -> None:
-        """A list was kept to single objects, in the ``request`` or in the ``answer``."""
+        """A list was restricted to the objects that the caller may see.
+
+        ``where`` is ``request`` when the request was changed and ``answer`` when the response was filtered.
+        """
 
     def certificate(self, *, loaded: bool) -> None:
-        """A new serving certificate was taken up, or could not be used."""
+        """A new serving certificate was loaded, or could not be used."""
 
     def flush(self) -> None:
-        """Write what was gathered; to be called every now and then, and before somebody looks."""
+        """Write buffered events. To be called regularly and before the metrics are read."""
 
 
 class NoMetrics:
-    """Counts nothing: for the command line and tests."""
+    """Counts nothing. For the command line and for tests."""
 
     def judged(self, outcome: str, *, code: str, seconds: float) -> None:
         """Do nothing."""

@@ -1,7 +1,7 @@
-"""The metrics in Prometheus' text form, summed over all workers by ``prometheus_client``'s multiprocess mode.
+"""The metrics in Prometheus' text format, summed over all workers.
 
-Each worker counts into files of its own in a shared directory; whichever worker is scraped adds up all of
-them, those of MLflow's exporter too.
+``prometheus_client``'s multiprocess mode does the sum: each worker counts in files of its own in a shared
+directory, and the worker that is scraped adds up all files, MLflow's exporter's included.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _REQUEST_BUCKETS: Final = (
 )
 _API_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
-_GATHERED: Final = 500
-"""Verdicts that wait at most: some milliseconds of work."""
+_BUFFERED: Final = 500
+"""The most verdicts that are buffered. Writing them takes a few milliseconds."""
 
 _OUTCOMES: Final = ("allow", "deny", "error")
 _CODES: Final = (
@@ -32,71 +32,83 @@ _CODES: Final = (
     *("RESOURCE_DOES_NOT_EXIST", "ENDPOINT_NOT_FOUND", "DEADLINE_EXCEEDED"),
     *("REQUEST_LIMIT_EXCEEDED", "TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR"),
 )
-_KINDS: Final = ("SelfSubjectReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview")
+_KINDS: Final = (
+    *("SelfSubjectReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview"),
+    "SubjectAccessReview",
+)
 _RESULTS: Final = ("ok", "unreachable", "nonsense", "401", "403", "404", "429", "5xx", "other")
 
 
 class PrometheusMetrics:
     """:class:`~workspace_authz.telemetry.metrics.Metrics` of one worker.
 
-    ``seat`` tells the workers apart; a worker in the seat of another counts on from there, and its gauges
-    start anew. Counts go to ``$PROMETHEUS_MULTIPROC_DIR``. Sets a global of ``prometheus_client``, which is
-    how that library takes a process identifier, so there is one object of this class per process. What has
-    a fixed set of labels is there from the start, as 0: a rate from nothing to one would go unseen.
+    ``slot`` is the number of the worker's slot. A worker that takes over a slot continues its counters; its
+    gauges start anew. Metrics are written to ``$PROMETHEUS_MULTIPROC_DIR``. There is one object of this class
+    per process, because ``prometheus_client`` takes the process identifier from a global variable.
 
-    What every request counts is gathered and written by :meth:`flush`: one by one it would be a fifth of all
-    that a warm request costs. Belongs to one event loop.
+    Series with a fixed set of labels exist from the start with the value 0, because Prometheus computes no
+    rate for a series that begins at 1. The counts of each request are buffered until :meth:`flush`: writing
+    them one by one would be a fifth of the CPU time of a warm request. Use it from one event loop only.
     """
 
-    def __init__(self, seat: int) -> None:
-        identifier = str(seat)
+    def __init__(self, slot: int) -> None:
+        identifier = str(slot)
         values.ValueClass = values.MultiProcessValue(process_identifier=lambda: identifier)
-        mark_process_dead(seat)
+        mark_process_dead(slot)
         self.registry = CollectorRegistry()
         judged = self._histogram(
-            "request_seconds", "Time from a request's arrival to its verdict", "outcome", _REQUEST_BUCKETS
+            "request_seconds",
+            "Time from a request's arrival to its verdict",
+            label="outcome",
+            buckets=_REQUEST_BUCKETS,
         )
         self._judged = {outcome: judged.labels(outcome) for outcome in _OUTCOMES}
         refused = self._counter("refusals_total", "Refused requests, by error code.", "code")
         self._refused = {code: refused.labels(code) for code in _CODES}
-        decisions = "Answers to questions about rights, by resource, outcome and source."
+        decisions = "Decisions on authorization questions, by resource, outcome and source."
         self._decisions = self._counter("decisions_total", decisions, "resource", "outcome", "source")
         self._verdicts: list[tuple[str, str, float]] = []
-        """Outcome, code and seconds of each since the last flush."""
+        """Outcome, code and seconds of each verdict since the last flush."""
         self._answers: dict[tuple[str, str, str], int] = {}
-        """How often there was each since then: resource, outcome, source."""
+        """How often each combination of resource, outcome and source occurred since the last flush."""
+        self._add_api_metrics()
+        narrowed = "Lists restricted to the objects that the caller may see, in the request or in the answer."
+        self._narrowed = self._counter("narrowed_lists_total", narrowed, "where")
+        loads = "New serving certificates that a worker loaded, or could not use."
+        certificates = self._counter("certificate_loads_total", loads, "result")
+        self._certificates = {True: certificates.labels("ok"), False: certificates.labels("failed")}
+        self._start_at_zero()
+
+    def _add_api_metrics(self) -> None:
         asked = "Requests to the Kubernetes API server for callers, by kind and result."
         self._asked = self._counter("api_requests_total", asked, "kind", "result")
         asked_seconds = self._histogram(
-            "api_request_seconds", "Time that the Kubernetes API server took", "kind", _API_BUCKETS
+            "api_request_seconds",
+            "Time that the Kubernetes API server took",
+            label="kind",
+            buckets=_API_BUCKETS,
         )
         self._asked_seconds = {kind: asked_seconds.labels(kind) for kind in _KINDS}
         retried = "Reviews that were asked again, by kind and reason."
         self._retried = self._counter("api_retries_total", retried, "kind", "reason")
         self._circuit = Gauge(
             f"{PREFIX}api_circuit_open",
-            "Workers that hold reviews back because the API server does not answer.",
+            "Workers that send no reviews because the API server does not answer.",
             registry=self.registry,
             multiprocess_mode="livesum",
         )
-        opened = "Times that a worker began to hold reviews back."
+        opened = "Times that the circuit of a worker opened."
         self._opened = self._counter("api_circuit_openings_total", opened)
-        narrowed = "Lists kept to single objects, in the request or in the answer."
-        self._narrowed = self._counter("narrowed_lists_total", narrowed, "where")
-        loads = "New serving certificates that a worker took up, or could not use."
-        certificates = self._counter("certificate_loads_total", loads, "result")
-        self._certificates = {True: certificates.labels("ok"), False: certificates.labels("failed")}
-        self._begin()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"{PREFIX}{name}", text, labels, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, label: str, buckets: Sequence[float]) -> Histogram:
+    def _histogram(self, name: str, text: str, *, label: str, buckets: Sequence[float]) -> Histogram:
         text = f"{text}, by {label}."
         return Histogram(f"{PREFIX}{name}", text, [label], buckets=buckets, registry=self.registry)
 
-    def _begin(self) -> None:
-        """Have the likeliest values of the other labels there as 0."""
+    def _start_at_zero(self) -> None:
+        """Create the most frequent series with the value 0."""
         for kind in _KINDS:
             self._asked.labels(kind, "ok")
             self._retried.labels(kind, "unreachable")
@@ -106,7 +118,7 @@ class PrometheusMetrics:
     def judged(self, outcome: str, *, code: str, seconds: float) -> None:
         """See :class:`Metrics`."""
         self._verdicts.append((outcome, code, seconds))
-        if len(self._verdicts) >= _GATHERED:
+        if len(self._verdicts) >= _BUFFERED:
             self.flush()
 
     def decided(self, resource: str, *, outcome: str, source: str) -> None:
@@ -157,13 +169,14 @@ def _bounded(result: str) -> str:
     return "5xx" if result.startswith("5") else "other"
 
 
-def exposition(directory: Path, *, gone: Iterable[int]) -> bytes:
-    """What all workers have counted. ``gone`` are the seats of those that have ended: their gauges end, too.
+def exposition(directory: Path, *, vacant: Iterable[int]) -> bytes:
+    """The metrics of all workers in Prometheus' text format.
 
-    Takes some milliseconds; not for the event loop.
+    ``vacant`` are the slots whose workers have ended; their gauges are removed. Takes some milliseconds, so
+    it must not run on the event loop.
     """
-    for seat in gone:
-        mark_process_dead(seat, str(directory))
+    for slot in vacant:
+        mark_process_dead(slot, str(directory))
     registry = CollectorRegistry()
     MultiProcessCollector(registry, str(directory))
     return generate_latest(registry)

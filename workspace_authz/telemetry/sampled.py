@@ -1,130 +1,117 @@
-"""What is not counted as it happens but looked at every second: caches, informers, the audit's queue."""
+"""Metrics that are sampled once a second: caches, informers and the audit queue."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from workspace_authz.telemetry.prometheus import PREFIX
 
+_Mode = Literal["livesum", "livemin", "max"]
+"""How ``prometheus_client`` merges a gauge of several processes."""
 
-class CacheNumbers(Protocol):
-    """A cache that counts."""
+
+class CacheStatistics(Protocol):
+    """A cache that counts its look-ups."""
 
     @property
     def hits(self) -> int:
-        """Look-ups that found something."""
+        """Look-ups that found a value."""
 
     @property
     def misses(self) -> int:
-        """Look-ups that did not."""
+        """Look-ups that found none."""
 
     def __len__(self) -> int:
-        """Entries."""
+        """The number of entries."""
 
 
 @dataclass(frozen=True, slots=True)
-class InformerNumbers:
-    """How well one resource is followed."""
+class InformerSample:
+    """The state of one informer."""
 
     synced: bool
+    """The first list is complete."""
     following: bool
     """No change can have been missed."""
-    contact: float | None
-    """When the API server was last heard, in seconds since the epoch."""
+    last_contact: float | None
+    """When the API server last sent something, in seconds since the epoch."""
 
 
 class SampledMetrics:
-    """Takes the state of one worker's parts: gauges, and the rise of counts since the last time.
+    """Records the state of one worker's parts. Counters grow by the difference to the last sample.
 
-    Gauges say what the live workers have together, or, of informers, what the one has that is worst off.
+    A gauge shows the sum over the live workers; an informer's gauge shows the worst value among them.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
-        self._taken: dict[tuple[str, str], int] = {}
-        self._hits = self._counter("cache_hits_total", "Look-ups in a cache that found something.", "cache")
-        self._misses = self._counter("cache_misses_total", "Look-ups in a cache that did not.", "cache")
-        self._entries = Gauge(
-            f"{PREFIX}cache_entries",
-            "Entries in a cache, of all workers together.",
-            ["cache"],
-            registry=registry,
-            multiprocess_mode="livesum",
+        self._last: dict[tuple[str, str], int] = {}
+        self._hits = self._counter("cache_hits_total", "Look-ups in a cache that found a value.", "cache")
+        self._misses = self._counter("cache_misses_total", "Look-ups in a cache that found none.", "cache")
+        self._entries = self._gauge(
+            "cache_entries", "Entries in a cache, summed over all workers.", "cache", mode="livesum"
         )
         self._coalesced = self._counter(
             "coalesced_total", "Questions that waited for the same one in flight.", "question"
         )
         self._dropped = self._counter(
-            "audit_dropped_total", "Audit records that found the queue full or could not be written."
+            "audit_dropped_total", "Audit records that were lost: the queue was full, or a write failed."
         )
         self._synced = self._informer("synced", "1 when the first list is complete in every worker.")
-        self._contact = self._informer(
-            "last_contact_timestamp_seconds", "When the API server was last heard, in the worker worst off."
+        self._last_contact = self._informer(
+            "last_contact_timestamp_seconds",
+            "When the API server last sent something, in the worker where that was longest ago.",
         )
-        self._following = self._informer("following", "1 when every worker hears of all changes.")
-        self._uncovered = Gauge(
-            f"{PREFIX}uncovered_routes",
-            "Routes of MLflow without a rule, which are refused.",
-            registry=registry,
-            multiprocess_mode="max",
+        self._following = self._informer("following", "1 when every worker receives all changes.")
+        self._uncovered_routes = self._gauge(
+            "uncovered_routes", "Routes of MLflow without a rule, which are refused.", mode="max"
         )
-        self._ready = Gauge(
-            f"{PREFIX}workers_ready",
-            "Workers without a problem.",
-            registry=registry,
-            multiprocess_mode="livesum",
-        )
-        self._expected = Gauge(
-            f"{PREFIX}workers_expected",
-            "Workers that the server was started with.",
-            registry=registry,
-            multiprocess_mode="max",
+        self._ready = self._gauge("workers_ready", "Workers without a problem.", mode="livesum")
+        self._expected_workers = self._gauge(
+            "workers_expected", "Workers that the server was started with.", mode="max"
         )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"{PREFIX}{name}", text, labels, registry=self._registry)
 
-    def _informer(self, name: str, text: str) -> Gauge:
-        return Gauge(
-            f"{PREFIX}informer_{name}",
-            text,
-            ["resource"],
-            registry=self._registry,
-            multiprocess_mode="livemin",
-        )
+    def _gauge(self, name: str, text: str, *labels: str, mode: _Mode) -> Gauge:
+        return Gauge(f"{PREFIX}{name}", text, labels, registry=self._registry, multiprocess_mode=mode)
 
-    def cache(self, name: str, numbers: CacheNumbers) -> None:
-        """Look at one cache."""
-        self._rise(self._hits.labels(name), ("hits", name), numbers.hits)
-        self._rise(self._misses.labels(name), ("misses", name), numbers.misses)
-        self._entries.labels(name).set(len(numbers))
+    def _informer(self, name: str, text: str) -> Gauge:
+        return self._gauge(f"informer_{name}", text, "resource", mode="livemin")
+
+    def cache(self, name: str, statistics: CacheStatistics) -> None:
+        """Record one cache."""
+        self._increase(self._hits.labels(name), ("hits", name), to=statistics.hits)
+        self._increase(self._misses.labels(name), ("misses", name), to=statistics.misses)
+        self._entries.labels(name).set(len(statistics))
 
     def coalesced(self, question: str, total: int) -> None:
-        """How often a kind of question has waited for the same one."""
-        self._rise(self._coalesced.labels(question), ("coalesced", question), total)
+        """Record how often this kind of question has waited for the same question in flight."""
+        self._increase(self._coalesced.labels(question), ("coalesced", question), to=total)
 
     def audit_dropped(self, total: int) -> None:
-        """How many records have been dropped."""
-        self._rise(self._dropped, ("dropped", ""), total)
+        """Record the number of lost audit records."""
+        self._increase(self._dropped, ("dropped", ""), to=total)
 
-    def informer(self, resource: str, numbers: InformerNumbers) -> None:
-        """Look at one informer."""
-        self._synced.labels(resource).set(int(numbers.synced))
-        self._following.labels(resource).set(int(numbers.following))
-        self._contact.labels(resource).set(numbers.contact or 0)
+    def informer(self, resource: str, sample: InformerSample) -> None:
+        """Record one informer."""
+        self._synced.labels(resource).set(int(sample.synced))
+        self._following.labels(resource).set(int(sample.following))
+        self._last_contact.labels(resource).set(sample.last_contact or 0)
 
-    def server(self, *, uncovered: int, expected: int) -> None:
-        """What does not change while the server runs."""
-        self._uncovered.set(uncovered)
-        self._expected.set(expected)
+    def server(self, *, uncovered_routes: int, expected_workers: int) -> None:
+        """Record what does not change while the server runs."""
+        self._uncovered_routes.set(uncovered_routes)
+        self._expected_workers.set(expected_workers)
 
     def ready(self, *, ready: bool) -> None:
-        """Whether this worker has no problem."""
+        """Record whether this worker has no problem."""
         self._ready.set(int(ready))
 
-    def _rise(self, counter: Counter, key: tuple[str, str], total: int) -> None:
-        counter.inc(total - self._taken.get(key, 0))
-        self._taken[key] = total
+    def _increase(self, counter: Counter, key: tuple[str, str], *, to: int) -> None:
+        counter.inc(to - self._last.get(key, 0))
+        self._last[key] = to

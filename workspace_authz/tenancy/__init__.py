@@ -1,5 +1,5 @@
-"""Whose data a workspace holds: each is bound to the UID of one namespace, in MLflow's own database.
+"""Whose data a workspace holds: a claim in MLflow's own database names the UID of one namespace.
 
-MLflow keys data by the workspace's name alone, so a namespace that is deleted and made again by somebody else
-would inherit everything. The tables are our own, beside MLflow's, with migrations of their own.
+MLflow keys data by the workspace's name alone. Without a claim, somebody who makes a deleted namespace again
+would inherit its data. The tables are our own, beside MLflow's, with migrations of their own.
 """

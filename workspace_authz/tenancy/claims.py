@@ -1,91 +1,86 @@
-"""Rows that several workers and replicas may want to make at once, and the bindings themselves."""
+"""Claims: which namespace the data of a workspace belong to. One row for each workspace.
+
+Every function here asks the database, may block, and raises ``SQLAlchemyError``.
+"""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Engine, Row, Table, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Engine, Row, delete, select, update
 
-from workspace_authz.tenancy.schema import BINDINGS
+from workspace_authz.tenancy.schema import CLAIMS, insert_if_absent, now_ms
 
-NOBODY: Final = ""
-"""The UID of a workspace whose namespace was missing when its data were found."""
+NO_NAMESPACE: Final = ""
+"""The UID in the claim of a workspace whose namespace was missing when its data were found."""
 
 
 class Reason(StrEnum):
-    """How a binding came about."""
+    """Why a claim was made."""
 
     START = "start-up"
+    """A server started and found data without a claim."""
     WRITE = "first write"
+    """A request wrote into a workspace without data."""
     ADOPTED = "adopted"
+    """An administrator gave the data to the present namespace."""
 
 
 @dataclass(frozen=True, slots=True)
-class Binding:
-    """The namespace whose data a workspace holds."""
+class Claim:
+    """The namespace to which the data of a workspace belong."""
 
     workspace: str
     uid: str
-    """:data:`NOBODY` when there was no namespace."""
+    """The namespace's UID; :data:`NO_NAMESPACE` if there was no namespace."""
     reason: str
+    """A :class:`Reason`, or one of a newer release."""
     by: str
-    """The Kubernetes user who adopted the data, else empty."""
+    """The Kubernetes user who adopted the data; empty where the server made the claim by itself."""
     at: int
-    """Milliseconds since the epoch."""
+    """When it was made, in milliseconds since the epoch."""
 
 
-def insert_if_absent(engine: Engine, table: Table, values: Mapping[str, Any]) -> None:
-    """Insert a row unless one with its key is there. Whoever reads it afterwards reads the same as all."""
-    try:
-        with engine.begin() as connection:
-            connection.execute(insert(table).values(**values))
-    except IntegrityError:
-        # Another was first; it has committed, or this insert would still wait.
-        return
-
-
-def read_binding(engine: Engine, workspace: str) -> Binding | None:
-    """The binding of a workspace, if it has one."""
+def read_claim(engine: Engine, workspace: str) -> Claim | None:
+    """The claim on a workspace's data; None if there is none."""
     with engine.connect() as connection:
-        row = connection.execute(select(BINDINGS).where(BINDINGS.c.workspace == workspace)).first()
-    return None if row is None else _binding(row)
+        row = connection.execute(select(CLAIMS).where(CLAIMS.c.workspace == workspace)).first()
+    return None if row is None else _claim(row)
 
 
-def read_bindings(engine: Engine) -> dict[str, Binding]:
-    """All bindings, by workspace."""
+def read_claims(engine: Engine) -> dict[str, Claim]:
+    """All claims, by workspace."""
     with engine.connect() as connection:
-        return {row.workspace: _binding(row) for row in connection.execute(select(BINDINGS))}
+        return {row.workspace: _claim(row) for row in connection.execute(select(CLAIMS))}
 
 
-def bind(engine: Engine, workspace: str, uid: str, reason: Reason) -> None:
-    """Bind a workspace that is not bound yet; one that is stays as it is."""
+def claim(engine: Engine, workspace: str, *, uid: str, reason: Reason) -> None:
+    """Claim a workspace's data for the namespace ``uid``. A claim that is there stays as it is."""
     values = {"workspace": workspace, "namespace_uid": uid, "reason": str(reason)}
-    insert_if_absent(engine, BINDINGS, {**values, "bound_by": "", "bound_at": now_ms()})
+    insert_if_absent(engine, CLAIMS, {**values, "claimed_by": "", "claimed_at": now_ms()})
 
 
-def rebind(engine: Engine, workspace: str, uid: str, *, by: str) -> None:
-    """Give a workspace's data to another namespace, on the word of a Kubernetes user."""
-    bind(engine, workspace, uid, Reason.ADOPTED)
-    values = {"namespace_uid": uid, "reason": str(Reason.ADOPTED), "bound_by": by, "bound_at": now_ms()}
+def adopt(engine: Engine, workspace: str, *, uid: str, by: str) -> None:
+    """Give a workspace's data to the namespace ``uid``, whatever its claim, on the order of user ``by``."""
+    claim(engine, workspace, uid=uid, reason=Reason.ADOPTED)
+    values = {"namespace_uid": uid, "reason": str(Reason.ADOPTED), "claimed_by": by, "claimed_at": now_ms()}
     with engine.begin() as connection:
-        connection.execute(update(BINDINGS).where(BINDINGS.c.workspace == workspace).values(**values))
+        connection.execute(update(CLAIMS).where(CLAIMS.c.workspace == workspace).values(**values))
 
 
-def unbind(engine: Engine, workspace: str) -> None:
-    """Forget a workspace: the next write binds it anew."""
+def release(engine: Engine, workspace: str) -> None:
+    """Delete the claim on a workspace. The next request that writes makes another."""
     with engine.begin() as connection:
-        connection.execute(delete(BINDINGS).where(BINDINGS.c.workspace == workspace))
+        connection.execute(delete(CLAIMS).where(CLAIMS.c.workspace == workspace))
 
 
-def now_ms() -> int:
-    """Milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
-
-
-def _binding(row: Row[Any]) -> Binding:
-    return Binding(row.workspace, row.namespace_uid, row.reason, row.bound_by, row.bound_at)
+def _claim(row: Row[Any]) -> Claim:
+    return Claim(
+        workspace=row.workspace,
+        uid=row.namespace_uid,
+        reason=row.reason,
+        by=row.claimed_by,
+        at=row.claimed_at,
+    )

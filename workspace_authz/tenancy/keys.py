@@ -1,4 +1,4 @@
-"""Secrets that all workers and replicas of a server share, made once and kept in MLflow's database."""
+"""Keys that all workers and replicas of a server share. Each is made once and kept in MLflow's database."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from typing import Final
 
 from sqlalchemy import Engine, select
 
-from workspace_authz.tenancy.claims import insert_if_absent, now_ms
-from workspace_authz.tenancy.schema import KEYS, migrate
+from workspace_authz.tenancy.schema import KEYS, insert_if_absent, migrate, now_ms
 
 KEY_BYTES: Final = 32
 
 
 def shared_key(engine: Engine, purpose: str) -> bytes:
-    """The server's key for ``purpose`` (at most 64 characters): the same in every process, made by the first.
+    """The server's key for ``purpose`` (at most 64 characters). The first process that asks makes it.
 
-    Asks the database each time, so keep it; not for the event loop. Raises ``SQLAlchemyError``.
+    It has :data:`KEY_BYTES` bytes. Each call asks the database and may block. Raises ``SQLAlchemyError``.
     """
     migrate(engine)
     query = select(KEYS.c.value).where(KEYS.c.purpose == purpose)

@@ -1,11 +1,12 @@
-"""Our tables in MLflow's database, and bringing them up to date."""
+"""Our tables in MLflow's database: what they are, their migrations, and inserting into them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
@@ -21,8 +22,10 @@ from sqlalchemy import (
     String,
     Table,
     func,
+    insert,
     select,
 )
+from sqlalchemy.exc import IntegrityError
 
 VERSION_TABLE: Final = "alembic_version_workspace_authz"
 """Begins like MLflow's own: ``mlflow.store.db.utils`` takes no table of that kind for data."""
@@ -34,17 +37,17 @@ _LOCK_SECONDS: Final = 60
 
 METADATA: Final = MetaData()
 
-BINDINGS: Final = Table(
-    "workspace_authz_bindings",
+CLAIMS: Final = Table(
+    "workspace_authz_tenancy",
     METADATA,
     Column("workspace", String(63), primary_key=True),
-    # Empty: there was no such namespace when its data were found.
+    # Empty: there was no such namespace when the data were found.
     Column("namespace_uid", String(64), nullable=False),
     Column("reason", String(16), nullable=False),
-    # The Kubernetes user who adopted; empty where the server bound by itself.
-    Column("bound_by", String(255), nullable=False),
-    # Milliseconds since the epoch, as MLflow has its times.
-    Column("bound_at", BigInteger, nullable=False),
+    # The Kubernetes user who adopted; empty where the server made the claim by itself.
+    Column("claimed_by", String(255), nullable=False),
+    # Milliseconds since the epoch, the unit of MLflow's own times.
+    Column("claimed_at", BigInteger, nullable=False),
 )
 
 KEYS: Final = Table(
@@ -57,10 +60,10 @@ KEYS: Final = Table(
 
 
 def migrate(engine: Engine) -> None:
-    """Make or change our tables if they are older than this release; safe when several processes do it.
+    """Create our tables, or bring older ones up to date. Several processes may do it at the same time.
 
-    A newer release only adds to the tables, so those of a newer one are left alone: replicas of two
-    releases may run side by side. Raises ``SQLAlchemyError``.
+    A release only ever adds to the tables. So the tables of a newer release are left as they are, and
+    replicas of two releases may run side by side. Raises ``SQLAlchemyError``.
     """
     script = ScriptDirectory(str(_MIGRATIONS))
     known = [revision.revision for revision in script.walk_revisions()]
@@ -71,15 +74,36 @@ def migrate(engine: Engine) -> None:
         return
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    with engine.begin() as connection, _alone(connection):
+    with engine.begin() as connection, _migration_lock(connection):
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
+def insert_if_absent(engine: Engine, table: Table, values: Mapping[str, Any]) -> None:
+    """Insert a row unless there is one with its key. Several processes may do it at the same time.
+
+    Whoever reads the row afterwards reads the same one. Raises ``SQLAlchemyError``.
+    """
+    try:
+        with engine.begin() as connection:
+            connection.execute(insert(table).values(**values))
+    except IntegrityError:
+        # Another process was first. It has committed, or this insert would still wait.
+        return
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
 @contextmanager
-def _alone(connection: Connection) -> Iterator[None]:
-    """Keep other workers and replicas waiting. Where a database has no lock, the later one fails and is
-    tried again: each step of a migration is skipped if it was done already."""
+def _migration_lock(connection: Connection) -> Iterator[None]:
+    """Make other workers and replicas wait until this migration is done.
+
+    Where a database has no lock, the later process fails and tries again. Each step of a migration is
+    skipped if it was done already.
+    """
     dialect = connection.dialect.name
     if dialect in ("mysql", "mariadb"):
         # MySQL commits before each change of a table, so the lock must not belong to a transaction.

@@ -16,7 +16,6 @@ from workspace_authz.authorizer.rules import every_question
 from workspace_authz.devplane.embedded.aggregation import aggregate_cluster_roles
 from workspace_authz.devplane.embedded.policy import AccessAttributes
 from workspace_authz.devplane.embedded.rbac import RbacAuthorizer
-from workspace_authz.devplane.embedded.reader import StoreReader
 from workspace_authz.devplane.embedded.store import Event, EventType, Store
 from workspace_authz.kubernetes.informer_state import Change
 from workspace_authz.kubernetes.listwatch_answers import object_key
@@ -70,7 +69,8 @@ class World:
         there = [(kind, item) for kind in KINDS.values() for item in self.store.list(kind)]
         if there:
             kind, item = there[number % len(there)]
-            self.store.remove(kind, *object_key(item))
+            namespace, name = object_key(item)
+            self.store.remove(kind, namespace, name=name)
             aggregate_cluster_roles(self.store)
 
     def deliver(self, resource: str) -> bool:
@@ -110,7 +110,7 @@ class World:
             namespace=question.namespace,
             name=question.name,
         )
-        return RbacAuthorizer(StoreReader(self.store)).authorize(user, asked).allowed
+        return RbacAuthorizer(self.store).authorize(user, asked).allowed
 
     def truth(self, user: UserInfo, namespace: str) -> frozenset[Attributes]:
         """Everything that ``user`` may do in ``namespace``."""

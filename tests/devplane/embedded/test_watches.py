@@ -44,14 +44,8 @@ async def test_without_a_version_it_begins_with_what_is_there(store: Store) -> N
     assert await told(events, 1) == [("ADDED", "x")]
     store.put(RESOURCE, secret("x", color="blue"))
     store.put(RESOURCE, secret("y"))
-    store.remove(RESOURCE, "a", "x")
+    store.remove(RESOURCE, "a", name="x")
     assert await told(events, 3) == [("MODIFIED", "x"), ("ADDED", "y"), ("DELETED", "x")]
-
-
-async def test_it_may_begin_with_nothing(store: Store) -> None:
-    store.put(RESOURCE, secret("x"))
-    events = follow(store, initial_events=False, timeout_seconds=0.05)
-    assert [event async for event in events] == []
 
 
 async def test_from_a_version_it_tells_what_came_after(store: Store) -> None:
@@ -74,7 +68,7 @@ async def test_objects_come_into_and_go_out_of_a_selection(store: Store) -> None
     events = follow(store, labels="color=red", version=store.version)
     for color in ("blue", "red", "red", "blue", "blue"):
         store.put(RESOURCE, secret("x", color=color))
-    store.remove(RESOURCE, "a", "x")
+    store.remove(RESOURCE, "a", name="x")
     store.put(RESOURCE, secret("end"))
     assert await told(events, 4) == [("ADDED", "x"), ("MODIFIED", "x"), ("DELETED", "x"), ("ADDED", "end")]
 
@@ -127,14 +121,6 @@ async def test_there_are_no_bookmarks_unless_asked_for(store: Store) -> None:
 async def test_it_ends_in_time_with_a_last_bookmark(store: Store) -> None:
     events = [event async for event in follow(store, bookmarks=True, timeout_seconds=0.05)]
     assert [event.type for event in events] == ["BOOKMARK"]
-
-
-async def test_a_streamed_list_ends_with_an_annotated_bookmark(store: Store) -> None:
-    store.put(RESOURCE, secret("x"))
-    events = follow(store, bookmarks=True, initial_events=True)
-    assert await told(events, 1) == [("ADDED", "x")]
-    end = await anext(events)
-    assert end.object["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
 
 
 async def test_it_ends_when_the_store_closes(store: Store) -> None:

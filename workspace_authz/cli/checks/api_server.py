@@ -17,7 +17,8 @@ from workspace_authz.cli.checks.probe import (
     username,
     who_am_i,
 )
-from workspace_authz.kubernetes.transport import Connection
+from workspace_authz.kubernetes import access_reviews
+from workspace_authz.kubernetes.connection import Connection
 
 _SLOW_SECONDS: Final = 1.0
 _SKEW_SECONDS: Final = 30.0
@@ -77,7 +78,10 @@ async def identity(connection: Connection) -> Finding:
 async def basic_user(connection: Connection) -> Finding:
     """Whether any caller may ask what they may do. The cluster's default, which some take away."""
     check = "reviews"
-    for answer in (await may_i(connection, "get", "namespaces"), await my_rules(connection, "default")):
+    for answer in (
+        await may_i(connection, access_reviews.resource("get", "namespaces")),
+        await my_rules(connection, "default"),
+    ):
         if answer.status not in (200, 201):
             return failing(check, f"reviews are refused: {answer.message}", fix=_RESTORE)
     # The server may have more rights than callers have, so look at the binding too, where it can be read.

@@ -11,13 +11,15 @@ from typing import Any, Final
 import aiohttp
 
 from workspace_authz.errors import AuthzError
-from workspace_authz.kubernetes.transport import Connection, describe_failure
+from workspace_authz.kubernetes import access_reviews
+from workspace_authz.kubernetes.connection import Connection, describe_failure
+from workspace_authz.kubernetes.own_credential import CredentialError
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=8)
 
 RBAC: Final = "rbac.authorization.k8s.io"
-_AUTHORIZATION: Final = "authorization.k8s.io"
-_AUTHENTICATION: Final = "authentication.k8s.io"
+
+_FAILURES: Final = (aiohttp.ClientError, TimeoutError, OSError, CredentialError)
 
 
 class NoAnswerError(AuthzError):
@@ -48,7 +50,7 @@ async def ask(connection: Connection, method: str, path: str, *, body: Any = Non
             text = await response.read()
             date = response.headers.get("Date")
             return Answer(response.status, _object(text), date, time.monotonic() - started)
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+    except _FAILURES as error:
         raise NoAnswerError(describe_failure(error)) from error
 
 
@@ -58,28 +60,23 @@ async def watches(connection: Connection, path: str) -> int:
     try:
         async with connection.request("GET", path, query=query, timeout=TIMEOUT) as response:
             return response.status
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+    except _FAILURES as error:
         raise NoAnswerError(describe_failure(error)) from error
 
 
 async def who_am_i(connection: Connection) -> Answer:
-    """A SelfSubjectReview."""
-    return await _review(connection, _AUTHENTICATION, "SelfSubjectReview", {})
+    """A SelfSubjectReview. Raises as :func:`ask`."""
+    return await _post(connection, access_reviews.self_subject_review())
 
 
 async def my_rules(connection: Connection, namespace: str) -> Answer:
-    """A SelfSubjectRulesReview."""
-    return await _review(connection, _AUTHORIZATION, "SelfSubjectRulesReview", {"namespace": namespace})
+    """A SelfSubjectRulesReview. Raises as :func:`ask`."""
+    return await _post(connection, access_reviews.self_subject_rules_review(namespace))
 
 
-async def may_i(
-    connection: Connection, verb: str, resource: str, *, group: str = "", namespace: str = ""
-) -> Answer:
-    """A SelfSubjectAccessReview, without a namespace across the whole cluster."""
-    attributes = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
-    return await _review(
-        connection, _AUTHORIZATION, "SelfSubjectAccessReview", {"resourceAttributes": attributes}
-    )
+async def may_i(connection: Connection, target: access_reviews.Target) -> Answer:
+    """A SelfSubjectAccessReview. Raises as :func:`ask`."""
+    return await _post(connection, access_reviews.self_subject_access_review(target))
 
 
 def allowed(answer: Answer) -> bool:
@@ -95,9 +92,8 @@ def username(answer: Answer) -> str:
     return str(user.get("username") or "") if isinstance(user, dict) else ""
 
 
-async def _review(connection: Connection, group: str, kind: str, spec: Mapping[str, Any]) -> Answer:
-    body = {"apiVersion": f"{group}/v1", "kind": kind, "spec": spec}
-    return await ask(connection, "POST", f"/apis/{group}/v1/{kind.lower()}s", body=body)
+async def _post(connection: Connection, review: access_reviews.Review) -> Answer:
+    return await ask(connection, "POST", review.path, body=review.document)
 
 
 def _object(text: bytes) -> Mapping[str, Any]:

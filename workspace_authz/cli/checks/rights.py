@@ -9,7 +9,8 @@ from typing import Final, TypeAlias
 
 from workspace_authz.cli.checks.finding import Finding, failing, ok, warning
 from workspace_authz.cli.checks.probe import RBAC, allowed, may_i, username, watches, who_am_i
-from workspace_authz.kubernetes.transport import Connection
+from workspace_authz.kubernetes import access_reviews
+from workspace_authz.kubernetes.connection import Connection
 from workspace_authz.roles.policy import SERVER_FOLLOWS, SERVER_NEEDS, SERVER_ROLE
 from workspace_authz.types import UserInfo
 
@@ -92,8 +93,8 @@ async def _answered(
     questions = tuple(questions)
     answers = await asyncio.gather(
         *(
-            may_i(connection, verb, resource, group=group, namespace=namespace)
-            for verb, group, resource in questions
+            may_i(connection, access_reviews.resource(verb, name, group=group, namespace=namespace))
+            for verb, group, name in questions
         )
     )
     return [

@@ -1,1 +1,1 @@
-"""``workspace-authz workspaces``: whose data they hold, and what to do when a namespace was made again."""
+"""``workspace-authz workspaces``: whose data workspaces hold, and changing that by an administrator."""

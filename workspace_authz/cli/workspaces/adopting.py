@@ -8,32 +8,35 @@ from collections.abc import Sequence
 from workspace_authz.cli.options import OK
 from workspace_authz.cli.output import note, print_json, print_lines
 from workspace_authz.cli.workspaces.listing import in_words
-from workspace_authz.cli.workspaces.opening import look_at_cluster, open_stores
+from workspace_authz.cli.workspaces.stores import open_stores, read_cluster
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.tenancy.claims import rebind
-from workspace_authz.tenancy.states import Standing, State
+from workspace_authz.tenancy.claims import adopt
+from workspace_authz.tenancy.states import State, WorkspaceStatus
 
-_ADOPTABLE = (State.CLOSED, State.UNBOUND)
+_ADOPTABLE = (State.CLOSED, State.UNCLAIMED)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Adopt one workspace or all. One line for each that was adopted."""
-    cluster = look_at_cluster(options)
+    """Adopt one workspace or all closed ones, and print a line for each. Returns the exit status.
+
+    Raises :class:`ConfigurationError` if the named workspace cannot be adopted.
+    """
+    cluster = read_cluster(options)
     with open_stores(options) as stores:
-        found = stores.standings(cluster.namespaces)
+        found = stores.statuses(cluster.namespaces)
         chosen = _all(found) if options.all else _one(found, options.name)
         if not options.dry_run:
-            for standing in chosen:
-                rebind(stores.own, standing.workspace, _uid(standing), by=cluster.user)
+            for status in chosen:
+                adopt(stores.tracking, status.workspace, uid=_uid(status), by=cluster.user)
     if options.output == "json":
-        print_json([_document(standing, cluster.user) for standing in chosen])
+        print_json([_document(status, cluster.user) for status in chosen])
     else:
         would = "would be " if options.dry_run else ""
         print_lines(
             [
-                f"{standing.workspace}: {would}adopted by {cluster.user}, from {_former(standing)} to "
-                f"{_uid(standing)}, with {in_words(standing.objects)}"
-                for standing in chosen
+                f"{status.workspace}: {would}adopted by {cluster.user}, from {_former(status)} to "
+                f"{_uid(status)}, with {in_words(status.objects)}"
+                for status in chosen
             ]
         )
     if not chosen:
@@ -41,42 +44,42 @@ def run(options: argparse.Namespace) -> int:
     return OK
 
 
-def _all(found: Sequence[Standing]) -> list[Standing]:
-    for standing in found:
-        if standing.state in (State.ORPHAN, State.TERMINATING):
-            note(f"{standing.workspace} is left as it is ({standing.state}): make its namespace first.")
-    return [standing for standing in found if standing.state in _ADOPTABLE]
+def _all(found: Sequence[WorkspaceStatus]) -> list[WorkspaceStatus]:
+    for status in found:
+        if status.state in (State.ORPHAN, State.TERMINATING):
+            note(f"{status.workspace} is left as it is ({status.state}): make its namespace first.")
+    return [status for status in found if status.state in _ADOPTABLE]
 
 
-def _one(found: Sequence[Standing], name: str) -> list[Standing]:
-    standing = next((standing for standing in found if standing.workspace == name), None)
-    if standing is None:
+def _one(found: Sequence[WorkspaceStatus], name: str) -> list[WorkspaceStatus]:
+    status = next((status for status in found if status.workspace == name), None)
+    if status is None:
         raise ConfigurationError(
             f"The workspace {name} holds no data, so it is open; there is nothing to adopt."
         )
-    if standing.state is State.BOUND:
-        note(f"{name} is bound to its namespace already.")
+    if status.state is State.CLAIMED:
+        note(f"{name} is claimed for its namespace already.")
         return []
-    if standing.state not in _ADOPTABLE:
+    if status.state not in _ADOPTABLE:
         raise ConfigurationError(
-            f"The namespace {name} is missing or being deleted ({standing.state}): make it first, then adopt."
+            f"The namespace {name} is missing or being deleted ({status.state}): make it first, then adopt."
         )
-    return [standing]
+    return [status]
 
 
-def _uid(standing: Standing) -> str:
-    return standing.namespace.uid if standing.namespace else ""
+def _uid(status: WorkspaceStatus) -> str:
+    return status.namespace.uid if status.namespace else ""
 
 
-def _former(standing: Standing) -> str:
-    return (standing.binding.uid if standing.binding else "") or "no namespace"
+def _former(status: WorkspaceStatus) -> str:
+    return (status.claim.uid if status.claim else "") or "no namespace"
 
 
-def _document(standing: Standing, user: str) -> dict[str, object]:
+def _document(status: WorkspaceStatus, user: str) -> dict[str, object]:
     return {
-        "workspace": standing.workspace,
-        "from": standing.binding.uid if standing.binding else "",
-        "to": _uid(standing),
+        "workspace": status.workspace,
+        "from": status.claim.uid if status.claim else "",
+        "to": _uid(status),
         "by": user,
-        "objects": dict(standing.objects),
+        "objects": dict(status.objects),
     }

@@ -1,4 +1,4 @@
-"""The arguments of ``workspace-authz workspaces``. What does the work needs MLflow and is loaded last."""
+"""The arguments of ``workspace-authz workspaces``. The modules that do the work need MLflow, so load last."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workspace_authz.cli.options import add_kubeconfig, add_output, command_pars
 _DESCRIPTION: Final = """\
 Whose data the workspaces of an MLflow server hold.
 
-  list              every workspace with data: its namespace's UID, and how it stands
+  list              every workspace with data: its claim, its namespace and its state
   adopt NAME        the data become those of the namespace that has the name now; the workspace opens
   adopt --all       the same for every closed workspace: after a restore, or in another cluster
   purge NAME        delete the data, in database and artifact store, of a workspace that nobody uses
@@ -21,22 +21,22 @@ Whose data the workspaces of an MLflow server hold.
 Run it where MLflow's database can be reached, best in the server's pod, with a kubeconfig that may list
 namespaces: yours, or the server's own. Servers need no restart. States:
 
-  bound        the server serves it
-  closed       its namespace is another one than that of the data, so everybody gets a 403: adopt or purge
+  claimed      the data belong to the namespace; the server serves it
+  closed       the data belong to another namespace, so everybody gets a 403: adopt or purge
   orphan       it has no namespace: adopt it once there is one, or purge
   terminating  its namespace is being deleted; nobody gets in
-  unbound      it holds data from before; a server binds it when it starts"""
+  unclaimed    it has data and no claim; a server claims it for its namespace when it starts"""
 
-_WORK: Final = {
+_ACTIONS: Final = {
     action: f"workspace_authz.cli.workspaces.{module}:run"
     for action, module in (("list", "listing"), ("adopt", "adopting"), ("purge", "purging"))
 }
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The command. Returns its exit status."""
+    """Run the command. Returns its exit status. Raises :class:`AuthzError`."""
     parser = command_parser("workspaces", _DESCRIPTION)
-    parser.add_argument("action", choices=tuple(_WORK), metavar="ACTION", help="list, adopt or purge")
+    parser.add_argument("action", choices=tuple(_ACTIONS), metavar="ACTION", help="list, adopt or purge")
     parser.add_argument("name", nargs="?", metavar="NAME", help="the workspace, to adopt or purge")
     parser.add_argument("--all", action="store_true", help="adopt every closed workspace")
     parser.add_argument("--dry-run", action="store_true", help="only say what adopt or purge would do")
@@ -51,8 +51,8 @@ def run(arguments: Sequence[str]) -> int:
         parser.error("adopt takes a NAME or --all")
     if options.action == "purge" and (options.all or not options.name):
         parser.error("purge takes one NAME")
-    work: Callable[[argparse.Namespace], int] = load(_WORK[options.action], extra="server")
-    return work(options)
+    action: Callable[[argparse.Namespace], int] = load(_ACTIONS[options.action], extra="server")
+    return action(options)
 
 
 def _add_stores(parser: argparse.ArgumentParser) -> None:

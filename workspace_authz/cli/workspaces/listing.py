@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from workspace_authz.cli.options import OK
 from workspace_authz.cli.output import print_json, print_lines, table
-from workspace_authz.cli.workspaces.opening import look_at_cluster, open_stores
-from workspace_authz.tenancy.claims import NOBODY, Binding
-from workspace_authz.tenancy.states import Standing
+from workspace_authz.cli.workspaces.stores import open_stores, read_cluster
+from workspace_authz.tenancy.claims import NO_NAMESPACE, Claim
+from workspace_authz.tenancy.states import WorkspaceStatus
 
-_HEAD: Final = ("WORKSPACE", "STATE", "DATA OF UID", "NAMESPACE UID", "BOUND", "OBJECTS")
+_HEAD: Final = ("WORKSPACE", "STATE", "DATA OF UID", "NAMESPACE UID", "CLAIMED", "OBJECTS")
 _KINDS: Final = {
     "registered_models": "models",
     "evaluation_datasets": "datasets",
@@ -24,52 +24,52 @@ _KINDS: Final = {
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print every workspace that is bound or holds data."""
-    cluster = look_at_cluster(options)
+    """Print every workspace that is claimed or holds data. Returns the exit status."""
+    cluster = read_cluster(options)
     with open_stores(options) as stores:
-        found = stores.standings(cluster.namespaces)
+        found = stores.statuses(cluster.namespaces)
     if options.output == "json":
-        print_json([_document(standing) for standing in found])
+        print_json([_document(status) for status in found])
     else:
         print_lines(table([_HEAD, *map(_row, found)]) if found else ["No workspace holds data."])
     return OK
 
 
 def in_words(objects: Mapping[str, int]) -> str:
-    """``3 experiments, 12 runs``."""
+    """Counts as text: ``3 experiments, 12 runs``."""
     return ", ".join(f"{count} {_KINDS.get(kind, kind)}" for kind, count in objects.items()) or "-"
 
 
-def _row(standing: Standing) -> tuple[str, ...]:
-    binding, namespace = standing.binding, standing.namespace
-    uid = "-" if binding is None else "(none)" if binding.uid == NOBODY else binding.uid
+def _row(status: WorkspaceStatus) -> tuple[str, ...]:
+    claim, namespace = status.claim, status.namespace
+    uid = "-" if claim is None else "(none)" if claim.uid == NO_NAMESPACE else claim.uid
     return (
-        standing.workspace,
-        str(standing.state),
+        status.workspace,
+        str(status.state),
         uid,
         namespace.uid if namespace else "-",
-        _bound(binding),
-        in_words(standing.objects),
+        _claimed(claim),
+        in_words(status.objects),
     )
 
 
-def _bound(binding: Binding | None) -> str:
-    if binding is None:
+def _claimed(claim: Claim | None) -> str:
+    if claim is None:
         return "-"
-    by = f" by {binding.by}" if binding.by else ""
-    return f"{_time(binding)} {binding.reason}{by}"
+    by = f" by {claim.by}" if claim.by else ""
+    return f"{_time(claim)} {claim.reason}{by}"
 
 
-def _time(binding: Binding) -> str:
-    return datetime.fromtimestamp(binding.at / 1000, UTC).isoformat(timespec="seconds")
+def _time(claim: Claim) -> str:
+    return datetime.fromtimestamp(claim.at / 1000, UTC).isoformat(timespec="seconds")
 
 
-def _document(standing: Standing) -> dict[str, Any]:
-    binding = standing.binding
+def _document(status: WorkspaceStatus) -> dict[str, Any]:
+    claim = status.claim
     return {
-        "workspace": standing.workspace,
-        "state": str(standing.state),
-        "binding": None if binding is None else {**asdict(binding), "at": _time(binding)},
-        "namespace": None if standing.namespace is None else asdict(standing.namespace),
-        "objects": dict(standing.objects),
+        "workspace": status.workspace,
+        "state": str(status.state),
+        "claim": None if claim is None else {**asdict(claim), "at": _time(claim)},
+        "namespace": None if status.namespace is None else asdict(status.namespace),
+        "objects": dict(status.objects),
     }

@@ -11,12 +11,12 @@ from typing import Final
 
 from workspace_authz.cli.options import NO, OK
 from workspace_authz.cli.output import note, print_json, print_lines
-from workspace_authz.cli.workspaces.opening import Stores, look_at_cluster, open_stores
+from workspace_authz.cli.workspaces.stores import Stores, open_stores, read_cluster
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.mlflow_adapter.store.artifact_folders import Folder, workspace_folder
-from workspace_authz.mlflow_adapter.store.occupancy import count_rows
 from workspace_authz.mlflow_adapter.store.purge import delete_rows
-from workspace_authz.tenancy.claims import NOBODY, Reason, bind, unbind
+from workspace_authz.mlflow_adapter.store.workspace_data import count_rows
+from workspace_authz.tenancy.claims import NO_NAMESPACE, Reason, claim, release
 from workspace_authz.tenancy.states import State
 
 _PURGEABLE: Final = (State.CLOSED, State.ORPHAN)
@@ -25,13 +25,13 @@ _DEFAULT: Final = "default"
 
 
 @dataclass(frozen=True, slots=True)
-class _Remains:
-    """What there is of a workspace."""
+class _Data:
+    """The data that a workspace has."""
 
     rows: dict[str, int]
     """By table."""
     entries: list[str]
-    """What lies in its artifact folder."""
+    """The names in its artifact folder."""
 
     @property
     def in_words(self) -> str:
@@ -43,49 +43,52 @@ class _Remains:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Say what there is, ask, delete it, and let the next write bind the workspace anew."""
+    """Count the data, ask for confirmation, delete them, and release the workspace. Returns the exit status.
+
+    Raises :class:`ConfigurationError` for a workspace that is in use, or artifacts that cannot be deleted.
+    """
     name = options.name
     folder = _folder(options)
     with open_stores(options) as stores:
         user = _demand_unused(options, stores)
-        remains = _look(stores, name, folder)
+        data = _read_data(stores, name, folder)
         if options.output == "text":
-            print_lines([f"{count:>9}  {table}" for table, count in remains.rows.items()])
+            print_lines([f"{count:>9}  {table}" for table, count in data.rows.items()])
         if options.dry_run:
-            return _told(options, f"{name}: {remains.in_words} would be deleted", remains)
-        if not (options.yes or _confirmed(name, remains)):
+            return _report(options, f"{name}: {data.in_words} would be deleted", data)
+        if not (options.yes or _confirmed(name, data)):
             note("nothing was deleted.")
             return NO
-        _demand_unused(options, stores)  # somebody may have adopted it while the question stood
-        bind(stores.own, name, NOBODY, Reason.START)  # closed, whatever happens, until all is gone
+        _demand_unused(options, stores)  # somebody may have adopted it while we waited for the confirmation
+        claim(stores.tracking, name, uid=NO_NAMESPACE, reason=Reason.START)  # closed until all is deleted
         _delete(stores, name, folder)
-        left = _look(stores, name, folder)
+        left = _read_data(stores, name, folder)
         if left.rows or left.entries:
             note(
                 f"{name}: somebody wrote meanwhile; {left.in_words} are left, and it stays closed: try again."
             )
             return NO
-        unbind(stores.own, name)
-    return _told(options, f"{name}: {remains.in_words} were deleted by {user}", remains)
+        release(stores.tracking, name)
+    return _report(options, f"{name}: {data.in_words} were deleted by {user}", data)
 
 
 def _demand_unused(options: argparse.Namespace, stores: Stores) -> str:
-    """Who asks. Raises :class:`ConfigurationError` unless the workspace is closed or has no namespace."""
-    cluster = look_at_cluster(options)
-    found = {standing.workspace: standing for standing in stores.standings(cluster.namespaces)}
-    standing = found.get(options.name)
-    if standing is None:
+    """The caller's name. Raises :class:`ConfigurationError` unless the workspace is closed or an orphan."""
+    cluster = read_cluster(options)
+    found = {status.workspace: status for status in stores.statuses(cluster.namespaces)}
+    status = found.get(options.name)
+    if status is None:
         raise ConfigurationError(f"The workspace {options.name} holds no data.")
-    if standing.state not in _PURGEABLE:
+    if status.state not in _PURGEABLE:
         raise ConfigurationError(
-            f"The workspace {options.name} is {standing.state}: only one that is closed or has no namespace "
+            f"The workspace {options.name} is {status.state}: only one that is closed or has no namespace "
             "can be purged. Delete the namespace first, and wait until it is gone."
         )
     return cluster.user
 
 
 def _folder(options: argparse.Namespace) -> Folder | None:
-    """Where the artifacts are; None if they are kept. Raises :class:`ConfigurationError`."""
+    """The folder of the artifacts; None if they are to be kept. Raises :class:`ConfigurationError`."""
     if options.name == _DEFAULT:
         raise ConfigurationError(
             f"The workspace {_DEFAULT} cannot be purged: its artifacts lie between those of the others, and "
@@ -101,19 +104,19 @@ def _folder(options: argparse.Namespace) -> Folder | None:
     return workspace_folder(options.artifacts_destination, options.name)
 
 
-def _look(stores: Stores, name: str, folder: Folder | None) -> _Remains:
+def _read_data(stores: Stores, name: str, folder: Folder | None) -> _Data:
     rows: dict[str, int] = {}
     for engine in stores.all:
         for table, count in count_rows(engine, name).items():
             rows[table] = rows.get(table, 0) + count
-    with _explained():
-        return _Remains(rows, folder.entries() if folder else [])
+    with _artifact_errors():
+        return _Data(rows, folder.entries() if folder else [])
 
 
 def _delete(stores: Stores, name: str, folder: Folder | None) -> None:
-    """Artifacts first: while rows are left, ``list`` shows that something is."""
+    """Delete artifacts before rows: as long as there are rows, ``list`` shows the workspace."""
     if folder is not None:
-        with _explained():
+        with _artifact_errors():
             for entry in folder.entries():
                 folder.delete(entry)
                 _progress(f"artifacts of {entry}: deleted")
@@ -123,7 +126,7 @@ def _delete(stores: Stores, name: str, folder: Folder | None) -> None:
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def _artifact_errors() -> Iterator[None]:
     try:
         yield
     except (OSError, ImportError) as error:
@@ -133,8 +136,8 @@ def _explained() -> Iterator[None]:
         ) from error
 
 
-def _confirmed(name: str, remains: _Remains) -> bool:
-    sys.stderr.write(f"{remains.in_words} will be deleted for ever. Type the name of the workspace: ")
+def _confirmed(name: str, data: _Data) -> bool:
+    sys.stderr.write(f"{data.in_words} will be deleted for ever. Type the name of the workspace: ")
     sys.stderr.flush()
     return sys.stdin.readline().strip() == name
 
@@ -143,13 +146,13 @@ def _progress(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-def _told(options: argparse.Namespace, line: str, remains: _Remains) -> int:
+def _report(options: argparse.Namespace, line: str, data: _Data) -> int:
     if options.output == "json":
         print_json(
             {
                 "workspace": options.name,
-                "rows": remains.rows,
-                "artifacts": remains.entries,
+                "rows": data.rows,
+                "artifacts": data.entries,
                 "deleted": not options.dry_run,
             }
         )

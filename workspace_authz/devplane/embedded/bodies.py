@@ -1,4 +1,4 @@
-"""Request bodies: bytes and a media type to an object of the kind that the URL promises."""
+"""Request bodies: bytes and a media type to an object of the kind that the URL names, or to a patch."""
 
 from __future__ import annotations
 
@@ -6,22 +6,18 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from workspace_authz.devplane.embedded.kinds import DELETE_OPTIONS, Kind
 from workspace_authz.devplane.embedded.objects import Object
 from workspace_authz.devplane.embedded.protobuf import decode_protobuf
-from workspace_authz.devplane.embedded.schema import Struct, decode
+from workspace_authz.devplane.embedded.schema import ListOf, MapOf, Schema, Struct, decode
 from workspace_authz.devplane.embedded.status import ApiError, bad_request, unsupported_media_type
 
-JSON, YAML = "application/json", "application/yaml"
-JSON_PATCH = "application/json-patch+json"
+JSON = "application/json"
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
-APPLY_PATCH = "application/apply-patch+yaml"
-PROTOBUF = "application/vnd.kubernetes.protobuf"
-PATCHES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_PATCH)
-_OBJECTS = (JSON, YAML, PROTOBUF)
+_OBJECTS = (JSON, PROTOBUF)
+_PATCHES = (MERGE_PATCH, STRATEGIC_MERGE_PATCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +28,8 @@ class Body:
     media_type: str
 
 
-def parse_patch(body: Body) -> Any:
-    """Parse one of :data:`PATCHES`. Raises a 400 or 415."""
-    if body.media_type not in PATCHES:
-        raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})
-    return _parse(None, body)
-
-
 def parse_object(kind: Kind, body: Body, *, field_validation: str) -> Object:
     """Parse an object of ``kind``; see :func:`decode_object`. Raises a 400 or 415."""
-    if body.media_type not in _OBJECTS:
-        raise unsupported_media_type(_OBJECTS)
     return decode_object(kind, _parse(kind.schema, body), field_validation=field_validation)
 
 
@@ -50,20 +37,81 @@ def parse_delete_options(body: Body) -> Object:
     """Parse what comes with a deletion, if anything does. Raises a 400 or 415."""
     if not body.content:
         return {}
-    if body.media_type not in _OBJECTS:
-        raise unsupported_media_type(_OBJECTS)
     return decode(DELETE_OPTIONS, _parse(DELETE_OPTIONS, body), what="DeleteOptions").value
 
 
-def _parse(schema: Struct | None, body: Body) -> Any:
+def parse_patch(kind: Kind, body: Body) -> Any:
+    """Parse a patch that :func:`merge_patch` applies. Raises a 400, 415 or 422.
+
+    A strategic merge patch that has no directive and no list to merge item by item is a merge patch. Any
+    other is refused: ``kubectl apply`` sends it for few fields of the kinds that are served here.
+    """
+    if body.media_type not in _PATCHES:
+        raise ApiError(415, "UnsupportedMediaType", message="415: Unsupported Media Type", details={})
+    patch = _json(body)
+    if body.media_type == STRATEGIC_MERGE_PATCH:
+        _require_plain_merge(kind.schema, patch, path="")
+    return patch
+
+
+def merge_patch(target: Any, patch: Any) -> Any:
+    """RFC 7386: objects merge, null removes, anything else replaces."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge_patch(merged.get(key), value)
+    return merged
+
+
+def _require_plain_merge(schema: Schema | None, patch: Any, *, path: str) -> None:
+    if isinstance(schema, ListOf) and schema.merged and patch is not None:
+        raise _unsupported_patch(path)
+    if not isinstance(patch, dict):
+        return
+    for key, value in patch.items():
+        if key.startswith("$"):
+            raise _unsupported_patch(f"{path}.{key}")
+        _require_plain_merge(_field(schema, key), value, path=f"{path}.{key}")
+
+
+def _field(schema: Schema | None, key: str) -> Schema | None:
+    if isinstance(schema, MapOf):
+        return schema.values
+    return schema.fields.get(key) if isinstance(schema, Struct) else None
+
+
+def _unsupported_patch(path: str) -> ApiError:
+    message = (
+        f"the embedded engine cannot apply a strategic merge patch of {path.removeprefix('.')}: "
+        "send a merge patch, or use the engine kube-apiserver"
+    )
+    return ApiError(422, "Invalid", message=message)
+
+
+def _parse(schema: Struct, body: Body) -> Any:
+    if body.media_type not in _OBJECTS:
+        raise unsupported_media_type(_OBJECTS)
+    if body.media_type == JSON:
+        return _json(body)
     try:
-        if body.media_type == PROTOBUF and schema is not None:
-            return decode_protobuf(schema, body.content)
-        if body.media_type in (YAML, APPLY_PATCH):
-            return yaml.safe_load(body.content)
+        return decode_protobuf(schema, body.content)
+    except ValueError:
+        raise _unreadable() from None
+
+
+def _json(body: Body) -> Any:
+    try:
         return json.loads(body.content)
-    except (ValueError, yaml.YAMLError):
-        raise bad_request("the object provided is unrecognized: it cannot be parsed") from None
+    except ValueError:
+        raise _unreadable() from None
+
+
+def _unreadable() -> ApiError:
+    return bad_request("the object provided is unrecognized: it cannot be parsed")
 
 
 def decode_object(kind: Kind, document: Any, *, field_validation: str) -> Object:

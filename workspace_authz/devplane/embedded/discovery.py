@@ -1,4 +1,8 @@
-"""What the API says about itself: versions, groups, resources, and just enough OpenAPI for kubectl."""
+"""What the API says about itself: versions, groups, resources, and a little OpenAPI v3 for kubectl.
+
+kubectl asks OpenAPI only whether the server checks fields itself (``fieldValidation``); it knows the shape of
+the kinds that are served here.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from workspace_authz.devplane.embedded import kinds
 from workspace_authz.devplane.embedded.kinds import Kind
 from workspace_authz.devplane.embedded.objects import Object
-from workspace_authz.devplane.embedded.openapi import openapi_v3
 
 OPENAPI_V2 = "/openapi/v2"
 OPENAPI_V2_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
@@ -26,7 +29,12 @@ VERSION: Mapping[str, str] = {
 }
 """``/version``: the release whose behaviour this engine follows."""
 
-_STORED_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+_STORED_VERBS = ("create", "delete", "get", "list", "patch", "update", "watch")
+_OPENAPI_V3 = "/openapi/v3"
+_PARAMETERS = [
+    {"name": name, "in": "query", "schema": {"type": "string"}}
+    for name in ("dryRun", "fieldManager", "fieldValidation")
+]
 _SERVED = (*kinds.STORED, *kinds.REVIEWS)
 
 
@@ -43,7 +51,9 @@ def documents() -> Mapping[str, Object]:
         found[f"/apis/{group}"] = {"kind": "APIGroup", "apiVersion": "v1", **_group(group)}
         found[f"/apis/{group}/v1"] = _resource_list(f"{group}/v1", _of_group(group))
     roots = {path.strip("/"): list(_of_group(_group_of(path))) for path in found if path.endswith("/v1")}
-    return {**found, **openapi_v3(roots)}
+    index = {root: {"serverRelativeURL": f"{_OPENAPI_V3}/{root}"} for root in roots}
+    openapi = {f"{_OPENAPI_V3}/{root}": _openapi(root, served) for root, served in roots.items()}
+    return {**found, _OPENAPI_V3: {"paths": index}, **openapi}
 
 
 def _of_group(group: str) -> Iterator[Kind]:
@@ -90,4 +100,27 @@ def _resource(kind: Kind) -> Object:
 def _verbs(kind: Kind) -> Sequence[str]:
     if kind not in kinds.STORED:
         return ("create",)
-    return [verb for verb in _STORED_VERBS if kind is not kinds.NAMESPACES or verb != "deletecollection"]
+    return _STORED_VERBS
+
+
+def _openapi(root: str, served: Sequence[Kind]) -> Object:
+    paths: Object = {}
+    for kind in served:
+        scope = "/namespaces/{namespace}" if kind.namespaced else ""
+        collection = f"/{root}{scope}/{kind.resource}"
+        if kind.subresource:
+            paths[f"{collection}/{{name}}/{kind.subresource}"] = {"post": _operation(kind, "post")}
+        else:
+            paths[collection] = {"post": _operation(kind, "post")}
+            paths[f"{collection}/{{name}}"] = {verb: _operation(kind, verb) for verb in ("put", "patch")}
+    return {"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1"}, "paths": paths}
+
+
+def _operation(kind: Kind, action: str) -> Object:
+    named = {"group": kind.group, "version": "v1", "kind": kind.kind}
+    return {
+        "x-kubernetes-action": action,
+        "x-kubernetes-group-version-kind": named,
+        "parameters": _PARAMETERS,
+        "responses": {"200": {"description": "OK"}},
+    }

@@ -18,7 +18,6 @@ from workspace_authz.devplane.embedded.api import Api, Parts
 from workspace_authz.devplane.embedded.authentication import Authenticator, read_static_tokens
 from workspace_authz.devplane.embedded.defaults import install_defaults
 from workspace_authz.devplane.embedded.rbac import SUPERUSERS, RbacAuthorizer
-from workspace_authz.devplane.embedded.reader import StoreReader
 from workspace_authz.devplane.embedded.registry import Registry
 from workspace_authz.devplane.embedded.resources import Resources
 from workspace_authz.devplane.embedded.reviews import Reviewer
@@ -76,7 +75,7 @@ class EmbeddedEngine:
         store = self._store = Store(history=self._tuning.history, first_version=first_version)
         registry = Registry(store, clock=self._tuning.clock)
         install_defaults(registry)
-        api = self._assemble(store, registry, pki, {**static, token: admin})
+        api = self._assemble(store, registry, pki=pki, static={**static, token: admin})
         port = await self._listen(api, pki)
         self._namespaces = asyncio.create_task(_finish_namespaces(registry))
         _log.warning("The embedded Kubernetes API on port %d is for laptops and tests only.", port)
@@ -97,20 +96,20 @@ class EmbeddedEngine:
         if self._namespaces is not None:
             await asyncio.wait([self._namespaces])
 
-    def _assemble(self, store: Store, registry: Registry, pki: Pki, static: Mapping[str, UserInfo]) -> Api:
+    def _assemble(self, store: Store, registry: Registry, *, pki: Pki, static: Mapping[str, UserInfo]) -> Api:
         clock = self._tuning.clock
         tokens = ServiceAccountTokens(pki.service_account_key, store, clock=clock)
         authenticator = Authenticator(static=static, service_accounts=tokens)
-        authorizer = RbacAuthorizer(StoreReader(store))
+        authorizer = RbacAuthorizer(store)
         parts = Parts(
             store=store,
             authenticator=authenticator,
             authorizer=authorizer,
-            resources=Resources(registry, authorizer, clock=clock),
+            resources=Resources(registry, authorizer),
             reviewer=Reviewer(authenticator=authenticator, authorizer=authorizer, clock=clock),
             token_requests=TokenRequests(registry, tokens, clock=clock),
         )
-        return Api(parts, bookmark_seconds=self._tuning.bookmark_seconds, clock=clock)
+        return Api(parts, bookmark_seconds=self._tuning.bookmark_seconds)
 
     async def _listen(self, api: Api, pki: Pki) -> int:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(pki.client_ca_cert))

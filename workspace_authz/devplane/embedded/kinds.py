@@ -65,18 +65,6 @@ _OWNER = Struct(
     },
     renumbered={"name": 3, "uid": 4, "apiVersion": 5, "controller": 6, "blockOwnerDeletion": 7},
 )
-_MANAGED_FIELDS = Struct(
-    {
-        "manager": STRING,
-        "operation": STRING,
-        "apiVersion": STRING,
-        "time": TIME,
-        "fieldsType": STRING,
-        "fieldsV1": Opaque(),
-        "subresource": STRING,
-    },
-    renumbered={"fieldsType": 6, "fieldsV1": 7, "subresource": 8},
-)
 OBJECT_META = Struct(
     {
         "name": STRING,
@@ -91,9 +79,9 @@ OBJECT_META = Struct(
         "deletionGracePeriodSeconds": INTEGER,
         "labels": MapOf(STRING),
         "annotations": MapOf(STRING),
-        "ownerReferences": ListOf(_OWNER, merge_key="uid"),
-        "finalizers": ListOf(STRING, unique=True),
-        "managedFields": ListOf(_MANAGED_FIELDS),
+        "ownerReferences": ListOf(_OWNER, merged=True),
+        "finalizers": ListOf(STRING, merged=True),
+        "managedFields": ListOf(Opaque()),
     },
     renumbered={"managedFields": 17},
 )
@@ -105,7 +93,7 @@ _RULE = Struct(
     kept=frozenset(("verbs",)),
 )
 _SUBJECT = Struct(dict.fromkeys(("kind", "apiGroup", "name", "namespace"), STRING))
-_ROLE_REF = Struct(dict.fromkeys(("apiGroup", "kind", "name"), STRING), atomic=True)
+_ROLE_REF = Struct(dict.fromkeys(("apiGroup", "kind", "name"), STRING))
 _BINDING: Mapping[str, Schema] = {"subjects": ListOf(_SUBJECT), "roleRef": _ROLE_REF}
 _EXPRESSION = Struct({"key": STRING, "operator": STRING, "values": STRINGS})
 _SELECTOR = Struct({"matchLabels": MapOf(STRING), "matchExpressions": ListOf(_EXPRESSION)})
@@ -118,7 +106,7 @@ NAMESPACES = Kind(
     _object(
         {
             "spec": Struct({"finalizers": STRINGS}),
-            "status": Struct({"phase": STRING, "conditions": ListOf(Opaque(), merge_key="type")}),
+            "status": Struct({"phase": STRING, "conditions": ListOf(Opaque(), merged=True)}),
         }
     ),
     short_names=("ns",),
@@ -129,8 +117,8 @@ SERVICE_ACCOUNTS = Kind(
     "ServiceAccount",
     _object(
         {
-            "secrets": ListOf(_OBJECT_REFERENCE, merge_key="name"),
-            "imagePullSecrets": ListOf(Struct({"name": STRING}), merge_key="name"),
+            "secrets": ListOf(_OBJECT_REFERENCE, merged=True),
+            "imagePullSecrets": ListOf(Struct({"name": STRING}), merged=True),
             "automountServiceAccountToken": BOOLEAN,
         }
     ),

@@ -2,15 +2,16 @@
 
 Nothing is indexed or cached, so that it can be checked by reading. Semantics:
 https://kubernetes.io/docs/reference/access-authn-authz/rbac/ and, where that is silent, the observed
-behaviour of kube-apiserver 1.36. It knows no HTTP and no store, only what a :class:`Reader` shows it.
+behaviour of kube-apiserver 1.36.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import chain
 
+from workspace_authz.devplane.embedded.kinds import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, ROLE_BINDINGS, ROLES
 from workspace_authz.devplane.embedded.policy import (
     GROUP,
     AccessAttributes,
@@ -20,26 +21,11 @@ from workspace_authz.devplane.embedded.policy import (
     Subject,
     allows,
 )
+from workspace_authz.devplane.embedded.store import Store
 from workspace_authz.types import UserInfo
 
 SUPERUSERS = "system:masters"
 """Members may do everything, whatever the roles say."""
-
-
-class Reader(Protocol):
-    """Where roles and bindings are read."""
-
-    def cluster_role_bindings(self) -> Iterable[Binding]:
-        """All of them."""
-
-    def role_bindings(self, namespace: str) -> Iterable[Binding]:
-        """Those of one namespace."""
-
-    def role(self, namespace: str, name: str) -> Sequence[PolicyRule] | None:
-        """The rules of a Role; None when there is no such Role."""
-
-    def cluster_role(self, name: str) -> Sequence[PolicyRule] | None:
-        """The rules of a ClusterRole; None when there is no such ClusterRole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +45,10 @@ class Rules:
 
 
 class RbacAuthorizer:
-    """Answers from the roles and bindings of ``reader``."""
+    """Answers from the roles and bindings in ``store``."""
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def authorize(self, user: UserInfo, attributes: AccessAttributes) -> Answer:
         """May ``user`` do this?"""
@@ -91,17 +77,15 @@ class RbacAuthorizer:
 
     def rules_of(self, role: RoleRef, namespace: str) -> Sequence[PolicyRule] | None:
         """What a binding in ``namespace`` to ``role`` grants; None when the role does not exist."""
-        if role.kind == "Role":
-            return self._reader.role(namespace, role.name)
-        return self._reader.cluster_role(role.name)
+        kind, scope = (ROLES, namespace) if role.kind == ROLES.kind else (CLUSTER_ROLES, "")
+        found = self._store.get(kind.resource, scope, name=role.name)
+        return None if found is None else [PolicyRule.parse(rule) for rule in found.get("rules") or ()]
 
     def _bindings(self, user: UserInfo, namespace: str) -> Iterator[tuple[Binding, Subject]]:
-        for binding in self._reader.cluster_role_bindings():
-            if (subject := binding.subject_for(user)) is not None:
-                yield binding, subject
-        if not namespace:
-            return
-        for binding in self._reader.role_bindings(namespace):
+        found = self._store.each(CLUSTER_ROLE_BINDINGS.resource)
+        if namespace:
+            found = chain(found, self._store.each(ROLE_BINDINGS.resource, namespace))
+        for binding in map(Binding.parse, found):
             if (subject := binding.subject_for(user)) is not None:
                 yield binding, subject
 

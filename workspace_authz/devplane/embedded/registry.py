@@ -10,8 +10,7 @@ from __future__ import annotations
 import secrets
 import time
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from workspace_authz.devplane.embedded.aggregation import aggregate_cluster_roles
 from workspace_authz.devplane.embedded.defaulting import with_defaults
@@ -29,7 +28,6 @@ from workspace_authz.devplane.embedded.objects import (
 from workspace_authz.devplane.embedded.status import (
     ApiError,
     FieldProblem,
-    Target,
     already_exists,
     conflict,
     forbidden,
@@ -51,20 +49,8 @@ _SYSTEM_FIELDS = (
     "deletionGracePeriodSeconds",
     "generation",
     "selfLink",
+    "managedFields",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Preconditions:
-    """What must still hold of an object; empty means anything."""
-
-    uid: str = ""
-    version: str = ""
-
-    @classmethod
-    def of(cls, fields: Mapping[str, object]) -> Preconditions:
-        """From ``metadata``, or from ``DeleteOptions.preconditions``."""
-        return cls(str(fields.get("uid") or ""), str(fields.get("resourceVersion") or ""))
 
 
 class Registry:
@@ -76,21 +62,21 @@ class Registry:
 
     def get(self, kind: Kind, *, namespace: str, name: str) -> Object:
         """The object, or a 404."""
-        found = self.store.get(kind.resource, namespace, name)
+        found = self.store.get(kind.resource, namespace, name=name)
         if found is None:
             raise not_found(kind.target(name))
         return found
 
     def prepare(self, kind: Kind, obj: Object, *, namespace: str) -> Object:
         """A new object as it would be stored. Raises a 400 or 422."""
-        new = with_defaults(kind, self._new_metadata(kind, obj, namespace))
+        new = with_defaults(kind, self._new_metadata(kind, obj, namespace=namespace))
         check(kind, new)
         return new
 
     def create(self, kind: Kind, new: Object, *, namespace: str, dry_run: bool = False) -> Object:
         """Store what :meth:`prepare` made. Raises a 404 or 403 for its namespace, 409 for its name."""
-        self._require_namespace(kind, namespace, name_of(new))
-        if self.store.get(kind.resource, namespace, name_of(new)) is not None:
+        self._require_namespace(kind, namespace, name=name_of(new))
+        if self.store.get(kind.resource, namespace, name=name_of(new)) is not None:
             raise already_exists(kind.target(name_of(new)))
         if dry_run:
             return new
@@ -102,13 +88,12 @@ class Registry:
 
     def prepare_update(self, kind: Kind, new: Object, *, old: Object) -> Object:
         """A changed object as it would be stored. Raises a 409 if it was made from another version, 422."""
-        expected = Preconditions.of(metadata(new))
-        if expected.uid and expected.uid != uid_of(old):
+        if uid_of(new) not in ("", uid_of(old)):
             why = (
-                f"Precondition failed: UID in precondition: {expected.uid}, UID in object meta: {uid_of(old)}"
+                f"Precondition failed: UID in precondition: {uid_of(new)}, UID in object meta: {uid_of(old)}"
             )
             raise conflict(kind.target(name_of(old)), why)
-        if expected.version and expected.version != metadata(old)["resourceVersion"]:
+        if metadata(new).get("resourceVersion") not in (None, metadata(old)["resourceVersion"]):
             raise conflict(kind.target(name_of(old)), _STALE)
         kept = {key: metadata(old).get(key) for key in (*_SYSTEM_FIELDS, "resourceVersion", "generateName")}
         new = with_metadata(new, **kept, namespace=namespace_of(old) or None)
@@ -131,11 +116,8 @@ class Registry:
         self._aggregate(kind)
         return self.get(kind, namespace=namespace_of(old), name=name_of(old))
 
-    def delete(
-        self, kind: Kind, obj: Object, *, expected: Preconditions, dry_run: bool = False
-    ) -> tuple[Object, bool]:
-        """Delete, or begin to; returns the object, and whether it is gone. Raises a 409."""
-        _check_preconditions(kind, obj, expected)
+    def delete(self, kind: Kind, obj: Object, *, dry_run: bool = False) -> tuple[Object, bool]:
+        """Delete, or begin to; returns the object, and whether it is gone. Raises a 403."""
         if kind is NAMESPACES and name_of(obj) in _UNDELETABLE:
             raise forbidden(kind.target(name_of(obj)), "this namespace may not be deleted")
         waits = kind is NAMESPACES or bool(metadata(obj).get("finalizers"))
@@ -163,7 +145,7 @@ class Registry:
         for kind in STORED:
             if kind.namespaced:
                 for obj in self.store.list(kind.resource, name):
-                    self.delete(kind, obj, expected=Preconditions())
+                    self.delete(kind, obj)
         empty = not any(self.store.list(kind.resource, name) for kind in STORED if kind.namespaced)
         if not empty:
             return
@@ -172,11 +154,11 @@ class Registry:
         if not metadata(namespace).get("finalizers"):
             self._remove(NAMESPACES, namespace)
 
-    def _new_metadata(self, kind: Kind, obj: Object, namespace: str) -> Object:
+    def _new_metadata(self, kind: Kind, obj: Object, *, namespace: str) -> Object:
         given = metadata(obj)
         if given.get("resourceVersion"):
             # An internal error there, too, although it is the caller's.
-            raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
+            raise ApiError(500, "", message="resourceVersion should not be set on objects to be created")
         if given.get("namespace", namespace) != namespace:
             raise namespace_mismatch()
         name = name_of(obj)
@@ -191,12 +173,12 @@ class Registry:
             content = {key: value for key, value in content.items() if key not in ("spec", "status")}
         return with_metadata(content, **fields)
 
-    def _require_namespace(self, kind: Kind, namespace: str, name: str) -> None:
+    def _require_namespace(self, kind: Kind, namespace: str, *, name: str) -> None:
         if not kind.namespaced:
             return
         if not namespace:
             raise method_not_allowed()
-        found = self.store.get(NAMESPACES.resource, "", namespace)
+        found = self.store.get(NAMESPACES.resource, "", name=namespace)
         if found is None:
             raise not_found(NAMESPACES.target(namespace))
         if is_terminating(found):
@@ -210,7 +192,7 @@ class Registry:
         self.create(SERVICE_ACCOUNTS, account, namespace=namespace)
 
     def _remove(self, kind: Kind, obj: Object) -> Object:
-        gone = self.store.remove(kind.resource, namespace_of(obj), name_of(obj))
+        gone = self.store.remove(kind.resource, namespace_of(obj), name=name_of(obj))
         self._aggregate(kind)
         return gone
 
@@ -220,20 +202,3 @@ class Registry:
 
     def _now(self) -> str:
         return timestamp(self._clock())
-
-
-def _check_preconditions(kind: Kind, obj: Object, expected: Preconditions) -> None:
-    target = Target(kind.group, kind.kind, name=name_of(obj))  # here kube-apiserver names the kind
-    if expected.uid and expected.uid != uid_of(obj):
-        raise conflict(
-            target,
-            f"the UID in the precondition ({expected.uid}) does not match the UID in record ({uid_of(obj)}). "
-            "The object might have been deleted and then recreated",
-        )
-    current = metadata(obj)["resourceVersion"]
-    if expected.version and expected.version != current:
-        raise conflict(
-            target,
-            f"the ResourceVersion in the precondition ({expected.version}) does not match the "
-            f"ResourceVersion in record ({current}). The object might have been modified",
-        )

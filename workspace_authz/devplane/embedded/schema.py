@@ -1,4 +1,4 @@
-"""The shape of an object: which fields it has, of which type, and how patches treat its lists."""
+"""The shape of an object: which fields it has, and of which type."""
 
 from __future__ import annotations
 
@@ -32,13 +32,11 @@ class MapOf:
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """A list. Without ``merge_key`` and ``unique`` a patch replaces it whole."""
+    """A list."""
 
     items: Schema
-    merge_key: str = ""
-    """Field that identifies an item."""
-    unique: bool = False
-    """A set of strings."""
+    merged: bool = False
+    """Whether a strategic merge patch merges it item by item; it replaces any other list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +48,6 @@ class Struct:
     """Protobuf numbers that are not the field's position, counted from 1."""
     kept: frozenset[str] = field(default=frozenset())
     """Fields that are written out even when they are empty."""
-    atomic: bool = False
-    """Server-side apply owns it as a whole."""
 
     @property
     def numbers(self) -> Mapping[int, str]:
@@ -93,20 +89,20 @@ def _decode(schema: Schema, value: object, *, path: str, unknown: list[str], wha
     match schema:
         case Scalar():
             if type(value) is not _PYTHON_TYPES[schema.type]:
-                raise _wrong_type(path, schema.type, value, what)
+                raise _wrong_type(path, schema.type, value=value, what=what)
             return value
         case Opaque():
             return value
         case ListOf():
             if not isinstance(value, list):
-                raise _wrong_type(path, "array", value, what)
+                raise _wrong_type(path, "array", value=value, what=what)
             return [
                 _decode(schema.items, item, path=f"{path}[{index}]", unknown=unknown, what=what)
                 for index, item in enumerate(value)
             ]
         case MapOf():
             if not isinstance(value, dict):
-                raise _wrong_type(path, "object", value, what)
+                raise _wrong_type(path, "object", value=value, what=what)
             return {
                 key: _decode(schema.values, item, path=f"{path}.{key}", unknown=unknown, what=what)
                 for key, item in value.items()
@@ -117,7 +113,7 @@ def _decode(schema: Schema, value: object, *, path: str, unknown: list[str], wha
 
 def _decode_struct(schema: Struct, value: object, *, path: str, unknown: list[str], what: str) -> Object:
     if not isinstance(value, dict):
-        raise _wrong_type(path, "object", value, what)
+        raise _wrong_type(path, "object", value=value, what=what)
     decoded: Object = {}
     for key, item in value.items():
         below = f"{path}.{key}" if path else key
@@ -130,7 +126,7 @@ def _decode_struct(schema: Struct, value: object, *, path: str, unknown: list[st
     return decoded
 
 
-def _wrong_type(path: str, wanted: str, value: object, what: str) -> Exception:
+def _wrong_type(path: str, wanted: str, *, value: object, what: str) -> Exception:
     names = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", float: "number"}
     got = names.get(type(value), "null")
     return bad_request(

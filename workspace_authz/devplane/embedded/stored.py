@@ -1,138 +1,77 @@
-"""HTTP for objects that are kept: one, a list, or a watch of them, as JSON or as a table."""
+"""HTTP for objects that are kept: one, a list, or a watch of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 
 from aiohttp import web
 
 from workspace_authz.devplane.embedded.http import encode, json_response, read_body
-from workspace_authz.devplane.embedded.kinds import NAMESPACES, Kind
-from workspace_authz.devplane.embedded.lists import list_objects
-from workspace_authz.devplane.embedded.objects import Object
-from workspace_authz.devplane.embedded.requests import ApiRequest, is_true
-from workspace_authz.devplane.embedded.resources import Resources, object_list
+from workspace_authz.devplane.embedded.requests import is_true
+from workspace_authz.devplane.embedded.resources import Call, Resources
 from workspace_authz.devplane.embedded.selectors import selection
-from workspace_authz.devplane.embedded.status import bad_request, method_not_allowed, quoted
+from workspace_authz.devplane.embedded.status import bad_request, method_not_allowed, quoted, unsupported
 from workspace_authz.devplane.embedded.store import Store
-from workspace_authz.devplane.embedded.tables import table, wants_table
-from workspace_authz.devplane.embedded.watches import WatchEvent, WatchOptions, watch
-from workspace_authz.types import UserInfo
+from workspace_authz.devplane.embedded.watches import WatchOptions, watch
 
 
 class StoredApi:
     """Answers requests about the kinds of :data:`~.kinds.STORED`."""
 
-    def __init__(
-        self,
-        *,
-        store: Store,
-        resources: Resources,
-        bookmark_seconds: float,
-        clock: Callable[[], float],
-    ) -> None:
+    def __init__(self, store: Store, resources: Resources, *, bookmark_seconds: float) -> None:
         self._store = store
         self._resources = resources
         self._bookmark_seconds = bookmark_seconds
-        self._clock = clock
 
-    async def answer(
-        self, kind: Kind, parsed: ApiRequest, request: web.BaseRequest, user: UserInfo
-    ) -> web.StreamResponse:
+    async def answer(self, call: Call, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request that was allowed."""
-        resources, accept = self._resources, request.headers.get("Accept", "")
-        match parsed.attributes.verb:
+        resources, verb = self._resources, call.request.attributes.verb
+        match verb:
             case "get":
-                return self._shown(kind, parsed, accept, resources.get(kind, parsed))
+                return json_response(resources.get(call))
             case "list":
-                return self._listed(kind, parsed, accept)
+                return json_response(resources.list(call))
             case "watch":
-                return await self._watched(kind, parsed, request)
+                return await self._watched(call, request)
         body = await read_body(request)  # from here on nothing waits: reads and writes are one step
-        match parsed.attributes.verb, bool(parsed.path_name):
+        match verb, bool(call.request.path_name):
             case "create", False:
-                created = resources.create(kind, parsed, body, user)
-                return self._shown(kind, parsed, accept, created, status=201)
+                return json_response(resources.create(call, body), status=201)
             case "update", True:
-                return self._shown(kind, parsed, accept, resources.update(kind, parsed, body, user))
+                return json_response(resources.update(call, body))
             case "patch", True:
-                patched, new = resources.patch(kind, parsed, body, user)
-                return self._shown(kind, parsed, accept, patched, status=201 if new else 200)
+                return json_response(resources.patch(call, body))
             case "delete", True:
-                return json_response(resources.delete(kind, parsed, body))
-            case "deletecollection", False if kind is not NAMESPACES:
-                return json_response(resources.delete_collection(kind, parsed))
+                return json_response(resources.delete(call, body))
         raise method_not_allowed()
 
-    def _shown(
-        self, kind: Kind, parsed: ApiRequest, accept: str, obj: Object, *, status: int = 200
-    ) -> web.Response:
-        if wants_table(accept):
-            obj = self._table(kind, parsed, [obj], {"resourceVersion": obj["metadata"]["resourceVersion"]})
-        return json_response(obj, status=status)
-
-    def _listed(self, kind: Kind, parsed: ApiRequest, accept: str) -> web.Response:
-        page = list_objects(self._store, kind, parsed)
-        if wants_table(accept):
-            return json_response(self._table(kind, parsed, page.objects, page.metadata))
-        return json_response(object_list(kind, page.objects, page.metadata))
-
-    async def _watched(self, kind: Kind, parsed: ApiRequest, request: web.BaseRequest) -> web.StreamResponse:
-        options = _watch_options(kind, parsed)
-        as_table = wants_table(request.headers.get("Accept", ""))
+    async def _watched(self, call: Call, request: web.BaseRequest) -> web.StreamResponse:
+        options = _watch_options(call)
         response = web.StreamResponse(
             headers={"Content-Type": "application/json", "Cache-Control": "no-cache"}
         )
         await response.prepare(request)
-        head = True
         # Whoever watched and went away needs no answer.
         with suppress(ConnectionResetError):
             async for event in watch(self._store, options, bookmark_seconds=self._bookmark_seconds):
-                await response.write(
-                    encode(self._event(kind, parsed, event, as_table=as_table, head=head)) + b"\n"
-                )
-                head = head and not event.is_object
+                await response.write(encode({"type": event.type, "object": event.object}) + b"\n")
             await response.write_eof()
         return response
 
-    def _event(
-        self, kind: Kind, parsed: ApiRequest, event: WatchEvent, *, as_table: bool, head: bool
-    ) -> Object:
-        shown = event.object
-        if as_table and event.is_object:
-            version = {"resourceVersion": shown["metadata"]["resourceVersion"]}
-            shown = self._table(kind, parsed, [shown], version, head=head)
-        return {"type": event.type, "object": shown}
 
-    def _table(
-        self,
-        kind: Kind,
-        parsed: ApiRequest,
-        objects: list[Object],
-        metadata: Object,
-        *,
-        head: bool = True,
-    ) -> Object:
-        include = parsed.query.get("includeObject", "Metadata")
-        return table(kind, objects, list_metadata=metadata, include=include, now=self._clock(), head=head)
-
-
-def _watch_options(kind: Kind, parsed: ApiRequest) -> WatchOptions:
-    query = parsed.query
-    initial = query.get("sendInitialEvents")
-    if initial is not None and query.get("resourceVersionMatch") != "NotOlderThan":
-        raise bad_request("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan")
+def _watch_options(call: Call) -> WatchOptions:
+    query = call.request.query
+    if "sendInitialEvents" in query:
+        raise unsupported("streamed lists")
     version, seconds = query.get("resourceVersion", ""), query.get("timeoutSeconds", "")
     for field, value in (("resourceVersion", version), ("timeoutSeconds", seconds)):
         if value and not value.isdecimal():
             raise bad_request(f"{field}: Invalid value: {quoted(value)}")
     return WatchOptions(
-        kind,
-        parsed.attributes.namespace if kind.namespaced else "",
+        call.kind,
+        call.namespace,
         selection(labels=query.get("labelSelector", ""), fields=query.get("fieldSelector", "")),
         version=int(version or 0),
         bookmarks=is_true(query.get("allowWatchBookmarks")),
-        initial_events=None if initial is None else is_true(initial),
         timeout_seconds=float(seconds) if int(seconds or 0) else None,
     )

@@ -30,18 +30,15 @@ class WatchOptions:
     version: int = 0
     """Where to begin; 0 begins with what is there."""
     bookmarks: bool = False
-    initial_events: bool | None = None
-    """The parameter ``sendInitialEvents``."""
     timeout_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
-    """One event as it is sent. ``is_object`` is false for bookmarks and errors."""
+    """One event as it is sent."""
 
     type: str
     object: Object
-    is_object: bool = True
 
 
 async def watch(
@@ -54,21 +51,17 @@ async def watch(
     """The events, until the timeout, an expired version, or the end of the store."""
     deadline = clock() + _timeout(options)
     version = options.version
-    from_now = version == 0 or bool(options.initial_events)
-    if from_now:
+    if version == 0:
         version = store.version
-    if from_now and options.initial_events is not False:
         for obj in store.list(options.kind.resource, options.namespace):
             if options.selected(obj):
                 yield WatchEvent(EventType.ADDED, obj)
-        if options.initial_events and options.bookmarks:
-            yield _bookmark(options, version, end_of_list=True)
     next_bookmark = clock() + bookmark_seconds
     while not store.closed and (now := clock()) < deadline:
         try:
             events = store.since(options.kind.resource, version)
         except TooOldError as error:
-            yield WatchEvent("ERROR", expired(str(error)).body(), is_object=False)
+            yield WatchEvent("ERROR", expired(str(error)).body())
             return
         seen = store.version
         for event in events:
@@ -109,9 +102,7 @@ def _gone(event: Event) -> Object:
     return {**last, "metadata": {**last["metadata"], "resourceVersion": str(version_of(event.object))}}
 
 
-def _bookmark(options: WatchOptions, version: int, *, end_of_list: bool = False) -> WatchEvent:
+def _bookmark(options: WatchOptions, version: int) -> WatchEvent:
     fields: Object = {"resourceVersion": str(version), "creationTimestamp": None}
-    if end_of_list:
-        fields["annotations"] = {"k8s.io/initial-events-end": "true"}
     body: Object = {"kind": options.kind.kind, "apiVersion": options.kind.api_version, "metadata": fields}
-    return WatchEvent("BOOKMARK", body, is_object=False)
+    return WatchEvent("BOOKMARK", body)

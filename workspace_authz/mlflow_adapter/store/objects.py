@@ -101,7 +101,7 @@ class StoreObjects:
         self._registry = registry
         self._workspaces = workspaces
         self._homes: ExpiringCache[_Key, str] = ExpiringCache(size=size, monotonic=monotonic)
-        self.numbers = Statistics(caches={"homes": self._homes})
+        self.statistics = Statistics(caches={"homes": self._homes})
         # A pool of its own: a database that hangs must not take the threads of others.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="lookup")
 

@@ -1,14 +1,16 @@
 """Which rows of MLflow's database belong to a workspace, found by its own tables and foreign keys.
 
-A table says it by its column ``workspace``, or it hangs on one that does by a foreign key. The few without
-either are named here; a test fails when MLflow gets a table that is in neither.
+A table has a column ``workspace``, or a foreign key leads from it to a table that has one. The few tables
+with neither are named here. A test fails when MLflow gets another of those.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
+from mlflow.store.db.utils import Base  # not from where it is defined: this module imports every model
 from sqlalchemy import (
     Column,
     ColumnElement,
@@ -23,13 +25,11 @@ from sqlalchemy import (
     tuple_,
 )
 
-from workspace_authz.mlflow_adapter.store.tables import mlflow_tables
+UNOWNED_TABLES: Final = frozenset({"scheduler_leases"})
+"""Tables without data of workspaces: the locks of MLflow's own schedulers."""
 
-NOBODYS: Final = frozenset({"scheduler_leases"})
-"""Tables without data of workspaces: locks of MLflow's own schedulers."""
-
-_HUB: Final = "experiments"
-"""Many tables hang on it and on something below it; the latter is indexed and gives smaller portions."""
+_EXPERIMENTS: Final = "experiments"
+"""Many tables refer to it and to a table below it. The latter is preferred: it gives smaller batches."""
 
 _ASSOCIATED: Final = {
     "experiment": ("experiments", "experiment_id"),
@@ -38,83 +38,103 @@ _ASSOCIATED: Final = {
     "model": ("logged_models", "model_id"),
     "trace": ("trace_info", "request_id"),
 }
-"""``mlflow.entities.entity_type``, without prompt versions: their ids are names, which others use, too."""
+"""By ``mlflow.entities.entity_type``: table and key of what an association may link. Prompt versions are left
+out, because their ids are names, which other workspaces use, too."""
 
 _INPUTS: Final = (("runs", "run_uuid"), ("datasets", "dataset_uuid"), ("logged_models", "model_id"))
+"""Table and key of what a row of ``inputs`` may link. MLflow makes all these ids at random."""
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """The columns of a table that lead to its owner, and those of the owner that they equal."""
+class Reference:
+    """How the rows of a table refer to the rows that own them."""
 
     columns: tuple[Column[object], ...]
-    owner: Belonging
+    """The referring columns."""
+    owner: OwnedRows
     owner_columns: tuple[Column[object], ...]
+    """The owner's columns that they equal."""
+
+    def to(self, keys: Select[*tuple[Any, ...]] | Sequence[Sequence[Any]]) -> ColumnElement[bool]:
+        """The condition that a row refers to one of ``keys``, values of :attr:`owner_columns`."""
+        if len(self.columns) > 1:
+            return tuple_(*self.columns).in_(
+                keys if isinstance(keys, Select) else [tuple(key) for key in keys]
+            )
+        return self.columns[0].in_(keys if isinstance(keys, Select) else [key[0] for key in keys])
 
 
 @dataclass(frozen=True, slots=True)
-class Belonging:
-    """A table, and which of its rows belong to the workspace."""
+class OwnedRows:
+    """The rows of one table that belong to a workspace."""
 
     table: Table
     condition: ColumnElement[bool]
-    link: Link | None = None
-    """None where the table itself says whose a row is."""
+    """Selects them."""
+    reference: Reference | None = None
+    """How they refer to their owners; None where the table itself tells the workspace of a row."""
 
 
-def belongings(workspace: str) -> list[Belonging]:
-    """What belongs to ``workspace``, owners first. Raises ``LookupError`` for a table of unknown kind."""
-    survey = _Survey(workspace)
+def mlflow_tables() -> list[Table]:
+    """All tables of the installed MLflow, each after those that it refers to."""
+    return list(Base.metadata.sorted_tables)
+
+
+def owned_rows(workspace: str) -> list[OwnedRows]:
+    """The rows of every table that belong to ``workspace``, owners before what they own.
+
+    Raises ``LookupError`` for a table whose owner is not known.
+    """
+    resolver = _OwnerResolver(workspace)
     for table in mlflow_tables():
-        if table.name not in NOBODYS:
-            survey.find(table.name)
-    return list(survey.found.values())
+        if table.name not in UNOWNED_TABLES:
+            resolver.resolve(table.name)
+    return list(resolver.resolved.values())
 
 
-class _Survey:
-    """Looks at owners before what they own, whatever the order of the questions."""
+class _OwnerResolver:
+    """Resolves a table's owners before the table, in whatever order they are asked for."""
 
     def __init__(self, workspace: str) -> None:
         self._workspace = workspace
         self._tables = {table.name: table for table in mlflow_tables()}
-        self.found: dict[str, Belonging] = {}
+        self.resolved: dict[str, OwnedRows] = {}
 
-    def find(self, name: str) -> Belonging:
-        """What belongs to the workspace in one table."""
-        if name not in self.found:
-            # In two steps: the owners come before it in the dictionary.
-            belonging = self._look(self._tables[name])
-            self.found[name] = belonging
-        return self.found[name]
+    def resolve(self, name: str) -> OwnedRows:
+        """The rows of one table that belong to the workspace."""
+        if name not in self.resolved:
+            # In two steps: _resolve adds the owners, which must come first.
+            rows = self._resolve(self._tables[name])
+            self.resolved[name] = rows
+        return self.resolved[name]
 
-    def _look(self, table: Table) -> Belonging:
-        links = [self._link(key) for key in _keys(table)]
+    def _resolve(self, table: Table) -> OwnedRows:
+        references = [self._reference(key) for key in _owning_keys(table)]
         if "workspace" in table.c:
-            return Belonging(table, table.c.workspace == self._workspace)
+            return OwnedRows(table, table.c.workspace == self._workspace)
         if table.name == "workspaces":
-            return Belonging(table, table.c.name == self._workspace)
+            return OwnedRows(table, table.c.name == self._workspace)
         if table.name == "inputs":
-            return Belonging(table, self._inputs(table))
+            return OwnedRows(table, self._inputs(table))
         if table.name == "entity_associations":
-            return Belonging(table, self._associations(table))
-        if not links and "experiment_id" in table.c:  # the daily sums of traces have no foreign key in 3.17
-            hub = self.find(_HUB)
-            links = [Link((table.c.experiment_id,), hub, (hub.table.c.experiment_id,))]
-        if not links:
-            raise LookupError(f"it is not known to whom the rows of {table.name} belong")
-        link = min(links, key=lambda link: (link.owner.table.name == _HUB, link.owner.table.name))
-        return Belonging(table, _in(link), link)
+            return OwnedRows(table, self._associations(table))
+        if not references and "experiment_id" in table.c:  # daily sums of traces have no foreign key in 3.17
+            owner = self.resolve(_EXPERIMENTS)
+            references = [Reference((table.c.experiment_id,), owner, (owner.table.c.experiment_id,))]
+        if not references:
+            raise LookupError(f"It is not known to which workspace the rows of {table.name} belong.")
+        best = min(references, key=_preference)
+        return OwnedRows(table, best.to(select(*best.owner_columns).where(best.owner.condition)), best)
 
-    def _link(self, key: ForeignKeyConstraint) -> Link:
-        owner = self.find(key.referred_table.name)
-        return Link(tuple(key.columns), owner, tuple(element.column for element in key.elements))
+    def _reference(self, key: ForeignKeyConstraint) -> Reference:
+        owner = self.resolve(key.referred_table.name)
+        return Reference(tuple(key.columns), owner, tuple(element.column for element in key.elements))
 
-    def _ids(self, name: str, key: str) -> Select[str]:
-        owner = self.find(name)
+    def _ids(self, name: str, key: str) -> Select[Any]:
+        owner = self.resolve(name)
         return select(cast(owner.table.c[key], String(50))).where(owner.condition)
 
     def _inputs(self, table: Table) -> ColumnElement[bool]:
-        """Datasets and models of runs: all their ids are made by MLflow at random."""
         sides = (table.c.source_id, table.c.destination_id)
         return or_(*(side.in_(self._ids(*key)) for key in _INPUTS for side in sides))
 
@@ -128,11 +148,11 @@ class _Survey:
         )
 
 
-def _keys(table: Table) -> list[ForeignKeyConstraint]:
-    """Those that lead to an owner; what is set to null with another object only mentions it."""
+def _owning_keys(table: Table) -> list[ForeignKeyConstraint]:
+    """The foreign keys that lead to an owner. One that is set to null on deletion is only a mention."""
     return [key for key in table.foreign_key_constraints if key.ondelete != "SET NULL"]
 
 
-def _in(link: Link) -> ColumnElement[bool]:
-    query = select(*link.owner_columns).where(link.owner.condition)
-    return link.columns[0].in_(query) if len(link.columns) == 1 else tuple_(*link.columns).in_(query)
+def _preference(reference: Reference) -> tuple[bool, str]:
+    name = reference.owner.table.name
+    return name == _EXPERIMENTS, name

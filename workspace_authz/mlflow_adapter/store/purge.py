@@ -1,69 +1,64 @@
-"""Deleting a workspace's rows from MLflow's database, in portions that other users of it hardly notice."""
+"""Deleting a workspace's rows from MLflow's database, in small transactions that hardly disturb others."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, Engine, delete, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, select, tuple_
 
-from workspace_authz.mlflow_adapter.store.owned_rows import Belonging, Link, belongings
+from workspace_authz.mlflow_adapter.store.owned_rows import OwnedRows, Reference, owned_rows
 
-PORTION: Final = 400
-"""Owners whose rows go in one transaction; SQLite takes 999 variables, older ones no more."""
+BATCH: Final = 400
+"""How many owners' rows are deleted in one transaction. Older SQLite takes at most 999 variables."""
 
-Progress = Callable[[str, int], None]
-"""Told of a table and how many of its rows are gone so far."""
+Progress: TypeAlias = Callable[[str, int], None]
+"""Called with a table's name and how many of its rows have been deleted so far."""
 
 
 def delete_rows(engine: Engine, workspace: str, *, progress: Progress) -> int:
-    """Delete all rows of the workspace, what is owned before its owner. Returns how many there were.
+    """Delete all rows of the workspace, those of an owner last. Returns how many there were.
 
-    May be repeated after a failure. Raises ``SQLAlchemyError``.
+    May be called again after a failure. Raises ``SQLAlchemyError``.
     """
     total = 0
-    for belonging in reversed(belongings(workspace)):
-        gone = 0
-        for count in _delete(engine, belonging):
-            gone += count
-            progress(belonging.table.name, gone)
-        total += gone
+    for rows in reversed(owned_rows(workspace)):
+        deleted = 0
+        for count in _delete(engine, rows):
+            deleted += count
+            progress(rows.table.name, deleted)
+        total += deleted
     return total
 
 
-def _delete(engine: Engine, belonging: Belonging) -> Iterator[int]:
-    if belonging.link is None:
+def _delete(engine: Engine, rows: OwnedRows) -> Iterator[int]:
+    """Delete the rows of one table, and yield their number after each transaction."""
+    if rows.reference is None:
         with engine.begin() as connection:
-            yield _rowcount(connection, belonging)
+            yield _delete_where(connection, rows.table, rows.condition)
         return
     after: Sequence[Any] | None = None
     while True:
         with engine.begin() as connection:
-            owners = _owners(connection, belonging.link, after)
+            owners = _next_owners(connection, rows.reference, after)
             if not owners:
                 return
             after = owners[-1]
-            count = _rowcount(connection, belonging, owners)
+            count = _delete_where(connection, rows.table, rows.reference.to(owners))
         if count:
             yield count
 
 
-def _owners(connection: Connection, link: Link, after: Sequence[Any] | None) -> Sequence[Sequence[Any]]:
-    """The next portion of owners, in the order of their keys. They stay until all that they own is gone."""
-    query = select(*link.owner_columns).where(link.owner.condition).order_by(*link.owner_columns)
+def _next_owners(
+    connection: Connection, reference: Reference, after: Sequence[Any] | None
+) -> Sequence[Sequence[Any]]:
+    """The next batch of owners, in the order of their keys. Owners outlive what they own."""
+    columns = reference.owner_columns
+    query = select(*columns).where(reference.owner.condition).order_by(*columns)
     if after is not None:
-        query = query.where(tuple_(*link.owner_columns) > tuple_(*after))
-    return connection.execute(query.distinct().limit(PORTION // len(link.columns))).all()
+        query = query.where(tuple_(*columns) > tuple_(*after))
+    return connection.execute(query.distinct().limit(BATCH // len(columns))).all()
 
 
-def _rowcount(
-    connection: Connection, belonging: Belonging, owners: Sequence[Sequence[Any]] | None = None
-) -> int:
-    condition = belonging.condition
-    if belonging.link is not None and owners is not None:
-        columns = belonging.link.columns
-        if len(columns) == 1:
-            condition = columns[0].in_([owner[0] for owner in owners])
-        else:
-            condition = tuple_(*columns).in_([tuple(owner) for owner in owners])
-    return connection.execute(delete(belonging.table).where(condition)).rowcount
+def _delete_where(connection: Connection, table: Table, condition: ColumnElement[bool]) -> int:
+    return connection.execute(delete(table).where(condition)).rowcount

@@ -1,0 +1,53 @@
+"""How a caller proved who they are, and so which kind of review asks about their rights.
+
+Both kinds satisfy ``workspace_authz.types.Credential``. Their fields are read in ``identity``,
+``authorizer`` and this package only.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass, field
+
+_BASIC = b"basic"
+
+
+@dataclass(frozen=True, slots=True)
+class BearerToken:
+    """A token that the API server accepts. Reviews are asked with it, as the caller."""
+
+    token: str = field(repr=False)
+
+    def is_in(self, value: bytes) -> bool:
+        """Whether a header's value holds the token: as it is, or in a Basic header's encoding.
+
+        An empty token is in nothing.
+        """
+        secret = self.token.encode("utf-8")
+        if not secret or len(value) < len(secret):
+            return False
+        return secret in value or secret in _decoded_basic(value)
+
+
+@dataclass(frozen=True, slots=True)
+class AssertedUser:
+    """A user who is known by name and groups only, because something that is trusted says so.
+
+    There is no secret to ask with. Reviews are SubjectAccessReviews by the server's own account.
+    """
+
+    def is_in(self, value: bytes) -> bool:
+        """False: there is no secret."""
+        return False
+
+
+def _decoded_basic(value: bytes) -> bytes:
+    """The user and password of a Basic header (RFC 7617); empty for everything else."""
+    scheme, _, encoded = value.strip().partition(b" ")
+    if scheme.lower() != _BASIC:
+        return b""
+    try:
+        return base64.b64decode(encoded.strip(), validate=True)
+    except binascii.Error:
+        return b""
