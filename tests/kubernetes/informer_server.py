@@ -111,8 +111,8 @@ class ApiServer:
             return await watch.serve(request)
         begin, limit = int(query.get("continue", "0")), int(query["limit"])
         items = list(self.objects.values())
-        rest = len(items) > begin + limit
-        metadata = {"resourceVersion": str(self.version), "continue": str(begin + limit) if rest else ""}
+        more = len(items) > begin + limit
+        metadata = {"resourceVersion": str(self.version), "continue": str(begin + limit) if more else ""}
         return web.json_response({"metadata": metadata, "items": items[begin : begin + limit]})
 
     async def _object(self, request: web.Request) -> web.Response:

@@ -21,7 +21,7 @@ from workspace_authz.kubernetes.listwatch_answers import (
     JsonObject,
     ListWatchError,
     SilentError,
-    UnreachableError,
+    RetryableError,
     object_key,
 )
 
@@ -36,8 +36,8 @@ _RELIST_AFTER: Final = 3
 class Informer(Generic[T]):
     """Follows one resource path and keeps what ``keep`` makes of each object.
 
-    ``keep`` reduces an object to what is needed, so that memory holds nothing else, and None of it if it
-    makes None; ``on_change`` is told of every difference, in order, one batch per list and one per event;
+    ``keep`` reduces an object to what is needed, so that nothing else is stored, and an object of which it
+    makes None is not stored; ``on_change`` is told of every difference, in order, one batch per list and one per event;
     ``on_followed`` whenever ``state.followed_since`` differs. All run on the event loop and must be quick.
     Run :meth:`run` in a supervised task.
     """
@@ -154,7 +154,7 @@ class Informer(Generic[T]):
             if useful:
                 self._failures = 0
         if not useful:
-            raise UnreachableError("the API server closed the watch at once")
+            raise RetryableError("the API server closed the watch at once")
 
     def _apply(self, event: Event) -> None:
         self._heard()
