@@ -138,7 +138,9 @@ async def _list(options: argparse.Namespace, access: Access, namespace: str) -> 
         print_json({"namespace": namespace, "group": API_GROUP, "name": options.name, "rights": rights})
         return OK
     rows = [("RESOURCE", *map(str, Verb))]
-    rows += [(name, *("yes" if str(verb) in verbs else "-" for verb in Verb)) for name, verbs in rights.items()]
+    rows += [
+        (name, *("yes" if str(verb) in verbs else "-" for verb in Verb)) for name, verbs in rights.items()
+    ]
     print_lines(table(rows))
     return OK
 

@@ -7,8 +7,8 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 _TRUSTED_SECONDS: Final = 30.0
-"""How long a ``Date`` counts. Without a limit, one wrong clock would keep every token out for good: a caller who
-is refused because of it asks nothing whose answer could correct it."""
+"""How long a ``Date`` counts. Without a limit, one wrong clock would keep every token out for good: a caller
+who is refused because of it asks nothing whose answer could correct it."""
 
 
 class ServerTime:

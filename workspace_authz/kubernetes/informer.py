@@ -20,8 +20,8 @@ from workspace_authz.kubernetes.listwatch_answers import (
     ExpiredError,
     JsonObject,
     ListWatchError,
-    SilentError,
     RetryableError,
+    SilentError,
     object_key,
 )
 
@@ -36,9 +36,10 @@ _RELIST_AFTER: Final = 3
 class Informer(Generic[T]):
     """Follows one resource path and keeps what ``keep`` makes of each object.
 
-    ``keep`` reduces an object to what is needed, so that nothing else is stored, and an object of which it
-    makes None is not stored; ``on_change`` is told of every difference, in order, one batch per list and one per event;
-    ``on_followed`` whenever ``state.followed_since`` differs. All run on the event loop and must be quick.
+    ``keep`` reduces an object to what is needed, so that nothing else is stored; an object of which it makes
+    None is not stored. ``on_change`` is told of every difference, in order, one batch per list and one per
+    event; ``on_followed`` whenever ``state.followed_since`` differs. All run on the event loop and must be
+    quick.
     Run :meth:`run` in a supervised task.
     """
 
