@@ -1,4 +1,4 @@
-"""What a review costs a client that does nothing else: the unit in which the guard's latency is told."""
+"""The time of a review for a minimal client: the unit for the guard's latency."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from bench.stage import WORKSPACE
+from bench.testbed import WORKSPACE
 from workspace_authz.kubernetes.plain import read_plain
 from workspace_authz.kubernetes.transport import tls_of
 
@@ -33,14 +33,17 @@ _ACCESS: Final[_Question] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Bare:
-    """Two kept-alive connections to the API server."""
+class RawReviews:
+    """A minimal client with two persistent connections to the API server."""
 
     connections: tuple[socket.socket, socket.socket]
 
     @classmethod
-    def of(cls, kubeconfig: Path) -> Bare:
-        """Connected to the API server of ``kubeconfig``."""
+    def of(cls, kubeconfig: Path) -> RawReviews:
+        """Connect to the API server of ``kubeconfig``.
+
+        Raises ``RuntimeError`` when the file says more than a URL and TLS files.
+        """
         configuration = read_plain(str(kubeconfig), with_credential=False)
         if configuration is None:
             raise RuntimeError("this kubeconfig is not plain")
@@ -53,15 +56,15 @@ class Bare:
 
         return cls((connected(), connected()))
 
-    def one(self, token: str) -> float:
-        """Seconds that an access review takes."""
+    def one_review(self, token: str) -> float:
+        """The time of one access review, in seconds."""
         begun = time.perf_counter()
         _send(self.connections[0], _ACCESS, token)
         _receive(self.connections[0])
         return time.perf_counter() - begun
 
-    def two(self, token: str) -> float:
-        """Seconds that an identity review and an access review take at the same time."""
+    def two_reviews(self, token: str) -> float:
+        """The time of an identity review and an access review at the same time, in seconds."""
         begun = time.perf_counter()
         for connection, question in zip(self.connections, (_ACCESS, _IDENTITY), strict=True):
             _send(connection, question, token)
@@ -94,5 +97,5 @@ def _receive(connection: socket.socket) -> None:
 def _more(connection: socket.socket) -> bytes:
     data = connection.recv(65536)
     if not data:
-        raise RuntimeError("the API server has hung up")
+        raise RuntimeError("the API server closed the connection")
     return data
