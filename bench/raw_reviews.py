@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import time
@@ -12,8 +13,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from bench.testbed import WORKSPACE
-from workspace_authz.kubernetes.plain import read_plain
-from workspace_authz.kubernetes.transport import tls_of
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.tls import tls_of
 
 _Question = tuple[str, str, Mapping[str, Any]]
 
@@ -40,19 +41,14 @@ class RawReviews:
 
     @classmethod
     def of(cls, kubeconfig: Path) -> RawReviews:
-        """Connect to the API server of ``kubeconfig``.
-
-        Raises ``RuntimeError`` when the file says more than a URL and TLS files.
-        """
-        configuration = read_plain(str(kubeconfig), with_credential=False)
-        if configuration is None:
-            raise RuntimeError("this kubeconfig is not plain")
-        url, tls = urlsplit(configuration.host), tls_of(configuration, with_client_certificate=False)
+        """Connect to the API server of ``kubeconfig``."""
+        configuration = asyncio.run(load_configuration(str(kubeconfig), with_credential=False))
+        url, tls = urlsplit(configuration.host), tls_of(configuration)
 
         def connected() -> socket.socket:
-            plain = socket.create_connection((str(url.hostname), url.port or 443))
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return tls.wrap_socket(plain, server_hostname=url.hostname)
+            tcp = socket.create_connection((str(url.hostname), url.port or 443))
+            tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return tls.wrap_socket(tcp, server_hostname=url.hostname)
 
         return cls((connected(), connected()))
 

@@ -15,8 +15,8 @@ from workspace_authz.cli.checks.workspaces import workspaces
 from workspace_authz.cli.options import NO, OK, add_kubeconfig, add_output, command_parser
 from workspace_authz.cli.output import print_json, print_lines
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.kubernetes.connection import load_configuration
-from workspace_authz.kubernetes.transport import Connection, server_connection
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.connection import Connection, server_connection
 from workspace_authz.settings import Settings, load_settings, refuse_shared_caches
 from workspace_authz.workspaces.policy import NamespacePolicy
 

@@ -1,7 +1,6 @@
 """Imports by name, at the time of use. The only such place in the project (docs/architecture.md).
 
-MLflow takes seconds to import and ``kubernetes_asyncio`` more than one second, so the command line starts
-without them.
+MLflow takes seconds to import, so the command line starts without it.
 """
 
 from __future__ import annotations

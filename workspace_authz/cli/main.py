@@ -15,7 +15,7 @@ from workspace_authz.cli.lazy import load
 from workspace_authz.cli.options import ERROR, OK, PROGRAM, Parser
 from workspace_authz.errors import AuthzError, UnavailableError
 
-_DESCRIBE: Final = "workspace_authz.kubernetes.transport:describe_failure"
+_DESCRIBE: Final = "workspace_authz.kubernetes.connection:describe_failure"
 _INTERRUPTED: Final = 130
 """The exit status of a process that SIGINT ended, as in shells: 128 + 2."""
 

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import click
 
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.kubernetes.connection import load_configuration
+from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.mlflow_adapter.options import ServerOptions, from_parent
 from workspace_authz.settings import (
     SHARED_CACHES,
