@@ -19,7 +19,7 @@ from bench.stage import WORKSPACE, Stage
 from workspace_authz.catalog.compile import CompiledCatalog, compile_catalog
 from workspace_authz.doors.asgi.guard import GuardMiddleware
 from workspace_authz.kubernetes.reviews import AccessAnswer, RulesAnswer
-from workspace_authz.runtime.pipeline import build_pipeline
+from workspace_authz.runtime.pipeline import ClusterParts, build_pipeline
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.settings import load_settings
 from workspace_authz.telemetry.audit import open_audit_sink
@@ -94,7 +94,7 @@ def _measure(
     settings = load_settings(audit_sink=sink)
     with closing(open_audit_sink(settings)) as audit:
         rule = WorkspaceRule(single=None, default=None, service_account=False)
-        pipeline = build_pipeline(Yes(), settings=settings, catalog=catalog, rule=rule, workspaces=None)
+        pipeline = build_pipeline(ClusterParts(Yes()), settings=settings, catalog=catalog, rule=rule)
         runtime = Runtime(pipeline, audit, settings.body_bytes, None, metrics)
         app = GuardMiddleware(_nothing, guard=lambda: runtime)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

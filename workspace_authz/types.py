@@ -1,13 +1,14 @@
 """The values that every layer shares: who asks, what is asked, and what was answered.
 
 The words are Kubernetes' own (k8s.io/apiserver ``user.Info``, ``authorizer.Attributes``,
-``authorizer.Decision``); see ``DESIGN.md`` for the whole vocabulary.
+``authorizer.Decision``); docs/architecture.md has the whole vocabulary.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 API_GROUP = "mlflow.kubeflow.org"
 """The API group of the pseudo-resources. They exist in Roles only, never as objects."""
@@ -67,12 +68,26 @@ class UserInfo:
         return None
 
 
+class Credential(Protocol):
+    """How a caller proved who they are. Hashable.
+
+    Opaque outside of identity/, authorizer/ and kubernetes/. The kinds are in
+    :mod:`workspace_authz.kubernetes.credentials`.
+    """
+
+    def is_in(self, value: bytes) -> bool:
+        """Whether a header's value holds this credential's secret, as it is or encoded.
+
+        False for a credential without a secret.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated user together with the token that reviews are asked with."""
+    """An authenticated user together with the credential that selects how reviews are asked."""
 
     user: UserInfo
-    token: str = field(repr=False, compare=False)
+    credential: Credential = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +120,6 @@ class Source(StrEnum):
 
     REVIEW = "review"
     CACHE = "cache"
-    CATALOG = "catalog"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from tests.harness.fakes import NO, YES, ManualClock, ScriptedReviews, settle
-from workspace_authz.authorizer.authorizer import Authorizer
+from workspace_authz.authorizer.authorizer import CONCURRENT_QUESTIONS, Authorizer
 from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.review_cache import Lifetimes
+from workspace_authz.authorizer.reviewers import Reviewers
 from workspace_authz.errors import UnauthenticatedError, UnavailableError
+from workspace_authz.kubernetes.credentials import BearerToken
 from workspace_authz.kubernetes.reviews import AccessAnswer, ResourceRule, RulesAnswer
 from workspace_authz.types import (
     USABLE,
@@ -24,7 +27,7 @@ from workspace_authz.types import (
     Verb,
 )
 
-ALICE = Caller(UserInfo("alice", uid="1", groups=("g",)), token="alice-token")
+ALICE = Caller(UserInfo("alice", uid="1", groups=("g",)), BearerToken("alice-token"))
 LIST = Attributes("team-a", Verb.LIST, Resource.EXPERIMENTS)
 ALLOW, DENY, NO_OPINION = Outcome.ALLOW, Outcome.DENY, Outcome.NO_OPINION
 
@@ -32,12 +35,11 @@ ALLOW, DENY, NO_OPINION = Outcome.ALLOW, Outcome.DENY, Outcome.NO_OPINION
 @pytest.fixture
 def authorizer(reviews: ScriptedReviews, clock: ManualClock) -> Authorizer:
     return Authorizer(
-        reviews,
+        Reviewers(reviews),
         generations=Generations(clock.monotonic),
         monotonic=clock.monotonic,
         lifetimes=Lifetimes(allow=10, deny=5),
         size=50,
-        concurrency=3,
     )
 
 
@@ -99,7 +101,7 @@ async def test_another_user_is_asked_about(
     authorizer: Authorizer, reviews: ScriptedReviews, user: UserInfo
 ) -> None:
     await authorizer.authorize(ALICE, LIST)
-    await authorizer.authorize(Caller(user, token="t"), LIST)
+    await authorizer.authorize(Caller(user, BearerToken("t")), LIST)
     assert reviews.questions == [LIST, LIST]
 
 
@@ -112,7 +114,7 @@ async def test_two_tokens_of_one_user_share_decisions(
             ("authentication.kubernetes.io/credential-id", (f"JTI={token}",)),
             ("authentication.kubernetes.io/pod-name", ("p",)),
         )
-        await authorizer.authorize(Caller(UserInfo("sa", extra=extra), token=token), LIST)
+        await authorizer.authorize(Caller(UserInfo("sa", extra=extra), BearerToken(token)), LIST)
     assert reviews.tokens == ["first"]
 
 
@@ -121,7 +123,9 @@ async def test_nobody_is_told_that_another_token_of_theirs_has_expired(
 ) -> None:
     reviews.hold()
     user = ALICE.user
-    waiting = [asyncio.create_task(authorizer.authorize(Caller(user, token=t), LIST)) for t in ("old", "new")]
+    waiting = [
+        asyncio.create_task(authorizer.authorize(Caller(user, BearerToken(t)), LIST)) for t in ("old", "new")
+    ]
     await settle()
     assert reviews.tokens == ["old", "new"]
     reviews.release()
@@ -225,10 +229,10 @@ async def test_a_list_of_namespaces_is_asked_concurrently_within_the_bound(
 ) -> None:
     reviews.rules_answer = granting("datasets")
     reviews.hold()
-    names = [f"n{number}" for number in range(8)]
+    names = sorted(f"n{number}" for number in range(CONCURRENT_QUESTIONS + 5))
     listing = asyncio.create_task(authorizer.namespaces_with_rights(ALICE, names))
     await settle()
-    assert len(reviews.namespaces) == 3
+    assert len(reviews.namespaces) == CONCURRENT_QUESTIONS
     reviews.release()
     assert await listing == frozenset(names)
     assert sorted(reviews.namespaces) == names
@@ -238,3 +242,35 @@ async def test_a_list_is_whole_or_an_error(authorizer: Authorizer, reviews: Scri
     reviews.rules_answer = UnavailableError("down")
     with pytest.raises(UnavailableError, match="down"):
         await authorizer.namespaces_with_rights(ALICE, ["a", "b"])
+
+
+async def test_all_of_many_questions_are_answered_and_cached(
+    authorizer: Authorizer, reviews: ScriptedReviews
+) -> None:
+    reviews.may_answer = lambda asked: YES if asked.name == "fraud" else NO
+    questions = [replace(LIST, name=name) for name in ("fraud", "churn", "fraud")]
+    for _ in range(2):
+        found = await authorizer.authorize_all(ALICE, questions)
+        allowed = {asked.name for asked, decision in found.items() if decision.outcome is ALLOW}
+        assert allowed == {"fraud"}
+    assert sorted(asked.name for asked in reviews.questions) == ["churn", "fraud"]
+
+
+async def test_many_questions_are_asked_concurrently_within_the_bound(
+    authorizer: Authorizer, reviews: ScriptedReviews
+) -> None:
+    reviews.hold()
+    questions = [replace(LIST, name=f"experiment-{number}") for number in range(CONCURRENT_QUESTIONS + 5)]
+    asking = asyncio.create_task(authorizer.authorize_all(ALICE, questions))
+    await settle()
+    assert len(reviews.questions) == CONCURRENT_QUESTIONS
+    reviews.release()
+    assert list(await asking) == questions
+
+
+async def test_one_question_without_an_answer_is_an_error(
+    authorizer: Authorizer, reviews: ScriptedReviews
+) -> None:
+    reviews.may_answer = UnavailableError("down")
+    with pytest.raises(UnavailableError, match="down"):
+        await authorizer.authorize_all(ALICE, [LIST, replace(LIST, name="fraud")])

@@ -12,11 +12,13 @@ from tests.authorizer.rbac.worlds import World
 from tests.harness.fakes import NO, YES, ScriptedReviews
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.authorizer.review_cache import Lifetimes
+from workspace_authz.authorizer.reviewers import Reviewers
+from workspace_authz.kubernetes.credentials import BearerToken
 from workspace_authz.kubernetes.reviews import AccessAnswer
 from workspace_authz.types import API_GROUP, Attributes, Caller, Resource, UserInfo, Verb
 
 THOUSAND = [f"n{number}" for number in range(1000)]
-ALICE = Caller(UserInfo("alice", groups=("devs",)), "t")
+ALICE = Caller(UserInfo("alice", groups=("devs",)), BearerToken("t"))
 RIGHT: dict[str, Any] = {"verbs": ["list"], "apiGroups": [API_GROUP], "resources": ["datasets"]}
 NAMED: dict[str, Any] = {
     "verbs": ["get"],
@@ -37,10 +39,10 @@ class Cluster:
         self.reviews.may_answer = self.truth(ALICE.user)
         clock, generations = self.world.clock, self.world.generations
         self.authorizer = Authorizer(
-            self.reviews,
+            Reviewers(self.reviews),
             generations=generations,
             monotonic=clock.monotonic,
-            lifetimes=Lifetimes(settling=0),
+            lifetimes=Lifetimes(propagation=0),
             candidates=self.world.source,
         )
 
@@ -90,7 +92,7 @@ async def test_all_of_a_thousand_by_a_cluster_role_binding_cost_one_question(clu
 
 async def test_a_superuser_needs_no_binding(cluster: Cluster) -> None:
     cluster.reviews.may_answer = YES
-    root = Caller(UserInfo("root", groups=("system:masters",)), "t")
+    root = Caller(UserInfo("root", groups=("system:masters",)), BearerToken("t"))
     assert len(await cluster.authorizer.namespaces_with_rights(root, THOUSAND)) == 1000
     assert len(cluster.reviews.questions) == 1
 

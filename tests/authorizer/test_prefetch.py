@@ -1,4 +1,4 @@
-"""A question asked early is asked once, is its token's alone, and is forgotten with the request."""
+"""A prefetched question is asked once, belongs to its credential alone, and ends with the request."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from tests.harness.fakes import NO, YES, ManualClock, ScriptedReviews, settle
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.review_cache import Lifetimes
+from workspace_authz.authorizer.reviewers import Reviewers
 from workspace_authz.errors import UnauthenticatedError, UnavailableError
+from workspace_authz.kubernetes.credentials import BearerToken
 from workspace_authz.types import Attributes, Caller, Outcome, Resource, Source, UserInfo, Verb
 
-ALICE = Caller(UserInfo("alice"), token="alice-token")
+ALICE = Caller(UserInfo("alice"), BearerToken("alice-token"))
 LIST = Attributes("team-a", Verb.LIST, Resource.EXPERIMENTS)
 GET = Attributes("team-a", Verb.GET, Resource.EXPERIMENTS)
 
@@ -21,14 +23,16 @@ GET = Attributes("team-a", Verb.GET, Resource.EXPERIMENTS)
 @pytest.fixture
 def authorizer(reviews: ScriptedReviews) -> Authorizer:
     monotonic = ManualClock().monotonic
-    return Authorizer(reviews, generations=Generations(monotonic), monotonic=monotonic, lifetimes=Lifetimes())
+    return Authorizer(
+        Reviewers(reviews), generations=Generations(monotonic), monotonic=monotonic, lifetimes=Lifetimes()
+    )
 
 
 async def test_a_decision_joins_the_question_and_is_remembered(
     authorizer: Authorizer, reviews: ScriptedReviews
 ) -> None:
     reviews.hold()
-    with authorizer.early(ALICE.token, LIST):
+    with authorizer.prefetch(ALICE.credential, LIST):
         await settle()
         assert reviews.questions == [LIST]
         deciding = asyncio.create_task(authorizer.authorize(ALICE, LIST))
@@ -41,7 +45,7 @@ async def test_a_decision_joins_the_question_and_is_remembered(
 
 async def test_many_requests_ask_once(authorizer: Authorizer, reviews: ScriptedReviews) -> None:
     async def request() -> Outcome:
-        with authorizer.early(ALICE.token, LIST):
+        with authorizer.prefetch(ALICE.credential, LIST):
             await settle()  # the answer is there before it is known whose the token is
             return (await authorizer.authorize(ALICE, LIST)).outcome
 
@@ -50,7 +54,7 @@ async def test_many_requests_ask_once(authorizer: Authorizer, reviews: ScriptedR
 
 
 async def test_another_question_is_asked_by_itself(authorizer: Authorizer, reviews: ScriptedReviews) -> None:
-    with authorizer.early(ALICE.token, LIST):
+    with authorizer.prefetch(ALICE.credential, LIST):
         await authorizer.authorize(ALICE, GET)
     assert reviews.questions == [LIST, GET]
 
@@ -58,17 +62,17 @@ async def test_another_question_is_asked_by_itself(authorizer: Authorizer, revie
 async def test_the_answer_to_one_token_is_no_answer_to_another(
     authorizer: Authorizer, reviews: ScriptedReviews
 ) -> None:
-    with authorizer.early("mallory-token", LIST):
+    with authorizer.prefetch(BearerToken("mallory-token"), LIST):
         await settle()
         reviews.may_answer = NO
         assert (await authorizer.authorize(ALICE, LIST)).outcome is Outcome.NO_OPINION
-    assert reviews.tokens == ["mallory-token", ALICE.token]
+    assert reviews.tokens == ["mallory-token", "alice-token"]
 
 
 async def test_an_answer_that_nobody_joined_decides_nothing(
     authorizer: Authorizer, reviews: ScriptedReviews
 ) -> None:
-    with authorizer.early(ALICE.token, LIST):
+    with authorizer.prefetch(ALICE.credential, LIST):
         await settle()
     reviews.may_answer = NO
     assert (await authorizer.authorize(ALICE, LIST)).outcome is Outcome.NO_OPINION
@@ -80,7 +84,7 @@ async def test_a_failure_is_that_of_the_decision_and_not_remembered(
     authorizer: Authorizer, reviews: ScriptedReviews, error: Exception
 ) -> None:
     reviews.may_answer = error
-    with authorizer.early(ALICE.token, LIST):
+    with authorizer.prefetch(ALICE.credential, LIST):
         await settle()
         with pytest.raises(type(error)):
             await authorizer.authorize(ALICE, LIST)
@@ -93,7 +97,7 @@ async def test_a_failure_that_nobody_wants_disturbs_nobody(
     authorizer: Authorizer, reviews: ScriptedReviews, caplog: pytest.LogCaptureFixture
 ) -> None:
     reviews.may_answer = UnavailableError("down")
-    with authorizer.early(ALICE.token, LIST):
+    with authorizer.prefetch(ALICE.credential, LIST):
         pass
     await settle()
     assert caplog.text == ""
@@ -103,7 +107,7 @@ async def test_who_goes_away_takes_nothing_from_the_others(
     authorizer: Authorizer, reviews: ScriptedReviews
 ) -> None:
     async def request() -> Outcome:
-        with authorizer.early(ALICE.token, LIST):
+        with authorizer.prefetch(ALICE.credential, LIST):
             return (await authorizer.authorize(ALICE, LIST)).outcome
 
     reviews.hold()

@@ -10,10 +10,12 @@ from tests.harness.fakes import NO, YES, ManualClock, ScriptedReviews, settle
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.review_cache import Lifetimes
+from workspace_authz.authorizer.reviewers import Reviewers
+from workspace_authz.kubernetes.credentials import BearerToken
 from workspace_authz.kubernetes.reviews import AccessAnswer, ResourceRule, RulesAnswer
 from workspace_authz.types import API_GROUP, Attributes, Caller, Outcome, Resource, Source, UserInfo, Verb
 
-ALICE = Caller(UserInfo("alice", groups=("g",)), token="t")
+ALICE = Caller(UserInfo("alice", groups=("g",)), BearerToken("t"))
 LIST = Attributes("team-a", Verb.LIST, Resource.EXPERIMENTS)
 OTHER = Attributes("team-b", Verb.LIST, Resource.EXPERIMENTS)
 EVERYWHERE = Attributes("", Verb.LIST, Resource.EXPERIMENTS)
@@ -29,7 +31,10 @@ class World:
         self.generations = Generations(self.clock.monotonic)
         self.generations.followed_since = self.clock.now
         self.authorizer = Authorizer(
-            self.reviews, generations=self.generations, monotonic=self.clock.monotonic, lifetimes=Lifetimes()
+            Reviewers(self.reviews),
+            generations=self.generations,
+            monotonic=self.clock.monotonic,
+            lifetimes=Lifetimes(),
         )
 
     async def asked(self, attributes: Attributes = LIST) -> bool:
@@ -211,9 +216,9 @@ async def test_a_lifetime_begins_when_the_question_is_sent(world: World) -> None
     assert await world.asked()
 
 
-async def test_a_question_asked_early_is_as_old_as_it_is(world: World) -> None:
-    """A request that is long in coming keeps its early question; what changes meanwhile is noticed."""
-    with world.authorizer.early(ALICE.token, LIST):
+async def test_a_prefetched_question_is_as_old_as_it_is(world: World) -> None:
+    """A slow request keeps its prefetched question; a change meanwhile is noticed."""
+    with world.authorizer.prefetch(ALICE.credential, LIST):
         await settle()
         world.generations.touch({"team-a"})
         world.clock.advance(0.2)
@@ -222,9 +227,9 @@ async def test_a_question_asked_early_is_as_old_as_it_is(world: World) -> None:
     assert len(world.reviews.questions) == 2
 
 
-async def test_an_early_answer_from_an_unsettled_time_is_served_briefly(world: World) -> None:
+async def test_a_prefetched_answer_that_a_change_may_not_have_reached_is_served_briefly(world: World) -> None:
     world.generations.touch({"team-a"})
-    with world.authorizer.early(ALICE.token, LIST):
+    with world.authorizer.prefetch(ALICE.credential, LIST):
         await settle()
         world.clock.advance(0.05)
         assert await world.outcome() is ALLOW
@@ -235,7 +240,7 @@ async def test_an_early_answer_from_an_unsettled_time_is_served_briefly(world: W
 
 async def test_beside_another_authorizer_following_lengthens_nothing_but_still_forgets(world: World) -> None:
     world.authorizer = Authorizer(
-        world.reviews,
+        Reviewers(world.reviews),
         generations=world.generations,
         monotonic=world.clock.monotonic,
         lifetimes=Lifetimes(watched=None),

@@ -7,6 +7,7 @@ import base64
 import pytest
 
 from workspace_authz.effects.headers import _HARMLESS, _is_dropped, forwarded_headers
+from workspace_authz.kubernetes.credentials import BearerToken
 
 Header = tuple[bytes, bytes]
 KEPT: list[Header] = [
@@ -128,7 +129,7 @@ def test_the_token_goes_wherever_it_stands() -> None:
         (b"authorization", b"Bearer"),
     ]
     left = forwarded_headers(
-        headers, workspace=None, keep_authorization=True, gateway=True, token="the-token"
+        headers, workspace=None, keep_authorization=True, gateway=True, credential=BearerToken("the-token")
     )
     assert left == headers[4:]
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.identity.jwts import jwt
-from workspace_authz.identity.expiry import expiry
+from workspace_authz.identity.credentials import expiry
 
 
 @pytest.mark.parametrize("end", [0, 1_700_000_000, 1_700_000_000.5, -1, 1e300])

@@ -9,41 +9,45 @@ import pytest
 
 from tests.harness.fakes import ManualClock, ScriptedReviews, settle
 from tests.identity.jwts import jwt
+from tests.identity.requests import authenticated
 from workspace_authz.errors import TooManyRequestsError, UnauthenticatedError, UnavailableError
-from workspace_authz.identity.rate_limit import HELD_SECONDS
-from workspace_authz.identity.tokens import Authenticator, Terms
-from workspace_authz.types import UserInfo
+from workspace_authz.identity.rate_limit import LONGEST_DELAY_SECONDS
+from workspace_authz.identity.tokens import TokenAuthenticator, TokenTerms
+from workspace_authz.kubernetes.credentials import BearerToken
+from workspace_authz.types import Credential, UserInfo
 
 ALICE = UserInfo("alice")
 INGRESS = "10.0.0.1"
 BURST = 100
-TERMS = Terms(seconds=15, rejected_seconds=5, size=50, rejections_per_second=BURST / 10)
+TERMS = TokenTerms(seconds=15, rejected_seconds=5, size=50, rejections_per_second=BURST / 10)
+
+
+class Unmoved(ManualClock):
+    """No time passes in a flood."""
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
 
 
 class Lists:
     """An API server that knows some tokens, and who asks it: unverified and the known apart."""
 
     def __init__(self) -> None:
-        self.clock = ManualClock()
-        self.waited = 0.0
+        self.clock = Unmoved()
         self.valid: dict[str, UserInfo] = {"alice": ALICE}
         self.known, self.unverified = _Listed(self.valid), _Listed(self.valid)
-        self.authenticator = Authenticator(
+        self.prefetched: list[Credential] = []
+        self.authenticator = TokenAuthenticator(
             self.known,
             unverified=self.unverified,
-            monotonic=self.clock.monotonic,
+            clock=self.clock,
             server_time=self.clock.time,
             terms=TERMS,
-            sleep=self.wait,
         )
-
-    async def wait(self, seconds: float) -> None:
-        """No time passes in a flood."""
-        self.waited += seconds
 
     async def ask(self, token: str, peer: str = INGRESS) -> type[Exception] | UserInfo:
         try:
-            return (await self.authenticator.authenticate(token, peer=peer)).user
+            return (await authenticated(self.authenticator, token, peer, self.prefetched.append)).user
         except (UnauthenticatedError, TooManyRequestsError, UnavailableError) as error:
             return type(error)
 
@@ -75,7 +79,7 @@ def lists() -> Lists:
 async def test_a_flood_costs_as_many_questions_as_it_may(lists: Lists) -> None:
     await lists.flood(20 * BURST)
     assert len(lists.unverified.tokens) == BURST
-    assert 0 < lists.waited < 19 * BURST * HELD_SECONDS  # before each refusal
+    assert 0 < sum(lists.clock.slept) < 19 * BURST * LONGEST_DELAY_SECONDS  # before each refusal
     assert await lists.ask("another") is TooManyRequestsError
     lists.clock.advance(1)
     await lists.flood(20 * BURST)
@@ -95,7 +99,7 @@ async def test_who_is_known_does_not_notice_a_flood(lists: Lists) -> None:
     assert lists.known.tokens == ["alice"] * 4
 
 
-async def test_a_token_that_was_rejected_is_a_strangers_again(lists: Lists) -> None:
+async def test_a_token_that_was_rejected_is_unverified_again(lists: Lists) -> None:
     await lists.ask("alice")
     del lists.valid["alice"]
     lists.clock.advance(15)
@@ -135,7 +139,7 @@ async def test_memory_is_bounded_whatever_is_invented(lists: Lists) -> None:
     await lists.flood(6_000, lambda index: f"10.0.{index >> 8}.{index & 255}")
     assert len(lists.unverified.tokens) == 1 + 6_000
     authenticator = lists.authenticator
-    caches = (authenticator._known, authenticator._rejected, authenticator._acquainted)
+    caches = (authenticator._known, authenticator._rejected, authenticator._verified)
     assert [len(cache) for cache in caches] == [1, TERMS.size, 1]
     assert len(authenticator._rejections._left) == 4096
     assert len(authenticator._asking) == 0
@@ -145,12 +149,12 @@ async def test_memory_is_bounded_whatever_is_invented(lists: Lists) -> None:
 async def test_an_expired_token_is_refused_also_where_the_time_comes_with_the_answer() -> None:
     """Given an API server that has not been heard of late, which takes a token for longer than its time."""
     reviews, clock = ScriptedReviews(), ManualClock()
-    authenticator = Authenticator(
-        reviews, monotonic=clock.monotonic, server_time=lambda: clock.time() if reviews.tokens else None
+    authenticator = TokenAuthenticator(
+        reviews, clock=clock, server_time=lambda: clock.time() if reviews.tokens else None
     )
     token = jwt({"exp": clock.time() - 1})
     with pytest.raises(UnauthenticatedError):
-        await authenticator.authenticate(token)
+        await authenticated(authenticator, token)
     assert reviews.tokens == [token]
 
 
@@ -159,14 +163,15 @@ async def test_an_expired_token_costs_no_question(lists: Lists) -> None:
     lists.valid[token] = ALICE  # kube-apiserver has a leeway
     assert await lists.ask(token) is UnauthenticatedError
     assert lists.unverified.tokens == []
-    assert lists.authenticator.calm(INGRESS)
+    assert lists.prefetched == []
+    assert not lists.authenticator._rejections.recent(INGRESS)
 
 
 async def test_without_the_api_servers_time_it_is_asked() -> None:
     reviews, clock = ScriptedReviews(), ManualClock()
-    authenticator = Authenticator(reviews, monotonic=clock.monotonic)
-    await authenticator.authenticate(jwt({"exp": 1}))
-    await authenticator.authenticate(jwt({"exp": 1}))
+    authenticator = TokenAuthenticator(reviews, clock=clock)
+    await authenticated(authenticator, jwt({"exp": 1}))
+    await authenticated(authenticator, jwt({"exp": 1}))
     assert len(reviews.tokens) == 1
 
 
@@ -184,3 +189,17 @@ async def test_an_identity_ends_with_its_token(lists: Lists) -> None:
 async def test_a_claim_opens_nothing(lists: Lists) -> None:
     token = jwt({"exp": lists.clock.time() + 10_000, "sub": "system:admin", "groups": ["system:masters"]})
     assert await lists.ask(token) is UnauthenticatedError
+
+
+async def test_reviews_are_prefetched_for_unverified_tokens_but_not_in_a_flood(lists: Lists) -> None:
+    """Invented tokens would cost two reviews each."""
+    lists.valid["dora"] = UserInfo("dora")
+    await lists.ask("alice")
+    await lists.ask("alice")  # known by now
+    assert lists.prefetched == [BearerToken("alice")]
+    await lists.flood(1)
+    await lists.ask("dora")
+    assert lists.prefetched == [BearerToken("alice"), BearerToken("invented-0")]
+    lists.clock.advance(BURST)
+    await lists.ask("dora")
+    assert lists.prefetched[2:] == [BearerToken("dora")]

@@ -8,19 +8,28 @@ import pytest
 
 from tests.harness.fakes import ManualClock, settle
 from workspace_authz.errors import TooManyRequestsError
-from workspace_authz.identity.rate_limit import BURST_SECONDS, HELD_SECONDS, MOST_HELD, Rejections
+from workspace_authz.identity.rate_limit import BURST_SECONDS, LONGEST_DELAY_SECONDS, MOST_DELAYED, Rejections
 
 PER_SECOND = 2.0
 BURST = int(PER_SECOND * BURST_SECONDS)
 PEER = "10.0.0.1"
 
 
-@pytest.fixture
-def rejections(clock: ManualClock) -> Rejections:
-    async def stand(_: float) -> None:
-        """No time passes while somebody waits for a refusal."""
+class Unmoved(ManualClock):
+    """No time passes while somebody waits for a refusal."""
 
-    return Rejections(monotonic=clock.monotonic, per_second=PER_SECOND, peers=3, sleep=stand)
+    async def sleep(self, seconds: float) -> None:
+        return
+
+
+@pytest.fixture
+def clock() -> Unmoved:
+    return Unmoved()
+
+
+@pytest.fixture
+def rejections(clock: Unmoved) -> Rejections:
+    return Rejections(clock, per_second=PER_SECOND, peers=3)
 
 
 def spend(rejections: Rejections, peer: str = PEER, *, times: int = BURST) -> None:
@@ -88,46 +97,47 @@ def test_a_network_of_one_host_counts_as_one(
     rejections: Rejections, one: str, other: str, alike: bool
 ) -> None:
     spend(rejections, one)
-    assert rejections.calm(other) is not alike
+    assert rejections.recent(other) is alike
 
 
-def test_calm_returns_when_all_is_paid(rejections: Rejections, clock: ManualClock) -> None:
-    assert rejections.calm(PEER)
+def test_a_rejection_is_recent_until_it_has_come_back(rejections: Rejections, clock: ManualClock) -> None:
+    assert not rejections.recent(PEER)
     rejections.charge(PEER)
-    assert not rejections.calm(PEER)
+    assert rejections.recent(PEER)
     clock.advance(1 / PER_SECOND)
-    assert rejections.calm(PEER)
+    assert not rejections.recent(PEER)
 
 
 def test_only_so_many_addresses_are_remembered(rejections: Rejections) -> None:
     for number in range(1000):
         rejections.charge(f"10.0.{number >> 8}.{number & 255}")
     assert len(rejections._left) == 3
-    assert not rejections.calm("10.0.3.231")
+    assert rejections.recent("10.0.3.231")
 
 
 async def test_who_is_refused_waits_for_it_and_so_do_a_bounded_number() -> None:
     """Given an address in debt, when it asks on and on, then it waits, while there is place."""
     begin = asyncio.Event()
 
-    async def wait(seconds: float) -> None:
-        assert seconds == HELD_SECONDS / 4
-        await begin.wait()
+    class Waiting(ManualClock):
+        async def sleep(self, seconds: float) -> None:
+            assert seconds == LONGEST_DELAY_SECONDS / 4
+            await begin.wait()
 
-    rejections = Rejections(monotonic=lambda: 0.0, per_second=PER_SECOND, sleep=wait, jitter=lambda: 0.25)
+    rejections = Rejections(Waiting(), per_second=PER_SECOND, jitter=lambda: 0.25)
     spend(rejections)
-    held = [asyncio.ensure_future(rejections.admit(PEER)) for _ in range(MOST_HELD)]
+    delayed = [asyncio.ensure_future(rejections.admit(PEER)) for _ in range(MOST_DELAYED)]
     await settle()
-    assert not any(each.done() for each in held)
+    assert not any(each.done() for each in delayed)
     with pytest.raises(TooManyRequestsError):  # at once: there is no place to wait
         await rejections.admit(PEER)
     await rejections.admit("10.0.0.2")  # nobody else waits
 
-    held[0].cancel()  # a client that goes away gives its place to another
+    delayed[0].cancel()  # a client that goes away gives its place to another
     await settle()
     another = asyncio.ensure_future(rejections.admit(PEER))
     await settle()
     assert not another.done()
     begin.set()
-    told = await asyncio.gather(*held[1:], another, return_exceptions=True)
+    told = await asyncio.gather(*delayed[1:], another, return_exceptions=True)
     assert {type(each) for each in told} == {TooManyRequestsError}

@@ -41,8 +41,8 @@ def _answers_count_from_when_they_came(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ReviewCache, "timed", timed)
 
 
-def _everything_is_settled(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(ReviewCache, "_settled", lambda self, asked: True)
+def _every_change_has_propagated(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ReviewCache, "_propagated", lambda self, asked: True)
 
 
 def _no_watch_is_ever_missed(patch: pytest.MonkeyPatch) -> None:
@@ -69,6 +69,6 @@ class Broken:
 BROKEN: Final[Mapping[str, Broken]] = {
     "RoleBindings change nothing": Broken(_role_bindings_change_nothing, STEADY),
     "answers count from when they came": Broken(_answers_count_from_when_they_came, STEADY),
-    "everything is settled": Broken(_everything_is_settled, STEADY),
+    "every change has propagated": Broken(_every_change_has_propagated, STEADY),
     "no watch is ever missed": Broken(_no_watch_is_ever_missed, UNHEARD),
 }

@@ -16,14 +16,15 @@ from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.authorizer.rbac.source import RbacSource
 from workspace_authz.authorizer.rbac.watcher import RbacWatcher
 from workspace_authz.catalog.compile import CompiledCatalog
-from workspace_authz.kubernetes.connection import load_configuration, server_connection
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.connection import server_connection
 from workspace_authz.kubernetes.informer_state import Timing
 from workspace_authz.kubernetes.lines import caller_transport
 from workspace_authz.kubernetes.retries import review_priorities
 from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest
 from workspace_authz.pipeline.pipeline import Pipeline
-from workspace_authz.runtime.pipeline import build_pipeline
+from workspace_authz.runtime.pipeline import ClusterParts, build_pipeline
 from workspace_authz.settings import Settings
 from workspace_authz.workspaces.directory import Directory
 from workspace_authz.workspaces.policy import NamespacePolicy
@@ -74,18 +75,20 @@ async def working(
         rbac = RbacWatcher(server, generations=generations, index=index, clock=clock, timing=timing)
         supervisor.run("rbac", rbac.run)
         api = ApiReviews(callers, timeout=settings.api_timeout_seconds)
-        ways = review_priorities(
+        reviews = review_priorities(
             api, places=settings.api_connections, seconds=settings.api_timeout_seconds, clock=clock
         )
         pipeline = build_pipeline(
-            ways.known,
-            unverified=ways.unverified,
-            server_time=api.server_time.now,
+            ClusterParts(
+                reviews.known,
+                unverified=reviews.unverified,
+                server_time=api.server_time.now,
+                workspaces=directory,
+                generations=generations,
+                rbac=RbacSource(index, generations),
+            ),
             settings=settings,
             catalog=catalog,
             rule=WorkspaceRule(),
-            workspaces=directory,
-            generations=generations,
-            rbac=RbacSource(index, generations),
         )
         yield Worker(pipeline, generations, directory)

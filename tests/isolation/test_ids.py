@@ -142,7 +142,7 @@ def test_a_trace_of_another_workspace_answers_like_a_free_id(
 def test_only_a_trace_that_is_started_under_a_taken_id_is_missed(
     guarded: World, guarded_ids: dict[str, str]
 ) -> None:
-    """The limit that the README states: nothing of the other trace is told or changed."""
+    """The limit that docs/permissions.md states: nothing of the other trace is told or changed."""
     foreign = new_trace(guarded, guarded_ids, TEAM_B)
     before = shown(guarded, foreign).json
     answer = start(guarded, foreign, guarded_ids[TEAM_A])

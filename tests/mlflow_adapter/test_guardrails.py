@@ -21,6 +21,7 @@ from tests.isolation.listener import listening
 from workspace_authz.aio.asgi import Receive, Scope, Send
 from workspace_authz.doors.asgi.self_calls import GuardedSelfCalls
 from workspace_authz.errors import ForbiddenError, UnauthenticatedError
+from workspace_authz.kubernetes.credentials import BearerToken
 from workspace_authz.mlflow_adapter.patches.guardrails import OWN, JudgesRequests, keep_self_calls
 from workspace_authz.mlflow_adapter.serving import SelfCall, self_calls
 from workspace_authz.types import Caller, UserInfo
@@ -66,7 +67,7 @@ class Server:
     @contextlib.contextmanager
     def serving(self, workspace: str = "team-a") -> Iterator[None]:
         """While a call of the gateway is being served."""
-        caller = Caller(user=UserInfo("alice"), token="the-token")
+        caller = Caller(UserInfo("alice"), BearerToken("the-token"))
         token = self_calls.set(GuardedSelfCalls(self, {"type": "http"}, caller=caller, workspace=workspace))
         yield
         self_calls.reset(token)

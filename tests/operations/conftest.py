@@ -53,7 +53,7 @@ def replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
 
 @pytest.fixture(scope="session")
 def scraper(cluster: Cluster) -> str:
-    """The token of Prometheus' service account, bound as the README says."""
+    """The token of Prometheus' service account, bound as docs/operations.md says."""
     plane = cluster.plane
     plane.namespace("monitoring")
     token = plane.service_account("monitoring", "prometheus")

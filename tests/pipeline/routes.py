@@ -9,6 +9,7 @@ from tests.harness.fakes import ManualClock, ScriptedReviews
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.review_cache import Lifetimes
+from workspace_authz.authorizer.reviewers import Reviewers
 from workspace_authz.catalog.compile import compile_routes
 from workspace_authz.catalog.model import (
     AnyRight,
@@ -23,7 +24,8 @@ from workspace_authz.catalog.model import (
     Route,
 )
 from workspace_authz.errors import RequestError
-from workspace_authz.identity.tokens import Authenticator
+from workspace_authz.identity.authenticator import AuthenticatorChain
+from workspace_authz.identity.tokens import TokenAuthenticator
 from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.types import Resource, Verb
 from workspace_authz.workspaces.namespace import NamespaceInfo
@@ -109,9 +111,9 @@ def pipeline_over(
     clock = ManualClock()
     return Pipeline(
         catalog=compile_routes(ROUTES),
-        authenticator=Authenticator(reviews, monotonic=clock.monotonic),
+        identity=AuthenticatorChain((TokenAuthenticator(reviews, clock=clock),)),
         authorizer=Authorizer(
-            reviews,
+            Reviewers(reviews),
             generations=Generations(clock.monotonic),
             monotonic=clock.monotonic,
             lifetimes=Lifetimes(),

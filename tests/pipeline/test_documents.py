@@ -49,8 +49,10 @@ async def judged(
     world = World(*held)
     world.objects = replace(world.objects, clauses=clauses, obedient=obedient)
     world.objects.calls = calls
-    rights = NamedRights(world.pipeline.authorizer, (Names(candidates),))
-    pipeline = replace(world.pipeline, objects=world.objects, lists=Lists(rights, AesSeal(None)))
+    rights = NamedRights((Names(candidates),))
+    pipeline = replace(
+        world.pipeline, objects=world.objects, lists=Lists(world.pipeline.authorizer, rights, AesSeal(None))
+    )
     return await pipeline.judge(world.request(method, "/graphql"))
 
 
@@ -260,7 +262,7 @@ async def test_a_body_that_is_too_large_is_refused() -> None:
 
 def test_requirements_come_in_the_catalogs_order() -> None:
     calls = [call("MlflowRunExtension.modelVersions"), runs("7"), run(OWN), run(SIBLING)]
-    assert [(need.at, found) for need, found in demanded(DOCUMENT, calls)] == [
+    assert [(need.graphql_field, found) for need, found in demanded(DOCUMENT, calls)] == [
         ("Query.mlflowGetRun", calls[2]),
         ("Query.mlflowGetRun", calls[3]),
         ("Query.mlflowSearchRuns", calls[1]),

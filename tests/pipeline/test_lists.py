@@ -287,8 +287,8 @@ class Known:
 async def test_another_source_may_know_the_names() -> None:
     world = World(FRAUD)
     world.reviews.rules_answer = UnavailableError("not asked")
-    rights = NamedRights(world.pipeline.authorizer, (Known(),))
-    world.pipeline = replace(world.pipeline, lists=Lists(rights, AesSeal(None)))
+    rights = NamedRights((Known(),))
+    world.pipeline = replace(world.pipeline, lists=Lists(world.pipeline.authorizer, rights, AesSeal(None)))
     assert sent(await world.judge(*SEARCH)) == {"filter": "experiment_id IN (7)"}
 
 

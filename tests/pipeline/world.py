@@ -45,12 +45,12 @@ class World:
         self.objects = KnownObjects(KNOWN)
         self.reviews.rules_answer = RulesAnswer(tuple(map(_rule, held)), incomplete=False)
         plain = pipeline_over(self.reviews)
-        rights = NamedRights(plain.authorizer, (RulesReviewNames(plain.authorizer.held),))
+        rights = NamedRights((RulesReviewNames(plain.authorizer),))
         self.pipeline: Pipeline = replace(
             plain,
             catalog=compile_catalog(),
             objects=self.objects,
-            lists=Lists(rights, AesSeal(None)),
+            lists=Lists(plain.authorizer, rights, AesSeal(None)),
         )
 
     def _answer(self, asked: Attributes) -> AccessAnswer:

@@ -137,14 +137,14 @@ class LaggingApi:
         )
         event = "MODIFIED" if key in self.objects else "ADDED"
         self.objects[key] = {**item, "metadata": metadata}
-        self._happened(kind, event, self.objects[key])
+        self._happened(kind, event, item=self.objects[key])
 
     def remove(self, key: Key) -> None:
         item = self.objects.pop(key, None)
         if item is not None:
-            self._happened(key[0], "DELETED", item)
+            self._happened(key[0], "DELETED", item=item)
 
-    def _happened(self, kind: str, event: str, item: dict[str, Any]) -> None:
+    def _happened(self, kind: str, event: str, *, item: dict[str, Any]) -> None:
         feed = self.feeds[kind]
         item["metadata"]["resourceVersion"] = str(len(feed.log) + 1)
         line = json.dumps({"type": event, "object": item}).encode() + b"\n"

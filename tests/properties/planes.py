@@ -128,21 +128,23 @@ def path_of(item: Object) -> str:
     return f"{ROLES}{namespace}/{plural}/{metadata['name']}"
 
 
-async def disagreements(real: Plane, embedded: Plane, questions: Sequence[Question]) -> Sequence[str]:
+async def disagreements(real: Plane, embedded: Plane, *, questions: Sequence[Question]) -> Sequence[str]:
     """Ask both engines; describe each question to which they gave different answers."""
-    found = await asyncio.gather(*(_disagreement(real, embedded, question) for question in questions))
+    found = await asyncio.gather(
+        *(_disagreement(real, embedded, question=question) for question in questions)
+    )
     return [text for text in found if text is not None]
 
 
-async def _disagreement(real: Plane, embedded: Plane, question: Question) -> str | None:
+async def _disagreement(real: Plane, embedded: Plane, *, question: Question) -> str | None:
     answers = await asyncio.gather(real.ask(question), embedded.ask(question))
     theirs, ours = (comparable(question, answer) for answer in answers)
-    if theirs == ours or await _another_grant(real, theirs, ours):
+    if theirs == ours or await _another_grant(real, theirs=theirs, ours=ours):
         return None
     return f"{question}\n  kube-apiserver: {theirs}\n  embedded:       {ours}"
 
 
-async def _another_grant(real: Plane, theirs: str, ours: str) -> bool:
+async def _another_grant(real: Plane, *, theirs: str, ours: str) -> bool:
     """Whether both allow, and ours names another binding that is there.
 
     Of several bindings that allow, Kubernetes names the one that a Go map happened to give first.

@@ -47,24 +47,23 @@ class Asker:
         grant = self.random.choice(self.grants) if self.random.random() < 0.6 else None
         user, groups = self.subject() if grant is None else self.holder(grant)
         spec: dict[str, Any] = {"user": user, "groups": groups, **self.attributes(grant)}
-        return _review(ADMIN, AUTHORIZATION, "SubjectAccessReview", spec)
+        return review(ADMIN, "SubjectAccessReview", spec=spec)
 
     def self_subject_access_review(self) -> Question:
         """Somebody asks about themselves."""
         asker = self.random.choice(self.askers)
-        return _review(asker, AUTHORIZATION, "SelfSubjectAccessReview", self.attributes())
+        return review(asker, "SelfSubjectAccessReview", spec=self.attributes())
 
     def self_subject_rules_review(self) -> Question:
         """Somebody asks for all their rules."""
         namespace = self.random.choice((*self.world.namespaces, "kube-system", "ghost", ""))
         asker = self.random.choice(self.askers)
-        return _review(asker, AUTHORIZATION, "SelfSubjectRulesReview", {"namespace": namespace})
+        return review(asker, "SelfSubjectRulesReview", spec={"namespace": namespace})
 
     def self_subject_review(self) -> Question:
         """Somebody asks who they are."""
-        return _review(
-            self.random.choice([*self.askers, *self.tokens]), AUTHENTICATION, "SelfSubjectReview", None
-        )
+        asker = self.random.choice([*self.askers, *self.tokens])
+        return review(asker, "SelfSubjectReview", spec=None)
 
     def token_review(self) -> Question:
         """An admin, or somebody who probably may not, asks whose token it is."""
@@ -72,7 +71,7 @@ class Asker:
         audiences = self.random.sample(AUDIENCES, self.random.randint(0, 2))
         asker = ADMIN if self.random.random() < 0.9 else self.random.choice(self.askers)
         spec = {"audiences": audiences} if audiences else {}
-        return _review(asker, AUTHENTICATION, "TokenReview", spec, about=about)
+        return review(asker, "TokenReview", spec=spec, about=about)
 
     def invalid_review(self) -> Question:
         """A review that no API server accepts."""
@@ -87,7 +86,7 @@ class Asker:
             ("SelfSubjectRulesReview", {}),
         )
         kind, spec = self.random.choice(choices)
-        return _review(ADMIN, AUTHORIZATION, kind, spec)
+        return review(ADMIN, kind, spec=spec)
 
     def read(self) -> Question:
         """Somebody reads something through the API, and mostly may not."""
@@ -178,14 +177,14 @@ class Asker:
 def whose_token(name: str) -> Sequence[Question]:
     """The two ways to ask whose token it is: by using it, and as an admin."""
     return (
-        _review(name, AUTHENTICATION, "SelfSubjectReview", None),
-        _review(ADMIN, AUTHENTICATION, "TokenReview", {}, about=name),
+        review(name, "SelfSubjectReview", spec=None),
+        review(ADMIN, "TokenReview", spec={}, about=name),
     )
 
 
-def _review(
-    asker: str, root: str, kind: str, spec: Mapping[str, Any] | None, *, about: str | None = None
-) -> Question:
+def review(asker: str, kind: str, *, spec: Mapping[str, Any] | None, about: str | None = None) -> Question:
+    """A review of this kind, or with ``spec`` None one that has none."""
+    root = AUTHENTICATION if kind in ("SelfSubjectReview", "TokenReview") else AUTHORIZATION
     body: dict[str, Any] = {"apiVersion": root.removeprefix("/apis/"), "kind": kind}
     if spec is not None:
         body["spec"] = dict(spec)

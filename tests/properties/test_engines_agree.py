@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -19,8 +20,8 @@ import pytest_asyncio
 from tests.devplane.real import require_binaries
 from tests.properties.attempts import Climber
 from tests.properties.planes import Plane, disagreements
-from tests.properties.questions import ADMIN, Asker, Question, whose_token
-from tests.properties.vocabulary import Object
+from tests.properties.questions import ADMIN, Asker, Question, review, whose_token
+from tests.properties.vocabulary import Object, account, an_object, group, rbac_object, role_ref
 from tests.properties.worlds import World, make_world, users_of
 from workspace_authz.devplane.api import connect, until
 from workspace_authz.devplane.apply import apply
@@ -64,17 +65,17 @@ async def test_both_engines_answer_alike(planes: Planes, seed: int) -> None:
     await asyncio.gather(*(apply(plane.api, world.objects) for plane in both))
     await asyncio.gather(*(plane.learn_tokens(world) for plane in both))
     asker = Asker(world, random, tokens=_names(planes.real, world))
-    await _settled(planes, world.prefix, world)
-    found = [*await disagreements(planes.real, planes.embedded, _questions(asker))]
+    await _settled(planes, world, prefix=world.prefix)
+    found = [*await disagreements(planes.real, planes.embedded, questions=_questions(asker))]
 
     for attempt in _attempts(
         Climber(world, random)
     ):  # one after the other: some succeed, and the next may meet the result
-        found += await disagreements(planes.real, planes.embedded, [attempt])
+        found += await disagreements(planes.real, planes.embedded, questions=[attempt])
 
     await asyncio.gather(*(_change(plane, world) for plane in both))
-    await _settled(planes, f"{world.prefix}-changed", world)
-    found += await disagreements(planes.real, planes.embedded, _questions(asker))
+    await _settled(planes, world, prefix=f"{world.prefix}-changed")
+    found += await disagreements(planes.real, planes.embedded, questions=_questions(asker))
     assert not found, f"{len(found)} disagreements, the first ones:\n" + "\n".join(found[:SHOWN])
 
 
@@ -83,22 +84,82 @@ async def test_tokens_die_alike(planes: Planes) -> None:
     both, namespace = (planes.real, planes.embedded), "/api/v1/namespaces/bound"
     await asyncio.gather(*(apply(plane.api, _bound_objects()) for plane in both))
     for plane in both:
-        for account in ("kept", "lost"):
-            await plane.learn_token(f"bound/{account}", {})
+        for kept in ("kept", "lost"):
+            await plane.learn_token(f"bound/{kept}", {})
         for secret in ("kept", "lost"):
             reference = {"apiVersion": "v1", "kind": "Secret", "name": secret}
             await plane.learn_token("bound/kept", {"boundObjectRef": reference}, suffix=f"@{secret}")
     names = [name for name in planes.real.tokens if name.startswith("bound/")]
     questions = [question for name in names for question in whose_token(name)]
-    assert not await disagreements(*both, questions)
+    assert not await disagreements(*both, questions=questions)
 
     for plane in both:
         for lost in ("secrets/lost", "serviceaccounts/lost"):
             assert (await plane.api.request("DELETE", f"{namespace}/{lost}")).ok
     for name in ("bound/lost", "bound/kept@lost"):
         await asyncio.gather(*(plane.until_unknown(name) for plane in both))
-    assert not await disagreements(*both, questions)
+    assert not await disagreements(*both, questions=questions)
     assert [(await planes.embedded.ask(question)).status for question in questions].count(401) == 2
+
+
+async def test_a_server_reviews_others_only_with_the_right(planes: Planes) -> None:
+    """What the MLflow server's account needs for callers who bring no token of their own."""
+    both, delegate, other = (planes.real, planes.embedded), "delegation/server", "delegation/other"
+    await asyncio.gather(*(apply(plane.api, _delegation()) for plane in both))
+    for plane in both:
+        await plane.settle("delegation", "delegation")
+        for name in (delegate, other):
+            await plane.learn_token(name, {})
+    secrets = {"resourceAttributes": {"verb": "list", "resource": "secrets", "namespace": "delegation"}}
+    version = {"nonResourceAttributes": {"verb": "get", "path": "/version"}}
+    groups = ["dreamers", "system:authenticated"]
+    specs: Sequence[Mapping[str, Any]] = (
+        {"user": "robin", "groups": groups, **secrets},
+        {"user": "robin", "groups": groups[1:], **secrets},
+        {"user": "robin", "groups": groups, "uid": "u", "extra": {"scopes": ["a"]}, **secrets},
+        {"user": "robin", "groups": groups, **version},
+        {"user": "robin", **version},
+        {"groups": ["dreamers"], **secrets},
+        {**secrets},
+    )
+    reviews = [
+        review(asker, "SubjectAccessReview", spec=spec) for asker in (delegate, other) for spec in specs
+    ]
+    assert not await disagreements(*both, questions=[*reviews, *_tokens_reviewed(delegate, other)])
+    for plane in both:
+        answers = [await plane.ask(question) for question in reviews]
+        assert [answer.status for answer in answers] == [*[201] * 6, 422, *[403] * 7]
+        allowed = [answer.body["status"]["allowed"] for answer in answers[:6]]
+        assert allowed == [True, False, True, True, False, True]
+
+
+def _tokens_reviewed(*askers: str) -> Sequence[Question]:
+    return [review(asker, "TokenReview", spec={}, about=about) for asker in askers for about in askers]
+
+
+def _delegation() -> Sequence[Object]:
+    """An account that may ask about others, one that may not, and a group that may list Secrets."""
+    rules = [
+        {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
+        {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
+    ]
+    readers = [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["list"]}]
+    delegates = {
+        "roleRef": role_ref("ClusterRole", "delegation"),
+        "subjects": [account("delegation", "server")],
+    }
+    dreamers = {"roleRef": role_ref("Role", "readers"), "subjects": [group("dreamers")]}
+    return (
+        an_object("v1", "Namespace", name="delegation"),
+        *(
+            an_object("v1", "ServiceAccount", name=name, namespace="delegation")
+            for name in ("server", "other")
+        ),
+        {**rbac_object("ClusterRole", "delegation"), "rules": rules},
+        {**rbac_object("ClusterRoleBinding", "delegation"), **delegates},
+        {**rbac_object("Role", "readers", namespace="delegation"), "rules": readers},
+        {**rbac_object("RoleBinding", "dreamers", namespace="delegation"), **dreamers},
+    )
 
 
 def _bound_objects() -> Sequence[Object]:
@@ -131,7 +192,7 @@ async def _change(plane: Plane, world: World) -> None:
     await apply(plane.api, world.changed)
 
 
-async def _settled(planes: Planes, prefix: str, world: World) -> None:
+async def _settled(planes: Planes, world: World, *, prefix: str) -> None:
     """Wait until both hold the same ClusterRoles, aggregated ones too, and act on everything they hold."""
 
     async def same() -> bool:

@@ -28,9 +28,11 @@ from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.authorizer.rbac.watcher import RbacWatcher
 from workspace_authz.authorizer.review_cache import BRIEF_SECONDS, Lifetimes
+from workspace_authz.authorizer.reviewers import Reviewers
+from workspace_authz.kubernetes.credentials import BearerToken
 from workspace_authz.types import Attributes, Caller, Outcome, Resource, UserInfo, Verb
 
-ALICE: Final = Caller(UserInfo("alice"), "a-token")
+ALICE: Final = Caller(UserInfo("alice"), BearerToken("a-token"))
 QUESTION: Final = Attributes(TEAM, Verb.LIST, Resource.EXPERIMENTS)
 LIFETIMES: Final = Lifetimes()
 
@@ -90,7 +92,7 @@ class Simulation:
         connection: Any = self.api  # Connection is a class; this is all that is used of it
         self.follower = RbacWatcher(connection, generations=generations, index=RbacIndex(), clock=self.time)
         self.authorizer = Authorizer(
-            self.api, generations=generations, monotonic=self.time.monotonic, lifetimes=LIFETIMES
+            Reviewers(self.api), generations=generations, monotonic=self.time.monotonic, lifetimes=LIFETIMES
         )
         self.asked: list[asyncio.Task[None]] = []
 

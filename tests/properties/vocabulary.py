@@ -52,11 +52,11 @@ def _resource(random: Random, group: str) -> str:
     return random.choice(("*", "*/use", "*/*", f"{resource}/*", "*/token"))
 
 
-def rbac_object(kind: str, name: str, namespace: str | None = None) -> Object:
-    return an_object(f"{RBAC}/v1", kind, name, namespace)
+def rbac_object(kind: str, name: str, *, namespace: str | None = None) -> Object:
+    return an_object(f"{RBAC}/v1", kind, name=name, namespace=namespace)
 
 
-def an_object(version: str, kind: str, name: str, namespace: str | None = None) -> Object:
+def an_object(version: str, kind: str, *, name: str, namespace: str | None = None) -> Object:
     metadata: Object = {"name": name} if namespace is None else {"name": name, "namespace": namespace}
     return {"apiVersion": version, "kind": kind, "metadata": metadata}
 

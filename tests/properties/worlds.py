@@ -110,8 +110,11 @@ class _Maker:
         cluster_bindings = [self.cluster_role_binding(number) for number in range(4)]
         rbac = [*roles, *cluster_roles, *bindings, *cluster_bindings, *self.managers()]
         self.random.shuffle(rbac)  # a binding may come before its role
-        namespaces = [an_object("v1", "Namespace", name) for name in self.namespaces]
-        accounts = [an_object("v1", "ServiceAccount", name, namespace) for namespace, name in self.accounts]
+        namespaces = [an_object("v1", "Namespace", name=name) for name in self.namespaces]
+        accounts = [
+            an_object("v1", "ServiceAccount", name=name, namespace=namespace)
+            for namespace, name in self.accounts
+        ]
         changed = [self.role(number) for number in (0, 1)] + [
             self.cluster_role(number) for number in (0, 1, 2)
         ]
@@ -132,7 +135,7 @@ class _Maker:
 
     def role(self, number: int) -> Object:
         namespace = self.namespaces[number % 2]
-        role = rbac_object("Role", f"{self.prefix}-role-{number}", namespace)
+        role = rbac_object("Role", f"{self.prefix}-role-{number}", namespace=namespace)
         return {**role, "rules": self.rules(namespaced=True)}
 
     def cluster_role(self, number: int) -> Object:
@@ -174,7 +177,7 @@ class _Maker:
                 ("ClusterRole", self.random.choice(DEFAULT_ROLES)),
             ]
         )
-        binding = rbac_object("RoleBinding", f"{self.prefix}-binding-{number}", namespace)
+        binding = rbac_object("RoleBinding", f"{self.prefix}-binding-{number}", namespace=namespace)
         shared = [group(name) for name in ("system:authenticated", "system:serviceaccounts")]
         return {**binding, "roleRef": role_ref(kind, name), "subjects": self.subjects(extra=shared)}
 
@@ -219,7 +222,7 @@ class _Maker:
             kind, namespace = (
                 ("ClusterRoleBinding", None) if cluster_wide else ("RoleBinding", self.namespaces[0])
             )
-            binding = rbac_object(kind, f"{self.prefix}-manager-{number}", namespace)
+            binding = rbac_object(kind, f"{self.prefix}-manager-{number}", namespace=namespace)
             ref = role_ref("ClusterRole", role["metadata"]["name"])
             managers += [{**role, "rules": rules}, {**binding, "roleRef": ref, "subjects": [user(name)]}]
         return managers
@@ -236,8 +239,8 @@ def sentinels(prefix: str, namespace: str) -> Sequence[Object]:
     bound = {"roleRef": role_ref("Role", name), "subjects": [user(name)]}
     bound_widely = {"roleRef": role_ref("ClusterRole", name), "subjects": [user(f"{name}-wide")]}
     return (
-        {**rbac_object("Role", name, namespace), "rules": rules},
+        {**rbac_object("Role", name, namespace=namespace), "rules": rules},
         {**rbac_object("ClusterRole", name), "rules": rules},
-        {**rbac_object("RoleBinding", name, namespace), **bound},
+        {**rbac_object("RoleBinding", name, namespace=namespace), **bound},
         {**rbac_object("ClusterRoleBinding", name), **bound_widely},
     )

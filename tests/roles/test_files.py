@@ -8,19 +8,15 @@ import pytest
 import yaml
 
 from workspace_authz.roles.__main__ import main
-from workspace_authz.roles.files import deletions_table, rbac_files, stale, with_section
+from workspace_authz.roles.files import rbac_files, stale
 from workspace_authz.roles.generate import cluster_roles
-from workspace_authz.roles.policy import Right
-from workspace_authz.types import Resource, Verb
 
 ROOT = Path(__file__).parents[2]
-README = "# Title\n<!-- generated:deletions -->\nstale\n<!-- /generated:deletions -->\nend\n"
 
 
 def written(root: Path) -> Path:
     """A repository in which nothing is stale."""
     (root / "rbac").mkdir()
-    (root / "README.md").write_text(README)
     assert main(["--root", str(root)]) == 0
     return root
 
@@ -39,19 +35,15 @@ def test_kustomization_names_every_role() -> None:
 def test_writing_makes_everything_fresh(tmp_path: Path) -> None:
     root = written(tmp_path)
     assert main(["--check", "--root", str(root)]) == 0
-    readme = (root / "README.md").read_text()
-    assert readme.startswith("# Title\n")
-    assert readme.endswith("\nend\n")
-    assert "stale" not in readme
-    assert "`delete experiments`" in readme
+    assert {str(file.relative_to(root)) for file in root.glob("rbac/*")} == rbac_files().keys()
 
 
-@pytest.mark.parametrize("path", ["rbac/mlflow-edit.yaml", "README.md"])
+@pytest.mark.parametrize("path", ["rbac/mlflow-edit.yaml", "rbac/kustomization.yaml"])
 def test_check_names_a_stale_file_and_leaves_it_alone(
     path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = written(tmp_path) / path
-    changed = file.read_text().replace("create", "creates").replace("DeleteRun", "DropRun")
+    changed = file.read_text().replace("mlflow", "mlflower")
     file.write_text(changed)
     assert main(["--check", "--root", str(tmp_path)]) == 1
     assert capsys.readouterr().err == f"stale: {path} (make refresh)\n"
@@ -64,34 +56,3 @@ def test_a_role_that_is_no_longer_generated_is_stale_and_removed(tmp_path: Path)
     assert main(["--check", "--root", str(tmp_path)]) == 1
     assert main(["--root", str(tmp_path)]) == 0
     assert not stray.exists()
-
-
-def test_a_readme_without_the_markers_is_said_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (written(tmp_path) / "README.md").write_text("# Title\n")
-    assert main(["--check", "--root", str(tmp_path)]) == 1
-    assert capsys.readouterr().err.startswith("README.md: the markers <!-- generated:deletions -->")
-
-
-def test_deletions_table_is_markdown() -> None:
-    table = deletions_table({Right(Resource.EXPERIMENTS, "", Verb.UPDATE): ("DeleteRun", "DeleteTag")})
-    assert table.splitlines()[2:] == ["| `update experiments` | DeleteRun, DeleteTag |"]
-
-
-def test_section_is_replaced_between_its_markers() -> None:
-    text = "a\n<!-- generated:x -->\nstale\n<!-- /generated:x -->\nb"
-    assert with_section(text, "x", "new") == "a\n<!-- generated:x -->\nnew\n<!-- /generated:x -->\nb"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "<!-- generated:x -->",
-        "<!-- /generated:x --> <!-- generated:x -->",
-        "<!-- generated:x --> <!-- generated:x --> <!-- /generated:x -->",
-        "<!-- generated:x --> <!-- /generated:x --> <!-- /generated:x -->",
-    ],
-)
-def test_missing_or_doubled_markers_are_an_error(text: str) -> None:
-    with pytest.raises(ValueError, match="must each be there once"):
-        with_section(text, "x", "new")

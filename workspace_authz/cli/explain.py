@@ -21,7 +21,7 @@ from workspace_authz.doors.explain import GivenBody, explain, lines
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.identity.credentials import AUTHORIZATION
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest
-from workspace_authz.runtime.pipeline import build_pipeline
+from workspace_authz.runtime.pipeline import ClusterParts, build_pipeline
 from workspace_authz.settings import load_settings
 from workspace_authz.workspaces.namespace import NamespaceInfo
 from workspace_authz.workspaces.requested import WORKSPACE_HEADER, WorkspaceRule
@@ -105,6 +105,11 @@ def _body(data: str) -> str:
 
 async def _explain(options: argparse.Namespace, asked: Asked) -> int:
     access = await find_access(options)
+    if access.impersonated is not None:
+        raise ConfigurationError(
+            "MLflow's clients cannot act as somebody else, and the kubeconfig says so: use --token-file, or "
+            f"ask with can-i --as {access.impersonated.user}."
+        )
     if access.by_certificate:
         raise ConfigurationError(
             "MLflow's clients cannot send a client certificate, and the kubeconfig has nothing else: "
@@ -144,11 +149,10 @@ async def _dry_run(
     )
     async with open_reviews(access) as reviews:
         pipeline = build_pipeline(
-            reviews,
+            ClusterParts(reviews, workspaces=OneWorkspace(default)),
             settings=load_settings(),
             catalog=compile_catalog(static_prefix=options.static_prefix, assistant=options.assistant),
             rule=WorkspaceRule(default=default),
-            workspaces=OneWorkspace(default),
         )
         document = (await explain(pipeline, request)).document()
     if document["visible"] is not None:

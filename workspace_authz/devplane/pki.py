@@ -77,7 +77,7 @@ def create_pki(directory: Path) -> Pki:
         _write(cert, authority.certificate.public_bytes(Encoding.PEM))
         _write(key, _private_pem(authority.key), secret=True)
     _issue_server(server_ca, pki)
-    _issue_client(client_ca, pki.admin_cert, pki.admin_key, name="admin", groups=("system:masters",))
+    _issue_client(client_ca, pki.admin_cert, key_file=pki.admin_key, name="admin", groups=("system:masters",))
     signing = ec.generate_private_key(ec.SECP256R1())
     _write(pki.service_account_key, _private_pem(signing), secret=True)
     public = signing.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -89,7 +89,7 @@ def issue_client_certificate(pki: Pki, *, name: str, groups: Sequence[str] = ())
     """Make a client certificate for the user ``name`` (CN) in ``groups`` (O): its file and its key's file."""
     authority = _read_authority(pki.client_ca_cert, pki.client_ca_key)
     cert_file, key_file = pki.directory / f"client-{name}.crt", pki.directory / f"client-{name}.key"
-    _issue_client(authority, cert_file, key_file, name=name, groups=groups)
+    _issue_client(authority, cert_file, key_file=key_file, name=name, groups=groups)
     return cert_file, key_file
 
 
@@ -142,7 +142,7 @@ def _authority(common_name: str) -> _Authority:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     builder = (
-        _builder(name, name, key.public_key())
+        _builder(name, name, public_key=key.public_key())
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(authority=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -157,7 +157,7 @@ def _issue_server(authority: _Authority, pki: Pki) -> None:
     names = x509.SubjectAlternativeName(
         [*(x509.DNSName(name) for name in _SERVER_NAMES), *(x509.IPAddress(address) for address in addresses)]
     )
-    builder = _leaf(authority, subject, key, ExtendedKeyUsageOID.SERVER_AUTH).add_extension(
+    builder = _leaf(authority, subject, key=key, purpose=ExtendedKeyUsageOID.SERVER_AUTH).add_extension(
         names, critical=False
     )
     _write(pki.serving_cert, builder.sign(authority.key, SHA256()).public_bytes(Encoding.PEM))
@@ -165,22 +165,26 @@ def _issue_server(authority: _Authority, pki: Pki) -> None:
 
 
 def _issue_client(
-    authority: _Authority, cert_file: Path, key_file: Path, *, name: str, groups: Sequence[str]
+    authority: _Authority, cert_file: Path, *, key_file: Path, name: str, groups: Sequence[str]
 ) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in groups]
     subject = x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    builder = _leaf(authority, subject, key, ExtendedKeyUsageOID.CLIENT_AUTH)
+    builder = _leaf(authority, subject, key=key, purpose=ExtendedKeyUsageOID.CLIENT_AUTH)
     _write(cert_file, builder.sign(authority.key, SHA256()).public_bytes(Encoding.PEM))
     _write(key_file, _private_pem(key), secret=True)
 
 
 def _leaf(
-    authority: _Authority, subject: x509.Name, key: ec.EllipticCurvePrivateKey, purpose: x509.ObjectIdentifier
+    authority: _Authority,
+    subject: x509.Name,
+    *,
+    key: ec.EllipticCurvePrivateKey,
+    purpose: x509.ObjectIdentifier,
 ) -> x509.CertificateBuilder:
     issuer_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
     return (
-        _builder(subject, authority.certificate.subject, key.public_key())
+        _builder(subject, authority.certificate.subject, public_key=key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_key_usage(authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
@@ -189,7 +193,7 @@ def _leaf(
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public_key: ec.EllipticCurvePublicKey
+    subject: x509.Name, issuer: x509.Name, *, public_key: ec.EllipticCurvePublicKey
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (

@@ -78,7 +78,7 @@ async def serve(
         try:
             endpoint = await engine.start()
             token = await populate(endpoint, cluster_roles=cluster_roles, manifests=manifests)
-            files = await asyncio.to_thread(_write_kubeconfigs, state, endpoint, token)
+            files = await asyncio.to_thread(_write_kubeconfigs, state, endpoint, server_token=token)
             announce(json.dumps({"url": endpoint.url, **files, "engine": engine.name}))
             await _until_stopped(engine, stop)
         finally:
@@ -96,7 +96,7 @@ async def _until_stopped(engine: Engine, stop: asyncio.Event) -> None:
         stopped.cancel()
 
 
-def _write_kubeconfigs(state: Path, endpoint: Endpoint, server_token: str) -> Mapping[str, str]:
+def _write_kubeconfigs(state: Path, endpoint: Endpoint, *, server_token: str) -> Mapping[str, str]:
     pki = create_pki(endpoint.ca_file.parent)  # finds the set that the engine serves with
     admin, server = state / "admin.kubeconfig", state / "server.kubeconfig"
     write_private(admin, token_kubeconfig(endpoint, endpoint.admin_token))

@@ -16,7 +16,7 @@ from workspace_authz.doors.asgi.protocol import peer_of, route_path
 from workspace_authz.doors.explain import GivenBody, explain
 from workspace_authz.doors.own_routes import serve
 from workspace_authz.errors import BadRequestError
-from workspace_authz.identity.credentials import find_credential
+from workspace_authz.identity.authenticator import Presented
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest, ReplayedBody
 from workspace_authz.pipeline.verdict import Verdict
 from workspace_authz.runtime.runtime import Runtime
@@ -45,8 +45,8 @@ class ExplainMiddleware:
 async def _explain(scope: Scope, receive: Receive, runtime: Runtime, verdict: Verdict) -> bytes:
     pipeline = runtime.pipeline
     # First of all: strangers learn nothing, not even which routes are public.
-    credential = find_credential(scope["headers"], gateway=False)
-    verdict.caller = await pipeline.authenticator.authenticate(credential.token, peer=peer_of(scope))
+    presented = Presented(scope["headers"], peer=peer_of(scope))
+    verdict.caller = await pipeline.identity.authenticate(presented, unverified=lambda _: None)
     asked = _asked(await ReplayedBody(receive, limit=_MAX_BODY).read())
     request = AccessRequest(
         method=asked["method"],

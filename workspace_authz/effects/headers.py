@@ -15,8 +15,8 @@ from workspace_authz.identity.credentials import (
     AUTHORIZATION,
     FORWARDED_TOKEN,
     GATEWAY_AUTHORIZATION,
-    presented_token,
 )
+from workspace_authz.types import Credential
 from workspace_authz.workspaces.requested import WORKSPACE_HEADER
 
 GUARDRAIL_BYPASS: Final = b"x-mlflow-guardrail-bypass"
@@ -120,16 +120,15 @@ def forwarded_headers(
     workspace: str | None,
     keep_authorization: bool,
     gateway: bool,
-    token: str | None = None,
+    credential: Credential | None = None,
     skips_guardrails: bool = False,
 ) -> list[tuple[bytes, bytes]]:
     """The headers for MLflow.
 
-    ``workspace`` becomes the only ``X-MLFLOW-WORKSPACE``; None sends none. ``token`` is the caller's: any
-    header that holds it goes. A name spelt with underscores counts as the one with hyphens, because WSGI
+    ``workspace`` becomes the only ``X-MLFLOW-WORKSPACE``; None sends none. Any header that holds the caller's
+    ``credential`` is removed. A name spelt with underscores counts as the one with hyphens, because WSGI
     folds the two into one variable. ``skips_guardrails`` is for MLflow's calls to itself.
     """
-    secret = token.encode() if token else None
     kept = [
         (name, value)
         for name, value in headers
@@ -139,7 +138,7 @@ def forwarded_headers(
                 name.replace(b"_", b"-"), keep_authorization=keep_authorization, gateway=gateway
             )
         )
-        and not (secret and len(value) >= len(secret) and _holds(value, secret))
+        and not (credential is not None and credential.is_in(value))
     ]
     if workspace is not None:
         kept.append((WORKSPACE_HEADER, workspace.encode("ascii")))
@@ -154,8 +153,3 @@ def _is_dropped(name: bytes, *, keep_authorization: bool, gateway: bool) -> bool
     if gateway and (name in _DROPPED_FOR_PROVIDERS or name.startswith(_DROPPED_PREFIXES_FOR_PROVIDERS)):
         return True
     return name in _DROPPED or name.startswith(_DROPPED_PREFIXES)
-
-
-def _holds(value: bytes, token: bytes) -> bool:
-    """Whether ``value`` has the token in it: as it is, or encoded, which is longer."""
-    return token in value or presented_token(value) == token.decode()

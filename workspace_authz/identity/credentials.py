@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
+import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from workspace_authz.errors import UnauthenticatedError
+from workspace_authz.kubernetes.credentials import BearerToken
 
 AUTHORIZATION = b"authorization"
 FORWARDED_TOKEN = b"x-forwarded-access-token"
@@ -36,43 +38,54 @@ HOW_TO = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """A token as it was presented, not yet verified."""
-
-    token: str = field(repr=False)
-    provider_keeps_authorization: bool = False
-    """True when ``Authorization`` was not ours: it goes on to the gateway's provider."""
-
-
-def find_credential(headers: Iterable[tuple[bytes, bytes]], *, gateway: bool) -> Credential:
-    """The one token that the request presents.
+def find_credential(headers: Iterable[tuple[bytes, bytes]], *, gateway: bool) -> BearerToken | None:
+    """The one token that the request presents, not yet verified; None when it presents none.
 
     ``gateway`` says that the route is one of the AI gateway's, where ``X-MLflow-Authorization`` counts and,
-    if present, ``Authorization`` does not. Raises :class:`UnauthenticatedError` when there is no token,
-    when two disagree, or when one cannot be a token.
+    if present, ``Authorization`` does not. Raises :class:`UnauthenticatedError` when two tokens disagree, or
+    when one cannot be a token.
     """
     found: dict[bytes, set[bytes]] = {}
     for name, value in headers:
         if name in (AUTHORIZATION, FORWARDED_TOKEN, GATEWAY_AUTHORIZATION):
             found.setdefault(name, set()).add(value)
-    for_us = gateway and GATEWAY_AUTHORIZATION in found
-    schemes = found.get(GATEWAY_AUTHORIZATION if for_us else AUTHORIZATION, set())
-    tokens = {token for value in schemes if (token := _from_scheme(value)) is not None}
-    tokens |= {_checked(value.strip()) for value in found.get(FORWARDED_TOKEN, set())}
+    ours = GATEWAY_AUTHORIZATION if gateway and GATEWAY_AUTHORIZATION in found else AUTHORIZATION
+    tokens = {token for value in found.get(ours, ()) if (token := _from_scheme(value)) is not None}
+    tokens |= {_checked(value.strip()) for value in found.get(FORWARDED_TOKEN, ())}
     if not tokens:
-        raise UnauthenticatedError(f"This request carries no Kubernetes token. {HOW_TO}")
+        return None
     if len(tokens) > 1:
         raise UnauthenticatedError("This request carries two different credentials; send only one.")
-    return Credential(token=tokens.pop(), provider_keeps_authorization=for_us)
+    return BearerToken(tokens.pop())
 
 
-def presented_token(value: bytes) -> str | None:
-    """The token in the value of an authorization header, or None where there is none that could be one."""
-    try:
-        return _from_scheme(value)
-    except UnauthenticatedError:
+def provider_keeps_authorization(headers: Iterable[tuple[bytes, bytes]], *, gateway: bool) -> bool:
+    """Whether ``Authorization`` is not for this server but for the provider behind the AI gateway."""
+    return gateway and any(name == GATEWAY_AUTHORIZATION for name, _ in headers)
+
+
+def expiry(token: str) -> float | None:
+    """The claim ``exp`` of a JWT (RFC 7519, 4.1.4), in seconds since the epoch; None where there is none.
+
+    Nothing is verified and nothing else is read. The token may lie: the claim is a reason to refuse it, and
+    never one to accept it.
+    """
+    parts = token.split(".")
+    if len(parts) != 3:
         return None
+    payload = parts[1]
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (ValueError, RecursionError):
+        return None
+    found = claims.get("exp") if isinstance(claims, dict) else None
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return None
+    try:
+        end = float(found)
+    except OverflowError:
+        return None
+    return end if math.isfinite(end) else None
 
 
 def _from_scheme(value: bytes) -> str | None:

@@ -148,7 +148,9 @@ def demanded(guarded: Guarded, calls: Sequence[FieldCall]) -> list[tuple[Require
 
     Raises :class:`ForbiddenError` if the document has MLflow compute a field that the catalog does not know.
     """
-    known = {requirement.at for requirement in guarded.requirements} | set(guarded.free)
+    known = {requirement.graphql_field for requirement in guarded.requirements} | set(
+        guarded.unguarded_fields
+    )
     for call in calls:
         if call.computed and call.field not in known:
             raise ForbiddenError(
@@ -158,7 +160,7 @@ def demanded(guarded: Guarded, calls: Sequence[FieldCall]) -> list[tuple[Require
         (requirement, call)
         for requirement in guarded.requirements
         for call in calls
-        if call.field == requirement.at
+        if call.field == requirement.graphql_field
     ]
 
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.authorizer.named_rights import NamedRights
 from workspace_authz.catalog.listing import Clause, Listing
 from workspace_authz.catalog.model import Identifier, NameSource, Origin, Requirement, Route
@@ -36,6 +37,7 @@ _UNUSED_NAMES: Final = 32
 class Lists:
     """What it takes to keep a list to what a caller may see."""
 
+    authorizer: Authorizer
     rights: NamedRights
     seal: Seal
 
@@ -128,7 +130,9 @@ class ListDemand:
         return there, allowed
 
     async def _allowed(self, names: Collection[str]) -> frozenset[str]:
-        decisions = await self.lists.rights.decisions(self.caller, self.broad, names)
+        decisions = await self.lists.authorizer.authorize_all(
+            self.caller, (replace(self.broad, name=name) for name in sorted(names))
+        )
         self.verdict.checks.extend(
             Check(question, decision, looked_up=True) for question, decision in decisions.items()
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -18,8 +18,8 @@ from workspace_authz.errors import (
     UnavailableError,
     UnknownRouteError,
 )
-from workspace_authz.identity.credentials import find_credential
-from workspace_authz.identity.tokens import Authenticator
+from workspace_authz.identity.authenticator import AuthenticatorChain, Presented
+from workspace_authz.identity.credentials import provider_keeps_authorization
 from workspace_authz.kubernetes.reviews import NO_ANSWER
 from workspace_authz.mlflow_adapter.reading.reader import Objects
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest, UnhurriedBody
@@ -30,7 +30,7 @@ from workspace_authz.pipeline.refusals import forbidden
 from workspace_authz.pipeline.rights import Demand
 from workspace_authz.pipeline.verdict import Verdict
 from workspace_authz.restrictions.restrictions import Restrictions
-from workspace_authz.types import Attributes, Caller, Resource, Verb
+from workspace_authz.types import Attributes, Caller, Credential, Resource, Verb
 from workspace_authz.workspaces.requested import WORKSPACE_HEADER, WorkspaceRule, requested_workspace
 
 DEADLINE_SECONDS: Final = 9.0
@@ -74,7 +74,7 @@ class Pipeline:
     """The stages, joined in order. They never call each other."""
 
     catalog: CompiledCatalog
-    authenticator: Authenticator
+    identity: AuthenticatorChain
     authorizer: Authorizer
     rule: WorkspaceRule
     workspaces: Workspaces | None
@@ -108,16 +108,18 @@ class Pipeline:
             if isinstance(match.route.policy, Public):
                 verdict.public = True
                 return
-        token = self._presented(request, verdict)
-        verdict.caller = self.authenticator.known(token)
-        if verdict.caller is not None:
-            await self._decide(verdict.caller, match, request, verdict=verdict)
-            return
-        # One round trip instead of two: what is asked first seldom depends on who asks. Not in a flood of
-        # invented tokens, which would cost two reviews each.
-        question = foreseen(match, request, self.rule) if self.authenticator.calm(request.peer) else None
-        with self.authorizer.early(token, question) if question else nullcontext():
-            verdict.caller = await self.authenticator.authenticate(token, peer=request.peer)
+        gateway = verdict.calls_gateway
+        presented = Presented(request.headers, peer=request.peer, gateway=gateway)
+        verdict.provider_keeps_authorization = provider_keeps_authorization(request.headers, gateway=gateway)
+        with ExitStack() as prefetched:
+
+            def prefetch(credential: Credential) -> None:
+                """One round trip instead of two: what is asked first seldom depends on who asks."""
+                question = foreseen(match, request, self.rule)
+                if question is not None:
+                    prefetched.enter_context(self.authorizer.prefetch(credential, question))
+
+            verdict.caller = await self.identity.authenticate(presented, unverified=prefetch)
             await self._decide(verdict.caller, match, request, verdict=verdict)
 
     async def _decide(
@@ -152,11 +154,6 @@ class Pipeline:
                     await self._find(workspace, writes=False)
                 await self.restrictions.check(match, request, workspace=own)
                 await self._find(workspace, writes=not (guarded.reads or request.dry))
-
-    def _presented(self, request: AccessRequest, verdict: Verdict) -> str:
-        credential = find_credential(request.headers, gateway=verdict.calls_gateway)
-        verdict.provider_keeps_authorization = credential.provider_keeps_authorization
-        return credential.token
 
     def _locate(self, request: AccessRequest, verdict: Verdict, parameter: str | None) -> str:
         caller = _known(verdict)

@@ -37,7 +37,7 @@ def foreseen(
 
 def _certain(requirements: Iterable[Requirement]) -> Requirement | None:
     for needed in requirements:
-        if not (needed.when_present or needed.unless_present or needed.at):
+        if not (needed.when_present or needed.unless_present or needed.graphql_field):
             return needed
     return None
 

@@ -50,7 +50,7 @@ class Demand:
     async def _fulfil(self, needed: Requirement, reading: Reading | None, request: AccessRequest) -> None:
         broad = self.broad(needed)
         if await self.allowed(broad):
-            if needed.own and reading is not None:
+            if needed.same_workspace and reading is not None:
                 await self.opened(broad)
                 await self._find(needed, reading)
             return

@@ -1,4 +1,4 @@
-"""``python -m workspace_authz.roles [--check]``: write the generated files, or name the stale ones."""
+"""``python -m workspace_authz.roles [--check]``: write ``rbac/``, or name its stale files."""
 
 from __future__ import annotations
 
@@ -6,29 +6,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from workspace_authz.catalog.routes import all_routes
-from workspace_authz.roles.files import deletions_table, rbac_files, stale, with_section
-from workspace_authz.roles.generate import deletions
-
-
-def generated(root: Path) -> dict[str, str]:
-    """Every generated file below ``root`` as it should be. Raises ``ValueError`` as :func:`with_section`."""
-    table = deletions_table(deletions(all_routes(assistant=True)))
-    readme = with_section((root / "README.md").read_text(), "deletions", table)
-    return {**rbac_files(), "README.md": readme}
+from workspace_authz.roles.files import rbac_files, stale
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit status: 1 when ``--check`` finds a stale file, or README.md lacks the markers."""
+    """Write or check the files. Returns the exit status: 1 when ``--check`` finds a stale file."""
     parser = argparse.ArgumentParser(prog="python -m workspace_authz.roles", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: here)")
     options = parser.parse_args(arguments)
-    try:
-        wanted = generated(options.root)
-    except ValueError as error:
-        sys.stderr.write(f"README.md: {error}\n")
-        return 1
+    wanted = rbac_files()
     outdated = stale(options.root, wanted)
     for path in outdated:
         if options.check:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.errors import UnavailableError
-from workspace_authz.identity.credentials import find_credential
-from workspace_authz.identity.tokens import Authenticator
-from workspace_authz.kubernetes.reviews import NO_ANSWER, Reviews
+from workspace_authz.identity.authenticator import AuthenticatorChain, Presented
+from workspace_authz.kubernetes.reviews import NO_ANSWER
 from workspace_authz.pipeline.pipeline import DEADLINE_SECONDS
 from workspace_authz.pipeline.refusals import forbidden_url
 from workspace_authz.pipeline.verdict import Verdict
 from workspace_authz.telemetry.prometheus import exposition
 from workspace_authz.telemetry.workers import WorkerRegistry
 
-Headers = Iterable[tuple[bytes, bytes]]
+Headers = Sequence[tuple[bytes, bytes]]
 
 METRICS_PATH: Final = "/metrics"
 
@@ -26,12 +26,11 @@ METRICS_PATH: Final = "/metrics"
 class MetricsPage:
     """Renders the metrics of all workers.
 
-    Every request is reviewed anew: scrapes are rare, and a withdrawn right takes effect at once. The review
-    is made with the caller's own token, so the server itself needs no right for it.
+    Every request is reviewed anew: scrapes are rare, and a withdrawn right takes effect at once.
     """
 
-    authenticator: Authenticator
-    reviews: Reviews
+    identity: AuthenticatorChain
+    authorizer: Authorizer
     workers: WorkerRegistry
     flush: Callable[[], None] = lambda: None
     """Writes the buffered metrics of this worker. The other workers do so every second."""
@@ -44,17 +43,16 @@ class MetricsPage:
         """
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                await self._authorize(headers, verdict, peer)
+                await self._authorize(headers, verdict, peer=peer)
         except TimeoutError as error:
             raise UnavailableError(NO_ANSWER) from error
         self.flush()
         return await asyncio.to_thread(self._exposition)
 
-    async def _authorize(self, headers: Headers, verdict: Verdict, peer: str) -> None:
-        credential = find_credential(headers, gateway=False)
-        caller = verdict.caller = await self.authenticator.authenticate(credential.token, peer=peer)
-        answer = await self.reviews.may_get(caller.token, METRICS_PATH)
-        if not answer.allowed:
+    async def _authorize(self, headers: Headers, verdict: Verdict, *, peer: str) -> None:
+        presented = Presented(headers, peer=peer)
+        caller = verdict.caller = await self.identity.authenticate(presented, unverified=lambda _: None)
+        if not await self.authorizer.may_get(caller, METRICS_PATH):
             raise forbidden_url(caller.user, METRICS_PATH)
 
     def _exposition(self) -> bytes:

@@ -1,19 +1,24 @@
-"""The pipeline's stages, joined. Apart from what a worker also runs, so that a dry run starts at once."""
+"""The pipeline's parts, joined. Apart from what only a worker needs, so that a dry run starts at once."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from workspace_authz.aio.clock import SystemClock
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.named_rights import NamedRights, NameSource, RulesReviewNames
 from workspace_authz.authorizer.rbac.source import RbacSource
 from workspace_authz.authorizer.review_cache import Lifetimes
+from workspace_authz.authorizer.reviewers import Reviewers
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.effects.page_tokens import Seal
-from workspace_authz.identity.tokens import Authenticator, Terms
+from workspace_authz.identity.authenticator import AuthenticatorChain
+from workspace_authz.identity.tokens import TokenAuthenticator, TokenTerms
 from workspace_authz.kubernetes.reviews import Reviews
+from workspace_authz.kubernetes.subject_reviews import SubjectReviews
 from workspace_authz.mlflow_adapter.reading.reader import Objects
 from workspace_authz.pipeline.lists import Lists
 from workspace_authz.pipeline.pipeline import Pipeline, Tenancy, Workspaces
@@ -22,90 +27,96 @@ from workspace_authz.settings import Settings
 from workspace_authz.workspaces.requested import WorkspaceRule
 
 
+@dataclass(frozen=True, slots=True)
+class ClusterParts:
+    """How the pipeline asks Kubernetes, and what it knows of the cluster."""
+
+    reviews: Reviews
+    unverified: Reviews | None = None
+    """Asked with tokens whose owner is not known yet; ``reviews`` unless given."""
+    subject_reviews: SubjectReviews | None = None
+    """Asked about callers without a token; None where there are none."""
+    server_time: Callable[[], float | None] = lambda: None
+    """The API server's time in seconds since the epoch, None while it is not known."""
+    workspaces: Workspaces | None = None
+    """None on a server without workspaces."""
+    generations: Generations | None = None
+    """None where changes of RBAC are not followed; decisions then have the shorter lifetimes."""
+    rbac: RbacSource | None = None
+    """Knows where a caller could hold rights; without it, all namespaces are asked about."""
+
+
+@dataclass(frozen=True, slots=True)
+class MlflowParts:
+    """What the pipeline knows of MLflow. A dry run has none of it."""
+
+    objects: Objects | None = None
+    """Finds the names of objects; without it only broad rights count."""
+    artifact_root: str | None = None
+    """MLflow's default artifact root."""
+    tenancy: Tenancy | None = None
+    """None on a server without workspaces."""
+    seal: Seal | None = None
+    """For pages of filtered lists; without it nobody without the broad right gets a list."""
+
+
 def build_pipeline(
-    reviews: Reviews,
+    cluster: ClusterParts,
+    mlflow: MlflowParts | None = None,
     *,
-    unverified: Reviews | None = None,
-    server_time: Callable[[], float | None] = lambda: None,
     settings: Settings,
     catalog: CompiledCatalog,
     rule: WorkspaceRule,
-    workspaces: Workspaces | None,
-    objects: Objects | None = None,
-    artifact_root: str | None = None,
-    tenancy: Tenancy | None = None,
-    generations: Generations | None = None,
-    seal: Seal | None = None,
-    rbac: RbacSource | None = None,
 ) -> Pipeline:
-    """The pipeline over ``reviews``, with caches of its own. Without ``objects`` only broad rights count.
-
-    ``unverified`` is asked about tokens that nobody knows yet, ``reviews`` unless given; ``server_time`` is
-    the API server's. ``artifact_root`` is MLflow's default artifact root; a dry run does not know it. Without
-    ``generations`` nothing is followed, and decisions live short. ``seal`` is for pages of filtered lists;
-    without it nobody without the broad right gets a list. ``rbac`` knows where a caller could hold rights;
-    without it that is looked for everywhere.
-    """
-    authorizer = _authorizer(reviews, settings, unverified=unverified, generations=generations, rbac=rbac)
+    """The pipeline over ``cluster`` and ``mlflow``, with caches of its own."""
+    mlflow = mlflow or MlflowParts()
+    authorizer = _authorizer(cluster, settings)
     return Pipeline(
         catalog=catalog,
-        authenticator=_authenticator(reviews, settings, unverified=unverified, server_time=server_time),
+        identity=_identity(cluster, settings),
         authorizer=authorizer,
         rule=rule,
-        workspaces=workspaces,
-        restrictions=Restrictions(artifact_root, objects),
-        objects=objects,
-        tenancy=tenancy,
-        lists=_lists(authorizer, seal, rbac) if seal is not None else None,
+        workspaces=cluster.workspaces,
+        restrictions=Restrictions(mlflow.artifact_root, mlflow.objects),
+        objects=mlflow.objects,
+        tenancy=mlflow.tenancy,
+        lists=_lists(authorizer, mlflow.seal, cluster.rbac) if mlflow.seal is not None else None,
     )
 
 
-def _authenticator(
-    reviews: Reviews,
-    settings: Settings,
-    *,
-    unverified: Reviews | None,
-    server_time: Callable[[], float | None],
-) -> Authenticator:
-    return Authenticator(
-        reviews,
-        unverified=unverified,
-        monotonic=time.monotonic,
-        server_time=server_time,
-        terms=Terms(
+def _identity(cluster: ClusterParts, settings: Settings) -> AuthenticatorChain:
+    tokens = TokenAuthenticator(
+        cluster.reviews,
+        unverified=cluster.unverified,
+        clock=SystemClock(),
+        server_time=cluster.server_time,
+        terms=TokenTerms(
             seconds=settings.identity_seconds,
             rejected_seconds=settings.deny_seconds,
             rejections_per_second=settings.rejections_per_second,
         ),
     )
+    return AuthenticatorChain((tokens,))
 
 
-def _authorizer(
-    reviews: Reviews,
-    settings: Settings,
-    *,
-    unverified: Reviews | None,
-    generations: Generations | None,
-    rbac: RbacSource | None,
-) -> Authorizer:
+def _authorizer(cluster: ClusterParts, settings: Settings) -> Authorizer:
     return Authorizer(
-        reviews,
-        generations=generations or Generations(time.monotonic),
-        unverified=unverified,
+        Reviewers(cluster.reviews, unverified=cluster.unverified, subject_reviews=cluster.subject_reviews),
+        generations=cluster.generations or Generations(time.monotonic),
         monotonic=time.monotonic,
         lifetimes=Lifetimes(
             allow=settings.allow_seconds,
             deny=settings.deny_seconds,
             watched=settings.watched_seconds if settings.workspace_candidates == "rbac" else None,
-            settling=settings.settling_seconds,
+            propagation=settings.settling_seconds,
         ),
-        candidates=rbac,
+        candidates=cluster.rbac,
     )
 
 
 def _lists(authorizer: Authorizer, seal: Seal, rbac: RbacSource | None) -> Lists:
-    """Names come from reviews of rules and, where they are followed, from roles and bindings."""
-    names: list[NameSource] = [RulesReviewNames(authorizer.held)]
+    """Names come from the caller's rules and, where they are followed, from Roles and RoleBindings."""
+    names: list[NameSource] = [RulesReviewNames(authorizer)]
     if rbac is not None:
         names.append(rbac)
-    return Lists(NamedRights(authorizer, tuple(names)), seal)
+    return Lists(authorizer, NamedRights(tuple(names)), seal)

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.authorizer.rbac.worlds import KINDS, NAMESPACES, USERS, World
+from workspace_authz.kubernetes.credentials import BearerToken
 from workspace_authz.types import API_GROUP, Attributes, Caller
 
 GROUP = "rbac.authorization.k8s.io"
@@ -142,7 +143,7 @@ async def test_no_namespace_and_no_name_is_missed(changes: list[tuple[str, Any]]
             asked = list(candidates.questions(namespace))
             assert all(question in rights or world.allowed(user, question) for question in asked)
         assert all(world.allowed(user, question) for question in candidates.everywhere)
-        await names_are_known(world, Caller(user, "t"), held["a"])
+        await names_are_known(world, Caller(user, BearerToken("t")), held["a"])
 
 
 async def names_are_known(world: World, caller: Caller, rights: frozenset[Attributes]) -> None:

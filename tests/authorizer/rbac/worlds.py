@@ -69,7 +69,8 @@ class World:
         there = [(kind, item) for kind in KINDS.values() for item in self.store.list(kind)]
         if there:
             kind, item = there[number % len(there)]
-            self.store.remove(kind, *object_key(item))
+            namespace, name = object_key(item)
+            self.store.remove(kind, namespace, name=name)
             aggregate_cluster_roles(self.store)
 
     def deliver(self, resource: str) -> bool:

@@ -33,7 +33,7 @@ def update(registry: Registry, kind: Kind, old: Object, **content: Any) -> Objec
 
 
 def exists(registry: Registry, kind: Kind, name: str, namespace: str = "") -> bool:
-    return registry.store.get(kind.resource, namespace, name) is not None
+    return registry.store.get(kind.resource, namespace, name=name) is not None
 
 
 def test_a_namespace_is_labelled_and_gets_an_account(registry: Registry) -> None:

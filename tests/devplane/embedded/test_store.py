@@ -17,7 +17,7 @@ def item(name: str, namespace: str = "a", **content: object) -> Object:
 def test_versions_only_grow() -> None:
     store = Store(first_version=10)
     versions = [version_of(store.put("things", item("x", value=number))) for number in range(3)]
-    versions.append(version_of(store.remove("things", "a", "x")))
+    versions.append(version_of(store.remove("things", "a", name="x")))
     versions.append(version_of(store.put("others", item("x"))))
     assert versions == [11, 12, 13, 14, 15]
 
@@ -29,7 +29,7 @@ def test_lists_are_ordered_and_scoped() -> None:
     assert [obj["metadata"]["name"] for obj in store.list("things")] == ["c", "a", "b"]
     assert [obj["metadata"]["name"] for obj in store.list("things", "z")] == ["a", "b"]
     assert store.list("things", "nowhere") == []
-    assert store.get("things", "z", "c") is None
+    assert store.get("things", "z", name="c") is None
 
 
 def test_a_stored_object_never_changes() -> None:
@@ -44,7 +44,7 @@ def test_events_say_what_happened_and_what_was_before() -> None:
     store.put("things", item("x", value=1))
     store.put("things", item("x", value=2))
     store.put("others", item("x"))
-    store.remove("things", "a", "x")
+    store.remove("things", "a", name="x")
     events = store.since("things", 1)
     assert [(event.type, event.version) for event in events] == [
         (EventType.MODIFIED, 2),

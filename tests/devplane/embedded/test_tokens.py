@@ -110,7 +110,7 @@ def test_it_is_good_for_its_audiences_only(tokens: ServiceAccountTokens, account
 
 def test_it_dies_with_the_account(tokens: ServiceAccountTokens, account: Object, registry: Registry) -> None:
     token = issue(tokens, account)
-    registry.store.remove(SERVICE_ACCOUNTS.resource, "team-a", "trainer")
+    registry.store.remove(SERVICE_ACCOUNTS.resource, "team-a", name="trainer")
     with pytest.raises(TokenError, match="not found"):
         tokens.authenticate(token, API_AUDIENCES)
     create(registry, SERVICE_ACCOUNTS, "trainer", "team-a")
@@ -124,7 +124,7 @@ def test_it_dies_with_the_secret_it_is_bound_to(
     secret = create(registry, SECRETS, "lease", "team-a")
     token = issue(tokens, account, secret)
     assert tokens.authenticate(token, API_AUDIENCES)
-    registry.store.remove(SECRETS.resource, "team-a", "lease")
+    registry.store.remove(SECRETS.resource, "team-a", name="lease")
     with pytest.raises(TokenError, match="invalidated"):
         tokens.authenticate(token, API_AUDIENCES)
     create(registry, SECRETS, "lease", "team-a")

@@ -44,7 +44,7 @@ async def test_without_a_version_it_begins_with_what_is_there(store: Store) -> N
     assert await told(events, 1) == [("ADDED", "x")]
     store.put(RESOURCE, secret("x", color="blue"))
     store.put(RESOURCE, secret("y"))
-    store.remove(RESOURCE, "a", "x")
+    store.remove(RESOURCE, "a", name="x")
     assert await told(events, 3) == [("MODIFIED", "x"), ("ADDED", "y"), ("DELETED", "x")]
 
 
@@ -68,7 +68,7 @@ async def test_objects_come_into_and_go_out_of_a_selection(store: Store) -> None
     events = follow(store, labels="color=red", version=store.version)
     for color in ("blue", "red", "red", "blue", "blue"):
         store.put(RESOURCE, secret("x", color=color))
-    store.remove(RESOURCE, "a", "x")
+    store.remove(RESOURCE, "a", name="x")
     store.put(RESOURCE, secret("end"))
     assert await told(events, 4) == [("ADDED", "x"), ("MODIFIED", "x"), ("DELETED", "x"), ("ADDED", "end")]
 

@@ -12,8 +12,8 @@ import aiohttp
 
 from workspace_authz.apps.demo.people import NAMESPACES, PEOPLE, Person, role_binding
 from workspace_authz.apps.demo.processes import DemoError
-from workspace_authz.kubernetes.connection import load_configuration
-from workspace_authz.kubernetes.transport import Connection, server_connection
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.connection import Connection, server_connection
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 _TOKEN_SECONDS: Final = 24 * 3600
@@ -54,13 +54,15 @@ class Cluster:
             "kind": "TokenRequest",
             "spec": {"expirationSeconds": _TOKEN_SECONDS},
         }
-        answer = await self._ask("POST", path, request)
+        answer = await self._ask("POST", path, body=request)
         return str(answer["status"]["token"])
 
     async def _create(self, path: str, manifest: Mapping[str, Any]) -> None:
-        await self._ask("POST", path, manifest)
+        await self._ask("POST", path, body=manifest)
 
-    async def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+    async def _ask(
+        self, method: str, path: str, *, body: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
         try:
             async with self.connection.request(method, path, json=body, timeout=_TIMEOUT) as response:
                 answer: Mapping[str, Any] = await response.json(content_type=None)

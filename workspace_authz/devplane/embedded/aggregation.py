@@ -23,7 +23,7 @@ def aggregate_cluster_roles(store: Store) -> None:
 def _update(store: Store, name: str) -> bool:
     roles = store.list(CLUSTER_ROLES.resource)
     role = next(role for role in roles if name_of(role) == name)
-    rules = _union(role, _selectors(role), roles)
+    rules = _union(role, _selectors(role), roles=roles)
     if rules == (role.get("rules") or []):
         return False
     store.put(CLUSTER_ROLES.resource, {**role, "rules": rules})
@@ -34,7 +34,7 @@ def _selectors(role: Object) -> Sequence[Mapping[str, Any]]:
     return (role.get("aggregationRule") or {}).get("clusterRoleSelectors") or ()
 
 
-def _union(role: Object, selectors: Sequence[Mapping[str, Any]], roles: Sequence[Object]) -> list[Any]:
+def _union(role: Object, selectors: Sequence[Mapping[str, Any]], *, roles: Sequence[Object]) -> list[Any]:
     rules: list[Any] = []
     for selector in selectors:
         for other in roles:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from workspace_authz.devplane.embedded import kinds
 from workspace_authz.devplane.embedded.authentication import Authenticator
-from workspace_authz.devplane.embedded.bodies import Body, parse_object
+from workspace_authz.devplane.embedded.bodies import parse_object
 from workspace_authz.devplane.embedded.discovery import OPENAPI_V2, OPENAPI_V2_TYPE, documents
 from workspace_authz.devplane.embedded.http import (
     client_certificate,
@@ -22,7 +22,7 @@ from workspace_authz.devplane.embedded.http import (
 from workspace_authz.devplane.embedded.kinds import Kind
 from workspace_authz.devplane.embedded.rbac import RbacAuthorizer
 from workspace_authz.devplane.embedded.requests import ApiRequest, parse_request, refusal
-from workspace_authz.devplane.embedded.resources import Resources
+from workspace_authz.devplane.embedded.resources import Call, Resources
 from workspace_authz.devplane.embedded.reviews import Reviewer
 from workspace_authz.devplane.embedded.status import (
     ApiError,
@@ -77,23 +77,30 @@ class Api:
         return response
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        parsed = parse_request(request.method, request.path, request.query)
+        parsed = parse_request(request.method, request.path, query=request.query)
         user = self._user(request)
         if request.path in _HEALTH:  # allowed to everybody, whatever RBAC says
             return web.Response(text="ok")
-        answer = self._parts.authorizer.authorize(user, parsed.attributes)
-        if not answer.allowed:
-            raise refusal(user, parsed.attributes, answer.reason)
+        access = self._parts.authorizer.authorize(user, parsed.attributes)
+        if not access.allowed:
+            raise refusal(user, parsed.attributes, reason=access.reason)
         if parsed.attributes.path is not None:
             return self._document(parsed.attributes.path)
         kind = _kind(parsed)
         if kind in kinds.STORED:
-            return await self._stored.answer(kind, parsed, request, user)
+            return await self._stored.answer(Call(kind, parsed, user), request)
         if kind is not kinds.TOKEN_REQUESTS and parsed.path_name:
             raise no_such_resource()
         if parsed.attributes.verb != "create":
             raise method_not_allowed()
-        return self._reviewed(kind, parsed, await read_body(request), user)
+        body = await read_body(request)
+        review = parse_object(kind, body, field_validation=parsed.field_validation)
+        if kind is kinds.TOKEN_REQUESTS:
+            namespace, name = parsed.attributes.namespace, parsed.path_name
+            answer = self._parts.token_requests.answer(review, namespace=namespace, name=name)
+        else:
+            answer = self._parts.reviewer.answer(kind, review, user=user)
+        return json_response(answer, status=201)
 
     def _user(self, request: web.BaseRequest) -> UserInfo:
         authorization = request.headers.get("Authorization", "")
@@ -111,21 +118,11 @@ class Api:
             raise no_such_resource()
         return json_response(found)
 
-    def _reviewed(self, kind: Kind, parsed: ApiRequest, body: Body, user: UserInfo) -> web.Response:
-        validation = parsed.query.get("fieldValidation", "")
-        review = parse_object(kind, body, field_validation=validation)
-        if kind is kinds.TOKEN_REQUESTS:
-            namespace, name = parsed.attributes.namespace, parsed.path_name
-            answer = self._parts.token_requests.answer(review, namespace=namespace, name=name)
-        else:
-            answer = self._parts.reviewer.answer(kind, review, user)
-        return json_response(answer, status=201)
-
 
 def _kind(parsed: ApiRequest) -> Kind:
     asked = parsed.attributes
     kind = _KINDS.get((asked.group, asked.resource, asked.subresource))
-    if kind is None or parsed.version != "v1" or parsed.rest:
+    if kind is None or parsed.version != "v1" or parsed.below:
         raise no_such_resource()
     if asked.namespace and not kind.namespaced and kind is not kinds.NAMESPACES:
         raise no_such_resource()

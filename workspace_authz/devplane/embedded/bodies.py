@@ -47,7 +47,7 @@ def parse_patch(kind: Kind, body: Body) -> Any:
     other is refused: ``kubectl apply`` sends it for few fields of the kinds that are served here.
     """
     if body.media_type not in _PATCHES:
-        raise ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={})
+        raise ApiError(415, "UnsupportedMediaType", message="415: Unsupported Media Type", details={})
     patch = _json(body)
     if body.media_type == STRATEGIC_MERGE_PATCH:
         _require_plain_merge(kind.schema, patch, path="")
@@ -89,7 +89,7 @@ def _unsupported_patch(path: str) -> ApiError:
         f"the embedded engine cannot apply a strategic merge patch of {path.removeprefix('.')}: "
         "send a merge patch, or use the engine kube-apiserver"
     )
-    return ApiError(422, "Invalid", message)
+    return ApiError(422, "Invalid", message=message)
 
 
 def _parse(schema: Struct, body: Body) -> Any:

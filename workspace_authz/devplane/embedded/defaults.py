@@ -34,11 +34,11 @@ _NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 def install_defaults(registry: Registry) -> None:
     """Create everything. The registry must be empty."""
     for name in _NAMESPACES:
-        _create(registry, NAMESPACES, {"metadata": {"name": name}})
+        _create(registry, NAMESPACES, obj={"metadata": {"name": name}})
     for role in (*_system_roles(), *_user_facing_roles()):
-        _create(registry, CLUSTER_ROLES, role)
+        _create(registry, CLUSTER_ROLES, obj=role)
     for name, groups in _BINDINGS.items():
-        _create(registry, CLUSTER_ROLE_BINDINGS, _binding(name, groups))
+        _create(registry, CLUSTER_ROLE_BINDINGS, obj=_binding(name, groups))
 
 
 _BINDINGS: Mapping[str, Sequence[str]] = {
@@ -116,5 +116,5 @@ def _binding(name: str, groups: Sequence[str]) -> Object:
     }
 
 
-def _create(registry: Registry, kind: Kind, obj: Object) -> None:
+def _create(registry: Registry, kind: Kind, *, obj: Object) -> None:
     registry.create(kind, registry.prepare(kind, obj, namespace=""), namespace="")

@@ -75,7 +75,7 @@ class EmbeddedEngine:
         store = self._store = Store(history=self._tuning.history, first_version=first_version)
         registry = Registry(store, clock=self._tuning.clock)
         install_defaults(registry)
-        api = self._assemble(store, registry, pki, {**static, token: admin})
+        api = self._assemble(store, registry, pki=pki, static={**static, token: admin})
         port = await self._listen(api, pki)
         self._namespaces = asyncio.create_task(_finish_namespaces(registry))
         _log.warning("The embedded Kubernetes API on port %d is for laptops and tests only.", port)
@@ -96,7 +96,7 @@ class EmbeddedEngine:
         if self._namespaces is not None:
             await asyncio.wait([self._namespaces])
 
-    def _assemble(self, store: Store, registry: Registry, pki: Pki, static: Mapping[str, UserInfo]) -> Api:
+    def _assemble(self, store: Store, registry: Registry, *, pki: Pki, static: Mapping[str, UserInfo]) -> Api:
         clock = self._tuning.clock
         tokens = ServiceAccountTokens(pki.service_account_key, store, clock=clock)
         authenticator = Authenticator(static=static, service_accounts=tokens)

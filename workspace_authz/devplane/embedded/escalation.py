@@ -47,7 +47,7 @@ class EscalationGuard:
     ) -> None:
         # A create request names nothing in its path, so it needs the right on every name.
         name = name_of(obj) if old is not None else ""
-        if self._holds(user, "escalate", kind.resource, namespace=namespace, name=name):
+        if self._holds(user, "escalate", resource=kind.resource, namespace=namespace, name=name):
             return
         target = kind.target(name_of(obj))
         self._confirm(_rules(obj), user=user, namespace=namespace, target=target)
@@ -60,14 +60,14 @@ class EscalationGuard:
         reference = obj.get("roleRef") or {}
         role = RoleRef(reference.get("kind", ""), reference.get("name", ""))
         resource = ROLES.resource if role.kind == ROLES.kind else CLUSTER_ROLES.resource
-        if self._holds(user, "bind", resource, namespace=namespace, name=role.name):
+        if self._holds(user, "bind", resource=resource, namespace=namespace, name=role.name):
             return
         rules = self._authorizer.rules_of(role, namespace)
         if rules is None:
             raise not_found(kind.target(role.name))  # kube-apiserver, too, names the binding's resource
         self._confirm(rules, user=user, namespace=namespace, target=kind.target(name_of(obj)))
 
-    def _holds(self, user: UserInfo, verb: str, resource: str, *, namespace: str, name: str) -> bool:
+    def _holds(self, user: UserInfo, verb: str, *, resource: str, namespace: str, name: str) -> bool:
         asked = AccessAttributes(verb, group=GROUP, resource=resource, namespace=namespace, name=name)
         return self._authorizer.authorize(user, asked).allowed
 

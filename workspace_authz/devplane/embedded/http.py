@@ -42,7 +42,9 @@ async def read_body(request: web.BaseRequest) -> Body:
     async for chunk in request.content.iter_any():
         content += chunk
         if len(content) > _BODY_LIMIT:
-            raise ApiError(413, "RequestEntityTooLarge", f"Request entity too large: limit is {_BODY_LIMIT}")
+            raise ApiError(
+                413, "RequestEntityTooLarge", message=f"Request entity too large: limit is {_BODY_LIMIT}"
+            )
     media_type = request.headers.get("Content-Type", "application/json").partition(";")[0].strip().lower()
     return Body(bytes(content), media_type)
 

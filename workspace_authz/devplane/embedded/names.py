@@ -30,15 +30,15 @@ def path_segment_problem(name: str) -> str:
 
 def label_name_problem(name: str) -> str:
     """Why this is no RFC 1123 label; empty when it is one."""
-    return _dns_problem(name, _LABEL, _LABEL_WORDS, limit=63)
+    return _dns_problem(name, _LABEL, words=_LABEL_WORDS, limit=63)
 
 
 def subdomain_problem(name: str) -> str:
     """Why this is no RFC 1123 subdomain; empty when it is one."""
-    return _dns_problem(name, _SUBDOMAIN, _SUBDOMAIN_WORDS, limit=253)
+    return _dns_problem(name, _SUBDOMAIN, words=_SUBDOMAIN_WORDS, limit=253)
 
 
-def _dns_problem(name: str, pattern: re.Pattern[str], words: str, *, limit: int) -> str:
+def _dns_problem(name: str, pattern: re.Pattern[str], *, words: str, limit: int) -> str:
     if len(name) > limit:
         return f"must be no more than {limit} characters"
     return "" if pattern.fullmatch(name) else words

@@ -78,7 +78,7 @@ class RbacAuthorizer:
     def rules_of(self, role: RoleRef, namespace: str) -> Sequence[PolicyRule] | None:
         """What a binding in ``namespace`` to ``role`` grants; None when the role does not exist."""
         kind, scope = (ROLES, namespace) if role.kind == ROLES.kind else (CLUSTER_ROLES, "")
-        found = self._store.get(kind.resource, scope, role.name)
+        found = self._store.get(kind.resource, scope, name=role.name)
         return None if found is None else [PolicyRule.parse(rule) for rule in found.get("rules") or ()]
 
     def _bindings(self, user: UserInfo, namespace: str) -> Iterator[tuple[Binding, Subject]]:

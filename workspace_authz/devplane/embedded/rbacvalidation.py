@@ -47,7 +47,7 @@ def _expression(expression: Mapping[str, Any], field: str) -> Problems:
         why = "Forbidden: may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
         yield FieldProblem(f"{field}.values", "FieldValueForbidden", why)
     elif operator not in ("In", "NotIn", "Exists", "DoesNotExist"):
-        yield invalid_value(f"{field}.operator", operator, "not a valid selector operator")
+        yield invalid_value(f"{field}.operator", operator, why="not a valid selector operator")
 
 
 def _rule(rule: Mapping[str, Any], field: str, *, namespaced: bool) -> Problems:
@@ -56,10 +56,10 @@ def _rule(rule: Mapping[str, Any], field: str, *, namespaced: bool) -> Problems:
     if urls := rule.get("nonResourceURLs"):
         where = f"{field}.nonResourceURLs"
         if namespaced:
-            yield invalid_value(where, urls, "namespaced rules cannot apply to non-resource URLs")
+            yield invalid_value(where, urls, why="namespaced rules cannot apply to non-resource URLs")
         if rule.get("apiGroups") or rule.get("resources") or rule.get("resourceNames"):
             why = "rules cannot apply to both regular resources and non-resource URLs"
-            yield invalid_value(where, urls, why)
+            yield invalid_value(where, urls, why=why)
         return
     if not rule.get("apiGroups"):
         yield required_value(f"{field}.apiGroups", "resource rules must supply at least one api group")
@@ -80,13 +80,13 @@ def cluster_role_binding_problems(binding: Mapping[str, Any]) -> Problems:
 def _binding(binding: Mapping[str, Any], *, roles: Sequence[str], namespaced: bool) -> Problems:
     role = binding.get("roleRef") or {}
     if (group := role.get("apiGroup")) != RBAC:
-        yield unsupported_value("roleRef.apiGroup", group, (RBAC,))
+        yield unsupported_value("roleRef.apiGroup", group, supported=(RBAC,))
     if (kind := role.get("kind", "")) not in roles:
-        yield unsupported_value("roleRef.kind", kind, roles)
+        yield unsupported_value("roleRef.kind", kind, supported=roles)
     if not (name := role.get("name")):
         yield required_value("roleRef.name")
     elif problem := path_segment_problem(name):
-        yield invalid_value("roleRef.name", name, problem)
+        yield invalid_value("roleRef.name", name, why=problem)
     for index, subject in enumerate(binding.get("subjects") or ()):
         yield from _subject(subject, f"subjects[{index}]", namespaced=namespaced)
 
@@ -97,13 +97,13 @@ def _subject(subject: Mapping[str, Any], field: str, *, namespaced: bool) -> Pro
     kind, group = subject.get("kind", ""), subject.get("apiGroup", "")
     if kind == "ServiceAccount":
         if name and (problem := subdomain_problem(name)):
-            yield invalid_value(f"{field}.name", name, problem)
+            yield invalid_value(f"{field}.name", name, why=problem)
         if group:
-            yield unsupported_value(f"{field}.apiGroup", group, ("",))
+            yield unsupported_value(f"{field}.apiGroup", group, supported=("",))
         if not namespaced and not subject.get("namespace"):
             yield required_value(f"{field}.namespace")
     elif kind in ("User", "Group"):
         if group != RBAC:
-            yield unsupported_value(f"{field}.apiGroup", group, (RBAC,))
+            yield unsupported_value(f"{field}.apiGroup", group, supported=(RBAC,))
     else:
-        yield unsupported_value(f"{field}.kind", kind, ("ServiceAccount", "User", "Group"))
+        yield unsupported_value(f"{field}.kind", kind, supported=("ServiceAccount", "User", "Group"))

@@ -62,21 +62,21 @@ class Registry:
 
     def get(self, kind: Kind, *, namespace: str, name: str) -> Object:
         """The object, or a 404."""
-        found = self.store.get(kind.resource, namespace, name)
+        found = self.store.get(kind.resource, namespace, name=name)
         if found is None:
             raise not_found(kind.target(name))
         return found
 
     def prepare(self, kind: Kind, obj: Object, *, namespace: str) -> Object:
         """A new object as it would be stored. Raises a 400 or 422."""
-        new = with_defaults(kind, self._new_metadata(kind, obj, namespace))
+        new = with_defaults(kind, self._new_metadata(kind, obj, namespace=namespace))
         check(kind, new)
         return new
 
     def create(self, kind: Kind, new: Object, *, namespace: str, dry_run: bool = False) -> Object:
         """Store what :meth:`prepare` made. Raises a 404 or 403 for its namespace, 409 for its name."""
-        self._require_namespace(kind, namespace, name_of(new))
-        if self.store.get(kind.resource, namespace, name_of(new)) is not None:
+        self._require_namespace(kind, namespace, name=name_of(new))
+        if self.store.get(kind.resource, namespace, name=name_of(new)) is not None:
             raise already_exists(kind.target(name_of(new)))
         if dry_run:
             return new
@@ -154,11 +154,11 @@ class Registry:
         if not metadata(namespace).get("finalizers"):
             self._remove(NAMESPACES, namespace)
 
-    def _new_metadata(self, kind: Kind, obj: Object, namespace: str) -> Object:
+    def _new_metadata(self, kind: Kind, obj: Object, *, namespace: str) -> Object:
         given = metadata(obj)
         if given.get("resourceVersion"):
             # An internal error there, too, although it is the caller's.
-            raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
+            raise ApiError(500, "", message="resourceVersion should not be set on objects to be created")
         if given.get("namespace", namespace) != namespace:
             raise namespace_mismatch()
         name = name_of(obj)
@@ -173,12 +173,12 @@ class Registry:
             content = {key: value for key, value in content.items() if key not in ("spec", "status")}
         return with_metadata(content, **fields)
 
-    def _require_namespace(self, kind: Kind, namespace: str, name: str) -> None:
+    def _require_namespace(self, kind: Kind, namespace: str, *, name: str) -> None:
         if not kind.namespaced:
             return
         if not namespace:
             raise method_not_allowed()
-        found = self.store.get(NAMESPACES.resource, "", namespace)
+        found = self.store.get(NAMESPACES.resource, "", name=namespace)
         if found is None:
             raise not_found(NAMESPACES.target(namespace))
         if is_terminating(found):
@@ -192,7 +192,7 @@ class Registry:
         self.create(SERVICE_ACCOUNTS, account, namespace=namespace)
 
     def _remove(self, kind: Kind, obj: Object) -> Object:
-        gone = self.store.remove(kind.resource, namespace_of(obj), name_of(obj))
+        gone = self.store.remove(kind.resource, namespace_of(obj), name=name_of(obj))
         self._aggregate(kind)
         return gone
 

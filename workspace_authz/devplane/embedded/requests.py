@@ -32,7 +32,7 @@ class ApiRequest:
     version: str = ""
     path_name: str = ""
     """The name in the path; ``attributes.name`` may also come from a field selector."""
-    rest: tuple[str, ...] = ()
+    below: tuple[str, ...] = ()
     """Path segments after the subresource: nothing serves them."""
     query: Mapping[str, str] = field(default_factory=dict)
 
@@ -43,6 +43,11 @@ class ApiRequest:
         return Target(asked.group, asked.resource, name=self.path_name)
 
     @property
+    def field_validation(self) -> str:
+        """The parameter ``fieldValidation``: Strict, Warn or Ignore; empty for none."""
+        return self.query.get("fieldValidation", "")
+
+    @property
     def dry_run(self) -> bool:
         """Whether nothing may be stored. Raises a 400 for a value that does not exist."""
         value = self.query.get("dryRun", "")
@@ -51,7 +56,7 @@ class ApiRequest:
         return value == "All"
 
 
-def parse_request(method: str, path: str, query: Mapping[str, str]) -> ApiRequest:
+def parse_request(method: str, path: str, *, query: Mapping[str, str]) -> ApiRequest:
     """Read a request line. ``path`` is unescaped."""
     parts = path.strip("/").split("/")
     prefix = 2 if parts[0] == "api" else 3
@@ -64,8 +69,8 @@ def parse_request(method: str, path: str, query: Mapping[str, str]) -> ApiReques
         namespace = parts[1]
         if len(parts) > 2 and parts[2] not in _NAMESPACE_SUBRESOURCES:
             parts = parts[2:]
-    resource, path_name, subresource, *rest = [*parts, "", ""] if len(parts) < 3 else parts
-    rest = rest if len(parts) > 3 else []
+    resource, path_name, subresource, *below = [*parts, "", ""] if len(parts) < 3 else parts
+    below = below if len(parts) > 3 else []
     verb = _VERBS.get(method, "")
     name = path_name
     if not path_name and verb in ("get", "delete"):
@@ -75,7 +80,7 @@ def parse_request(method: str, path: str, query: Mapping[str, str]) -> ApiReques
     attributes = AccessAttributes(
         verb, group=group, resource=resource, subresource=subresource, namespace=namespace, name=name
     )
-    return ApiRequest(attributes, version, path_name, tuple(rest), query)
+    return ApiRequest(attributes, version, path_name, tuple(below), query)
 
 
 def is_true(value: str | None) -> bool:
@@ -83,7 +88,7 @@ def is_true(value: str | None) -> bool:
     return value is not None and value.lower() not in ("false", "0")
 
 
-def refusal(user: UserInfo, asked: AccessAttributes, reason: str) -> ApiError:
+def refusal(user: UserInfo, asked: AccessAttributes, *, reason: str) -> ApiError:
     """The 403 for a request that RBAC does not allow, in the API server's own words."""
     who = f"User {quoted(user.username)} cannot {asked.verb}"
     if asked.path is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 from workspace_authz.devplane.embedded import bodies
 from workspace_authz.devplane.embedded.bodies import Body
@@ -20,10 +20,23 @@ from workspace_authz.devplane.embedded.status import (
     bad_request,
     invalid,
     invalid_value,
-    not_found,
     unsupported,
 )
 from workspace_authz.types import UserInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request about stored objects: which kind, what is asked, and by whom."""
+
+    kind: Kind
+    request: ApiRequest
+    user: UserInfo
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the objects; empty for a kind without namespaces."""
+        return self.request.attributes.namespace if self.kind.namespaced else ""
 
 
 class Resources:
@@ -33,59 +46,61 @@ class Resources:
         self._registry = registry
         self._guard = EscalationGuard(authorizer)
 
-    def get(self, kind: Kind, request: ApiRequest) -> Object:
-        """One object."""
-        return self._registry.get(kind, namespace=_namespace(kind, request), name=request.path_name)
+    def get(self, call: Call) -> Object:
+        """One object. Raises a 404."""
+        return self._registry.get(call.kind, namespace=call.namespace, name=call.request.path_name)
 
-    def list(self, kind: Kind, request: ApiRequest) -> Object:
+    def list(self, call: Call) -> Object:
         """A ``…List`` of all objects that the selectors choose, in one page whatever ``limit`` says.
 
         Raises a 400 for selectors, a 422 for what is not supported.
         """
-        query, store = request.query, self._registry.store
+        kind, query, store = call.kind, call.request.query, self._registry.store
         if query.get("continue") or query.get("resourceVersionMatch") == "Exact":
             raise unsupported("lists of an earlier version")
         chosen = selection(labels=query.get("labelSelector", ""), fields=query.get("fieldSelector", ""))
-        objects = filter(chosen, store.list(kind.resource, request.attributes.namespace))
         items = [
-            {key: value for key, value in obj.items() if key not in ("kind", "apiVersion")} for obj in objects
+            {key: value for key, value in obj.items() if key not in ("kind", "apiVersion")}
+            for obj in filter(chosen, store.list(kind.resource, call.request.attributes.namespace))
         ]
         head = {"kind": f"{kind.kind}List", "apiVersion": kind.api_version}
         return {**head, "metadata": {"resourceVersion": str(store.version)}, "items": items}
 
-    def create(self, kind: Kind, request: ApiRequest, body: Body, user: UserInfo) -> Object:
+    def create(self, call: Call, body: Body) -> Object:
         """Create what the body says."""
-        namespace, obj = _namespace(kind, request), self._parse(kind, request, body)
+        kind, namespace = call.kind, call.namespace
+        obj = _named(call, bodies.parse_object(kind, body, field_validation=call.request.field_validation))
         prepared = self._registry.prepare(kind, obj, namespace=namespace)
-        self._guard.check(kind, prepared, user=user, namespace=namespace, old=None)
-        return self._registry.create(kind, prepared, namespace=namespace, dry_run=request.dry_run)
+        self._guard.check(kind, prepared, user=call.user, namespace=namespace, old=None)
+        return self._registry.create(kind, prepared, namespace=namespace, dry_run=call.request.dry_run)
 
-    def update(self, kind: Kind, request: ApiRequest, body: Body, user: UserInfo) -> Object:
+    def update(self, call: Call, body: Body) -> Object:
         """Replace an object by what the body says."""
-        new = self._parse(kind, request, body)
-        return self._update(kind, request, new, old=self.get(kind, request), user=user)
+        validation = call.request.field_validation
+        new = _named(call, bodies.parse_object(call.kind, body, field_validation=validation))
+        return self._update(call, new, old=self.get(call))
 
-    def patch(self, kind: Kind, request: ApiRequest, body: Body, user: UserInfo) -> Object:
+    def patch(self, call: Call, body: Body) -> Object:
         """Change an object as the body says."""
-        patch = bodies.parse_patch(kind, body)
-        old = self.get(kind, request)
+        kind, validation = call.kind, call.request.field_validation
+        patch, old = bodies.parse_patch(kind, body), self.get(call)
         document = bodies.merge_patch(old, patch)
         try:
-            new = self._decode(kind, request, document)
+            new = _named(call, bodies.decode_object(kind, document, field_validation=validation))
         except ApiError as error:
             raise _unfit_patch(error) from error
         if (uid := uid_of(new)) != uid_of(old):
-            why = "field is immutable"
-            raise invalid(kind.target(request.path_name), [invalid_value("metadata.uid", uid, why)])
-        return self._update(kind, request, new, old=old, user=user)
+            problem = invalid_value("metadata.uid", uid, why="field is immutable")
+            raise invalid(kind.target(call.request.path_name), [problem])
+        return self._update(call, new, old=old)
 
-    def delete(self, kind: Kind, request: ApiRequest, body: Body) -> Object:
+    def delete(self, call: Call, body: Body) -> Object:
         """Delete one object: the object where Kubernetes returns it, else a ``Status``."""
-        options = bodies.parse_delete_options(body)
+        options, kind = bodies.parse_delete_options(body), call.kind
         if options.get("preconditions"):
             raise unsupported("preconditions of a deletion")
-        obj = self.get(kind, request)
-        dry_run = request.dry_run or "All" in options.get("dryRun", ())
+        obj = self.get(call)
+        dry_run = call.request.dry_run or "All" in options.get("dryRun", ())
         deleted, gone = self._registry.delete(kind, obj, dry_run=dry_run)
         if not gone or kind in (SERVICE_ACCOUNTS, NAMESPACES):
             return deleted
@@ -98,18 +113,10 @@ class Resources:
             "details": {key: value for key, value in details.items() if value},
         }
 
-    def _update(self, kind: Kind, request: ApiRequest, new: Object, *, old: Object, user: UserInfo) -> Object:
-        prepared = self._registry.prepare_update(kind, new, old=old)
-        self._guard.check(kind, prepared, user=user, namespace=_namespace(kind, request), old=old)
-        return self._registry.update(kind, prepared, old=old, dry_run=request.dry_run)
-
-    def _parse(self, kind: Kind, request: ApiRequest, body: Body) -> Object:
-        validation = request.query.get("fieldValidation", "")
-        return _named(request, bodies.parse_object(kind, body, field_validation=validation))
-
-    def _decode(self, kind: Kind, request: ApiRequest, document: Any) -> Object:
-        validation = request.query.get("fieldValidation", "")
-        return _named(request, bodies.decode_object(kind, document, field_validation=validation))
+    def _update(self, call: Call, new: Object, *, old: Object) -> Object:
+        prepared = self._registry.prepare_update(call.kind, new, old=old)
+        self._guard.check(call.kind, prepared, user=call.user, namespace=call.namespace, old=old)
+        return self._registry.update(call.kind, prepared, old=old, dry_run=call.request.dry_run)
 
 
 def _unfit_patch(error: ApiError) -> ApiError:
@@ -117,19 +124,10 @@ def _unfit_patch(error: ApiError) -> ApiError:
     return invalid(Target("", ""), [problem])
 
 
-def _named(request: ApiRequest, obj: Object) -> Object:
-    if request.path_name and name_of(obj) != request.path_name:
+def _named(call: Call, obj: Object) -> Object:
+    wanted = call.request.path_name
+    if wanted and name_of(obj) != wanted:
         raise bad_request(
-            f"the name of the object ({name_of(obj)}) does not match the name on the URL "
-            f"({request.path_name})"
+            f"the name of the object ({name_of(obj)}) does not match the name on the URL ({wanted})"
         )
     return obj
-
-
-def _namespace(kind: Kind, request: ApiRequest) -> str:
-    namespace = request.attributes.namespace
-    if kind.namespaced:
-        return namespace
-    if namespace and kind is not NAMESPACES:
-        raise not_found(kind.target(request.path_name))
-    return ""

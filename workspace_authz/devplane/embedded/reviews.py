@@ -47,7 +47,7 @@ class Reviewer:
             kinds.SELF_RULES_REVIEWS.resource: self._self_rules_review,
         }
 
-    def answer(self, kind: Kind, review: Object, user: UserInfo) -> Object:
+    def answer(self, kind: Kind, review: Object, *, user: UserInfo) -> Object:
         """The review with its ``status``. ``user`` asks. Raises a 400 or 422."""
         status = self._answers[kind.resource](review, user)
         spec = {"spec": review.get("spec", {})} if "spec" in kind.schema.fields else {}
@@ -81,7 +81,7 @@ class Reviewer:
         problems = list(_attribute_problems(spec))
         if not spec.get("user") and not spec.get("groups"):
             why = "at least one of user or group must be specified"
-            problems.append(invalid_value("spec.user", "", why))
+            problems.append(invalid_value("spec.user", "", why=why))
         _raise_if(kinds.ACCESS_REVIEWS, problems)
         subject = UserInfo(spec.get("user", ""), spec.get("uid", ""), tuple(spec.get("groups") or ()))
         return self._decide(subject, spec)
@@ -118,10 +118,10 @@ def _attribute_problems(spec: Mapping[str, Any]) -> Iterator[FieldProblem]:
     if resource is not None and other is not None:
         why = "cannot be specified in combination with resourceAttributes"
         shown = {"Path": other.get("path", ""), "Verb": other.get("verb", "")}  # Go's names
-        yield invalid_value("spec.nonResourceAttributes", shown, why)
+        yield invalid_value("spec.nonResourceAttributes", shown, why=why)
     if resource is None and other is None:
         why = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
-        yield invalid_value("spec.resourceAttributes", None, why)
+        yield invalid_value("spec.resourceAttributes", None, why=why)
 
 
 def _raise_if(kind: Kind, problems: list[FieldProblem]) -> None:

@@ -89,20 +89,20 @@ def _decode(schema: Schema, value: object, *, path: str, unknown: list[str], wha
     match schema:
         case Scalar():
             if type(value) is not _PYTHON_TYPES[schema.type]:
-                raise _wrong_type(path, schema.type, value, what)
+                raise _wrong_type(path, schema.type, value=value, what=what)
             return value
         case Opaque():
             return value
         case ListOf():
             if not isinstance(value, list):
-                raise _wrong_type(path, "array", value, what)
+                raise _wrong_type(path, "array", value=value, what=what)
             return [
                 _decode(schema.items, item, path=f"{path}[{index}]", unknown=unknown, what=what)
                 for index, item in enumerate(value)
             ]
         case MapOf():
             if not isinstance(value, dict):
-                raise _wrong_type(path, "object", value, what)
+                raise _wrong_type(path, "object", value=value, what=what)
             return {
                 key: _decode(schema.values, item, path=f"{path}.{key}", unknown=unknown, what=what)
                 for key, item in value.items()
@@ -113,7 +113,7 @@ def _decode(schema: Schema, value: object, *, path: str, unknown: list[str], wha
 
 def _decode_struct(schema: Struct, value: object, *, path: str, unknown: list[str], what: str) -> Object:
     if not isinstance(value, dict):
-        raise _wrong_type(path, "object", value, what)
+        raise _wrong_type(path, "object", value=value, what=what)
     decoded: Object = {}
     for key, item in value.items():
         below = f"{path}.{key}" if path else key
@@ -126,7 +126,7 @@ def _decode_struct(schema: Struct, value: object, *, path: str, unknown: list[st
     return decoded
 
 
-def _wrong_type(path: str, wanted: str, value: object, what: str) -> Exception:
+def _wrong_type(path: str, wanted: str, *, value: object, what: str) -> Exception:
     names = {dict: "object", list: "array", str: "string", bool: "bool", int: "number", float: "number"}
     got = names.get(type(value), "null")
     return bad_request(

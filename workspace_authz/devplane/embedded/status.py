@@ -17,7 +17,7 @@ class ApiError(Exception):
     """A request that ends in a failure ``Status``."""
 
     def __init__(
-        self, code: int, reason: str, message: str, *, details: Mapping[str, Any] | None = None
+        self, code: int, reason: str, *, message: str, details: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -69,7 +69,7 @@ class FieldProblem:
         return f"{self.field}: {self.message}"
 
 
-def invalid_value(field: str, value: object, why: str) -> FieldProblem:
+def invalid_value(field: str, value: object, *, why: str) -> FieldProblem:
     """The value cannot be accepted."""
     shown = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return FieldProblem(field, "FieldValueInvalid", f"Invalid value: {shown}: {why}")
@@ -80,7 +80,7 @@ def required_value(field: str, why: str = "") -> FieldProblem:
     return FieldProblem(field, "FieldValueRequired", f"Required value: {why}" if why else "Required value")
 
 
-def unsupported_value(field: str, value: object, supported: Sequence[str]) -> FieldProblem:
+def unsupported_value(field: str, value: object, *, supported: Sequence[str]) -> FieldProblem:
     """The value is none of those that exist."""
     choices = ", ".join(quoted(choice) for choice in supported)
     message = f"Unsupported value: {json.dumps(value)}: supported values: {choices}"
@@ -95,30 +95,30 @@ def invalid(target: Target, problems: Sequence[FieldProblem]) -> ApiError:
     named = {"name": target.name, "group": target.group, "kind": target.kind}
     details = {**{key: value for key, value in named.items() if value}, "causes": list(map(_cause, problems))}
     message = f"{kind} {quoted(target.name)} is invalid: {shown}"
-    return ApiError(422, "Invalid", message, details=details)
+    return ApiError(422, "Invalid", message=message, details=details)
 
 
 def not_found(target: Target) -> ApiError:
     """404: no such object."""
     message = f"{target.qualified} {quoted(target.name)} not found"
-    return ApiError(404, "NotFound", message, details=target.details())
+    return ApiError(404, "NotFound", message=message, details=target.details())
 
 
 def no_such_resource() -> ApiError:
     """404: this server has nothing at that path."""
-    return ApiError(404, "NotFound", "the server could not find the requested resource", details={})
+    return ApiError(404, "NotFound", message="the server could not find the requested resource", details={})
 
 
 def already_exists(target: Target) -> ApiError:
     """409: the name is taken."""
     message = f"{target.qualified} {quoted(target.name)} already exists"
-    return ApiError(409, "AlreadyExists", message, details=target.details())
+    return ApiError(409, "AlreadyExists", message=message, details=target.details())
 
 
 def conflict(target: Target, why: str) -> ApiError:
     """409: the object is not what the caller thought it was."""
     message = f"Operation cannot be fulfilled on {target.qualified} {quoted(target.name)}: {why}"
-    return ApiError(409, "Conflict", message, details=target.details())
+    return ApiError(409, "Conflict", message=message, details=target.details())
 
 
 def forbidden(target: Target, why: str, *, causes: Sequence[FieldProblem] = ()) -> ApiError:
@@ -126,12 +126,12 @@ def forbidden(target: Target, why: str, *, causes: Sequence[FieldProblem] = ()) 
     subject = f"{target.qualified} {quoted(target.name)}" if target.name else target.qualified
     message = f"{subject} is forbidden: {why}" if target.resource else f"forbidden: {why}"
     details = {**target.details(), **({"causes": list(map(_cause, causes))} if causes else {})}
-    return ApiError(403, "Forbidden", message, details=details)
+    return ApiError(403, "Forbidden", message=message, details=details)
 
 
 def bad_request(message: str) -> ApiError:
     """400."""
-    return ApiError(400, "BadRequest", message)
+    return ApiError(400, "BadRequest", message=message)
 
 
 def namespace_mismatch() -> ApiError:
@@ -142,24 +142,24 @@ def namespace_mismatch() -> ApiError:
 
 def unauthorized() -> ApiError:
     """401. It never says why: that would help who guesses."""
-    return ApiError(401, "Unauthorized", "Unauthorized")
+    return ApiError(401, "Unauthorized", message="Unauthorized")
 
 
 def unsupported(what: str) -> ApiError:
     """422: Kubernetes can do it, this engine cannot. Its clients fall back on this code where they can."""
     message = f"the embedded engine does not support {what}: use the engine kube-apiserver"
-    return ApiError(422, "Invalid", message)
+    return ApiError(422, "Invalid", message=message)
 
 
 def expired(message: str) -> ApiError:
     """410: the resource version is older than the history that is kept; list again."""
-    return ApiError(410, "Expired", message)
+    return ApiError(410, "Expired", message=message)
 
 
 def method_not_allowed() -> ApiError:
     """405."""
     message = "the server does not allow this method on the requested resource"
-    return ApiError(405, "MethodNotAllowed", message, details={})
+    return ApiError(405, "MethodNotAllowed", message=message, details={})
 
 
 def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
@@ -168,7 +168,7 @@ def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
         "the body of the request was in an unknown format - accepted media types include: "
         f"{', '.join(accepted)}"
     )
-    return ApiError(415, "UnsupportedMediaType", message)
+    return ApiError(415, "UnsupportedMediaType", message=message)
 
 
 def _cause(problem: FieldProblem) -> Object:

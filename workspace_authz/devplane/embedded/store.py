@@ -60,7 +60,7 @@ class Store:
         self._collections: dict[str, _Collection] = {}
         self._changed = asyncio.Event()
 
-    def get(self, resource: str, namespace: str, name: str) -> Object | None:
+    def get(self, resource: str, namespace: str, *, name: str) -> Object | None:
         """The object, or None."""
         return self._collection(resource).objects.get(namespace, {}).get(name)
 
@@ -86,7 +86,7 @@ class Store:
         self._record(resource, Event(kind, self.version, stored, previous))
         return stored
 
-    def remove(self, resource: str, namespace: str, name: str) -> Object:
+    def remove(self, resource: str, namespace: str, *, name: str) -> Object:
         """Delete an object; returns it as it was, with the version of its deletion. Raises ``KeyError``."""
         previous = self._collection(resource).objects[namespace].pop(name)
         self.version += 1

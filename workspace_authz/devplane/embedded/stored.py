@@ -7,14 +7,12 @@ from contextlib import suppress
 from aiohttp import web
 
 from workspace_authz.devplane.embedded.http import encode, json_response, read_body
-from workspace_authz.devplane.embedded.kinds import Kind
-from workspace_authz.devplane.embedded.requests import ApiRequest, is_true
-from workspace_authz.devplane.embedded.resources import Resources
+from workspace_authz.devplane.embedded.requests import is_true
+from workspace_authz.devplane.embedded.resources import Call, Resources
 from workspace_authz.devplane.embedded.selectors import selection
 from workspace_authz.devplane.embedded.status import bad_request, method_not_allowed, quoted, unsupported
 from workspace_authz.devplane.embedded.store import Store
 from workspace_authz.devplane.embedded.watches import WatchOptions, watch
-from workspace_authz.types import UserInfo
 
 
 class StoredApi:
@@ -25,32 +23,30 @@ class StoredApi:
         self._resources = resources
         self._bookmark_seconds = bookmark_seconds
 
-    async def answer(
-        self, kind: Kind, parsed: ApiRequest, request: web.BaseRequest, user: UserInfo
-    ) -> web.StreamResponse:
+    async def answer(self, call: Call, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request that was allowed."""
-        resources = self._resources
-        match parsed.attributes.verb:
+        resources, verb = self._resources, call.request.attributes.verb
+        match verb:
             case "get":
-                return json_response(resources.get(kind, parsed))
+                return json_response(resources.get(call))
             case "list":
-                return json_response(resources.list(kind, parsed))
+                return json_response(resources.list(call))
             case "watch":
-                return await self._watched(kind, parsed, request)
+                return await self._watched(call, request)
         body = await read_body(request)  # from here on nothing waits: reads and writes are one step
-        match parsed.attributes.verb, bool(parsed.path_name):
+        match verb, bool(call.request.path_name):
             case "create", False:
-                return json_response(resources.create(kind, parsed, body, user), status=201)
+                return json_response(resources.create(call, body), status=201)
             case "update", True:
-                return json_response(resources.update(kind, parsed, body, user))
+                return json_response(resources.update(call, body))
             case "patch", True:
-                return json_response(resources.patch(kind, parsed, body, user))
+                return json_response(resources.patch(call, body))
             case "delete", True:
-                return json_response(resources.delete(kind, parsed, body))
+                return json_response(resources.delete(call, body))
         raise method_not_allowed()
 
-    async def _watched(self, kind: Kind, parsed: ApiRequest, request: web.BaseRequest) -> web.StreamResponse:
-        options = _watch_options(kind, parsed)
+    async def _watched(self, call: Call, request: web.BaseRequest) -> web.StreamResponse:
+        options = _watch_options(call)
         response = web.StreamResponse(
             headers={"Content-Type": "application/json", "Cache-Control": "no-cache"}
         )
@@ -63,8 +59,8 @@ class StoredApi:
         return response
 
 
-def _watch_options(kind: Kind, parsed: ApiRequest) -> WatchOptions:
-    query = parsed.query
+def _watch_options(call: Call) -> WatchOptions:
+    query = call.request.query
     if "sendInitialEvents" in query:
         raise unsupported("streamed lists")
     version, seconds = query.get("resourceVersion", ""), query.get("timeoutSeconds", "")
@@ -72,8 +68,8 @@ def _watch_options(kind: Kind, parsed: ApiRequest) -> WatchOptions:
         if value and not value.isdecimal():
             raise bad_request(f"{field}: Invalid value: {quoted(value)}")
     return WatchOptions(
-        kind,
-        parsed.attributes.namespace if kind.namespaced else "",
+        call.kind,
+        call.namespace,
         selection(labels=query.get("labelSelector", ""), fields=query.get("fieldSelector", "")),
         version=int(version or 0),
         bookmarks=is_true(query.get("allowWatchBookmarks")),

@@ -44,7 +44,9 @@ class TokenRequests:
             raise namespace_mismatch()
         if given.get("name", name) != name:
             why = "must match the service account name if specified"
-            raise invalid(TOKEN_REQUESTS.target(name), [invalid_value("metadata.name", given["name"], why)])
+            raise invalid(
+                TOKEN_REQUESTS.target(name), [invalid_value("metadata.name", given["name"], why=why)]
+            )
         account = self._registry.get(SERVICE_ACCOUNTS, namespace=namespace, name=name)
         spec: Object = {
             "audiences": list(API_AUDIENCES),
@@ -90,4 +92,4 @@ def _checked_seconds(seconds: int) -> int:
         why = "may not specify a duration larger than 2^32 seconds"
     else:
         return seconds
-    raise invalid(TOKEN_REQUESTS.target(), [invalid_value("spec.expirationSeconds", seconds, why)])
+    raise invalid(TOKEN_REQUESTS.target(), [invalid_value("spec.expirationSeconds", seconds, why=why)])

@@ -130,7 +130,7 @@ class ServiceAccountTokens:
     def _check_references(self, claims: Mapping[str, Any]) -> UserInfo:
         private = claims[_PRIVATE_CLAIMS]
         namespace, wanted = private["namespace"], private["serviceaccount"]
-        account = self._store.get(SERVICE_ACCOUNTS.resource, namespace, wanted["name"])
+        account = self._store.get(SERVICE_ACCOUNTS.resource, namespace, name=wanted["name"])
         if account is None:
             raise TokenError(f'serviceaccounts "{wanted["name"]}" not found')
         if uid_of(account) != wanted["uid"]:
@@ -138,7 +138,7 @@ class ServiceAccountTokens:
                 f"service account UID ({uid_of(account)}) does not match claim ({wanted['uid']})"
             )
         if (bound := private.get("secret")) is not None:
-            secret = self._store.get(SECRETS.resource, namespace, bound["name"])
+            secret = self._store.get(SECRETS.resource, namespace, name=bound["name"])
             if secret is None:
                 raise TokenError("service account token has been invalidated")
             if uid_of(secret) != bound["uid"]:

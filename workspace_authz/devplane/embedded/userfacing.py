@@ -17,8 +17,9 @@ _CORE = ("",)
 _EVENTS = ("", "events.k8s.io")
 
 
-def _rule(verbs: Sequence[str], groups: Sequence[str], resources: str) -> Object:
-    return {"verbs": list(verbs), "apiGroups": list(groups), "resources": resources.split()}
+def _rule(verbs: Sequence[str], groups: Sequence[str], *resources: str) -> Object:
+    words = [word for text in resources for word in text.split()]
+    return {"verbs": list(verbs), "apiGroups": list(groups), "resources": words}
 
 
 VIEW = (

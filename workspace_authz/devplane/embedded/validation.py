@@ -36,7 +36,7 @@ def check(kind: Kind, obj: Object, *, old: Object | None = None) -> None:
     """Raise a 422 when ``obj`` may not be stored; ``old`` is what an update would replace."""
     problems = [*_metadata(kind, obj), *_RULES.get(kind.resource, _nothing)(obj)]
     if old is not None:
-        problems += _update(kind, obj, old)
+        problems += _update(kind, obj, old=old)
     if problems:
         raise invalid(kind.target(name_of(obj)), problems)
 
@@ -54,13 +54,13 @@ def _metadata(kind: Kind, obj: Object) -> Problems:
     if not (name := name_of(obj)):
         yield required_value("metadata.name", "name or generateName is required")
     elif problem := _name_problem(kind, name):
-        yield invalid_value("metadata.name", name, problem)
+        yield invalid_value("metadata.name", name, why=problem)
 
 
-def _update(kind: Kind, obj: Object, old: Object) -> Problems:
+def _update(kind: Kind, obj: Object, *, old: Object) -> Problems:
     if kind in (kinds.ROLE_BINDINGS, kinds.CLUSTER_ROLE_BINDINGS) and obj["roleRef"] != old["roleRef"]:
         shown = {_GO_NAMES[key]: value for key, value in obj["roleRef"].items()}
-        yield invalid_value("roleRef", shown, "cannot change roleRef")
+        yield invalid_value("roleRef", shown, why="cannot change roleRef")
 
 
 def _nothing(_: Mapping[str, Any]) -> Problems:

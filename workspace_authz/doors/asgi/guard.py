@@ -127,7 +127,7 @@ class GuardMiddleware:
             workspace=workspace,
             keep_authorization=verdict.provider_keeps_authorization,
             gateway=verdict.calls_gateway,
-            token=verdict.caller.token if verdict.caller else None,
+            credential=verdict.caller.credential if verdict.caller else None,
             skips_guardrails=own is not None and own.skips_guardrails,
         )
         user = verdict.caller.user if verdict.caller else None

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from workspace_authz.aio.asgi import Message, Receive, Scope, Send
+from workspace_authz.authorizer.reviewers import bearer_token
 from workspace_authz.identity.credentials import AUTHORIZATION
 from workspace_authz.mlflow_adapter.serving import SelfAnswer, SelfCall
 from workspace_authz.types import Caller
@@ -63,7 +64,7 @@ class GuardedSelfCalls:
         headers += [
             (b"content-type", b"application/json"),
             (b"content-length", str(length).encode()),
-            (AUTHORIZATION, f"Bearer {self._caller.token}".encode()),
+            (AUTHORIZATION, f"Bearer {bearer_token(self._caller.credential)}".encode()),
         ]
         if self.workspace is not None:
             headers.append((WORKSPACE_HEADER, self.workspace.encode("ascii")))

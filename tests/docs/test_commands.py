@@ -1,4 +1,4 @@
-"""Every command of README.md works, against a real API server, with real kubectl, MLflow and SDK."""
+"""Every command of the documents works, against a real API server, with real kubectl, MLflow and SDK."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ import pytest
 import pytest_asyncio
 
 from tests.devplane.real import require_binaries
-from tests.docs.readme import (
+from tests.docs.markdown import (
     BACKGROUND,
+    COMMANDED,
     COMMANDS,
     NOT_RUN,
     README,
+    REASONS,
+    REFUSED,
     ROOT,
     RUN_BY,
     SAMPLES,
@@ -31,15 +34,13 @@ from workspace_authz.apps.demo import servers
 from workspace_authz.apps.demo.processes import child
 from workspace_authz.devplane import assets
 
-BLOCKS = blocks(README.read_text())
+BLOCKS = [block for file in COMMANDED for block in blocks((ROOT / file).read_text(), file=file)]
 PORT = "5000"  # of the server in the README
-
-pytestmark = pytest.mark.xdist_group("readme")
 
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """Where a reader of the README sits: in a clone, with kubectl and the virtual environment."""
+    """Where a reader sits: in a clone, with kubectl and the virtual environment."""
 
     directory: Path
     environment: dict[str, str]
@@ -75,6 +76,7 @@ async def shell(tmp_path: Path) -> AsyncIterator[Shell]:
     clone = tmp_path / "clone"
     for part in ("manifests", "kustomize", "rbac"):
         shutil.copytree(ROOT / part, clone / part)
+    shutil.copy(ROOT / "Makefile", clone)
     async with servers.devplane(tmp_path / "plane", users=users, engine="kube-apiserver") as (_, files):
         kubectl = assets.find_binary(assets.KUBECTL).parent
         path = f"{Path(sys.executable).parent}:{kubectl}:{os.environ['PATH']}"
@@ -93,15 +95,11 @@ async def shell(tmp_path: Path) -> AsyncIterator[Shell]:
         yield Shell(clone, environment, servers.choose_port(0))
 
 
-def before_and_after(server: Block) -> tuple[list[Block], list[Block]]:
-    """The blocks to run before the server is there, and with it."""
-    run = [block for block in BLOCKS if block.runs]
-    return [b for b in run if b.line < server.line], [b for b in run if b.line > server.line]
-
-
 async def test_every_command_works(shell: Shell, tmp_path: Path) -> None:
     (server,) = [block for block in BLOCKS if block.comment == BACKGROUND]
-    before, after = before_and_after(server)
+    place = BLOCKS.index(server)
+    before = [block for block in BLOCKS[:place] if block.runs]
+    after = [block for block in BLOCKS[place:] if block.runs]
 
     prepared = await shell.run(script(before))
     assert prepared.returncode == 0, prepared.stdout + prepared.stderr
@@ -118,49 +116,57 @@ async def test_every_command_works(shell: Shell, tmp_path: Path) -> None:
     assert "demo-experiment" in done.stdout  # curl
 
 
-def test_the_script_stops_at_the_line_that_fails() -> None:
-    text = "# A\n\n```sh\necho fine\n```\n\n```sh\nfalse\necho never\n```\n"
+def ran(text: str) -> subprocess.CompletedProcess[str]:
+    """Run the commands of a text."""
+    code = script(blocks(text, file="x.md"))
+    return subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=False)
 
-    done = subprocess.run(["bash", "-c", script(blocks(text))], capture_output=True, text=True, check=False)
+
+def test_the_script_stops_at_the_line_that_fails() -> None:
+    done = ran("# A\n\n```sh\necho fine\n```\n\n```sh\nfalse\necho never\n```\n")
 
     assert done.returncode == 1
     assert done.stdout == "fine\n"
-    assert done.stderr == "failed: README.md, line 7\n"
+    assert done.stderr == "failed: x.md, line 8\n"
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"line-{block.line}")
+@pytest.mark.parametrize(
+    ("code", "status"), [("echo no way; exit 3", 0), ("echo another way; exit 3", 1), ("echo no way", 1)]
+)
+def test_a_command_that_must_be_refused_has_to_fail_and_to_say_so(code: str, status: int) -> None:
+    done = ran(f"<!-- refused: no way -->\n```sh\n{code}\n```\n")
+
+    assert done.returncode == status
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.file}-{block.line}")
 def test_a_block_is_run_or_says_why_not(block: Block) -> None:
     assert block.language in COMMANDS | SAMPLES
     if block.comment.startswith(RUN_BY):
         assert (ROOT / block.comment.removeprefix(RUN_BY)).is_file()
     elif block.comment.startswith(NOT_RUN):
-        assert len(block.comment.removeprefix(NOT_RUN)) > 10
+        assert block.comment.removeprefix(NOT_RUN) in REASONS
+    elif block.comment.startswith(REFUSED):
+        assert block.language in COMMANDS
     else:
         assert block.comment in ("", BACKGROUND)
 
 
-def test_no_fence_is_overlooked() -> None:
-    assert README.read_text().count("\n```") == 2 * len(BLOCKS)
+@pytest.mark.parametrize("file", COMMANDED)
+def test_no_fence_is_overlooked(file: str) -> None:
+    text = (ROOT / file).read_text()
+    assert f"\n{text}".count("\n```") == 2 * len(blocks(text, file=file))
 
 
-def test_every_link_within_it_leads_somewhere() -> None:
-    text = README.read_text()
-    headings = {
-        line.lstrip("# ").lower().replace(",", "").replace(" ", "-")
-        for line in text.splitlines()
-        if line.startswith(("## ", "### "))
-    }
-    links = {part.split(")")[0] for part in text.split("](#")[1:]}
-
-    assert links <= headings
+def test_every_reason_is_used() -> None:
+    given = {block.comment.removeprefix(NOT_RUN) for block in BLOCKS if block.comment.startswith(NOT_RUN)}
+    assert given == REASONS
 
 
-def test_the_settings_are_those_of_the_code() -> None:
-    done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "settings_table.py", "--check"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_every_document_is_looked_at() -> None:
+    documents = {str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("**/*.md")}
+    assert documents == {file for file in COMMANDED if file.startswith("docs/")}
 
-    assert done.returncode == 0, done.stderr
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text().splitlines()) <= 170

@@ -1,0 +1,155 @@
+"""Write the tables of docs/ that the code knows, or with ``--check`` name the files that are stale.
+
+A table stands between ``<!-- generated:NAME -->`` and ``<!-- /generated:NAME -->``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry
+from pydantic import AliasChoices
+from pydantic.fields import FieldInfo
+
+from workspace_authz.catalog.routes import all_routes
+from workspace_authz.roles.generate import deletions
+from workspace_authz.roles.policy import ROLES, Right, Role
+from workspace_authz.settings import Settings
+from workspace_authz.telemetry.prometheus import PrometheusMetrics
+from workspace_authz.telemetry.sampled import SampledMetrics
+from workspace_authz.types import USABLE, USE, Resource, Verb
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+
+
+def settings_table() -> str:
+    """Every field of :class:`Settings`."""
+    rows = (_setting(name, field) for name, field in Settings.model_fields.items())
+    return _table(("variable", "default", "meaning"), rows)
+
+
+def _setting(name: str, field: FieldInfo) -> Sequence[str]:
+    alias = field.validation_alias
+    names = alias.choices if isinstance(alias, AliasChoices) else [f"WORKSPACE_AUTHZ_{name.upper()}"]
+    default = "" if field.default is None else f"`{_text(field.default)}`"
+    return "<br>".join(f"`{choice}`" for choice in names), default, field.description or ""
+
+
+def _text(default: object) -> str:
+    return str(default).lower() if isinstance(default, bool) else f"{default}".removesuffix(".0")
+
+
+def roles_table() -> str:
+    """Which verbs each ClusterRole holds on each pseudo-resource."""
+    rows = (
+        (f"`{_qualified(resource, subresource)}`", *(_verbs(role, resource, subresource) for role in ROLES))
+        for subresource in ("", USE)
+        for resource in Resource
+        if not subresource or resource in USABLE
+    )
+    return _table(("resource", *(f"`{role.name}`" for role in ROLES)), rows)
+
+
+def _qualified(resource: Resource, subresource: str) -> str:
+    return f"{resource}/{subresource}" if subresource else str(resource)
+
+
+def _verbs(role: Role, resource: Resource, subresource: str) -> str:
+    return " ".join(verb for verb in Verb if Right(resource, subresource, verb) in role.rights) or "–"
+
+
+def deletions_table() -> str:
+    """What each right can take away in MLflow."""
+    found = deletions(all_routes(assistant=True)).items()
+    return _table(
+        ("a holder of", "may call MLflow's"), ((f"`{right}`", ", ".join(names)) for right, names in found)
+    )
+
+
+def metrics_table() -> str:
+    """Every metric of a worker."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
+        metrics = PrometheusMetrics(0)
+        SampledMetrics(metrics.registry)
+        rows = sorted(_metrics(metrics.registry))
+    return _table(("metric", "type", "labels", "meaning"), rows)
+
+
+def _metrics(registry: CollectorRegistry) -> Iterator[Sequence[str]]:
+    # The library tells the labels of a metric to nobody before there is a sample.
+    for each in registry._collector_to_names:
+        metric: Any = each
+        suffix = "_total" if metric._type == "counter" else ""
+        labels = ", ".join(metric._labelnames)
+        yield f"`{metric._name}{suffix}`", metric._type, labels, metric._documentation
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = (f"| {' | '.join(cells)} |" for cells in rows)
+    return "\n".join((f"| {' | '.join(head)} |", "|---" * len(head) + "|", *lines))
+
+
+TABLES: Final[Mapping[str, Mapping[str, Callable[[], str]]]] = MappingProxyType(
+    {
+        "docs/permissions.md": {"roles": roles_table, "deletions": deletions_table},
+        "docs/settings.md": {"settings": settings_table},
+        "docs/operations.md": {"metrics": metrics_table},
+    }
+)
+"""By file and by the name of the markers."""
+
+
+def with_section(text: str, name: str, *, body: str) -> str:
+    """Replace what stands between the markers of ``name``.
+
+    Raises ``ValueError`` unless each marker is there exactly once, in this order.
+    """
+    opening, closing = f"<!-- generated:{name} -->", f"<!-- /generated:{name} -->"
+    before, found, rest = text.partition(opening)
+    _, ended, after = rest.partition(closing)
+    if not (found and ended) or opening in rest or closing in before + after:
+        raise ValueError(f"the markers {opening} and {closing} must each be there once, in this order")
+    return f"{before}{opening}\n{body}\n{closing}{after}"
+
+
+def refreshed(text: str, tables: Mapping[str, Callable[[], str]]) -> str:
+    """``text`` with all its tables as they should be. Raises ``ValueError`` as :func:`with_section`."""
+    for name, table in tables.items():
+        text = with_section(text, name, body=table())
+    return text
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 1 when ``--check`` finds a stale file, or a file lacks its markers."""
+    parser = argparse.ArgumentParser(prog="scripts/docs_tables.py", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
+    parser.add_argument("--root", type=Path, default=ROOT, help="the repository")
+    options = parser.parse_args(arguments)
+    status = 0
+    for path, tables in TABLES.items():
+        file = options.root / path
+        text = file.read_text()
+        try:
+            wanted = refreshed(text, tables)
+        except ValueError as error:
+            sys.stderr.write(f"{path}: {error}\n")
+            status = 1
+            continue
+        if wanted != text and options.check:
+            sys.stderr.write(f"stale: {path} (make refresh)\n")
+            status = 1
+        elif wanted != text:
+            file.write_text(wanted)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

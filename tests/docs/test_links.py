@@ -1,0 +1,55 @@
+"""Every link of the documents that leads to a place in the repository leads somewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs.markdown import DOCUMENTS, ROOT, anchors, links
+
+
+def broken(file: Path) -> list[str]:
+    """The relative links of a document that lead nowhere."""
+    return [link for link in links(file.read_text()) if "://" not in link and not _leads(file, link)]
+
+
+def _leads(file: Path, link: str) -> bool:
+    path, _, anchor = link.partition("#")
+    target = file.parent / path if path else file
+    if not target.exists():
+        return False
+    return not anchor or anchor in anchors(target.read_text())
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_relative_link_leads_somewhere(document: str) -> None:
+    assert broken(ROOT / document) == []
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["other.md", "folder", "#a-title-is-here", "#what-is-it", "other.md#x", "https://example.com/none"],
+)
+def test_links_that_lead_somewhere(link: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "other.md").write_text("# X\n")
+    document = tmp_path / "document.md"
+    document.write_text(f"# A title, is here\n\n## What is *it*?\n\n[there]({link})\n")
+    assert broken(document) == []
+
+
+@pytest.mark.parametrize("link", ["missing.md", "#missing", "other.md#missing", "#in-a-block"])
+def test_links_that_lead_nowhere(link: str, tmp_path: Path) -> None:
+    (tmp_path / "other.md").write_text("# X\n")
+    document = tmp_path / "document.md"
+    document.write_text(f"# A\n\n[there]({link})\n\n```sh\n# In a block\n```\n")
+    assert broken(document) == [link]
+
+
+def test_a_link_in_a_block_is_no_link() -> None:
+    assert links("```text\n[a](missing.md)\n```\n[b](there.md)\n") == ["there.md"]
+
+
+def test_a_heading_that_is_there_twice_has_two_anchors() -> None:
+    assert anchors("# Same\n\n## Same\n") == {"same", "same-1"}
