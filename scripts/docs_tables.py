@@ -21,13 +21,12 @@ from pydantic.fields import FieldInfo
 from workspace_authz.authorizer.authorizer import CONCURRENT_QUESTIONS
 from workspace_authz.catalog.compile import LONGEST_PATH
 from workspace_authz.catalog.routes import all_routes
+from workspace_authz.doors.asgi.body import STALL_SECONDS
 from workspace_authz.effects.lists import SCANNED_PAGES
-from workspace_authz.effects.stamps import STAMPED_BYTES
 from workspace_authz.identity.credentials import MAX_TOKEN_BYTES
-from workspace_authz.mlflow_adapter.reading.request import PATIENCE_SECONDS
+from workspace_authz.mlflow_adapter.reading.request import SPANS_BYTES, STAMPED_BYTES
 from workspace_authz.pipeline.lists import MOST_NAMES
 from workspace_authz.pipeline.pipeline import DEADLINE_SECONDS
-from workspace_authz.restrictions.trace_locations import SPANS_BYTES
 from workspace_authz.roles.generate import deletions
 from workspace_authz.roles.policy import ROLES, Right, Role
 from workspace_authz.settings import Settings
@@ -59,7 +58,7 @@ def limits_table() -> str:
     """The bounds that are in no setting."""
     rows = (
         ("a verdict, without waiting for the caller's body", f"{DEADLINE_SECONDS:g} s", "503"),
-        ("silence of a caller whose body is needed", f"{PATIENCE_SECONDS:g} s", "408"),
+        ("silence of a caller whose body is needed", f"{STALL_SECONDS:g} s", "408"),
         ("a token", _size(MAX_TOKEN_BYTES), "401"),
         ("a path", f"{LONGEST_PATH:,} characters", "404"),
         ("a body in which the caller's name is written", _size(STAMPED_BYTES), "400"),
