@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import time
@@ -12,8 +13,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from bench.stage import WORKSPACE
-from workspace_authz.kubernetes.plain import read_plain
-from workspace_authz.kubernetes.transport import tls_of
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.tls import tls_of
 
 _Question = tuple[str, str, Mapping[str, Any]]
 
@@ -41,10 +42,8 @@ class Bare:
     @classmethod
     def of(cls, kubeconfig: Path) -> Bare:
         """Connected to the API server of ``kubeconfig``."""
-        configuration = read_plain(str(kubeconfig), with_credential=False)
-        if configuration is None:
-            raise RuntimeError("this kubeconfig is not plain")
-        url, tls = urlsplit(configuration.host), tls_of(configuration, with_client_certificate=False)
+        configuration = asyncio.run(load_configuration(str(kubeconfig), with_credential=False))
+        url, tls = urlsplit(configuration.host), tls_of(configuration)
 
         def connected() -> socket.socket:
             plain = socket.create_connection((str(url.hostname), url.port or 443))

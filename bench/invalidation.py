@@ -18,7 +18,8 @@ from bench.options import Options
 from bench.report import head, row
 from bench.servers import Server
 from bench.stage import WORKSPACE, Stage
-from workspace_authz.kubernetes.connection import Connection, load_configuration, server_connection
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.connection import Connection, server_connection
 
 _GROUP: Final = "rbac.authorization.k8s.io"
 _RBAC: Final = f"/apis/{_GROUP}/v1"

@@ -13,8 +13,6 @@ import sys
 import time
 from pathlib import Path
 
-from kubernetes_asyncio.client import Configuration
-
 from bench.crowd import BINDINGS_EACH, NAMESPACES, crowded_api
 from bench.options import Options
 from bench.report import head, row, spread
@@ -23,6 +21,7 @@ from workspace_authz.aio.clock import SystemClock
 from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.authorizer.rbac.watcher import RbacWatcher
+from workspace_authz.kubernetes.configuration import ApiConfiguration
 from workspace_authz.kubernetes.connection import server_connection
 from workspace_authz.workspaces.directory import Directory
 from workspace_authz.workspaces.policy import NamespacePolicy
@@ -48,7 +47,7 @@ def run(stage: Stage, options: Options) -> None:
 
 
 async def _follow(url: str) -> None:
-    connection = server_connection(Configuration(host=url))
+    connection = server_connection(ApiConfiguration(url))
     generations, clock = Generations(time.monotonic), SystemClock()
     directory = Directory(connection, NamespacePolicy(), clock=clock)
     follower = RbacWatcher(connection, generations=generations, index=RbacIndex(), clock=clock)

@@ -1,9 +1,9 @@
-"""Every error that leaves the project, each with the status and code a caller sees.
+"""All errors of the project. Errors that refuse a request have the HTTP status and code that the caller sees.
 
 ::
 
     AuthzError
-    ├── ConfigurationError        the operator must change something; stops the start
+    ├── ConfigurationError        the operator must change something; the server does not start
     └── RequestError              refuses one request, in MLflow's JSON error shape
         ├── BadRequestError       400 INVALID_PARAMETER_VALUE
         ├── UnauthenticatedError  401 UNAUTHENTICATED
@@ -12,15 +12,16 @@
         ├── UnknownRouteError     404 ENDPOINT_NOT_FOUND
         ├── SlowClientError       408 DEADLINE_EXCEEDED
         ├── TooManyRequestsError  429 REQUEST_LIMIT_EXCEEDED
-        └── UnavailableError      503 TEMPORARILY_UNAVAILABLE: no decision could be had
-            ├── MisconfiguredError  503: the cluster forbids or lacks the review itself
-            ├── OverloadedError     503: the API server is not asked at the moment
-            └── TransientError      503: the same question may be answered if it is asked again
-                ├── UnreachableError  nothing answered, or only something in front of the API server
-                └── ThrottledError    the API server wants to be asked later
+        ├── UnappliedEffectError  501 NOT_IMPLEMENTED
+        └── UnavailableError      503 TEMPORARILY_UNAVAILABLE: there is no decision
+            ├── MisconfiguredError  503: the cluster forbids or does not serve the review itself
+            ├── OverloadedError     503: the review was not sent, because the API server is down or too slow
+            └── TransientError      503: a retry may succeed
+                ├── UnreachableError  no answer of the API server
+                └── ThrottledError    the API server answered 429
 
-The codes are those of MLflow's ``mlflow.exceptions`` (``ERROR_CODE_TO_HTTP_STATUS``). Messages are
-shown to callers: none may hold a token, or an answer of the API server that was not meant for them.
+The codes are those of MLflow (``mlflow.exceptions.ERROR_CODE_TO_HTTP_STATUS``). Callers see the messages, so
+no message may hold a token, or an answer of the API server that was not made for the caller.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ from typing import ClassVar
 
 
 class AuthzError(Exception):
-    """Root of the tree."""
+    """The base class of all errors of the project."""
 
 
 class ConfigurationError(AuthzError):
-    """A setting, a flag or the environment is wrong. The message is one clear sentence with the remedy."""
+    """A setting, a flag or the environment is wrong. The message is one sentence that names the remedy."""
 
 
 class RequestError(AuthzError):
-    """One request is refused."""
+    """One request is refused. ``message`` is shown to the caller."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "INTERNAL_ERROR"
@@ -49,26 +50,26 @@ class RequestError(AuthzError):
 
     @property
     def headers(self) -> Sequence[tuple[str, str]]:
-        """Response headers that belong to this refusal."""
+        """Headers that the response must have."""
         return ()
 
 
 class BadRequestError(RequestError):
-    """The request cannot be understood, for example because it names no workspace."""
+    """The request is malformed or incomplete, for example because it names no workspace."""
 
     status = 400
     code = "INVALID_PARAMETER_VALUE"
 
 
 class UnauthenticatedError(RequestError):
-    """No credential, two that disagree, or one that the API server rejects."""
+    """The request has no credential, two different ones, or one that the API server rejects."""
 
     status = 401
     code = "UNAUTHENTICATED"
 
     @property
     def headers(self) -> Sequence[tuple[str, str]]:
-        # Basic second: a browser offers the first scheme it knows, and it knows only Basic.
+        # Basic comes second. A browser uses the first scheme that it supports, and it supports only Basic.
         return (
             ("www-authenticate", 'Bearer realm="kubernetes"'),
             ("www-authenticate", 'Basic realm="Kubernetes token as password", charset="UTF-8"'),
@@ -76,28 +77,29 @@ class UnauthenticatedError(RequestError):
 
 
 class ForbiddenError(RequestError):
-    """The API server answered, and the answer was not yes; or the route is refused to everybody."""
+    """The API server did not allow the request, or the route is refused to everybody."""
 
     status = 403
     code = "PERMISSION_DENIED"
 
 
 class MissingError(RequestError):
-    """The workspace, or something in it, does not exist; only for those who would be allowed there."""
+    """The workspace or an object in it does not exist. Raised only for callers with a right to it."""
 
     status = 404
     code = "RESOURCE_DOES_NOT_EXIST"
 
 
 class UnknownRouteError(RequestError):
-    """The catalog has no entry for this method and path."""
+    """The catalog has no entry for the method and path."""
 
     status = 404
     code = "ENDPOINT_NOT_FOUND"
 
 
 class SlowClientError(RequestError):
-    """A body that is needed stopped coming. Nobody reads what may still come, so the connection ends."""
+    """The client stopped sending a body that is needed. The connection is closed, because the remaining body
+    is not read."""
 
     status = 408
     code = "DEADLINE_EXCEEDED"
@@ -108,7 +110,7 @@ class SlowClientError(RequestError):
 
 
 class TooManyRequestsError(RequestError):
-    """The caller's address has sent too much that was rejected. ``after``: seconds to wait."""
+    """The client's address has sent too many rejected credentials. ``after``: seconds to wait."""
 
     status = 429
     code = "REQUEST_LIMIT_EXCEEDED"
@@ -122,8 +124,15 @@ class TooManyRequestsError(RequestError):
         return (("retry-after", str(self.after)),)
 
 
+class UnappliedEffectError(RequestError):
+    """The request is allowed only with a change that the door in use cannot make."""
+
+    status = 501
+    code = "NOT_IMPLEMENTED"
+
+
 class UnavailableError(RequestError):
-    """The API server gave no usable answer. Never a decision, never cached."""
+    """The API server gave no usable answer. This is not a decision and is never cached."""
 
     status = 503
     code = "TEMPORARILY_UNAVAILABLE"
@@ -135,17 +144,18 @@ class UnavailableError(RequestError):
 
 
 class MisconfiguredError(UnavailableError):
-    """The review itself is forbidden or missing in this cluster; readiness turns red."""
+    """The cluster forbids the review itself or does not serve it. Readiness fails."""
 
 
 class OverloadedError(UnavailableError):
-    """We do not ask: the API server does not answer, or more waits for it than it can answer in time."""
+    """The review was not sent: the API server does not answer, or too many reviews are waiting for it."""
 
 
 class TransientError(UnavailableError):
-    """Worth another try.
+    """A retry may succeed.
 
-    ``status`` is that of the answer, if there was one; ``after``: not before so many seconds, if it said so.
+    ``status`` is the HTTP status of the answer, if there was one. ``after`` is the time in seconds that the
+    API server asked to wait, if it did.
     """
 
     def __init__(self, message: str, *, status: int | None = None, after: float | None = None) -> None:
@@ -155,8 +165,8 @@ class TransientError(UnavailableError):
 
 
 class UnreachableError(TransientError):
-    """No connection, no whole answer in time, or HTTP 502 to 504: a sign that the API server is down."""
+    """There was no connection, no complete answer in time, or HTTP 502 to 504. The API server may be down."""
 
 
 class ThrottledError(TransientError):
-    """HTTP 429: the API server works and has too much to do."""
+    """HTTP 429: the API server works but has too many requests."""

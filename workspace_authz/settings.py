@@ -1,7 +1,7 @@
-"""Every setting, read from the environment once at start.
+"""All settings. They are read from the environment once, at start.
 
-Each has the name ``WORKSPACE_AUTHZ_<FIELD>``; where Red Hat's and Kubeflow's plugin has a setting of the
-same meaning, its name works too, so that a deployment swaps the image and keeps its configuration.
+The variable of a setting is ``WORKSPACE_AUTHZ_<FIELD>``. If the MLflow plugin of Red Hat and Kubeflow has a
+setting with the same meaning, its variable works too. A deployment of that plugin can keep its configuration.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from workspace_authz.errors import ConfigurationError
 
 _PREFIX = "WORKSPACE_AUTHZ_"
 
-FORGETFUL_CACHES: Final[Mapping[str, str]] = MappingProxyType(
+SHARED_CACHES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "MLFLOW_WEBHOOK_CACHE_TTL": (
-            "MLflow's cache of webhooks forgets the workspace, so that one "
-            "workspace's webhooks would receive another's events"
+            "MLflow's cache of webhooks does not distinguish workspaces, so one workspace's webhooks would "
+            "receive events of another"
         ),
         "MLFLOW_GATEWAY_BUDGET_REFRESH_INTERVAL": (
-            "MLflow's memory of budgets holds those of one workspace, whoever asked last, so that another's "
-            "limits would not be kept"
+            "MLflow's cache of budgets holds the budgets of one workspace only, so the limits of another "
+            "workspace would not apply"
         ),
     }
 )
-"""By MLflow's own environment variables: the seconds for which it remembers something without its workspace
-(``webhooks.delivery._webhook_cache``, ``gateway.budget.maybe_refresh_budget_policies``), and what is wrong
-with that. MLflow reads them each time."""
+"""Variables of MLflow that set the lifetime of a cache which does not distinguish workspaces
+(``webhooks.delivery._webhook_cache``, ``gateway.budget.maybe_refresh_budget_policies``), and the reason why
+the cache must be off. MLflow reads the variables at each use."""
 
 
 def _names(field: str, plugin: str) -> AliasChoices:
@@ -47,135 +47,159 @@ class Settings(BaseSettings):
 
     kubeconfig: str | None = Field(
         default=None,
-        description="A kubeconfig file for the server itself; unset: KUBECONFIG, else the pod's own account.",
+        description="The kubeconfig file of the server itself. Default: KUBECONFIG, otherwise the pod's "
+        "service account.",
     )
     authorization_mode: Literal["self_subject_access_review", "subject_access_review"] = Field(
         default="self_subject_access_review",
         validation_alias=_names("authorization_mode", "MLFLOW_K8S_AUTH_AUTHORIZATION_MODE"),
-        description="Only self_subject_access_review is built in this release.",
+        description="How decisions are asked for. This release supports self_subject_access_review only.",
     )
     allow_seconds: float = Field(
         default=10.0,
         gt=0,
         le=3600,
         validation_alias=_names("allow_seconds", "MLFLOW_K8S_AUTH_CACHE_TTL_SECONDS"),
-        description="How long a yes of the API server holds while changes of RBAC are not followed.",
+        description="How long an allowing decision is cached while changes of RBAC are not watched.",
     )
-    deny_seconds: float = Field(default=5.0, gt=0, le=3600, description="How long a no holds then.")
+    deny_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        le=3600,
+        description="How long a denying decision is cached while changes of RBAC are not watched.",
+    )
     watched_seconds: float = Field(
         default=60.0,
         gt=0,
         le=60,
-        description="How long a decision holds while changes of RBAC are followed, unless one touches it.",
+        description="How long a decision is cached while changes of RBAC are watched. A change that can "
+        "affect the decision ends this time at once.",
     )
     settling_seconds: float = Field(
         default=5.0,
         ge=0,
         le=60,
-        description="For so long after a change a decision that it can touch is kept for 100 ms only: "
-        "the API server's own authorizers may hear of the change later than this server.",
+        description="How long after a change of RBAC the decisions that it can affect are cached for 100 ms "
+        "only. The API server's own authorizers may see the change later than this server.",
     )
     workspace_candidates: Literal["rbac", "all"] = Field(
         default="rbac",
-        description="Where a caller's workspaces are looked for: `rbac`, where roles and bindings name them; "
-        "`all`, in every one, for clusters where an authorizer beside RBAC allows things. Its changes are in "
-        "no watch: with `all` decisions live for allow_seconds and deny_seconds.",
+        description="Which workspaces are reviewed for a caller's list of workspaces. `rbac`: those in which "
+        "RBAC objects name the caller. `all`: every workspace, for clusters with another authorizer beside "
+        "RBAC. Changes of such an authorizer cannot be watched, so with `all` decisions are cached for "
+        "allow_seconds and deny_seconds.",
     )
     identity_seconds: float = Field(
-        default=15.0, gt=0, le=300, description="How long the owner of a token is remembered."
+        default=15.0, gt=0, le=300, description="How long the user of a token is cached."
     )
     rejections_per_second: float = Field(
         default=10.0,
         gt=0,
         le=10_000,
-        description="How many new tokens of one client address the API server may reject in a second, "
-        "and ten times as many at once, before other new ones from there are answered 429.",
+        description="How many new tokens of one client address the API server may reject per second, with a "
+        "burst of ten times as many. Beyond that, new tokens from the address are answered 429.",
     )
     username_claim: str | None = Field(
         default=None,
         validation_alias=_names("username_claim", "MLFLOW_K8S_AUTH_USERNAME_CLAIM"),
-        description="Has no effect: the API server names the user. Accepted from the plugin's configuration.",
+        description="Has no effect: the API server determines the username. Kept because the plugin has it.",
     )
     remote_user_header: str | None = Field(
         default=None,
         validation_alias=_names("remote_user_header", "MLFLOW_K8S_AUTH_REMOTE_USER_HEADER"),
-        description="Identity headers come with a later release; setting it stops the start.",
+        description="Not supported in this release: the server does not start when it is set.",
     )
     remote_groups_header: str | None = Field(
         default=None,
         validation_alias=_names("remote_groups_header", "MLFLOW_K8S_AUTH_REMOTE_GROUPS_HEADER"),
-        description="As remote_user_header.",
+        description="Not supported in this release, as remote_user_header.",
     )
     remote_groups_separator: str | None = Field(
         default=None,
         validation_alias=_names("remote_groups_separator", "MLFLOW_K8S_AUTH_REMOTE_GROUPS_SEPARATOR"),
-        description="As remote_user_header.",
+        description="Not supported in this release, as remote_user_header.",
     )
     workspaces_enabled: bool | None = Field(
         default=None,
         validation_alias=_names("workspaces_enabled", "MLFLOW_K8S_AUTH_WORKSPACES_ENABLED"),
-        description="Must agree with MLflow's --enable-workspaces; unset follows it.",
+        description="Must agree with MLflow's --enable-workspaces. Default: the value of that flag.",
     )
     namespace: str | None = Field(
         default=None,
         validation_alias=_names("namespace", "MLFLOW_K8S_AUTH_NAMESPACE"),
-        description="Without workspaces: the one namespace in which every request is judged.",
+        description="On a server without workspaces: the namespace in which every request is authorized.",
     )
     workspace_label_selector: str | None = Field(
         default=None,
         validation_alias=_names("workspace_label_selector", "MLFLOW_K8S_WORKSPACE_LABEL_SELECTOR"),
-        description="Only namespaces with these labels are workspaces.",
+        description="Only namespaces that match this label selector are workspaces.",
     )
     default_workspace: str | None = Field(
         default=None,
         validation_alias=_names("default_workspace", "MLFLOW_K8S_DEFAULT_WORKSPACE"),
-        description="The workspace of requests that name none.",
+        description="The workspace of requests that name no workspace.",
     )
     namespace_exclude_globs: str | None = Field(
         default=None,
         validation_alias=_names("namespace_exclude_globs", "MLFLOW_K8S_NAMESPACE_EXCLUDE_GLOBS"),
-        description="Comma-separated patterns of namespaces that are no workspaces.",
+        description="Comma-separated glob patterns of namespaces that are not workspaces.",
     )
     service_account_workspace: bool = Field(
-        default=False, description="A service account's own namespace is its default workspace."
+        default=False, description="Whether the default workspace of a service account is its own namespace."
     )
-    strict: bool = Field(default=False, description="A route of MLflow without a rule stops the start.")
-    assistant: bool = Field(default=False, description="Serve MLflow's assistant to holders of `assistants`.")
+    strict: bool = Field(
+        default=False,
+        description="Whether the server refuses to start when MLflow has a route without a rule.",
+    )
+    assistant: bool = Field(
+        default=False,
+        description="Whether MLflow's assistant is served, to callers with rights on `assistants`.",
+    )
     api_timeout_seconds: float = Field(
-        default=4.0, gt=0, le=9, description="The longest that one review may take."
+        default=4.0, gt=0, le=9, description="The longest time that a review may take, including retries."
     )
     api_connections: int = Field(
         default=64,
         ge=2,
         le=1024,
-        description="Reviews per worker that are asked at once; a quarter is for tokens not seen before.",
+        description="How many reviews a worker sends at the same time. A quarter is reserved for new tokens.",
     )
     body_bytes: int = Field(
-        default=4 * 2**20, ge=1024, description="The largest request body in which names are looked for."
+        default=4 * 2**20,
+        ge=1024,
+        description="The largest request body that is read to find the names of objects.",
     )
     audit_sink: str = Field(
-        default="stderr", description="`stderr`, `stdout`, `off`, or the path of a file for audit records."
+        default="stderr",
+        description="Where audit records are written: `stderr`, `stdout`, `off`, or the path of a file.",
     )
     audit_max_bytes: int = Field(
-        default=100 * 2**20, ge=0, description="Size at which an audit file is rotated once; 0 never."
+        default=100 * 2**20,
+        ge=0,
+        description="The size at which an audit file is rotated. One old file is kept. 0: never.",
     )
     audit_queue: int = Field(
-        default=10_000, ge=1, description="Records that may wait for the sink; more are dropped and counted."
+        default=10_000,
+        ge=1,
+        description="How many audit records may wait to be written. More are dropped and counted.",
     )
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read the environment. Raises :class:`ConfigurationError` naming the variable that is wrong."""
+    """Read the environment; ``overrides`` take precedence.
+
+    Raises :class:`ConfigurationError`, which names the setting, when a value is invalid or not supported.
+    """
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigurationError(f"The setting {first['loc'][0]} is not usable: {first['msg']}.") from error
-    _refuse_what_is_not_built(settings)
+    _refuse_unsupported(settings)
     return settings
 
 
-def _refuse_what_is_not_built(settings: Settings) -> None:
+def _refuse_unsupported(settings: Settings) -> None:
     if settings.authorization_mode != "self_subject_access_review":
         raise ConfigurationError(
             "The authorization mode subject_access_review is not built in this release: "
@@ -189,17 +213,17 @@ def _refuse_what_is_not_built(settings: Settings) -> None:
             )
 
 
-def refuse_forgetful_caches(environ: Mapping[str, str]) -> None:
-    """Raise :class:`ConfigurationError` unless these caches are off, or left to us to switch off."""
-    for variable, reason in FORGETFUL_CACHES.items():
+def refuse_shared_caches(environ: Mapping[str, str]) -> None:
+    """Raises :class:`ConfigurationError` when ``environ`` switches one of :data:`SHARED_CACHES` on."""
+    for variable, reason in SHARED_CACHES.items():
         if environ.get(variable, "0").strip() != "0":
             raise ConfigurationError(f"{variable} must be 0: {reason}. Unset it.")
 
 
 def resolve_single_namespace(settings: Settings, *, mlflow_workspaces: bool) -> str | None:
-    """The one namespace of a server without workspaces, or None with workspaces.
+    """The one namespace of a server without workspaces; None on a server with workspaces.
 
-    Raises :class:`ConfigurationError` when the settings contradict each other or MLflow's own.
+    Raises :class:`ConfigurationError` when the settings contradict each other or MLflow's options.
     """
     if settings.workspaces_enabled is not None and settings.workspaces_enabled != mlflow_workspaces:
         raise ConfigurationError(
@@ -221,9 +245,9 @@ def resolve_single_namespace(settings: Settings, *, mlflow_workspaces: bool) -> 
 
 
 __all__ = [
-    "FORGETFUL_CACHES",
+    "SHARED_CACHES",
     "Settings",
     "load_settings",
-    "refuse_forgetful_caches",
+    "refuse_shared_caches",
     "resolve_single_namespace",
 ]

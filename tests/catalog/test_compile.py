@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workspace_authz.catalog.build import all_of, experiments, plain
+from workspace_authz.catalog.build import all_of, at_path, experiments
 from workspace_authz.catalog.compile import LONGEST_PATH, CompiledCatalog, compile_catalog, compile_routes
 from workspace_authz.catalog.entries import ServedRoute
 from workspace_authz.catalog.model import Guarded, Public, Refused, Server
@@ -251,7 +251,7 @@ def test_known_routes_and_unreadable_ones_change_nothing(catalog: CompiledCatalo
 def test_templates_of_one_path_differ_by_method() -> None:
     need = experiments(Verb.GET)
     catalog = compile_routes(
-        (*plain("GET", "/x/{a}", "Get", Public()), *plain("PUT", "/x/{b}", "Put", all_of(need)))
+        (*at_path("GET", "/x/{a}", "Get", Public()), *at_path("PUT", "/x/{b}", "Put", all_of(need)))
     )
     assert found(catalog, "GET", "/x/1") == ("Get", {"a": "1"})
     assert found(catalog, "PUT", "/x/1") == ("Put", {"b": "1"})

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from workspace_authz.catalog.build import plain
+from workspace_authz.catalog.build import at_path
 from workspace_authz.catalog.compile import compile_catalog, compile_routes
 from workspace_authz.catalog.model import Mount, Public, Route, Server
 from workspace_authz.errors import ConfigurationError
 
 
 def route(path: str, server: Server, *, mount: Mount = Mount.PREFIXED) -> Route:
-    return plain("GET", path, f"Get{path}", Public(), server=server, mount=mount)[0]
+    return at_path("GET", path, f"Get{path}", Public(), server=server, mount=mount)[0]
 
 
 @pytest.mark.parametrize("prefix", ["mlflow", "//mlflow", "/ml flow", "/{x}", "/a//b", "/a\n"])
@@ -91,5 +91,5 @@ def test_a_prefix_that_lands_on_a_route_at_the_root_is_refused() -> None:
 
 
 def test_one_method_does_not_claim_for_another() -> None:
-    routes = (*plain("GET", "/a", "Get", Public()), *plain("POST", "/a", "Post", Public()))
+    routes = (*at_path("GET", "/a", "Get", Public()), *at_path("POST", "/a", "Post", Public()))
     assert len(compile_routes(routes).entries) == 2

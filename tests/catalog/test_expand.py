@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from workspace_authz.catalog.build import all_of, body, experiments, path, plain, use
+from workspace_authz.catalog.build import all_of, at_path, body, experiments, path, use
 from workspace_authz.catalog.compile import compile_catalog, compile_routes
 from workspace_authz.catalog.expand import as_json, as_text
 from workspace_authz.catalog.model import AnyRight, Authenticated, Identifier, Public, Refused
@@ -13,13 +13,13 @@ from workspace_authz.types import Resource, Verb
 RUN = body("run_id", Identifier.RUN_ID, "run_uuid")
 ENTRIES = compile_routes(
     (
-        *plain("GET", "/health", "Health", Public()),
-        *plain("GET", "/telemetry", "Telemetry", Authenticated("Of nobody.")),
-        *plain("GET", "/spaces", "List", AnyRight(listing=True)),
-        *plain("GET", "/spaces/{name}", "Get", AnyRight(parameter="name")),
-        *plain("DELETE", "/spaces/{name}", "Delete", Refused("Not here.")),
-        *plain("GET", "/runs/get", "GetRun", experiments(Verb.GET, RUN)),
-        *plain(
+        *at_path("GET", "/health", "Health", Public()),
+        *at_path("GET", "/telemetry", "Telemetry", Authenticated("Of nobody.")),
+        *at_path("GET", "/spaces", "List", AnyRight(listing=True)),
+        *at_path("GET", "/spaces/{name}", "Get", AnyRight(parameter="name")),
+        *at_path("DELETE", "/spaces/{name}", "Delete", Refused("Not here.")),
+        *at_path("GET", "/runs/get", "GetRun", experiments(Verb.GET, RUN)),
+        *at_path(
             "POST",
             "/runs/{id}/log",
             "Log",

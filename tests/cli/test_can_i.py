@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cli.conftest import Run
 from tests.cli.planes import ALICE, BOB, MALLORY, TEAM, Plane
 from workspace_authz.types import Resource
+
+REAL_ENGINE = pytest.mark.parametrize("plane", ["kube-apiserver"], indirect=True)
+"""The embedded engine has no impersonation."""
 
 
 @pytest.mark.parametrize(
@@ -101,3 +106,68 @@ def test_kubectl_says_no_where_the_answer_is_yes(
     ours = run("can-i", "create", "experiments", *caller)
     assert (theirs.stdout, theirs.returncode) == ("no\n", 1)
     assert (ours.out, ours.status) == ("yes\n", 0)
+
+
+@REAL_ENGINE
+@pytest.mark.parametrize(
+    ("impersonated", "question", "answer"),
+    [
+        (("--as", "alice"), ("create", "experiments"), "yes"),
+        (("--as", "mallory"), ("create", "experiments"), "no"),
+        (
+            ("--as", "carol", "--as-group", "devs", "--as-group", "system:masters"),
+            ("list", "datasets"),
+            "yes",
+        ),
+        (("--as", "carol", "--as-group", "devs"), ("list", "datasets"), "no"),
+    ],
+)
+def test_an_administrator_asks_what_somebody_else_may(
+    run: Run, plane: Plane, impersonated: tuple[str, ...], question: tuple[str, ...], answer: str
+) -> None:
+    """With a token and with a client certificate, in the kubeconfig or beside it."""
+    token = yaml.safe_load(plane.admin.read_text())["users"][0]["user"]["token"]
+    for caller in (
+        ("--kubeconfig", plane.admin),
+        ("--kubeconfig", plane.certificate),
+        ("--kubeconfig", plane.server, "--token", token),
+    ):
+        result = run("can-i", *question, "-n", TEAM, *impersonated, *caller)
+        assert (result.out, result.err) == (f"{answer}\n", "")
+
+
+@REAL_ENGINE
+def test_the_kubeconfigs_impersonation_counts(run: Run, plane: Plane, kubectl: Path, tmp_path: Path) -> None:
+    """As for kubectl: an administrator's file that says ``as`` is that user's."""
+    document = yaml.safe_load(plane.admin.read_text())
+    document["users"][0]["user"]["as"] = "mallory"
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(document))
+    assert run("can-i", "create", "experiments", "-n", TEAM, "--kubeconfig", path).out == "no\n"
+    whoami = run("whoami", "--kubeconfig", path, "-o", "json").json()
+    assert (whoami["username"], whoami["credential"]) == ("mallory", "kubeconfig, as mallory")
+    command = [str(kubectl), "--kubeconfig", str(path), "auth", "whoami", "-o", "json"]
+    theirs = subprocess.run(command, capture_output=True, check=True, env={"HOME": str(tmp_path)})
+    assert json.loads(theirs.stdout)["status"]["userInfo"]["username"] == "mallory"
+    # A token that is given is its owner's, whatever the file says.
+    assert run("whoami", "--kubeconfig", path, "--token", ALICE, "-o", "json").json()["username"] == "alice"
+    # Who is asked for on the command line comes before the file.
+    assert run("can-i", "create", "experiments", "-n", TEAM, "--as", "alice", "--kubeconfig", path).out == (
+        "yes\n"
+    )
+
+
+@REAL_ENGINE
+def test_who_may_not_impersonate_is_told_so(run: Run, plane: Plane) -> None:
+    arguments = ("-n", TEAM, "--as", "alice", "--kubeconfig", plane.server, "--token", MALLORY)
+    result = run("can-i", "create", "experiments", *arguments)
+    assert (result.status, result.out) == (2, "")
+    assert "does not let you act as 'alice'" in result.err
+    assert result.err.count("\n") == 1
+    assert MALLORY not in result.err
+
+
+def test_a_group_needs_a_user(run: Run) -> None:
+    result = run("can-i", "create", "experiments", "--as-group", "devs")
+    assert (result.status, result.out) == (2, "")
+    assert "--as-group needs --as" in result.err

@@ -15,7 +15,8 @@ from tests.cli.planes import ALICE, BOB, TEAM, Plane
 from tests.cli.servers import asgi, scripted
 from workspace_authz.catalog.compile import compile_catalog
 from workspace_authz.doors.explain_route import ExplainMiddleware
-from workspace_authz.kubernetes.connection import caller_connection, load_configuration
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.connection import caller_connection
 from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.runtime.pipeline import ClusterParts, build_pipeline
 from workspace_authz.runtime.runtime import Runtime
@@ -164,6 +165,13 @@ def test_a_certificate_cannot_be_sent_to_mlflow(run: Run, plane: Plane) -> None:
     result = run("explain", *CREATE, "-n", TEAM, "--kubeconfig", plane.certificate)
     assert (result.status, result.out) == (2, "")
     assert "kubectl create token" in result.err
+
+
+def test_mlflows_clients_cannot_act_as_somebody_else(run: Run, plane: Plane, tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path / "kubeconfig", user={"token": "t", "as": "mallory"})
+    result = run("explain", *CREATE, "-n", TEAM, "--kubeconfig", path)
+    assert (result.status, result.out) == (2, "")
+    assert "can-i --as mallory" in result.err
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from workspace_authz.cli.lazy import load
 from workspace_authz.cli.main import COMMANDS, Command
 from workspace_authz.errors import ConfigurationError
 
-HEAVY = {"mlflow", "kubernetes_asyncio", "pydantic", "aiohttp", "cryptography"}
+HEAVY = {"mlflow", "pydantic", "aiohttp", "cryptography"}
 
 
 def interrupted(arguments: Sequence[str]) -> int:

@@ -11,6 +11,7 @@ from scripts.docs_tables import (
     ROOT,
     TABLES,
     deletions_table,
+    limits_table,
     main,
     metrics_table,
     roles_table,
@@ -87,6 +88,11 @@ def test_the_roles_name_every_resource_and_what_each_role_may() -> None:
 def test_the_deletions_name_operations_under_their_right() -> None:
     (row,) = [row for row in deletions_table().splitlines() if row.startswith("| `update experiments` |")]
     assert {"DeleteRun", "DeleteTag"} <= set(row.split("|")[2].replace(",", "").split())
+
+
+def test_the_limits_say_what_happens_beyond_them() -> None:
+    assert "| a token | 32 KiB | 401 |" in limits_table()
+    assert "| a verdict, without waiting for the caller's body | 9 s | 503 |" in limits_table()
 
 
 def test_the_metrics_have_their_labels() -> None:

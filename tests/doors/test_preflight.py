@@ -6,19 +6,19 @@ import pytest
 
 from workspace_authz.doors.preflight import switch_off_caches
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.settings import FORGETFUL_CACHES
+from workspace_authz.settings import SHARED_CACHES
 
 
 @pytest.mark.parametrize("value", [None, "0", " 0 "])
 def test_caches_that_forget_the_workspace_are_off(value: str | None) -> None:
-    given = {} if value is None else dict.fromkeys(FORGETFUL_CACHES, value)
+    given = {} if value is None else dict.fromkeys(SHARED_CACHES, value)
     switch_off_caches(given)
-    assert {variable: given[variable].strip() for variable in FORGETFUL_CACHES} == dict.fromkeys(
-        FORGETFUL_CACHES, "0"
+    assert {variable: given[variable].strip() for variable in SHARED_CACHES} == dict.fromkeys(
+        SHARED_CACHES, "0"
     )
 
 
-@pytest.mark.parametrize("variable", FORGETFUL_CACHES)
+@pytest.mark.parametrize("variable", SHARED_CACHES)
 @pytest.mark.parametrize("value", ["60", "1", "-1", "0.5", "", "off"])
 def test_another_value_stops_the_start(variable: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"{variable} must be 0.*Unset it"):

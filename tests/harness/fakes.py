@@ -94,6 +94,41 @@ class ScriptedReviews:
         return self.rules_answer
 
 
+class ScriptedSubjectReviews:
+    """The same for reviews about a user, asked with the server's own account."""
+
+    def __init__(self) -> None:
+        self.may_answer: AccessAnswer | Exception | Callable[[Attributes], AccessAnswer] = YES
+        self.get_answer: AccessAnswer | Exception = YES
+        self.users: list[UserInfo] = []
+        self.paths: list[str] = []
+        self.questions: list[Attributes] = []
+        self._gate = asyncio.Event()
+        self._gate.set()
+
+    def hold(self) -> None:
+        self._gate.clear()
+
+    def release(self) -> None:
+        self._gate.set()
+
+    async def may(self, user: UserInfo, attributes: Attributes) -> AccessAnswer:
+        self.users.append(user)
+        self.questions.append(attributes)
+        await self._gate.wait()
+        if isinstance(self.may_answer, Exception):
+            raise self.may_answer
+        return self.may_answer(attributes) if callable(self.may_answer) else self.may_answer
+
+    async def may_get(self, user: UserInfo, path: str) -> AccessAnswer:
+        self.users.append(user)
+        self.paths.append(path)
+        await self._gate.wait()
+        if isinstance(self.get_answer, Exception):
+            raise self.get_answer
+        return self.get_answer
+
+
 async def settle() -> None:
     """Let every task that can run do so."""
     for _ in range(10):

@@ -16,13 +16,15 @@ from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.authorizer.rbac.source import RbacSource
 from workspace_authz.authorizer.rbac.watcher import RbacWatcher
 from workspace_authz.catalog.compile import CompiledCatalog
-from workspace_authz.kubernetes.connection import load_configuration, server_connection
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.connection import server_connection
 from workspace_authz.kubernetes.informer_state import Timing
 from workspace_authz.kubernetes.lines import caller_transport
 from workspace_authz.kubernetes.retries import review_priorities
 from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest
 from workspace_authz.pipeline.pipeline import Pipeline
+from workspace_authz.pipeline.verdict import conclusion
 from workspace_authz.runtime.pipeline import ClusterParts, build_pipeline
 from workspace_authz.settings import Settings
 from workspace_authz.workspaces.directory import Directory
@@ -52,7 +54,7 @@ class Worker:
             (b"x-mlflow-workspace", workspace.encode()),
         ]
         verdict = await self.pipeline.judge(AccessRequest("GET", SEARCH, headers=headers))
-        return None if not verdict.passed and verdict.unanswered else verdict.passed
+        return None if conclusion(verdict) == "error" else verdict.passed
 
 
 @asynccontextmanager

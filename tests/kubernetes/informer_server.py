@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from aiohttp import web
-from kubernetes_asyncio.client import Configuration
 
+from workspace_authz.kubernetes.configuration import ApiConfiguration
 from workspace_authz.kubernetes.connection import Connection, server_connection
+from workspace_authz.kubernetes.own_credential import FileCredential
 
 Fault: TypeAlias = Callable[[web.Request], web.Response | None]
 
@@ -80,9 +81,8 @@ class ApiServer:
 
     def connection(self) -> Connection:
         """A connection as the server itself."""
-        configuration = Configuration(host=f"http://127.0.0.1:{self.port}")
-        configuration.api_key["BearerToken"] = f"Bearer {TOKEN}"
-        return server_connection(configuration)
+        host = f"http://127.0.0.1:{self.port}"
+        return server_connection(ApiConfiguration(host, credential=FileCredential(TOKEN)))
 
     def put(self, name: str, **fields: Any) -> dict[str, Any]:
         """Create or replace a namespace and return it, without any event."""

@@ -19,6 +19,10 @@ class Listener:
     certificates: list[str | None] = field(default_factory=list)
     """The common name of each request's client certificate."""
     headers: list[dict[str, str]] = field(default_factory=list)
+    rejected: set[str] = field(default_factory=set)
+    """Tokens and common names that are answered with 401."""
+    impersonated: list[list[tuple[str, str]]] = field(default_factory=list)
+    """The headers ``Impersonate-*`` of each request."""
     connections: list[tuple[str, int]] = field(default_factory=list)
     """The client's address of each request."""
 
@@ -35,5 +39,11 @@ class Listener:
         self.certificates.append(names.get("commonName"))
         self.connections.append(transport.get_extra_info("peername"))
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
+        self.impersonated.append(
+            [(name, value) for name, value in request.headers.items() if name.startswith("Impersonate-")]
+        )
+        shown = {names.get("commonName"), request.headers.get("Authorization", "").removeprefix("Bearer ")}
+        if shown & self.rejected:
+            return web.Response(status=401)
         body = b"x" * 2**23 if request.path == "/big" else b""
         return web.Response(body=body, headers={"Set-Cookie": "session=of-somebody"})

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from aiohttp import web
-from kubernetes_asyncio.client import Configuration
 
 from workspace_authz.kubernetes.api_probe import NOT_REVIEWED, ApiServerProbe
-from workspace_authz.kubernetes.transport import server_connection
+from workspace_authz.kubernetes.configuration import ApiConfiguration
+from workspace_authz.kubernetes.connection import server_connection
 
 
 class Clock:
@@ -66,7 +66,7 @@ async def api_probe(api: ApiServer) -> AsyncIterator[ApiServerProbe]:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    connection = server_connection(Configuration(host=f"http://127.0.0.1:{runner.addresses[0][1]}"))
+    connection = server_connection(ApiConfiguration(host=f"http://127.0.0.1:{runner.addresses[0][1]}"))
     yield ApiServerProbe(connection, clock=Clock(), timeout=0.2)
     await connection.close()
     await runner.cleanup()

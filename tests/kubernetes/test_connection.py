@@ -14,9 +14,8 @@ from workspace_authz.devplane.engine import Endpoint
 from workspace_authz.devplane.kubeconfig import certificate_kubeconfig, token_kubeconfig
 from workspace_authz.devplane.pki import create_pki
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.kubernetes.connection import current_namespace, load_configuration
-from workspace_authz.kubernetes.plain import PlainConfiguration
-from workspace_authz.kubernetes.transport import (
+from workspace_authz.kubernetes.configuration import ApiConfiguration, load_configuration
+from workspace_authz.kubernetes.connection import (
     Connection,
     caller_connection,
     describe_failure,
@@ -134,7 +133,7 @@ async def test_a_rotated_authority_is_trusted_from_the_second_try_on(
     """Given a new certificate by a new CA, when the CA file has that CA, then no restart is needed."""
     authority = tmp_path / "ca.crt"
     authority.write_bytes(create_pki(tmp_path / "before").ca_cert.read_bytes())
-    connection = caller_connection(PlainConfiguration(host=listener.endpoint.url, ssl_ca_cert=str(authority)))
+    connection = caller_connection(ApiConfiguration(host=listener.endpoint.url, ca_file=str(authority)))
     for written in (b"", listener.pki.ca_cert.read_bytes()):
         # Nothing is trusted before it is in the file, and a file being written harms nothing.
         with pytest.raises(aiohttp.ClientConnectorCertificateError):
@@ -186,8 +185,7 @@ async def test_where_the_configuration_is_looked_for(
         await load_configuration()
     explicit = with_token(listener, tmp_path)
     assert (await load_configuration(explicit)).host == url
-    assert current_namespace(explicit) == "mlflow"
-    assert current_namespace() is None
+    assert (await load_configuration(explicit)).namespace == "mlflow"
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,11 @@ import uvloop
 from tests.harness.fakes import settle
 from tests.kubernetes.listener import Listener
 from workspace_authz.devplane.pki import Pki, create_pki
+from workspace_authz.kubernetes.configuration import ApiConfiguration
+from workspace_authz.kubernetes.connection import Connection
 from workspace_authz.kubernetes.http import HttpAnswer
 from workspace_authz.kubernetes.lines import Lines, caller_transport
-from workspace_authz.kubernetes.plain import PlainConfiguration
-from workspace_authz.kubernetes.transport import Connection
+from workspace_authz.kubernetes.own_credential import FileCredential
 
 PATH = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 
@@ -72,8 +73,8 @@ async def far() -> AsyncIterator[Far]:
 
 @asynccontextmanager
 async def lines_to(url: str, *, authority: Path | None = None) -> AsyncIterator[Lines]:
-    configuration = PlainConfiguration(
-        host=url, ssl_ca_cert=str(authority) if authority else None, token="the-servers-own"
+    configuration = ApiConfiguration(
+        host=url, ca_file=str(authority) if authority else None, credential=FileCredential("the-servers-own")
     )
     lines = Lines(configuration)
     yield lines
@@ -267,7 +268,7 @@ async def test_a_rotated_authority_is_trusted_from_the_second_try_on(
 @pytest.mark.parametrize(("name", "fits"), [("kubernetes.default", True), ("elsewhere.example", False)])
 async def test_the_name_in_the_certificate_counts(listener: Listener, name: str, fits: bool) -> None:
     url, authority = f"https://127.0.0.1:{listener.port}", str(listener.pki.ca_cert)
-    lines = Lines(PlainConfiguration(host=url, ssl_ca_cert=authority, tls_server_name=name))
+    lines = Lines(ApiConfiguration(host=url, ca_file=authority, server_name=name))
     if fits:
         assert (await ask(lines)).status == 200
     else:
@@ -305,6 +306,6 @@ async def test_through_a_proxy_it_is_the_general_client(
 ) -> None:
     for name in ("HTTPS_PROXY", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
-    posts = caller_transport(PlainConfiguration(host="https://10.0.0.1", proxy=proxy), limit=3)
+    posts = caller_transport(ApiConfiguration(host="https://10.0.0.1", proxy=proxy), limit=3)
     assert isinstance(posts, kind)
     await posts.close()

@@ -21,11 +21,12 @@ from workspace_authz.errors import (
     UnavailableError,
     UnreachableError,
 )
+from workspace_authz.kubernetes.configuration import ApiConfiguration
+from workspace_authz.kubernetes.connection import caller_connection
 from workspace_authz.kubernetes.http import ReviewTransport
 from workspace_authz.kubernetes.lines import Lines
-from workspace_authz.kubernetes.plain import PlainConfiguration
+from workspace_authz.kubernetes.own_credential import FileCredential
 from workspace_authz.kubernetes.reviews import AccessAnswer, ApiReviews
-from workspace_authz.kubernetes.transport import ApiConfiguration, caller_connection
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 from workspace_authz.types import Attributes, Resource, UserInfo, Verb
 
@@ -71,7 +72,9 @@ async def _reviews_of(
     application.router.add_route("*", "/{path:.*}", handler)
     async with TestServer(application) as server:
         # The server's own credential lies in the same configuration and must never be sent.
-        configuration = PlainConfiguration(host=str(server.make_url("/")), token="the-servers-own")
+        configuration = ApiConfiguration(
+            host=str(server.make_url("/")), credential=FileCredential("the-servers-own")
+        )
         connection = pool(configuration)
         try:
             yield ApiReviews(connection, timeout=timeout, metrics=metrics)
@@ -239,7 +242,7 @@ async def test_every_try_is_counted_by_its_result(reviews_of: ReviewsOf) -> None
         async with reviews_of(answering(status, document), metrics=counted) as reviews:
             with suppress(UnavailableError):
                 await reviews.may(SECRET, ASKED)
-    connection = caller_connection(PlainConfiguration(host="http://127.0.0.1:9"))
+    connection = caller_connection(ApiConfiguration(host="http://127.0.0.1:9"))
     with pytest.raises(UnreachableError):
         await ApiReviews(connection, timeout=5, metrics=counted).who(SECRET)
     await connection.close()

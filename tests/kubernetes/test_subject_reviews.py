@@ -21,8 +21,9 @@ from workspace_authz.devplane.engine import Endpoint, EngineOptions
 from workspace_authz.devplane.kubeapiserver import KubeApiserverEngine
 from workspace_authz.devplane.kubeconfig import token_kubeconfig
 from workspace_authz.errors import MisconfiguredError, RequestError, UnavailableError, UnreachableError
-from workspace_authz.kubernetes.connection import load_configuration, server_connection
-from workspace_authz.kubernetes.plain import PlainConfiguration
+from workspace_authz.kubernetes.configuration import ApiConfiguration, load_configuration
+from workspace_authz.kubernetes.connection import server_connection
+from workspace_authz.kubernetes.own_credential import ClientAuth, CredentialError, FileCredential
 from workspace_authz.kubernetes.reviews import AccessAnswer
 from workspace_authz.kubernetes.subject_reviews import ApiSubjectReviews
 from workspace_authz.types import API_GROUP, Attributes, Resource, UserInfo, Verb
@@ -124,7 +125,9 @@ async def answering(status: int, document: Any) -> AsyncIterator[tuple[ApiSubjec
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", handler)
     async with TestServer(application) as server:
-        connection = server_connection(PlainConfiguration(host=str(server.make_url("/")), token="own"))
+        connection = server_connection(
+            ApiConfiguration(host=str(server.make_url("/")), credential=FileCredential("own"))
+        )
         try:
             yield ApiSubjectReviews(connection, timeout=5), asked
         finally:
@@ -152,6 +155,21 @@ async def test_the_user_is_sent_whole_with_the_servers_own_credential() -> None:
             "name": "chat",
         },
     }
+
+
+async def test_a_server_credential_that_cannot_be_had_is_no_decision() -> None:
+    class Broken:
+        async def current(self) -> ClientAuth:
+            raise CredentialError("The plugin failed: a detail of the server.")
+
+        async def renewed(self, rejected: ClientAuth) -> ClientAuth:
+            return await self.current()
+
+    connection = server_connection(ApiConfiguration("https://127.0.0.1:9", credential=Broken()))
+    with pytest.raises(UnavailableError) as caught:
+        await ApiSubjectReviews(connection, timeout=5).may(USER, USE)
+    await connection.close()
+    assert "detail" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

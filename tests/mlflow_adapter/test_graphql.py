@@ -163,4 +163,4 @@ def test_every_computed_field_of_the_schema_has_its_rule_and_no_rule_is_left_ove
         for field in kind.fields
         if kind in roots or computed(kind, field)
     }
-    assert found == {need.at for need in DOCUMENT.requirements} | set(DOCUMENT.free)
+    assert found == {need.graphql_field for need in DOCUMENT.requirements} | set(DOCUMENT.unguarded_fields)

@@ -162,7 +162,8 @@ async def test_a_process_opens_nothing_before_the_first_use_and_ends_quietly(
     assert status == 0, output
     assert output.splitlines() == [
         "built: 1",
-        "used: kubeconfig socket.connect 2 ['team-a']",
+        # Threads: the main one, the follower's, and one that read the kubeconfig for it.
+        "used: kubeconfig socket.connect 3 ['team-a']",
     ]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from workspace_authz.catalog.model import Authenticated, Guarded, Public, Refused, Requirement, Route
 from workspace_authz.catalog.routes import all_routes
-from workspace_authz.roles.generate import cluster_roles, deletions, demanded
+from workspace_authz.roles.generate import cluster_roles, deletions, required_rights
 from workspace_authz.roles.policy import ADMIN, ROLES, Right
 from workspace_authz.types import API_GROUP, USE, Resource, Verb
 
@@ -75,11 +75,11 @@ def test_no_rule_uses_a_wildcard() -> None:
 
 
 def test_an_admin_may_use_every_guarded_route() -> None:
-    assert demanded(all_routes(assistant=True)) <= ADMIN.rights
+    assert required_rights(all_routes(assistant=True)) <= ADMIN.rights
 
 
 def test_every_right_of_a_role_opens_some_route() -> None:
-    idle = ADMIN.rights - demanded(all_routes(assistant=True))
+    idle = ADMIN.rights - required_rights(all_routes(assistant=True))
     assert {str(right) for right in idle} == NOT_YET_DEMANDED
 
 
@@ -94,7 +94,7 @@ def test_demanded_collects_every_requirement_of_guarded_routes_only() -> None:
         Route("GET", "/me", "me", Authenticated("about the caller only")),
         Route("POST", "/jobs", "submit", Refused("no identity")),
     ]
-    assert demanded(routes) == {
+    assert required_rights(routes) == {
         Right(Resource.EXPERIMENTS, "", Verb.UPDATE),
         Right(Resource.GATEWAY_ENDPOINTS, USE, Verb.CREATE),
     }

@@ -118,8 +118,8 @@ def needed(entry: Entry, recipes: Mapping[str, Recipe] = RECIPES) -> tuple[str, 
 
 
 def _called_for(requirement: Requirement, recipe: Recipe) -> bool:
-    if requirement.at:
-        return requirement.at not in recipe.absent
+    if requirement.graphql_field:
+        return requirement.graphql_field not in recipe.absent
     absent = any(source.field in recipe.absent for source in requirement.names)
     if requirement.when_present:
         return not absent

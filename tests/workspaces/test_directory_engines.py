@@ -18,7 +18,8 @@ from workspace_authz.devplane.embedded.engine import EmbeddedEngine
 from workspace_authz.devplane.engine import Endpoint, Engine, EngineOptions
 from workspace_authz.devplane.kubeapiserver import KubeApiserverEngine
 from workspace_authz.devplane.kubeconfig import token_kubeconfig
-from workspace_authz.kubernetes.connection import Connection, load_configuration, server_connection
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.connection import Connection, server_connection
 from workspace_authz.workspaces.directory import PATH, Directory
 from workspace_authz.workspaces.namespace import DESCRIPTION_ANNOTATION
 from workspace_authz.workspaces.policy import NamespacePolicy

@@ -11,7 +11,7 @@ from workspace_authz.authorizer.candidates import CandidateSource
 from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.prefetch import AnyRightIn
 from workspace_authz.authorizer.review_cache import Ask, Lifetimes, ReviewCache
-from workspace_authz.authorizer.reviewers import Reviewers, token_of
+from workspace_authz.authorizer.reviewers import Reviewers, bearer_token
 from workspace_authz.authorizer.rules import every_question, mlflow_rules
 from workspace_authz.kubernetes.credentials import BearerToken
 from workspace_authz.kubernetes.reviews import AccessAnswer, RulesAnswer
@@ -159,7 +159,7 @@ class Authorizer:
 def _access(reviewers: Reviewers) -> Ask[Attributes, AccessAnswer]:
     return Ask(
         verified=lambda caller, asked: reviewers.of(caller).may(caller, asked),
-        unverified=lambda credential, asked: reviewers.unverified.may(token_of(credential), asked),
+        unverified=lambda credential, asked: reviewers.unverified.may(bearer_token(credential), asked),
         grants=lambda answer: answer.allowed,
     )
 
@@ -171,7 +171,7 @@ def _rules(reviewers: Reviewers) -> Ask[AnyRightIn, RulesAnswer]:
         return _reduced(await reviewers.of(caller).rules(caller, asked.namespace))
 
     async def unverified(credential: Credential, asked: AnyRightIn) -> RulesAnswer:
-        return _reduced(await reviewers.unverified.rules(token_of(credential), asked.namespace))
+        return _reduced(await reviewers.unverified.rules(bearer_token(credential), asked.namespace))
 
     return Ask(verified=verified, unverified=unverified, grants=lambda answer: bool(answer.rules))
 

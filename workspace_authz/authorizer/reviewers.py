@@ -45,15 +45,15 @@ class SelfSubjectReviewer:
 
     async def may(self, caller: Caller, attributes: Attributes) -> AccessAnswer:
         """See :class:`Reviewer`."""
-        return await self.reviews.may(token_of(caller.credential), attributes)
+        return await self.reviews.may(bearer_token(caller.credential), attributes)
 
     async def rules(self, caller: Caller, namespace: str) -> RulesAnswer:
         """See :class:`Reviewer`."""
-        return await self.reviews.rules(token_of(caller.credential), namespace)
+        return await self.reviews.rules(bearer_token(caller.credential), namespace)
 
     async def may_get(self, caller: Caller, path: str) -> AccessAnswer:
         """See :class:`Reviewer`."""
-        return await self.reviews.may_get(token_of(caller.credential), path)
+        return await self.reviews.may_get(bearer_token(caller.credential), path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Reviewers:
         )
 
 
-def token_of(credential: Credential) -> str:
+def bearer_token(credential: Credential) -> str:
     """The token of a :class:`BearerToken`. Raises ``TypeError`` for another kind of credential."""
     if not isinstance(credential, BearerToken):
         raise TypeError(f"a credential of type {type(credential).__name__} has no token")

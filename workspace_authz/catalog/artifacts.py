@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from workspace_authz.catalog.build import experiments, path, plain, query, restricted, rpc
+from workspace_authz.catalog.build import at_path, experiments, path, query, restricted, rpc
 from workspace_authz.catalog.model import Identifier, Mount, Restriction, Route, Server
 from workspace_authz.types import Verb
 
@@ -21,9 +21,9 @@ _UPDATE: Final = experiments(Verb.UPDATE, path("artifact_path", Identifier.ARTIF
 _TRANSFER_ROUTES: Final[tuple[Route, ...]] = tuple(
     route
     for base in ("api", "ajax-api")
-    for method, operation, demand in (("GET", "DownloadArtifact", _GET), ("PUT", "UploadArtifact", _UPDATE))
-    for route in plain(
-        method, f"/{base}/{_ARTIFACT}", operation, demand, server=Server.FASTAPI, mount=Mount.BOTH
+    for method, operation, rule in (("GET", "DownloadArtifact", _GET), ("PUT", "UploadArtifact", _UPDATE))
+    for route in at_path(
+        method, f"/{base}/{_ARTIFACT}", operation, rule, server=Server.FASTAPI, mount=Mount.BOTH
     )
 )
 

@@ -15,8 +15,8 @@ _OFF: Final = Refused(
 
 
 def _assistant(method: str, path: str, operation: str, verb: Verb) -> tuple[Route, ...]:
-    demand = right(verb, Resource.ASSISTANTS)
-    return ajax(method, f"3.0/mlflow/assistant/{path}", operation, demand, server=Server.FASTAPI)
+    rule = right(verb, Resource.ASSISTANTS)
+    return ajax(method, f"3.0/mlflow/assistant/{path}", operation, rule, server=Server.FASTAPI)
 
 
 _SESSION: Final = "sessions/{session_id}"

@@ -1,4 +1,4 @@
-"""The small words in which the route tables are written. All of them are pure."""
+"""Functions in which the route tables are written. All of them are pure."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from workspace_authz.catalog.model import (
 )
 from workspace_authz.types import USE, Resource, Verb
 
-Demand = Policy | Requirement
-"""What a route asks for: a policy, or one requirement that guards it."""
+Rule = Policy | Requirement
+"""The rule for a route: a policy, or one requirement that guards it."""
 
 
 def body(field: str, identifies: Identifier = Identifier.NAME, *aliases: str) -> NameSource:
-    """A field of the RPC's message (query string of a GET, else JSON body)."""
+    """A field of the RPC's message: the query string of a GET, otherwise the JSON body."""
     return NameSource(Origin.BODY, field, identifies, aliases)
 
 
@@ -36,7 +36,7 @@ def path(field: str, identifies: Identifier = Identifier.NAME) -> NameSource:
 
 
 def query(field: str, identifies: Identifier = Identifier.NAME, *aliases: str) -> NameSource:
-    """A parameter of the query string, whatever the method."""
+    """A parameter of the query string, for any method."""
     return NameSource(Origin.QUERY, field, identifies, aliases)
 
 
@@ -51,7 +51,7 @@ def spans(field: str, identifies: Identifier) -> NameSource:
 
 
 def response(field: str, identifies: Identifier = Identifier.NAME) -> NameSource:
-    """A field of MLflow's answer."""
+    """A field of MLflow's response."""
     return NameSource(Origin.RESPONSE, field, identifies)
 
 
@@ -74,19 +74,22 @@ def right(
 def experiments(
     verb: Verb, *names: NameSource, when_present: bool = False, unless_present: bool = False
 ) -> Requirement:
-    """A right on experiments, and so on the runs, traces, logged models and scorers in them."""
+    """A right on experiments, which covers the runs, traces, logged models and scorers in them."""
     return right(verb, Resource.EXPERIMENTS, *names, when_present=when_present, unless_present=unless_present)
 
 
 def models(verb: Verb, *names: NameSource, when_present: bool = False) -> Requirement:
-    """A right on registered models and prompts, and so on their versions."""
+    """A right on registered models and prompts, which covers their versions."""
     return right(verb, Resource.REGISTERED_MODELS, *names, when_present=when_present)
 
 
 def search(
     resource: Resource, found: NameSource, *, key: str = "name", filtered_by: str = "filter"
 ) -> Requirement:
-    """A paged list of all that there is, with a filter of the caller's."""
+    """A paged list of all objects of ``resource``, with a filter that the caller may send.
+
+    ``found`` is the field of the response that identifies an object.
+    """
     listing = Listing(clause=Clause(filtered_by, key), paged=True)
     return Requirement(Verb.LIST, resource, names=(found,), listing=listing)
 
@@ -94,7 +97,7 @@ def search(
 def listed(
     verb: Verb, resource: Resource, *names: NameSource, inject: str = "", paged: bool = False
 ) -> Requirement:
-    """A list of what the request names, or of all that there is if it names nothing."""
+    """A list of the objects that the request names, or of all objects when it names none."""
     return Requirement(verb, resource, names=names, listing=Listing(inject=inject, paged=paged))
 
 
@@ -103,51 +106,54 @@ EXPERIMENT: Final = body("experiment_id", Identifier.EXPERIMENT_ID)
 
 
 def use(resource: Resource, *names: NameSource, when_present: bool = False) -> Requirement:
-    """The right to let the server act with a gateway object: ``create`` on its subresource ``use``."""
-    return Requirement(Verb.CREATE, resource, USE, names, when_present)
+    """The right to use a gateway object: the verb ``create`` on its subresource ``use``."""
+    return Requirement(Verb.CREATE, resource, USE, names=names, when_present=when_present)
 
 
 def linked(requirement: Requirement) -> Requirement:
-    """The right on an object that MLflow would link whatever its workspace, if the request names one."""
-    return replace(requirement, when_present=True, own=True)
+    """The right on an object that the request links, if it names one.
+
+    MLflow would link an object of any workspace, so the object must be of this workspace.
+    """
+    return replace(requirement, when_present=True, same_workspace=True)
 
 
 def all_of(*requirements: Requirement) -> Guarded:
-    """Every one of them; the first names the object that the route is about."""
+    """All of ``requirements``. The first one names the object that the route is about."""
     return Guarded(requirements)
 
 
 def rpc(
-    method: str, path: str, operation: str, demand: Demand, *, server: Server = Server.FLASK
+    method: str, path: str, operation: str, rule: Rule, *, server: Server = Server.FLASK
 ) -> tuple[Route, ...]:
-    """One operation below ``/api`` (clients) and ``/ajax-api`` (the UI); ``path`` starts with the version."""
+    """One operation below ``/api`` (clients) and ``/ajax-api`` (the UI). ``path`` begins with the version."""
     return tuple(
-        plain(method, f"/{base}/{path}", operation, demand, server=server)[0] for base in ("api", "ajax-api")
+        at_path(method, f"/{base}/{path}", operation, rule, server=server)[0] for base in ("api", "ajax-api")
     )
 
 
 def ajax(
-    method: str, path: str, operation: str, demand: Demand, *, server: Server = Server.FLASK
+    method: str, path: str, operation: str, rule: Rule, *, server: Server = Server.FLASK
 ) -> tuple[Route, ...]:
-    """One operation below ``/ajax-api`` only."""
-    return plain(method, f"/ajax-api/{path}", operation, demand, server=server)
+    """One operation below ``/ajax-api`` only. ``path`` begins with the version."""
+    return at_path(method, f"/ajax-api/{path}", operation, rule, server=server)
 
 
-def plain(
+def at_path(
     method: str,
     path: str,
     operation: str,
-    demand: Demand,
+    rule: Rule,
     *,
     server: Server = Server.FLASK,
     mount: Mount = Mount.PREFIXED,
     since: str = "",
 ) -> tuple[Route, ...]:
-    """One operation at this path."""
-    policy = Guarded((demand,)) if isinstance(demand, Requirement) else demand
-    return (Route(method, path, operation, policy, server, mount, since=since),)
+    """One operation at exactly this path. ``since`` is the MLflow release that introduced it."""
+    policy = Guarded((rule,)) if isinstance(rule, Requirement) else rule
+    return (Route(method, path, operation, policy, server=server, mount=mount, since=since),)
 
 
 def restricted(restriction: Restriction, routes: Iterable[Route]) -> tuple[Route, ...]:
-    """The routes, each with one more restriction on what it may contain."""
+    """The routes, each with ``restriction`` added."""
     return tuple(replace(route, restrictions=(*route.restrictions, restriction)) for route in routes)

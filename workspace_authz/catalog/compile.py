@@ -1,4 +1,4 @@
-"""The catalog, compiled for one static prefix: from method and path to the route that MLflow would take."""
+"""The catalog, compiled for one static prefix: finds the route that MLflow takes for a method and a path."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from workspace_authz.catalog.routes import all_routes
 from workspace_authz.catalog.template import is_static, literal_prefix, pattern, shape
 
 LONGEST_PATH: Final = 4096
-"""Characters. Longer paths match nothing: file systems (PATH_MAX) and object stores (1024 bytes) hold no such
-name, and the time of a pattern with several ``:path`` parameters grows with the square of the length."""
+"""The longest path, in characters, that can match. File systems (PATH_MAX) and object stores (1024 bytes)
+hold no longer names, and a pattern with several ``:path`` parameters takes time quadratic in the length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The route of a request, and the values of its path parameters."""
+    """The route of a request and the values of its path parameters."""
 
     route: Route
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -28,30 +28,30 @@ class Match:
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     rank: tuple[bool, int]
-    """Lower is tried first by MLflow: FastAPI's templates in their order, then Flask's."""
+    """MLflow tries lower ranks first: FastAPI's templates in their order, then Flask's."""
     pattern: re.Pattern[str]
     route: Route | None
     """None for a route that the app serves and the catalog does not know."""
 
 
 _Table = Mapping[str, Mapping[str, tuple[_Candidate, ...]]]
-"""By method, then by the literal beginning of the template, up to a slash; in each place by rank."""
+"""By method, then by the template's literal prefix up to a slash. Candidates are sorted by rank."""
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledCatalog:
-    """Made by :func:`compile_catalog`. Immutable; safe to share between threads."""
+    """Made by :func:`compile_catalog`. Immutable and safe to share between threads."""
 
     entries: tuple[Entry, ...]
-    """Every route at each place where MLflow serves it, in the catalog's order."""
+    """Every route at each path where MLflow serves it, in the catalog's order."""
     _static: Mapping[tuple[str, str], Match] = field(repr=False)
     _table: _Table = field(repr=False)
     _shapes: frozenset[tuple[str, str]] = field(repr=False)
 
     def match(self, method: str, path: str) -> Match | None:
-        """The route that MLflow takes for a decoded ASGI route path, or None for one that has no entry.
+        """The route that MLflow takes for a decoded ASGI route path; None when no entry matches.
 
-        HEAD is judged as GET. Nothing is normalised: neither ``//`` nor dots nor a trailing slash.
+        HEAD is treated as GET. The path is not normalised: ``//``, dots and a trailing slash count.
         """
         if method == "HEAD":
             method = "GET"
@@ -59,39 +59,42 @@ class CompiledCatalog:
         return found if found is not None else _match_template(self._table.get(method, {}), path)
 
     def covers(self, method: str, template: str) -> bool:
-        """Whether a served route, given as a template, has an entry. Names of parameters do not count."""
+        """Whether a served route, given as a template, has an entry. Parameter names do not matter."""
         return (method, shape(template)) in self._shapes
 
     def without(self, unknown: Iterable[ServedRoute]) -> CompiledCatalog:
-        """This catalog beside routes that the app serves too, so that none of them passes for a known one.
+        """This catalog for an app that also serves ``unknown`` routes. Their requests match nothing.
 
-        A later MLflow's ``GET …/traces/new`` is not the trace named "new": it matches nothing.
+        Otherwise a later MLflow's ``GET …/traces/new`` would match as the trace named "new".
         """
         routes = [served for served in unknown if not self.covers(served.method, served.path)]
-        strangers = [(served.method, served.path, _stranger(served)) for served in routes]
+        unmatched = [(served.method, served.path, _unknown(served)) for served in routes]
         static = {
             (method, path): found
             for (method, path), found in self._static.items()
             if not any(
                 method == of and not candidate.rank[0] and candidate.pattern.fullmatch(path)
-                for of, _, candidate in strangers
+                for of, _, candidate in unmatched
             )
         }
         known = [(entry.method, entry.path, one) for entry, one in _candidates(self.entries)]
-        return CompiledCatalog(self.entries, static, _table([*strangers, *known]), self._shapes)
+        return CompiledCatalog(self.entries, static, _table([*unmatched, *known]), self._shapes)
 
 
 def compile_catalog(*, static_prefix: str = "", assistant: bool = False) -> CompiledCatalog:
     """The catalog as MLflow serves it below ``static_prefix`` (``--static-prefix``).
 
     ``assistant`` guards MLflow's assistant instead of refusing it. Raises :class:`ConfigurationError` when
-    the prefix is none, or when two routes claim one request.
+    the prefix is malformed, or when two routes match the same request.
     """
     return compile_routes(all_routes(assistant=assistant), static_prefix=static_prefix)
 
 
 def compile_routes(routes: Iterable[Route], *, static_prefix: str = "") -> CompiledCatalog:
-    """The same for any routes, in MLflow's order of declaration."""
+    """The same for any routes, given in MLflow's order of declaration.
+
+    Raises :class:`ConfigurationError` as :func:`compile_catalog`.
+    """
     entries = placed(routes, static_prefix)
     refuse_double_claims(entries)
     return CompiledCatalog(
@@ -103,7 +106,7 @@ def compile_routes(routes: Iterable[Route], *, static_prefix: str = "") -> Compi
 
 
 def _match_template(by_prefix: Mapping[str, tuple[_Candidate, ...]], path: str) -> Match | None:
-    # Starlette's ".*" stops at a line break and its "$" forgives one: no path with one is understood.
+    # Starlette's ".*" stops at a line break and its "$" accepts one at the end. Such paths match nothing.
     if len(path) > LONGEST_PATH or "\n" in path:
         return None
     best: tuple[_Candidate, re.Match[str]] | None = None
@@ -119,7 +122,7 @@ def _match_template(by_prefix: Mapping[str, tuple[_Candidate, ...]], path: str) 
     if best is None or best[0].route is None:
         return None
     parameters = best[1].groupdict()
-    # FastAPI's "{name:path}" also takes nothing; MLflow has no object without a name.
+    # FastAPI's "{name:path}" also matches an empty text, but MLflow has no object without a name.
     return Match(best[0].route, parameters) if all(parameters.values()) else None
 
 
@@ -130,8 +133,8 @@ def _candidates(entries: Iterable[Entry]) -> Iterable[tuple[Entry, _Candidate]]:
             yield entry, _Candidate(rank, pattern(entry.path, entry.server), entry.route)
 
 
-def _stranger(served: ServedRoute) -> _Candidate:
-    """First among the routes of its server: where MLflow would put it is not known here."""
+def _unknown(served: ServedRoute) -> _Candidate:
+    """Ranks first among the routes of its server, because its real position is not known."""
     return _Candidate((served.server is Server.FLASK, -1), pattern(served.path, served.server), None)
 
 

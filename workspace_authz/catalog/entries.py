@@ -1,4 +1,4 @@
-"""Where MLflow serves the catalog's routes for one static prefix, and that no two of them collide there."""
+"""The paths at which MLflow serves the catalog's routes, and a check that no two routes collide."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from workspace_authz.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True, order=True)
 class ServedRoute:
-    """One method and path template that a running app serves, in the catalog's notation."""
+    """A method and a path template that a running app serves, in the catalog's notation."""
 
     method: str
     path: str
@@ -26,17 +26,20 @@ class ServedRoute:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One route of the catalog at the one place where a server serves it."""
+    """One route of the catalog at one path where MLflow serves it."""
 
     method: str
     path: str
-    """The template, with the static prefix where it has it."""
+    """The template, including the static prefix if the route has it."""
     server: Server
     route: Route
 
 
 def placed(routes: Iterable[Route], static_prefix: str) -> tuple[Entry, ...]:
-    """The routes below ``static_prefix``, in the given order; a prefix that is none is an error."""
+    """The entries of ``routes`` for ``static_prefix``, in the given order.
+
+    Raises :class:`ConfigurationError` when the prefix is malformed.
+    """
     prefix = static_prefix.rstrip("/")
     if prefix and not re.fullmatch(r"(/[^/{}\s]+)+", prefix):
         raise ConfigurationError(
@@ -55,16 +58,16 @@ def _places(route: Route, prefix: str) -> Iterator[Entry]:
         return
     yield Entry(route.method, prefix + route.path, route.server, route)
     if route.path == "/":
-        # Werkzeug redirects it to the same path with a slash (strict_slashes).
+        # Werkzeug redirects this path to the same path with a slash (strict_slashes).
         yield Entry(route.method, prefix, route.server, route)
 
 
 def refuse_double_claims(entries: tuple[Entry, ...]) -> None:
-    """Refuse two claims on one request, and claims whose order in MLflow would differ from ours.
+    """Raises :class:`ConfigurationError` when two entries match one request ambiguously.
 
-    FastAPI takes the first route that fits, in order of declaration; Flask prefers literal segments. So
-    templates of FastAPI may overlap, those of Flask may not, and no template of FastAPI may hide a literal
-    path, since ours come first.
+    FastAPI takes the first route that matches, in order of declaration. Flask prefers literal segments.
+    Therefore templates of FastAPI may overlap, and templates of Flask may not. The catalog tries literal
+    paths first, so no template of FastAPI may hide a literal path.
     """
     by_method: dict[str, list[Entry]] = {}
     for entry in entries:

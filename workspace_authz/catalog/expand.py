@@ -1,4 +1,4 @@
-"""The compiled catalog as a table: one line per method and path, for people and for programs."""
+"""The compiled catalog as a table with one line per method and path, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from workspace_authz.catalog.model import (
 
 
 def as_text(entries: Iterable[Entry]) -> str:
-    """One aligned line per entry: method, path, what it demands. Further requirements follow a ``+``.
+    """One aligned line per entry: method, path and rule. Several requirements are joined by ``+``.
 
-    Restrictions on what the request may contain and where the caller is written follow a semicolon each.
-    What the fields of a GraphQL document demand follows in lines of their own, the field in the path's place.
+    Restrictions and identity stamps follow, each after a semicolon. For GraphQL, each field that has a
+    requirement gets a line of its own, with the field in the column of the path.
     """
     rows = [row for entry in entries for row in _rows(entry)]
     methods = max((len(method) for method, _, _ in rows), default=0)
@@ -32,7 +32,7 @@ def as_text(entries: Iterable[Entry]) -> str:
 
 
 def as_json(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    """The same as plain values."""
+    """The same as values that JSON can hold."""
     return [
         {
             "method": entry.method,
@@ -54,8 +54,8 @@ def _rows(entry: Entry) -> Iterator[tuple[str, str, str]]:
         return
     yield entry.method, entry.path, _demand(entry, "for each field in the document that is executed:")
     for each in policy.requirements:
-        yield "", f"  {each.at}", _requirement(each, entry.method)
-    for field in policy.free:
+        yield "", f"  {each.graphql_field}", _requirement(each, entry.method)
+    for field in policy.unguarded_fields:
         yield "", f"  {field}", "nothing of its own"
     yield "", "  any other computed field", "refused"
 
@@ -73,7 +73,7 @@ def _demand(entry: Entry, demand: str) -> str:
 
 
 def describe(policy: Policy, method: str) -> str:
-    """A policy on one line, with name sources as a request of ``method`` has them."""
+    """A policy in one line. Name sources are shown as they occur in a request of ``method``."""
     match policy:
         case Public():
             return "public"
@@ -87,7 +87,8 @@ def describe(policy: Policy, method: str) -> str:
             return f"refused: {reason}"
         case Guarded(requirements=requirements):
             return " + ".join(
-                f"{_requirement(each, method)}{f' at {each.at}' if each.at else ''}" for each in requirements
+                f"{_requirement(each, method)}{f' at {each.graphql_field}' if each.graphql_field else ''}"
+                for each in requirements
             )
 
 
@@ -95,7 +96,7 @@ def _requirement(requirement: Requirement, method: str) -> str:
     names = ", ".join(_source(source, method) for source in requirement.names)
     condition = _condition(requirement)
     text = f"{requirement.verb} {requirement.qualified_resource}"
-    own = ", of this workspace" if requirement.own else ""
+    own = ", of this workspace" if requirement.same_workspace else ""
     listing = f" {requirement.listing}" if requirement.listing else ""
     return f"{text}{f' ({names})' if names else ''}{f' if {condition}' if condition else ''}{own}{listing}"
 
@@ -105,7 +106,7 @@ def _condition(requirement: Requirement) -> str:
 
 
 def _source(source: NameSource, method: str) -> str:
-    """A GET has the fields of its RPC in the query string."""
+    """The name source. A GET has the fields of its RPC in the query string."""
     text = str(source)
     in_query = method == "GET" and source.origin is Origin.BODY
     return text.replace(Origin.BODY, Origin.QUERY, 1) if in_query else text
@@ -131,7 +132,7 @@ def _policy(policy: Policy, method: str) -> dict[str, Any]:
                         "subresource": requirement.subresource,
                         "names": [_source(source, method) for source in requirement.names],
                         "if": _condition(requirement) or "always",
-                        **({"field": requirement.at} if requirement.at else {}),
+                        **({"field": requirement.graphql_field} if requirement.graphql_field else {}),
                         "listing": str(requirement.listing or ""),
                     }
                     for requirement in requirements

@@ -12,11 +12,11 @@ from workspace_authz.catalog.build import (
     EXPERIMENT,
     ajax,
     all_of,
+    at_path,
     body,
     experiments,
     linked,
     listed,
-    plain,
     query,
     response,
     rpc,
@@ -170,7 +170,7 @@ _RUN_ARTIFACT_ROUTES: Final[tuple[Route, ...]] = (
         "CreatePresignedDownloadUrl",
         experiments(Verb.GET, _RUN),
     ),
-    *plain(
+    *at_path(
         "GET",
         "/get-artifact",
         "GetArtifact",

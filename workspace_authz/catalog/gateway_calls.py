@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Final
 
 from workspace_authz.catalog.build import (
-    Demand,
+    Rule,
     ajax,
+    at_path,
     body,
     listed,
     path,
-    plain,
     response,
     use,
 )
@@ -28,8 +28,8 @@ _BY_MODEL: Final = use(Resource.GATEWAY_ENDPOINTS, body("model"))
 _GEMINI: Final = "gemini/v1beta/models/{endpoint_name}"
 
 
-def _call(method: str, path: str, operation: str, demand: Demand, *, since: str = "") -> tuple[Route, ...]:
-    return plain(method, f"/gateway/{path}", operation, demand, server=Server.FASTAPI, since=since)
+def _call(method: str, path: str, operation: str, rule: Rule, *, since: str = "") -> tuple[Route, ...]:
+    return at_path(method, f"/gateway/{path}", operation, rule, server=Server.FASTAPI, since=since)
 
 
 _NATIVE_ROUTES: Final[tuple[Route, ...]] = (

@@ -1,10 +1,10 @@
-"""Every place where MLflow lets a request say who somebody is, by operation; the caller is put there.
+"""The identity stamps of every operation: the fields that say who did something.
 
-Read off the protos, handlers and stores of MLflow 3.17.2. Where a handler takes the person from the server
-instead (review queues, jobs, MCP servers, guardrails, budgets per user, runs that the server starts),
-``web.attribution`` fills in MLflow's own hooks; fields that such handlers ignore are stamped all the same,
-for another version may read them. Not stamped: ``user``, ``users`` and ``new_owner`` of review queues, who
-are given work and have not done any.
+Without stamps a client could write any name there. The table follows the protos, handlers and stores of
+MLflow 3.17.2. Some handlers take the person from the server instead (review queues, jobs, MCP servers,
+guardrails, budgets per user, runs that the server starts); for these the server fills MLflow's own hooks.
+Fields that such handlers ignore are stamped too, because another release may read them. The fields ``user``,
+``users`` and ``new_owner`` of review queues are not stamped: they assign work and do not say who did it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from workspace_authz.catalog.stamp import Person, Shape, Stamp
 USER_TAG: Final = "mlflow.user"
 TRACE_USER: Final = "mlflow.trace.user"
 AUTH_USERNAME: Final = "mlflow.auth.username"
-"""Written by MLflow's AI gateway; budgets per user are spent by it."""
+"""Written by MLflow's AI gateway, which charges budgets per user by it."""
 AUTH_USER_ID: Final = "mlflow.auth.userId"
 
 Stamps = tuple[Stamp, ...]
@@ -29,12 +29,12 @@ def _field(key: str, place: str = "") -> Stamps:
 
 
 def _tags(shape: Shape, place: str) -> Stamps:
-    """The user tag, if it is among the tags that are sent."""
+    """The user tag, if the client sends it."""
     return (Stamp(shape, USER_TAG, place, when_sent=True),)
 
 
-def _trace(shape: Shape, metadata: str, tags: str, *, starts: bool) -> Stamps:
-    """A trace's metadata, and its tags, in which older clients send the same."""
+def _trace(shape: Shape, *, metadata: str, tags: str, starts: bool) -> Stamps:
+    """The metadata of a trace, and its tags, where older clients send the same values."""
     return (
         Stamp(shape, USER_TAG, metadata, when_sent=not starts),
         Stamp(shape, TRACE_USER, metadata, Person.END_USER, when_sent=not starts),
@@ -63,15 +63,18 @@ def _source(assessment: str, *, when_sent: bool = False) -> Stamp:
 
 
 def _new_id(assessment: str) -> Stamp:
-    """Assessments have ids that are unique in the whole server, and MLflow overwrites the one that has it
-    (``sqlalchemy_store._start_trace_once``), wherever that lies."""
+    """Removes the id of a new assessment.
+
+    Ids of assessments are unique in the whole server. MLflow overwrites the assessment that has the id
+    already, in whatever workspace it is (``sqlalchemy_store._start_trace_once``).
+    """
     return Stamp(Shape.LEFT_OUT, "assessment_id", assessment, when_sent=True)
 
 
 STAMPS: Final[Mapping[str, Stamps]] = MappingProxyType(
     {
         "CreateRun": _RUN,
-        "CreatePromptlabRun": _field("user_id"),  # with any tag MLflow's handler fails (3.17.2)
+        "CreatePromptlabRun": _field("user_id"),  # MLflow's handler fails when any tag is sent (3.17.2)
         "SetTag": _ONE_TAG,
         "LogBatch": _TAGS,
         "CreateExperiment": _TAGS,
@@ -82,10 +85,10 @@ STAMPS: Final[Mapping[str, Stamps]] = MappingProxyType(
         "SetRegisteredModelTag": _ONE_TAG,
         "CreateModelVersion": _TAGS,
         "SetModelVersionTag": _ONE_TAG,
-        "StartTrace": _trace(Shape.PAIRS, "request_metadata", "tags", starts=True),
-        "EndTrace": _trace(Shape.PAIRS, "request_metadata", "tags", starts=False),
+        "StartTrace": _trace(Shape.PAIRS, metadata="request_metadata", tags="tags", starts=True),
+        "EndTrace": _trace(Shape.PAIRS, metadata="request_metadata", tags="tags", starts=False),
         "StartTraceV3": (
-            *_trace(Shape.MAP, f"{_INFO}.trace_metadata", f"{_INFO}.tags", starts=True),
+            *_trace(Shape.MAP, metadata=f"{_INFO}.trace_metadata", tags=f"{_INFO}.tags", starts=True),
             _source(f"{_INFO}.assessments[]"),
             _new_id(f"{_INFO}.assessments[]"),
         ),
@@ -95,7 +98,7 @@ STAMPS: Final[Mapping[str, Stamps]] = MappingProxyType(
         "CreateAssessment": (_source("assessment"), _new_id("assessment")),
         "UpdateAssessment": (_source("assessment", when_sent=True),),
         "CreateIssue": _CREATED,
-        # MLflow takes a dataset's and a record's author from their tags, which are JSON in a text.
+        # MLflow reads the author of a dataset or a record from its tags, which are JSON in a text.
         "CreateDataset": (*_CREATED, Stamp(Shape.MAP, USER_TAG, "tags@json")),
         "SetDatasetTags": _tags(Shape.MAP, "tags@json"),
         "UpsertDatasetRecords": (*_UPDATED, Stamp(Shape.MAP, USER_TAG, "records@json[].tags")),

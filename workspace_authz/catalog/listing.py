@@ -1,9 +1,8 @@
-"""How a list is kept to the objects that a caller may see who lacks the right to see all of them.
+"""How a list is restricted for a caller who may see some objects but not all.
 
-Where MLflow's request can say it, the request is narrowed before MLflow runs: what it names and the caller
-may not see is taken out, and a search for everything becomes one for what they may. Where it cannot, or the
-MLflow at hand does not understand it yet, the answer is filtered. All of it is data; enforcement carries
-it out.
+If possible, the request is narrowed before MLflow runs: names that the caller may not see are removed, and a
+search for everything becomes a search for what the caller may see. Otherwise the response is filtered. The
+values here are data; :mod:`workspace_authz.effects` applies them.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """``<key> IN (…)``, put before the filter that the caller sent."""
+    """The condition ``<key> IN (…)``, which is added to the filter that the caller sent."""
 
     field: str
     """The field of the request that holds the filter."""
     key: str
-    """The attribute that MLflow compares: of the name, or of what the answer's source identifies."""
+    """The attribute that MLflow compares: the name, or the id that the response's name source identifies."""
 
     def __str__(self) -> str:
         return f"{self.field} {self.key} IN"
@@ -26,17 +25,18 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Belongs to a requirement, whose names say what in the request or the answer identifies an object.
+    """How the list of one requirement is restricted.
 
-    A request that names objects keeps those that may be seen. One that names none is narrowed by
-    ``inject`` or ``clause``, or else its answer is filtered.
+    The requirement's ``names`` say which fields of the request or the response identify an object. A request
+    that names objects keeps those that the caller may see. A request that names none is narrowed by
+    ``inject`` or ``clause``; without either, its response is filtered.
     """
 
     inject: str = ""
-    """The field of a list of ids, where MLflow takes its absence for all that there are."""
+    """The request's list of ids to fill in, where MLflow lists everything when the field is absent."""
     clause: Clause | None = None
     paged: bool = False
-    """The answer comes in pages: ``max_results`` and ``page_token``, then ``next_page_token``."""
+    """The response has pages: ``max_results`` and ``page_token`` in, ``next_page_token`` out."""
 
     def __str__(self) -> str:
         ways = [

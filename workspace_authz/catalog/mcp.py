@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from workspace_authz.catalog.build import (
-    Demand,
+    Rule,
     all_of,
     path,
     response,
@@ -25,8 +25,8 @@ _UPDATE: Final = right(Verb.UPDATE, Resource.MCP_SERVERS, path("name"))
 _CREATE: Final = right(Verb.CREATE, Resource.MCP_SERVERS)
 
 
-def _mcp(method: str, path: str, operation: str, demand: Demand) -> tuple[Route, ...]:
-    return rpc(method, f"3.0/mlflow/mcp-servers{path}", operation, demand, server=Server.FASTAPI)
+def _mcp(method: str, path: str, operation: str, rule: Rule) -> tuple[Route, ...]:
+    return rpc(method, f"3.0/mlflow/mcp-servers{path}", operation, rule, server=Server.FASTAPI)
 
 
 _VERSION: Final = "/{name:path}/versions/{version:path}"

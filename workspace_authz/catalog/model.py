@@ -1,8 +1,7 @@
-"""What a catalog entry is made of: frozen values, no I/O, no MLflow import.
+"""The types of the catalog: frozen values, without I/O and without MLflow.
 
-A :class:`Route` is one HTTP method and one path template with exactly one :data:`Policy`. The five
-policies are separate types, so that "public, but needs a right" or "guarded by nothing" cannot be
-written down.
+A :class:`Route` is one HTTP method and one path template with exactly one :data:`Policy`. The five policies
+are separate types. Contradictory rules, such as a public route that needs a right, cannot be expressed.
 """
 
 from __future__ import annotations
@@ -16,27 +15,27 @@ from workspace_authz.types import READING, USABLE, USE, Resource, Verb
 
 
 class Origin(StrEnum):
-    """Where in a request (or response) MLflow's handler reads a value."""
+    """The part of the request or response from which a value is read."""
 
     PATH = "path"
     QUERY = "query"
     BODY = "body"
-    """A field of the RPC's message (``mlflow.server.handlers._get_request_message``): the JSON body, where
-    protobuf accepts lowerCamelCase too; on a GET the query string, and the body only if there is none."""
+    """A field of the RPC's message (``mlflow.server.handlers._get_request_message``). That is the JSON body,
+    in which protobuf also accepts lowerCamelCase. A GET uses the query string, or the body if it has none."""
     HEADER = "header"
     SPANS = "spans"
-    """The spans of an OTLP export: ``trace_id`` is of every span the trace that it belongs to."""
+    """The spans of an OTLP export. ``trace_id`` stands for the trace of each span."""
     RESPONSE = "response"
-    """MLflow's answer: ``experiments[].name`` is what each element of a list is known by."""
+    """MLflow's response: ``experiments[].name`` identifies each element of the list."""
     GRAPHQL = "graphql"
-    """An argument of a field in the GraphQL document that is executed."""
+    """An argument of a field in the executed GraphQL document."""
 
 
 class Identifier(StrEnum):
-    """What a value identifies. ``NAME`` is the RBAC name itself; all others need a look-up.
+    """What a value identifies. ``NAME`` is the RBAC name itself. All others need a look-up in MLflow's store.
 
-    The look-up leads to an object of the requirement's resource: a ``RUN_ID`` to the name of the run's
-    experiment, a ``MODEL_DEFINITION_ID`` under ``gatewaysecrets`` to the name of the secret that it stores.
+    The look-up finds an object of the requirement's resource: for a ``RUN_ID`` the experiment of the run, for
+    a ``MODEL_DEFINITION_ID`` with the resource ``gatewaysecrets`` the secret that the definition uses.
     """
 
     NAME = "name"
@@ -44,13 +43,13 @@ class Identifier(StrEnum):
     RUN_ID = "run_id"
     TRACE_ID = "trace_id"
     NEW_TRACE_ID = "new_trace_id"
-    """A trace id of the client's choice. MLflow adds to the trace that has it: it counts where one does."""
+    """A trace id that the client chose. It counts only if a trace has it: MLflow then adds to that trace."""
     LOGGED_MODEL_ID = "logged_model_id"
     DATASET_ID = "dataset_id"
     ISSUE_ID = "issue_id"
     ISSUE_MENTION = "issue_mention"
-    """The name of an assessment, which is the id of an issue where it says that a trace shows one; it counts
-    where it could be one (``iss-…``)."""
+    """The name of an assessment. It is the id of an issue when the assessment links a trace to an issue. It
+    counts only if it looks like such an id (``iss-…``)."""
     LABEL_SCHEMA_ID = "label_schema_id"
     REVIEW_QUEUE_ID = "review_queue_id"
     SCORER_ID = "scorer_id"
@@ -62,23 +61,23 @@ class Identifier(StrEnum):
     MODEL_DEFINITION_ID = "model_definition_id"
     GUARDRAIL_ID = "guardrail_id"
     GATEWAY_MODEL_URI = "gateway_model_uri"
-    """A JSON text or URI that may hold ``gateway:/<endpoint>``; it counts only where it does."""
+    """A JSON text or URI. It counts only if it holds ``gateway:/<endpoint>``."""
     MODEL_SOURCE_URI = "model_source_uri"
     """``models:/<name>/<version>``, ``models:/<model_id>`` or ``runs:/<run_id>/…``."""
     FLAG = "flag"
-    """Nothing: a switch of the request. It counts by being set."""
+    """A switch of the request, which identifies nothing. It counts if it is set."""
 
 
 @dataclass(frozen=True, slots=True)
 class NameSource:
-    """Where the RBAC name of a requirement comes from."""
+    """The field from which the RBAC name of a requirement is taken."""
 
     origin: Origin
     field: str
-    """Dotted path; ``[]`` after a segment means every element: ``metrics[].model_id``."""
+    """Dotted path. ``[]`` after a segment means every element of a list: ``metrics[].model_id``."""
     identifies: Identifier = Identifier.NAME
     aliases: tuple[str, ...] = ()
-    """Other spellings that MLflow accepts for the same field, for example ``run_uuid``."""
+    """Other names that MLflow accepts for the same field, for example ``run_uuid``."""
 
     def __str__(self) -> str:
         text = f"{self.origin}:{'|'.join((self.field, *self.aliases))}"
@@ -87,23 +86,28 @@ class NameSource:
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """One right that a route demands."""
+    """One right that a route requires.
+
+    Raises ``ValueError`` for a combination of fields that has no meaning.
+    """
 
     verb: Verb
     resource: Resource
     subresource: str = ""
     names: tuple[NameSource, ...] = ()
-    """Alternatives, the first that is present counts. Empty: only the broad right will do."""
+    """Alternatives: the first that is present counts. Empty: only the broad right is sufficient."""
     when_present: bool = False
-    """The requirement holds only if one of ``names`` is present in the request."""
+    """The requirement applies only if one of ``names`` is present in the request."""
     unless_present: bool = False
-    """The opposite: it holds only if none of ``names`` is present, and then the broad right is asked."""
-    at: str = ""
-    """It holds for each place at which the executed GraphQL document asks for this field of the schema."""
-    own: bool = False
-    """MLflow would take any workspace's object: that it is of this one is looked up, whatever the right."""
+    """The opposite: it applies only if none of ``names`` is present. Then it is for the broad right."""
+    graphql_field: str = ""
+    """The requirement applies wherever the executed GraphQL document selects this field of the schema."""
+    same_workspace: bool = False
+    """The object must be of the request's workspace. MLflow does not check that here, so it is looked up even
+    for a caller with the broad right."""
     listing: Listing | None = None
-    """How the list is kept to what may be seen. None: everything that the request names must be allowed."""
+    """How the list is restricted to what the caller may see. None: the caller must be allowed to see
+    everything that the request names."""
 
     def __post_init__(self) -> None:
         if self.subresource and (self.subresource != USE or self.resource not in USABLE):
@@ -119,39 +123,42 @@ class Requirement:
             raise ValueError("what an answer names is for a listing, which needs one source of it")
         if self.listing is not None and (not self.names or self.when_present or self.unless_present):
             raise ValueError("a listing needs to know what identifies its objects, whatever the request")
-        if self.own and not self.when_present:
+        if self.same_workspace and not self.when_present:
             raise ValueError(
                 "only what is linked besides is looked up for everybody: MLflow finds the rest itself"
             )
 
     @property
     def qualified_resource(self) -> str:
-        """``gatewayendpoints/use`` or ``experiments``, as Kubernetes prints it."""
+        """``gatewayendpoints/use`` or ``experiments``, as Kubernetes prints resources."""
         return f"{self.resource}/{self.subresource}" if self.subresource else str(self.resource)
 
     def __str__(self) -> str:
         names = f" ({', '.join(map(str, self.names))})" if self.names else ""
         condition = " if present" if self.when_present else " if absent" if self.unless_present else ""
-        own = ", of this workspace" if self.own else ""
+        own = ", of this workspace" if self.same_workspace else ""
         listing = f" {self.listing}" if self.listing else ""
         return f"{self.verb} {self.qualified_resource}{names}{condition}{own}{listing}"
 
 
 @dataclass(frozen=True, slots=True)
 class Public:
-    """Open to everybody; no credential is looked at and none reaches MLflow."""
+    """Open to everybody. Credentials are neither read nor passed to MLflow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """Any caller whom the API server knows, in no workspace. ``reason`` says why no right is needed."""
+    """Open to every authenticated caller, in no workspace. ``reason`` says why no right is needed."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class AnyRight:
-    """Any MLflow right in the workspace that the path names, or, with ``listing``, in each one listed."""
+    """Requires any MLflow right in the workspace of the path, or, with ``listing``, in each listed workspace.
+
+    Raises ``ValueError`` unless exactly one of the two fields is set.
+    """
 
     listing: bool = False
     parameter: str = ""
@@ -164,33 +171,36 @@ class AnyRight:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Open to nobody. ``reason`` is shown to the (authenticated) caller."""
+    """Open to nobody. ``reason`` is shown to the caller, who must be authenticated."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """All requirements must be allowed in the request's workspace. Never empty."""
+    """All requirements that apply must be allowed in the request's workspace.
+
+    Raises ``ValueError`` for no requirements, and for a mixture of GraphQL requirements and others.
+    """
 
     requirements: tuple[Requirement, ...]
-    free: tuple[str, ...] = ()
-    """Fields of a GraphQL schema that MLflow computes and that reveal nothing beyond their surroundings."""
+    unguarded_fields: tuple[str, ...] = ()
+    """Computed fields of the GraphQL schema that reveal no more than the field around them."""
 
     def __post_init__(self) -> None:
         if not self.requirements:
             raise ValueError("a guarded route needs a requirement")
-        if len({bool(requirement.at) for requirement in self.requirements}) > 1:
+        if len({bool(requirement.graphql_field) for requirement in self.requirements}) > 1:
             raise ValueError("a route is guarded by the fields of a document or by requirements, not both")
 
     @property
     def by_document(self) -> bool:
-        """Whether the fields of the executed GraphQL document say which requirements hold."""
-        return bool(self.requirements[0].at)
+        """Whether the fields of the executed GraphQL document determine which requirements apply."""
+        return bool(self.requirements[0].graphql_field)
 
     @property
     def reads(self) -> bool:
-        """Whether nothing is ever changed: all requirements are to get or to list."""
+        """Whether the route only reads: all requirements have the verb ``get`` or ``list``."""
         return all(requirement.verb in READING for requirement in self.requirements)
 
 
@@ -198,44 +208,44 @@ Policy = Public | Authenticated | AnyRight | Refused | Guarded
 
 
 class Server(StrEnum):
-    """Which of MLflow's two web frameworks answers. They read path templates differently."""
+    """The web framework of MLflow that serves a route. The two interpret path templates differently."""
 
     FASTAPI = "fastapi"
-    """Native. Tried first, in MLflow's order of declaration, which the catalog keeps."""
+    """MLflow tries these routes first, in its order of declaration, which the catalog keeps."""
     FLASK = "flask"
-    """Mounted behind the native routes; takes each method and path that these leave."""
+    """Mounted behind FastAPI. It serves every method and path that FastAPI does not match."""
 
 
 class Mount(StrEnum):
-    """How MLflow applies ``--static-prefix`` (``fastapi_app.py``, ``handlers._add_static_prefix``)."""
+    """How MLflow applies ``--static-prefix`` to a route (``fastapi_app.py``, ``handlers.py``)."""
 
     PREFIXED = "prefixed"
     """Served below the prefix only."""
     ROOT = "root"
-    """Ignores the prefix."""
+    """Served without the prefix only."""
     BOTH = "both"
-    """FastAPI ignores the prefix, and Flask serves the same path below it."""
+    """Served without the prefix by FastAPI, and below the prefix by Flask."""
 
 
 class Restriction(StrEnum):
-    """What a request must not contain, whoever sends it; ``enforcement.restrictions`` looks for it.
+    """A condition on the content of a request that applies to every caller.
 
-    Each closes a way past MLflow's own workspaces.
+    Each closes a way around MLflow's own workspaces. :mod:`workspace_authz.restrictions` checks them.
     """
 
     NO_TRACE_LOCATION = "no trace location"
-    """No tag or metadata that tells the server where a trace's data lie."""
+    """The request sets no tag or metadata that says where the server finds the data of a trace."""
     NO_SPAN_TRACE_LOCATION = "no trace location in spans"
-    """The same in OTLP, whose attributes ``mlflow.traceTag.<tag>`` become tags."""
+    """The same for OTLP, where attributes ``mlflow.traceTag.<tag>`` become tags."""
     OWN_ARTIFACT = "an experiment's artifact"
-    """The path parameter ``artifact_path`` is ``[workspaces/<own>/]<experiment id>[/…]``, and the experiment
-    is one of the workspace."""
+    """The path parameter ``artifact_path`` is ``[workspaces/<workspace>/]<experiment id>[/…]``, and the
+    experiment belongs to the workspace."""
     OWN_ARTIFACT_LIST = "an experiment's artifacts"
-    """The same of the query parameter ``path``, which must be given."""
+    """The same for the query parameter ``path``, which must be present."""
     FILE_NAME = "a file name"
-    """The body's ``path`` ends in the name of a file: the store appends it to the artifact path."""
+    """The body's ``path`` ends in a file name. The store appends that name to the artifact path."""
     OWN_SOURCE = "a source in the workspace"
-    """``source`` is a run, model or artifact of the workspace."""
+    """``source`` is a run, a model or an artifact of the workspace."""
     NO_GLOBAL_BUDGET = "no GLOBAL scope"
 
 
@@ -245,16 +255,16 @@ class Route:
 
     method: str
     path: str
-    """``/api/2.0/mlflow/runs/get``, without static prefix; ``{name}`` is one segment or a part of one,
-    ``{name:path}`` also takes slashes."""
+    """Without static prefix: ``/api/2.0/mlflow/runs/get``. ``{name}`` matches one segment or a part of one,
+    ``{name:path}`` also matches slashes."""
     operation: str
-    """MLflow's RPC or handler name, the same for all paths of one operation."""
+    """The name of MLflow's RPC or handler. All paths of one operation share it."""
     policy: Policy
     server: Server = Server.FLASK
     mount: Mount = Mount.PREFIXED
     restrictions: tuple[Restriction, ...] = ()
-    """Looked at after the rights were granted and before MLflow runs."""
+    """Checked after the rights and before MLflow runs."""
     stamps: tuple[Stamp, ...] = ()
-    """Where the caller is written before MLflow runs."""
+    """The places to which the caller is written before MLflow runs."""
     since: str = ""
-    """The MLflow release in which the route appeared, where known to be newer than 3.16."""
+    """The MLflow release that introduced the route, if it is newer than 3.16."""

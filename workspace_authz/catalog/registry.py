@@ -6,10 +6,10 @@ from typing import Final
 
 from workspace_authz.catalog.build import (
     all_of,
+    at_path,
     body,
     experiments,
     models,
-    plain,
     query,
     response,
     restricted,
@@ -81,7 +81,9 @@ _VERSION_ROUTES: Final[tuple[Route, ...]] = (
     *rpc("DELETE", f"{_VERSIONS}/delete", "DeleteModelVersion", _UPDATE),
     *rpc("POST", f"{_VERSIONS}/set-tag", "SetModelVersionTag", _UPDATE),
     *rpc("DELETE", f"{_VERSIONS}/delete-tag", "DeleteModelVersionTag", _UPDATE),
-    *plain("GET", "/model-versions/get-artifact", "GetModelVersionArtifact", models(Verb.GET, query("name"))),
+    *at_path(
+        "GET", "/model-versions/get-artifact", "GetModelVersionArtifact", models(Verb.GET, query("name"))
+    ),
 )
 
 _WEBHOOKS: Final = "2.0/mlflow/webhooks"

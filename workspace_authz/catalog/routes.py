@@ -1,4 +1,4 @@
-"""All routes of MLflow 3.17, family by family."""
+"""All routes of MLflow 3.17, one module per family."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from workspace_authz.catalog.model import Guarded, Route
 
 
 def all_routes(*, assistant: bool = False) -> tuple[Route, ...]:
-    """Every route. Within a family those of FastAPI stand in MLflow's order, which decides between them."""
+    """Every route of MLflow. Routes of FastAPI keep MLflow's order, because the first match is taken."""
     routes = (
         *experiments.ROUTES,
         *traces.ROUTES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from workspace_authz.catalog.build import ajax, all_of, experiments, models, plain, right, rpc
+from workspace_authz.catalog.build import ajax, all_of, at_path, experiments, models, right, rpc
 from workspace_authz.catalog.model import (
     AnyRight,
     Authenticated,
@@ -17,12 +17,12 @@ from workspace_authz.catalog.model import (
 from workspace_authz.types import Resource, Verb
 
 _PUBLIC_ROUTES: Final[tuple[Route, ...]] = (
-    *plain("GET", "/", "Index", Public()),
-    *plain("GET", "/static-files/{path:path}", "StaticFile", Public()),
+    *at_path("GET", "/", "Index", Public()),
+    *at_path("GET", "/static-files/{path:path}", "StaticFile", Public()),
     # The same files, by the route that Flask makes for its static folder.
-    *plain("GET", "/build/{filename:path}", "StaticFolder", Public(), mount=Mount.ROOT),
-    *plain("GET", "/version", "Version", Public()),
-    *plain("GET", "/health", "Health", Public(), server=Server.FASTAPI),
+    *at_path("GET", "/build/{filename:path}", "StaticFolder", Public(), mount=Mount.ROOT),
+    *at_path("GET", "/version", "Version", Public()),
+    *at_path("GET", "/health", "Health", Public(), server=Server.FASTAPI),
     *rpc("GET", "3.0/mlflow/server-info", "GetServerInfo", Public(), server=Server.FASTAPI),
 )
 
@@ -57,7 +57,7 @@ _TELEMETRY: Final = Authenticated("The UI's own usage statistics belong to no wo
 _TELEMETRY_ROUTES: Final[tuple[Route, ...]] = (
     *ajax("GET", "3.0/mlflow/ui-telemetry", "GetUiTelemetry", _TELEMETRY),
     *ajax("POST", "3.0/mlflow/ui-telemetry", "PostUiTelemetry", _TELEMETRY),
-    *plain(
+    *at_path(
         "GET",
         "/metrics",
         "PrometheusMetrics",

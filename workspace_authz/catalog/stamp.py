@@ -1,4 +1,4 @@
-"""A place in a request where MLflow records a person, as a value of the catalog: no I/O."""
+"""Identity stamps: the fields of a request in which MLflow records a person. Data only, no I/O."""
 
 from __future__ import annotations
 
@@ -7,48 +7,48 @@ from enum import StrEnum
 
 
 class Shape(StrEnum):
-    """How a request holds the person."""
+    """How the request stores the person."""
 
     FIELD = "field"
-    """An object's field; as ``created_by`` and as ``createdBy``, for protobuf takes both."""
+    """A field of an object, spelled ``created_by`` or ``createdBy``: protobuf accepts both."""
     MAP = "map"
-    """An object whose keys are the sender's: tags as ``{"mlflow.user": …}``."""
+    """An entry of a map, as in tags: ``{"mlflow.user": …}``."""
     PAIRS = "pairs"
-    """A list of ``{"key": …, "value": …}``."""
+    """An element of a list of ``{"key": …, "value": …}``."""
     PAIR = "pair"
-    """An object that is itself ``{"key": …, "value": …}``: one tag is set."""
+    """The object itself is ``{"key": …, "value": …}``: the request sets one tag."""
     SPANS = "spans"
-    """OTLP: protobuf or JSON, maybe compressed. The key is one of a trace's tags."""
+    """An attribute of spans in OTLP, as protobuf or JSON, maybe compressed. The key is a tag of the trace."""
     LEFT_OUT = "left out"
-    """An object's field that is taken out, so that MLflow chooses: the id of something new."""
+    """A field that is removed so that MLflow chooses the value: the id of a new object."""
 
 
 class Person(StrEnum):
-    """Who is recorded."""
+    """The person to record."""
 
     AUTHOR = "author"
-    """The caller, by the name that Kubernetes has for them."""
+    """The caller's username in Kubernetes."""
     AUTHOR_UID = "author's uid"
-    """The caller, by the uid that Kubernetes has for them, or by name if it has none."""
+    """The caller's uid in Kubernetes, or the username when there is no uid."""
     END_USER = "end user"
-    """Whom an application served: kept as sent by a service account, for applications run as these.
-    Everybody else is an author of their own traces only."""
+    """The end user of an application. A service account's value is kept, because applications run as service
+    accounts. Any other caller's value is replaced by the caller."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """The caller is written at one place, whatever the request had there."""
+    """Writes the caller to one place in the request and replaces what the client sent there."""
 
     shape: Shape
     key: str
     place: str = ""
-    """Dotted path of what holds the key; ``[]`` after a segment means every element of a list, ``@json`` a
-    text that holds JSON. Empty: the body itself. Each segment in both of protobuf's spellings."""
+    """Dotted path of the object that holds the key. ``[]`` after a segment means every element of a list,
+    ``@json`` means a text that holds JSON. Empty: the body itself. Both of protobuf's spellings match."""
     person: Person = Person.AUTHOR
     when_sent: bool = False
-    """Only a value that was sent is replaced; otherwise a missing one is added, too."""
+    """Replace a value only if one was sent. Otherwise a missing value is added too."""
     unless_machine: bool = False
-    """Not beside a ``source_type`` that says that a judge or code speaks, of which the key is the name."""
+    """Do not write when ``source_type`` names a judge or code: then the key holds the name of that."""
 
     def __str__(self) -> str:
         below = f"{self.place}." if self.place else ""

@@ -1,4 +1,4 @@
-"""Path templates, read the way MLflow's two routers read them (Starlette 1.x, Werkzeug 3.x)."""
+"""Path templates, interpreted as MLflow's two routers do (Starlette 1.x, Werkzeug 3.x)."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ _PATTERNS: Final = {
 
 
 def is_static(path: str) -> bool:
-    """Whether a template has no parameter."""
+    """Whether a template has no parameters."""
     return "{" not in path
 
 
 def shape(path: str) -> str:
-    """A template without the names of its parameters: equal shapes match the same paths."""
+    """The template without parameter names. Templates of equal shape match the same paths."""
     return _PARAMETER.sub(lambda found: f"{{{found[2] or ''}}}", path)
 
 
 def literal_prefix(path: str) -> str:
-    """The directory of the first parameter, with its slash: every match starts so."""
+    """The text up to the last slash before the first parameter. Every match begins with it."""
     head, _, _ = path.partition("{")
     return head[: head.rfind("/") + 1]
 
 
 def pattern(path: str, server: Server) -> re.Pattern[str]:
-    """The regular expression that ``server`` uses; its groups are named as the parameters are.
+    """The regular expression that ``server`` uses. Its groups have the names of the parameters.
 
-    A converter that the catalog does not use may take anything.
+    A converter that the catalog does not use matches anything.
     """
     text, position = "", 0
     for found in _PARAMETER.finditer(path):
@@ -47,7 +47,7 @@ def pattern(path: str, server: Server) -> re.Pattern[str]:
 
 
 def overlap(one: str, other: str) -> bool:
-    """Whether some path may match both templates (a part of a segment counts as the whole one)."""
+    """Whether some path may match both templates. A parameter in a segment counts as the whole segment."""
     return _overlap(one.split("/"), other.split("/"))
 
 

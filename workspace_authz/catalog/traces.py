@@ -8,6 +8,7 @@ from workspace_authz.catalog.build import (
     EXPERIMENT,
     ajax,
     all_of,
+    at_path,
     body,
     experiments,
     header,
@@ -15,7 +16,6 @@ from workspace_authz.catalog.build import (
     listed,
     models,
     path,
-    plain,
     query,
     response,
     restricted,
@@ -178,7 +178,7 @@ _ISSUE_ROUTES: Final[tuple[Route, ...]] = (
 
 _OPENTELEMETRY_ROUTES: Final[tuple[Route, ...]] = restricted(
     Restriction.NO_SPAN_TRACE_LOCATION,
-    plain(
+    at_path(
         "POST",
         "/v1/traces",
         "ExportTraces",

@@ -7,21 +7,20 @@ import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from workspace_authz.cli.lazy import load
-from workspace_authz.errors import ConfigurationError, UnauthenticatedError
+from workspace_authz.errors import ConfigurationError, MisconfiguredError, UnauthenticatedError
 from workspace_authz.identity.credentials import AUTHORIZATION, find_credential
-from workspace_authz.kubernetes.plain import pod_namespace, read_plain
+from workspace_authz.kubernetes.configuration import ApiConfiguration, load_configuration, pod_namespace
+from workspace_authz.kubernetes.connection import caller_connection, server_connection
+from workspace_authz.kubernetes.own_credential import FileCredential, Impersonation
 from workspace_authz.kubernetes.reviews import ApiReviews, Reviews
-from workspace_authz.kubernetes.transport import ApiConfiguration, caller_connection, server_connection
 
 TOKEN_VARIABLE: Final = "MLFLOW_TRACKING_TOKEN"  # noqa: S105 - the name of a variable
 WORKSPACE_VARIABLE: Final = "MLFLOW_WORKSPACE"
 
-_CONNECTION: Final = "workspace_authz.kubernetes.connection"
 _REVIEW_SECONDS: Final = 9.0
 _CONNECTIONS: Final = 16
 
@@ -32,40 +31,57 @@ class Access:
 
     configuration: ApiConfiguration = field(repr=False)
     token: str = field(repr=False)
-    """Empty when the kubeconfig has a client certificate only."""
+    """Empty where the configuration's own credential asks: by certificate, or in the name of another."""
     source: str
     """Where the credential was found, in words."""
     context_namespace: str | None
     """That of the kubeconfig's current context, or of the pod."""
 
     @property
+    def impersonated(self) -> Impersonation | None:
+        """As whom the caller acts, where that is somebody else."""
+        return None if self.token else self.configuration.impersonation
+
+    @property
     def by_certificate(self) -> bool:
         """Whether the caller is known by a client certificate, which MLflow's clients cannot send."""
-        return not self.token
+        return not self.token and self.impersonated is None
 
 
-async def find_access(options: argparse.Namespace) -> Access:
-    """What the shared options, the environment and the kubeconfig say. Raises ``ConfigurationError``."""
+async def find_access(options: argparse.Namespace, *, impersonation: Impersonation | None = None) -> Access:
+    """What the shared options, the environment and the kubeconfig say.
+
+    ``impersonation`` comes before the kubeconfig's, which counts for the kubeconfig's own user only. Raises
+    :class:`ConfigurationError`.
+    """
     token, source = _given_token(options, os.environ)
-    plain = read_plain(options.kubeconfig, with_credential=not token)
-    if plain is not None:
-        configuration: ApiConfiguration = plain
-        namespace = plain.namespace
-    else:
-        configuration = await load(f"{_CONNECTION}:load_configuration")(options.kubeconfig)
-        namespace = load(f"{_CONNECTION}:current_namespace")(options.kubeconfig)
-    if not token:
-        token, source = await _own_token(configuration)
-    return Access(configuration, token, source, namespace or pod_namespace())
+    configuration = await load_configuration(options.kubeconfig, with_credential=not token)
+    if impersonation is not None:
+        configuration = replace(configuration, impersonation=impersonation)
+        if token:
+            configuration = replace(configuration, credential=FileCredential(token))
+    if not token or impersonation is not None:
+        token, source = await _own_token(configuration, source or "kubeconfig")
+    return Access(configuration, token, source, configuration.namespace or pod_namespace())
 
 
 @asynccontextmanager
 async def open_reviews(access: Access) -> AsyncIterator[Reviews]:
-    """Reviews as the caller: by token over a connection that holds no credential, or by their certificate."""
-    connect = server_connection if access.by_certificate else caller_connection
+    """Reviews as the caller, over a connection that holds no credential where the caller has a token.
+
+    Raises :class:`ConfigurationError` within the block where the caller may not act as somebody else.
+    """
+    connect = caller_connection if access.token else server_connection
     connection = connect(access.configuration, limit=_CONNECTIONS)
     try:
         yield ApiReviews(connection, timeout=_REVIEW_SECONDS)
+    except MisconfiguredError as error:
+        if access.impersonated is None:
+            raise
+        raise ConfigurationError(
+            f"The API server does not let you act as {access.impersonated.user!r}: that takes the verb "
+            "impersonate on the user, and on each group."
+        ) from error
     finally:
         await connection.close()
 
@@ -111,12 +127,15 @@ def _checked(token: str, source: str) -> str:
     return found.token
 
 
-async def _own_token(configuration: ApiConfiguration) -> tuple[str, str]:
-    scheme, _, token = (await configuration.get_api_key_with_prefix("BearerToken") or "").partition(" ")
-    if scheme.lower() == "bearer":
-        return _checked(token, "the kubeconfig"), "kubeconfig"
-    if configuration.cert_file:
-        return "", "kubeconfig (client certificate)"
-    raise ConfigurationError(
-        f"There is no token: use --token-file, set {TOKEN_VARIABLE}, or log in to the cluster."
-    )
+async def _own_token(configuration: ApiConfiguration, source: str) -> tuple[str, str]:
+    """The token to ask with, or none where the configuration's own credential must ask."""
+    auth = await configuration.credential.current()
+    if not auth.token and auth.certificate is None:
+        raise ConfigurationError(
+            f"There is no token: use --token-file, set {TOKEN_VARIABLE}, or log in to the cluster."
+        )
+    if configuration.impersonation is not None:
+        return "", f"{source}, as {configuration.impersonation.user}"
+    if not auth.token:
+        return "", f"{source} (client certificate)"
+    return _checked(auth.token, f"the {source}"), source

@@ -11,6 +11,7 @@ from workspace_authz.cli.access import Access, demand_namespace, find_access, op
 from workspace_authz.cli.options import NO, OK, Parser, add_caller, add_namespace, add_output, command_parser
 from workspace_authz.cli.output import print_json, print_lines, table
 from workspace_authz.errors import ConfigurationError
+from workspace_authz.kubernetes.own_credential import Impersonation
 from workspace_authz.types import API_GROUP, USABLE, USE, Attributes, Resource, Verb
 
 _VERBS: Final = ", ".join(Verb)
@@ -29,7 +30,8 @@ resources:  {", ".join(list(Resource)[:5])},
 uses:       {", ".join(_USES)}
             (only with the verb create)
 
-A kubeconfig with a client certificate and no token is asked about by that certificate."""
+A kubeconfig with a client certificate and no token is asked about by that certificate. --as asks about
+another user, as `kubectl auth can-i --as` does; so does `as` in the kubeconfig."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -42,10 +44,31 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--list", action="store_true", help="show every verb on every resource; status 0")
     add_namespace(parser)
     add_caller(parser)
+    _add_impersonation(parser)
     add_output(parser)
     options = parser.parse(arguments)
     asked = _asked(parser, options)
+    if options.as_groups and not options.as_user:
+        parser.error("--as-group needs --as")
     return asyncio.run(_can_i(options, asked))
+
+
+def _add_impersonation(parser: Parser) -> None:
+    group = parser.add_argument_group("somebody else")
+    group.add_argument(
+        "--as",
+        dest="as_user",
+        metavar="USER",
+        help="ask what USER may do; you need the right to impersonate them, as an administrator has it",
+    )
+    group.add_argument(
+        "--as-group",
+        dest="as_groups",
+        action="append",
+        default=[],
+        metavar="GROUP",
+        help="with --as: a group that USER is in; may be given more than once",
+    )
 
 
 def parse_question(verb: str, resource: str) -> tuple[Verb, Resource, str]:
@@ -78,7 +101,8 @@ def _asked(parser: Parser, options: argparse.Namespace) -> tuple[Verb, Resource,
 
 
 async def _can_i(options: argparse.Namespace, asked: tuple[Verb, Resource, str] | None) -> int:
-    access = await find_access(options)
+    impersonation = Impersonation(options.as_user, tuple(options.as_groups)) if options.as_user else None
+    access = await find_access(options, impersonation=impersonation)
     namespace = demand_namespace(options, access)
     if asked is None:
         return await _list(options, access, namespace)

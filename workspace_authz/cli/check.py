@@ -15,9 +15,9 @@ from workspace_authz.cli.checks.workspaces import workspaces
 from workspace_authz.cli.options import NO, OK, add_kubeconfig, add_output, command_parser
 from workspace_authz.cli.output import print_json, print_lines
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.kubernetes.connection import load_configuration
-from workspace_authz.kubernetes.transport import Connection, server_connection
-from workspace_authz.settings import Settings, load_settings, refuse_forgetful_caches
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.connection import Connection, server_connection
+from workspace_authz.settings import Settings, load_settings, refuse_shared_caches
 from workspace_authz.workspaces.policy import NamespacePolicy
 
 _DESCRIPTION = """\
@@ -78,7 +78,7 @@ async def _check(options: argparse.Namespace) -> list[Finding]:
 def _settings(options: argparse.Namespace) -> tuple[Finding, Plan]:
     try:
         settings = load_settings()
-        refuse_forgetful_caches(os.environ)
+        refuse_shared_caches(os.environ)
         policy = _policy(settings, options.workspace_store_uri)
         plan = Plan(options.kubeconfig or settings.kubeconfig, policy, settings.namespace)
     except ConfigurationError as error:

@@ -1,6 +1,6 @@
-"""What is imported only when it is used, by name. The one such place in the project.
+"""Imports by name, at the time of use. The only such place in the project (docs/architecture.md).
 
-MLflow takes seconds to import and ``kubernetes_asyncio`` more than one: the command line starts without.
+MLflow takes seconds to import, so the command line starts without it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ PACKAGE: Final = "workspace_authz"
 
 
 def load(target: str, *, extra: str = "") -> Any:
-    """The object that ``module:name`` names.
+    """Import and return the object ``module:name``.
 
-    Raises :class:`ConfigurationError` where another package is missing, naming the ``extra`` that brings it.
+    Raises :class:`ConfigurationError` when a third-party module is missing. The message names ``extra``, with
+    which it is installed.
     """
     module, _, name = target.partition(":")
     try:

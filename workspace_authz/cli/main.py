@@ -1,4 +1,4 @@
-"""``workspace-authz``: the command line. Each command's module is imported when it is chosen."""
+"""``workspace-authz``: the command line. A command's module is imported only when the command runs."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from workspace_authz.cli.lazy import load
 from workspace_authz.cli.options import ERROR, OK, PROGRAM, Parser
 from workspace_authz.errors import AuthzError, UnavailableError
 
-_DESCRIBE: Final = "workspace_authz.kubernetes.transport:describe_failure"
+_DESCRIBE: Final = "workspace_authz.kubernetes.connection:describe_failure"
 _INTERRUPTED: Final = 130
-"""128 + SIGINT, as shells have it."""
+"""The exit status of a process that SIGINT ended, as in shells: 128 + 2."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One line of the help, and where its code is."""
+    """One command: its line in the help, and its code."""
 
     summary: str
     target: str
-    """``module:function`` from arguments to exit status."""
+    """``module:function``. The function takes the arguments and returns the exit status."""
     extra: str = ""
-    """The extra of the package that brings what it needs beyond the base install."""
+    """The extra of the package with the command's dependencies; empty for the base install."""
     logs: int = logging.CRITICAL
-    """From which level on the command logs to standard error."""
+    """The lowest level that the command logs to standard error."""
 
 
 COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
@@ -64,7 +64,7 @@ COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit status; what went wrong is one line on standard error."""
+    """Run one command. Returns the exit status. An error is one line on standard error."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         status = _dispatch(given)
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{PROGRAM}: {_one_line(error)}\n")
         return ERROR
     except BrokenPipeError:
-        # The reader of a pipe left; without this, the interpreter complains when it flushes at its end.
+        # The reader of the pipe has gone. Without this, the interpreter reports an error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ERROR
     except KeyboardInterrupt:
@@ -108,7 +108,7 @@ def _parser() -> Parser:
 
 
 def _one_line(error: AuthzError) -> str:
-    """The message; for an API server that gave no answer, also why."""
+    """The message of ``error``. For an API server that did not answer, the cause too."""
     text = " ".join(str(error).split())
     if isinstance(error, UnavailableError) and error.__cause__ is not None:
         return f"{text} ({load(_DESCRIBE)(error.__cause__)})"

@@ -1,4 +1,4 @@
-"""Options that commands share, and a parser whose errors are one sentence."""
+"""Options that several commands share, and a parser whose errors are one sentence."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from workspace_authz.errors import ConfigurationError
 OK: Final = 0
 NO: Final = 1
 ERROR: Final = 2
-"""Exit statuses: yes, no, and "cannot say", as ``kubectl auth can-i`` has the first two."""
+"""Exit statuses: yes, no, and an error. The first two are those of ``kubectl auth can-i``."""
 
 PROGRAM: Final = "workspace-authz"
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises instead of printing, and repeats no argument that it does not know: it may be a token."""
+    """Raises instead of printing. Never repeats an unknown argument, because it may be a token."""
 
     def __init__(self, *, prog: str, description: str, epilog: str | None = None) -> None:
         super().__init__(
@@ -29,11 +29,11 @@ class Parser(argparse.ArgumentParser):
         )
 
     def error(self, message: str) -> NoReturn:
-        """argparse's hook for a wrong command line. Raises :class:`ConfigurationError`."""
+        """argparse calls this for a wrong command line. Raises :class:`ConfigurationError`."""
         raise ConfigurationError(f"{message}; see {self.prog} --help")
 
     def parse(self, arguments: Sequence[str]) -> argparse.Namespace:
-        """Parse options and arguments in any order. Raises :class:`ConfigurationError`."""
+        """Parse options and arguments in any order. Raises :class:`ConfigurationError` for wrong ones."""
         parsed, unknown = self.parse_known_intermixed_args(list(arguments))
         for argument in unknown:
             if argument.startswith("-"):
@@ -49,7 +49,7 @@ def command_parser(name: str, description: str, *, epilog: str | None = None) ->
 
 
 def add_caller(parser: argparse.ArgumentParser) -> None:
-    """Whose rights are meant, and which cluster's."""
+    """Add the options that choose the caller and the cluster."""
     group = parser.add_argument_group("caller and cluster")
     token = group.add_mutually_exclusive_group()
     token.add_argument(
@@ -63,14 +63,14 @@ def add_caller(parser: argparse.ArgumentParser) -> None:
 
 
 def add_kubeconfig(parser: argparse._ActionsContainer) -> None:
-    """Where the API server is."""
+    """Add the option that names a kubeconfig."""
     parser.add_argument(
         "--kubeconfig", metavar="FILE", help="default: KUBECONFIG, else the pod's own, else ~/.kube/config"
     )
 
 
 def add_namespace(parser: argparse.ArgumentParser) -> None:
-    """Where the rights are meant."""
+    """Add the option that names the workspace."""
     parser.add_argument(
         "-n",
         "--namespace",
@@ -80,7 +80,7 @@ def add_namespace(parser: argparse.ArgumentParser) -> None:
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:
-    """For people or for programs."""
+    """Add the option that chooses text or JSON."""
     parser.add_argument(
         "-o", "--output", choices=("text", "json"), default="text", help="text (default) or json"
     )

@@ -1,4 +1,4 @@
-"""``workspace-authz routes``: every route of MLflow and the rule for it, from the catalog, without MLflow."""
+"""``workspace-authz routes``: every route of MLflow with its rule. Reads the catalog and needs no MLflow."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _POLICIES: Final = {
 _RESOURCES: Final = (*Resource, *(f"{resource}/{USE}" for resource in Resource if resource in USABLE))
 
 _DESCRIPTION = """\
-Every route of MLflow and the rule for it: method, path, and what it demands. Filters narrow the table
-together; --resource and --verb must hold for one and the same requirement of a route."""
+Every route of MLflow with its rule: method, path and required rights. A route is shown if it matches all
+filters. --resource and --verb must match the same requirement of the route."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -35,14 +35,16 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--resource", choices=tuple(map(str, _RESOURCES)), metavar="RESOURCE[/SUB]")
     parser.add_argument("--verb", choices=tuple(map(str, Verb)), metavar="VERB", help=", ".join(Verb))
     parser.add_argument("--policy", choices=tuple(_POLICIES), metavar="POLICY", help=", ".join(_POLICIES))
-    parser.add_argument("--grep", metavar="REGEX", help="in method, path, operation or rule; case is ignored")
+    parser.add_argument(
+        "--grep", metavar="REGEX", help="a pattern for method, path, operation or rule; case is ignored"
+    )
     parser.add_argument("--static-prefix", default="", metavar="PREFIX", help="as given to mlflow server")
-    parser.add_argument("--assistant", action="store_true", help="as with the assistant turned on")
+    parser.add_argument("--assistant", action="store_true", help="as with the setting `assistant`")
     add_output(parser)
     options = parser.parse(arguments)
     expression = _expression(parser, options.grep or "")
     catalog = compile_catalog(static_prefix=options.static_prefix, assistant=options.assistant)
-    entries = [entry for entry in catalog.entries if _selected(entry, options, expression)]
+    entries = [entry for entry in catalog.entries if _selected(entry, options, expression=expression)]
     if options.output == "json":
         print_json(as_json(entries))
     else:
@@ -57,19 +59,19 @@ def _expression(parser: Parser, text: str) -> re.Pattern[str]:
         parser.error(f"--grep is no regular expression: {error}")
 
 
-def _selected(entry: Entry, options: argparse.Namespace, expression: re.Pattern[str]) -> bool:
+def _selected(entry: Entry, options: argparse.Namespace, *, expression: re.Pattern[str]) -> bool:
     policy = entry.route.policy
     if options.policy and not isinstance(policy, _POLICIES[options.policy]):
         return False
     if options.resource or options.verb:
         requirements = policy.requirements if isinstance(policy, Guarded) else ()
-        if not any(_demands(requirement, options) for requirement in requirements):
+        if not any(_requires(requirement, options) for requirement in requirements):
             return False
     described = f"{entry.method} {entry.path} {entry.route.operation} {describe(policy, entry.method)}"
     return expression.search(described) is not None
 
 
-def _demands(requirement: Requirement, options: argparse.Namespace) -> bool:
+def _requires(requirement: Requirement, options: argparse.Namespace) -> bool:
     return options.verb in (None, requirement.verb) and options.resource in (
         None,
         requirement.qualified_resource,

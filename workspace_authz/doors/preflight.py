@@ -19,13 +19,13 @@ from urllib.parse import urlsplit
 import click
 
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.kubernetes.connection import load_configuration
+from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.mlflow_adapter.options import ServerOptions, from_parent
 from workspace_authz.settings import (
-    FORGETFUL_CACHES,
+    SHARED_CACHES,
     Settings,
     load_settings,
-    refuse_forgetful_caches,
+    refuse_shared_caches,
     resolve_single_namespace,
 )
 from workspace_authz.telemetry.audit import open_audit_sink
@@ -65,8 +65,8 @@ def switch_off_caches(environ: MutableMapping[str, str]) -> None:
 
     Raises :class:`ConfigurationError` when one is set to anything else.
     """
-    refuse_forgetful_caches(environ)
-    for variable in FORGETFUL_CACHES:
+    refuse_shared_caches(environ)
+    for variable in SHARED_CACHES:
         environ.setdefault(variable, "0")
 
 

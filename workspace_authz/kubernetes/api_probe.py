@@ -10,11 +10,11 @@ import logging
 from typing import Final
 
 import aiohttp
-from kubernetes_asyncio.config import ConfigException
 
 from workspace_authz.aio.clock import Clock
 from workspace_authz.kubernetes import access_reviews
-from workspace_authz.kubernetes.transport import Connection, describe_failure
+from workspace_authz.kubernetes.connection import Connection, describe_failure
+from workspace_authz.kubernetes.own_credential import CredentialError
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +73,6 @@ class ApiServerProbe:
                 if response.status in (403, 404):
                     return NOT_REVIEWED
                 failure = f"HTTP {response.status}" if response.status >= 500 else None
-        except (aiohttp.ClientError, TimeoutError, OSError, ConfigException) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, CredentialError) as error:
             failure = describe_failure(error)
         return f"The Kubernetes API server does not answer: {failure}." if failure else None

@@ -1,108 +1,223 @@
-"""Where the API server is, and the server's own credential, found by ``kubernetes_asyncio``.
+"""Pools of TLS connections to one API server: as the server itself, and as one caller after another.
 
-The connections themselves are made by :mod:`workspace_authz.kubernetes.transport`.
+:class:`Connection` is one pool. :func:`server_connection` carries the server's own credential;
+:func:`caller_connection` carries none at all: no client certificate (with one on the connection the API
+server ignores a bearer token and takes every caller for the server), no cookie jar, no ``.netrc``, and
+every request must bring its own token.
 """
 
 from __future__ import annotations
 
-import os
-import time
-from pathlib import Path
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
 import aiohttp
-import yaml
-from kubernetes_asyncio.client import Configuration
-from kubernetes_asyncio.config import (
-    ConfigException,
-    list_kube_config_contexts,
-    load_incluster_config,
-    load_kube_config,
-)
-from kubernetes_asyncio.config.incluster_config import SERVICE_TOKEN_FILENAME
-from kubernetes_asyncio.config.kube_config import KubeConfigMerger
+from multidict import CIMultiDict
 
-from workspace_authz.errors import ConfigurationError
-from workspace_authz.kubernetes.token_file import TokenFile
-from workspace_authz.kubernetes.transport import Connection, caller_connection, server_connection
+from workspace_authz.kubernetes.configuration import ApiConfiguration
+from workspace_authz.kubernetes.http import MAX_ANSWER_BYTES, USER_AGENT, HttpAnswer, OversizedError
+from workspace_authz.kubernetes.own_credential import ClientAuth, ClientCertificate, CredentialError
+from workspace_authz.kubernetes.tls import tls_of, trust_again
 
-# What kubernetes_asyncio raises for a file that is no kubeconfig, or a plugin or OpenID server that fails.
-_UNUSABLE = (
-    ConfigException,
-    OSError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    AssertionError,
-    yaml.YAMLError,
-    aiohttp.ClientError,
-)
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPALIVE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+"""Seconds of silence before a probe (Linux, macOS), seconds between probes, probes."""
+KEPT_ALIVE_SECONDS: Final = 60.0
+"""Less than kube-apiserver's 90 (``http.Server.IdleTimeout``), or it hangs up as we ask."""
 
 
-async def load_configuration(kubeconfig: str | None = None) -> Configuration:
-    """Find the API server: an explicit file, ``$KUBECONFIG``, the pod's service account, ``~/.kube/config``.
+def describe_failure(error: BaseException) -> str:
+    """Why there was no answer. Not ``str(error)``: some of aiohttp's quote URLs, with a proxy's password."""
+    match error:
+        case CredentialError():
+            return f"the server's own credential cannot be had. {error}".rstrip(".")
+        case TimeoutError():
+            return "the API server did not answer in time"
+        case aiohttp.ClientConnectorCertificateError(certificate_error=reason):
+            return f"the API server's certificate is refused: {reason}"
+        case aiohttp.ClientConnectorError(os_error=reason):
+            return f"no connection: {reason.strerror or type(reason).__name__}"
+        case _:
+            return f"the connection failed: {type(error).__name__}"
 
-    Raises :class:`ConfigurationError` when none of them is usable.
-    """
-    configuration = Configuration()
-    path = kubeconfig or os.environ.get("KUBECONFIG")
-    try:
-        if not path and os.environ.get("KUBERNETES_SERVICE_HOST"):
-            load_incluster_config(client_configuration=configuration, try_refresh_token=False)
-            token: Path | None = Path(SERVICE_TOKEN_FILENAME)
-        else:
-            file = Path(path) if path else Path.home() / ".kube" / "config"
-            if not path and not file.exists():
-                raise ConfigurationError(
-                    "No Kubernetes API server is configured: "
-                    "run in a pod, or set KUBECONFIG to a kubeconfig file."
-                )
-            await load_kube_config(
-                config_file=str(file), client_configuration=configuration, persist_config=False
+
+def detect_dead_peer(connection: socket.socket) -> None:
+    """Let the system notice within half a minute that the other end is gone without a word."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        # Each system has its own.
+        if (option := getattr(socket, name, None)) is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    detect_dead_peer(made)
+    return made
+
+
+class _Pool:
+    """Connections that show one client certificate, or none. It closes when it is retired and unused."""
+
+    def __init__(self, tls: ssl.SSLContext, certificate: ClientCertificate | None, *, limit: int) -> None:
+        self.certificate = certificate
+        self.tls = tls
+        self.session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                ssl=self.tls,
+                limit=limit,
+                keepalive_timeout=KEPT_ALIVE_SECONDS,
+                socket_factory=_socket,
+            ),
+            headers={"User-Agent": USER_AGENT},
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            read_bufsize=2**21,
+        )
+        self._requests = 0
+        self._retired = False
+
+    @asynccontextmanager
+    async def in_use(self) -> AsyncIterator[None]:
+        """For as long as a request runs."""
+        self._requests += 1
+        try:
+            yield
+        finally:
+            self._requests -= 1
+            if self._retired and not self._requests:
+                await self.session.close()
+
+    async def retire(self) -> None:
+        """Close as soon as the last request has ended."""
+        self._retired = True
+        if not self._requests:
+            await self.session.close()
+
+
+class Connection:
+    """Kept-alive TLS connections to one API server. Use inside one event loop; close it."""
+
+    def __init__(self, configuration: ApiConfiguration, *, as_server: bool, limit: int) -> None:
+        self.host = configuration.host.rstrip("/")
+        self._configuration = configuration
+        self._as_server = as_server
+        self._limit = limit
+        self._pool = _Pool(tls_of(configuration), None, limit=limit)
+        self._pool_lock = asyncio.Lock()
+        impersonation = configuration.impersonation
+        self._impersonation = tuple(impersonation.headers()) if as_server and impersonation else ()
+
+    @asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str | None = None,
+        json: Any = None,
+        query: Mapping[str, str] | None = None,
+        timeout: aiohttp.ClientTimeout,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send one request and yield the response, its body unread. Redirects are not followed.
+
+        After a 401 to the server's own credential that is renewed, and the request is sent once more. Raises
+        ``aiohttp.ClientError``, ``TimeoutError`` or :class:`CredentialError`.
+        """
+        auth = await self._auth(token)
+        options = {"json": json, "params": query, "timeout": timeout}
+        async with self._sent(method, path, auth, options) as response:
+            if response.status != 401 or not self._as_server:
+                yield response
+                return
+            renewed = await self._configuration.credential.renewed(auth)
+            if renewed == auth:
+                yield response
+                return
+        async with self._sent(method, path, renewed, options) as response:
+            yield response
+
+    async def _auth(self, token: str | None) -> ClientAuth:
+        if self._as_server:
+            return await self._configuration.credential.current()
+        if not token:
+            raise ValueError("a caller's request needs the caller's token")
+        return ClientAuth(token)
+
+    @asynccontextmanager
+    async def _sent(
+        self, method: str, path: str, auth: ClientAuth, options: Mapping[str, Any]
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        headers = CIMultiDict(self._impersonation)
+        if auth.token:
+            headers["Authorization"] = f"Bearer {auth.token}"
+        pool = self._pool
+        if auth.certificate != pool.certificate:
+            pool = await self._pool_for(auth.certificate)
+        try:
+            async with (
+                pool.in_use(),
+                pool.session.request(
+                    method,
+                    self.host + path,
+                    headers=headers,
+                    allow_redirects=False,
+                    proxy=self._configuration.proxy,
+                    server_hostname=self._configuration.server_name,
+                    **options,
+                ) as response,
+            ):
+                yield response
+        except aiohttp.ClientConnectorCertificateError:
+            await asyncio.to_thread(trust_again, pool.tls, self._configuration)
+            raise
+
+    async def _pool_for(self, certificate: ClientCertificate | None) -> _Pool:
+        """The pool that shows ``certificate``. Requests that run keep theirs."""
+        async with self._pool_lock:
+            if self._pool.certificate != certificate:
+                tls = await asyncio.to_thread(tls_of, self._configuration, certificate)
+                before, self._pool = self._pool, _Pool(tls, certificate, limit=self._limit)
+                await before.retire()
+            return self._pool
+
+    async def post(
+        self, path: str, document: Mapping[str, Any], *, token: str | None, timeout: float
+    ) -> HttpAnswer:
+        """See :class:`~workspace_authz.kubernetes.http.ReviewTransport`."""
+        # Of several API servers behind one address the next may take what a dead one does not.
+        bounds = aiohttp.ClientTimeout(total=timeout, sock_connect=timeout / 2)
+        async with self.request("POST", path, token=token, json=document, timeout=bounds) as response:
+            chunks: list[bytes] = []
+            size = 0
+            async for chunk in response.content.iter_any():
+                chunks.append(chunk)
+                size += len(chunk)
+                if size > MAX_ANSWER_BYTES:
+                    raise OversizedError
+            headers = response.headers
+            return HttpAnswer(
+                status=response.status,
+                date=headers.get("Date"),
+                retry_after=headers.get("Retry-After"),
+                body=b"".join(chunks),
             )
-            token = _token_file(str(file))
-    except _UNUSABLE as error:
-        raise ConfigurationError(
-            f"The Kubernetes configuration cannot be used: {_described(error)}"
-        ) from error
-    if token is not None:
-        configuration.refresh_api_key_hook = TokenFile(token, monotonic=time.monotonic).refresh
-    return configuration
+
+    async def close(self) -> None:
+        """Close every connection of the pool."""
+        await self._pool.session.close()
+        await asyncio.sleep(0)
 
 
-def _token_file(kubeconfig: str) -> Path | None:
-    """Where the token of the current context's user is, if it is in a file: it is replaced there, and
-    kubernetes_asyncio reads it once (client-go every minute, as we do)."""
-    config = KubeConfigMerger(kubeconfig).config
-    context = config["contexts"].get_with_name(config["current-context"])["context"]
-    user = config["users"].get_with_name(context["user"])["user"]
-    if "token" in user or "tokenFile" not in user:
-        return None
-    return Path(user.path or kubeconfig).parent / str(user["tokenFile"])
+def server_connection(configuration: ApiConfiguration, *, limit: int = 16) -> Connection:
+    """Connections that carry the server's own credential. Never for a question with a caller's token."""
+    return Connection(configuration, as_server=True, limit=limit)
 
 
-def current_namespace(kubeconfig: str | None = None) -> str | None:
-    """The namespace of the current context of the same kubeconfig files, or None."""
-    path = kubeconfig or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
-    try:
-        _, current = list_kube_config_contexts(path)
-        return str(current["context"].get("namespace") or "") or None
-    except (*_UNUSABLE, KeyError):
-        return None
-
-
-def _described(error: BaseException) -> str:
-    """Why, in one line, without what kubernetes_asyncio quotes of the file: an entry with its tokens."""
-    if isinstance(error, ConfigException):
-        return " ".join(str(error).partition("{")[0].split())
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    return f"it is malformed ({type(error).__name__})"
-
-
-__all__ = [
-    "Connection",
-    "caller_connection",
-    "current_namespace",
-    "load_configuration",
-    "server_connection",
-]
+def caller_connection(configuration: ApiConfiguration, *, limit: int = 64) -> Connection:
+    """Connections that carry nobody's credential: for reviews with the caller's token."""
+    return Connection(configuration, as_server=False, limit=limit)

@@ -2,7 +2,7 @@
 
 Two reviews are what a cold request costs, and most of their CPU was the client's: on 2 cores 25 µs were
 measured for a question and its answer like this, 200 µs with aiohttp. Framing is read by ``httptools``
-(llhttp), as by uvicorn. Through a proxy it is :class:`~workspace_authz.kubernetes.transport.Connection`.
+(llhttp), as by uvicorn. Through a proxy it is :class:`~workspace_authz.kubernetes.connection.Connection`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpResponseParser
 
+from workspace_authz.kubernetes.configuration import ApiConfiguration
+from workspace_authz.kubernetes.connection import KEPT_ALIVE_SECONDS, caller_connection, detect_dead_peer
 from workspace_authz.kubernetes.http import (
     MAX_ANSWER_BYTES,
     USER_AGENT,
@@ -23,15 +25,7 @@ from workspace_authz.kubernetes.http import (
     OversizedError,
     ReviewTransport,
 )
-from workspace_authz.kubernetes.transport import (
-    KEPT_ALIVE_SECONDS,
-    ApiConfiguration,
-    caller_connection,
-    notice_silence,
-    proxy_of,
-    tls_of,
-    trust_again,
-)
+from workspace_authz.kubernetes.tls import tls_of, trust_again
 
 
 class Line(asyncio.Protocol):
@@ -138,10 +132,10 @@ class Lines:
         if not url.hostname:
             raise ValueError("the API server's URL has no host")
         self._configuration = configuration
-        self._tls = tls_of(configuration, with_client_certificate=False) if url.scheme == "https" else None
+        self._tls = tls_of(configuration) if url.scheme == "https" else None
         self._host = url.hostname
         self._port = url.port or (443 if self._tls else 80)
-        self._server_name = (configuration.tls_server_name or self._host) if self._tls else None
+        self._server_name = (configuration.server_name or self._host) if self._tls else None
         self._base = url.path.rstrip("/")
         self._head = (
             f" HTTP/1.1\r\nHost: {url.netloc.rpartition('@')[2]}\r\nUser-Agent: {USER_AGENT}\r\n"
@@ -193,7 +187,7 @@ class Lines:
             if self._tls is not None:
                 await asyncio.to_thread(trust_again, self._tls, self._configuration)
             raise
-        notice_silence(transport.get_extra_info("socket"))
+        detect_dead_peer(transport.get_extra_info("socket"))
         return line
 
     async def close(self) -> None:
@@ -205,6 +199,6 @@ class Lines:
 
 def caller_transport(configuration: ApiConfiguration, *, limit: int) -> ReviewTransport:
     """The quickest way for callers' reviews, of which no more than ``limit`` are asked at once."""
-    if proxy_of(configuration):
+    if configuration.proxy:
         return caller_connection(configuration, limit=limit)
     return Lines(configuration)

@@ -13,8 +13,8 @@ from typing import Final, TypeAlias
 
 import aiohttp
 from aiohttp.http_exceptions import LineTooLong
-from kubernetes_asyncio.config import ConfigException
 
+from workspace_authz.kubernetes.connection import Connection, describe_failure
 from workspace_authz.kubernetes.listwatch_answers import (
     Event,
     JsonObject,
@@ -26,13 +26,13 @@ from workspace_authz.kubernetes.listwatch_answers import (
     parse_object,
     parse_page,
 )
-from workspace_authz.kubernetes.transport import Connection, describe_failure
+from workspace_authz.kubernetes.own_credential import CredentialError
 
 Query: TypeAlias = Mapping[str, str]
 
 CONNECT_SECONDS: Final = 5.0
 _UNBOUNDED: Final = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
-_TRANSPORT_ERRORS: Final = (aiohttp.ClientError, TimeoutError, OSError, ConfigException)
+_TRANSPORT_ERRORS: Final = (aiohttp.ClientError, TimeoutError, OSError, CredentialError)
 
 
 async def get_object(connection: Connection, path: str, *, timeout: float) -> JsonObject | None:
@@ -44,7 +44,7 @@ async def get_object(connection: Connection, path: str, *, timeout: float) -> Js
             demand_ok(response.status)
             return parse_object(await response.read())
     except _TRANSPORT_ERRORS as error:
-        raise UnreachableError(_describe(error)) from error
+        raise UnreachableError(describe_failure(error)) from error
 
 
 async def get_page(connection: Connection, path: str, *, query: Query, timeout: float) -> Page:
@@ -54,7 +54,7 @@ async def get_page(connection: Connection, path: str, *, query: Query, timeout: 
             demand_ok(response.status)
             return parse_page(await response.read())
     except _TRANSPORT_ERRORS as error:
-        raise UnreachableError(_describe(error)) from error
+        raise UnreachableError(describe_failure(error)) from error
 
 
 async def watch(
@@ -87,7 +87,7 @@ async def watch(
     except _TRANSPORT_ERRORS as error:
         if opened and isinstance(error, TimeoutError) and deadline.expired():
             raise SilentError(f"the watch was silent for {silence:g} s") from error
-        raise UnreachableError(_describe(error)) from error
+        raise UnreachableError(describe_failure(error)) from error
 
 
 async def _line(content: aiohttp.StreamReader) -> bytes:
@@ -102,9 +102,3 @@ def _get(
     connection: Connection, path: str, query: Query
 ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
     return connection.request("GET", path, query=query, timeout=_UNBOUNDED)
-
-
-def _describe(error: BaseException) -> str:
-    if isinstance(error, ConfigException):
-        return "the server's own credential cannot be read"
-    return describe_failure(error)

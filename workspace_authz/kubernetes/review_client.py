@@ -24,6 +24,7 @@ from workspace_authz.errors import (
 )
 from workspace_authz.kubernetes.access_reviews import Review
 from workspace_authz.kubernetes.http import HttpAnswer, OversizedError, ReviewTransport
+from workspace_authz.kubernetes.own_credential import CredentialError
 from workspace_authz.kubernetes.retry_after import retry_after
 from workspace_authz.kubernetes.server_time import ServerTime
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
@@ -70,6 +71,9 @@ class ReviewClient:
             return status
         except OversizedError as error:
             raise unintelligible(review.kind) from error
+        except CredentialError as error:
+            _log.warning("%s was not asked: %s", review.kind, error)
+            raise UnavailableError(NO_ANSWER) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             _log.warning("%s failed: %s", review.kind, type(error).__name__)
             raise UnreachableError(NO_ANSWER) from error

@@ -15,7 +15,8 @@ from typing import Any, Final, TypeVar
 
 from workspace_authz.aio.clock import SystemClock
 from workspace_authz.errors import ConfigurationError, UnavailableError
-from workspace_authz.kubernetes.connection import load_configuration, server_connection
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.connection import server_connection
 from workspace_authz.workspaces.directory import Directory
 from workspace_authz.workspaces.namespace import NamespaceInfo
 from workspace_authz.workspaces.policy import NamespacePolicy

@@ -10,7 +10,7 @@ from workspace_authz.roles.files import rbac_files, stale
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit status: 1 when ``--check`` finds a stale file."""
+    """Write or check the files. Returns the exit status: 1 when ``--check`` finds a stale file."""
     parser = argparse.ArgumentParser(prog="python -m workspace_authz.roles", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the repository (default: here)")

@@ -1,4 +1,4 @@
-"""ClusterRoles as Kubernetes objects, and what MLflow calls a deletion under which verb."""
+"""ClusterRoles as Kubernetes objects, and MLflow's deleting operations by required right."""
 
 from __future__ import annotations
 
@@ -20,40 +20,40 @@ from workspace_authz.types import API_GROUP, USE, Resource, Verb
 Manifest = dict[str, Any]
 
 _AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
-"""One label does: ``edit`` takes in ``view``, and ``admin`` ``edit`` (bootstrappolicy/policy.go)."""
+"""One label is enough: ``admin`` includes ``edit``, which includes ``view`` (bootstrappolicy/policy.go)."""
 
 _DESCRIPTION = "kubernetes.io/description"
 
-_TAKES_AWAY = ("delete", "remove", "detach")
+_DELETING = ("delete", "remove", "detach")
 
 
 def cluster_roles() -> list[Manifest]:
-    """Every ClusterRole of an installation, the same ones in the same order each time."""
-    own = [_rule(group, resources, verbs) for group, resources, verbs in SERVER_RULES]
+    """Every ClusterRole of an installation, in a fixed order."""
+    own = [_rule(group, resources, verbs=verbs) for group, resources, verbs in SERVER_RULES]
     server = _cluster_role(
-        SERVER_ROLE, "For the server itself: follow namespaces and RBAC, nothing else.", own
+        SERVER_ROLE, "For the server itself: follow namespaces and RBAC, nothing else.", rules=own
     )
     scraping = [{"nonResourceURLs": [METRICS_URL], "verbs": [str(Verb.GET)]}]
     scraper = _cluster_role(
-        METRICS_ROLE, "For Prometheus: read the metrics of MLflow, nothing else.", scraping
+        METRICS_ROLE, "For Prometheus: read the metrics of MLflow, nothing else.", rules=scraping
     )
     return [*(_from_policy(role) for role in ROLES), server, scraper]
 
 
-def demanded(routes: Iterable[Route]) -> frozenset[Right]:
-    """Every right that some guarded route demands."""
+def required_rights(routes: Iterable[Route]) -> frozenset[Right]:
+    """Every right that some guarded route requires."""
     return frozenset(right for _, policy in _guarded(routes) for right in _rights(policy))
 
 
 def deletions(routes: Iterable[Route]) -> dict[Right, tuple[str, ...]]:
-    """MLflow's operations that take something away, under the first right that they demand.
+    """MLflow's operations that delete something, by the first right that they require.
 
-    Further rights are named in brackets. MLflow has no rule for such operations: they are those that its
-    REST API calls with ``DELETE``, or names so.
+    Further rights are in brackets. MLflow does not mark such operations: they are those with the HTTP method
+    ``DELETE``, and those whose name says so.
     """
     found: dict[Right, set[str]] = {}
     for route, policy in _guarded(routes):
-        if route.method == "DELETE" or any(word in route.operation.lower() for word in _TAKES_AWAY):
+        if route.method == "DELETE" or any(word in route.operation.lower() for word in _DELETING):
             first, *others = _rights(policy)
             also = f" (and {', '.join(f'`{right}`' for right in others)})" if others else ""
             found.setdefault(first, set()).add(route.operation + also)
@@ -72,7 +72,7 @@ def _rights(policy: Guarded) -> list[Right]:
 
 def _from_policy(role: Role) -> Manifest:
     labels = {f"{_AGGREGATE}{role.aggregates_to}": "true"} if role.aggregates_to else {}
-    return _cluster_role(role.name, role.description, _rules(role.rights), labels)
+    return _cluster_role(role.name, role.description, rules=_rules(role.rights), labels=labels)
 
 
 def _rules(rights: frozenset[Right]) -> list[Manifest]:
@@ -84,15 +84,15 @@ def _rules(rights: frozenset[Right]) -> list[Manifest]:
             if verbs:
                 target = f"{resource}/{subresource}" if subresource else str(resource)
                 by_verbs.setdefault(verbs, []).append(target)
-    return [_rule(API_GROUP, resources, verbs) for verbs, resources in by_verbs.items()]
+    return [_rule(API_GROUP, resources, verbs=verbs) for verbs, resources in by_verbs.items()]
 
 
-def _rule(group: str, resources: Iterable[str], verbs: Iterable[str]) -> Manifest:
+def _rule(group: str, resources: Iterable[str], *, verbs: Iterable[str]) -> Manifest:
     return {"apiGroups": [group], "resources": [*resources], "verbs": [str(verb) for verb in verbs]}
 
 
 def _cluster_role(
-    name: str, description: str, rules: list[Manifest], labels: dict[str, str] | None = None
+    name: str, description: str, *, rules: list[Manifest], labels: dict[str, str] | None = None
 ) -> Manifest:
     metadata: Manifest = {"name": name, "annotations": {_DESCRIPTION: description}}
     if labels:

@@ -1,8 +1,8 @@
-"""Who gets what: the ClusterRoles that an installation brings, as data.
+"""The ClusterRoles of an installation, as data.
 
-Three roles follow Kubernetes' own ``view``, ``edit`` and ``admin``, so that whoever holds one of those
-in a namespace holds the same in MLflow; a fourth is for service accounts. Names, resources and verbs
-are those of Red Hat OpenShift AI and of Kubeflow's MLflow integration.
+Three roles aggregate to Kubernetes' own ``view``, ``edit`` and ``admin``, so that a user with one of those
+in a namespace has the same level of access in MLflow. A fourth role is for service accounts. Names, resources
+and verbs are those of Red Hat OpenShift AI and of Kubeflow's MLflow integration.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _GATEWAY = (Resource.GATEWAY_ENDPOINTS, Resource.GATEWAY_MODEL_DEFINITIONS, Reso
 
 @dataclass(frozen=True, slots=True, order=True)
 class Right:
-    """One verb on one pseudo-resource, on every object of a namespace."""
+    """One verb on one pseudo-resource, for every object of a namespace."""
 
     resource: Resource
     subresource: str
@@ -41,7 +41,7 @@ class Role:
     description: str
     rights: frozenset[Right] = field(repr=False)
     aggregates_to: str = ""
-    """The ClusterRole of Kubernetes that takes this one in; empty when it is bound by itself."""
+    """The ClusterRole of Kubernetes into which this one is aggregated; empty when it is bound directly."""
 
 
 def _verbs(resources: Iterable[Resource], verbs: Iterable[Verb]) -> frozenset[Right]:
@@ -78,12 +78,12 @@ INTEGRATION = Role(
 ROLES = (VIEW, EDIT, ADMIN, INTEGRATION)
 
 SERVER_ROLE = "mlflow-server"
-"""The server's own ClusterRole. No reviews: ``system:basic-user`` lets every caller ask about themselves."""
+"""The server's own ClusterRole. It may create no reviews: callers may, by ``system:basic-user``."""
 
 _FOLLOW = ("get", "list", "watch")
 
 SERVER_NEEDS = (("", ("namespaces",), _FOLLOW),)
-"""``(API group, resources, verbs)`` without which the server does not work: workspaces are namespaces."""
+"""``(API group, resources, verbs)`` that the server needs to work: workspaces are namespaces."""
 
 SERVER_FOLLOWS = (
     (
@@ -92,13 +92,13 @@ SERVER_FOLLOWS = (
         _FOLLOW,
     ),
 )
-"""Without these it works, but hears of no change: decisions live shorter, lists of workspaces cost more."""
+"""Without these the server works but sees no changes: decisions live shorter, workspace lists cost more."""
 
 SERVER_RULES = SERVER_NEEDS + SERVER_FOLLOWS
-"""All of :data:`SERVER_ROLE`."""
+"""All rules of :data:`SERVER_ROLE`."""
 
 METRICS_ROLE = "mlflow-metrics"
-"""The ClusterRole of whoever scrapes: the verb ``get`` on the non-resource URL :data:`METRICS_URL`."""
+"""The ClusterRole for scrapers: the verb ``get`` on the non-resource URL :data:`METRICS_URL`."""
 
 METRICS_URL = "/metrics"
-"""As for Kubernetes' own components, so whoever may scrape those may scrape this, too."""
+"""The same URL as for Kubernetes' own components. A scraper with the right for those may scrape this too."""

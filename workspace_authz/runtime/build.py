@@ -10,7 +10,8 @@ from typing import Final
 
 from workspace_authz.aio.clock import Clock, SystemClock
 from workspace_authz.aio.supervisor import Supervisor
-from workspace_authz.kubernetes.connection import load_configuration, server_connection
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.connection import server_connection
 from workspace_authz.kubernetes.lines import caller_transport
 from workspace_authz.kubernetes.retries import ReviewPriorities, review_priorities
 from workspace_authz.kubernetes.reviews import ApiReviews
@@ -20,7 +21,7 @@ from workspace_authz.runtime.cluster import Cluster, cluster_over
 from workspace_authz.runtime.health import Health
 from workspace_authz.runtime.metrics_page import MetricsPage
 from workspace_authz.runtime.mlflow_data import Data, mlflow_data
-from workspace_authz.runtime.pipeline import ClusterParts, MlflowParts, build_pipeline
+from workspace_authz.runtime.pipeline import ClusterParts, MLflowParts, build_pipeline
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.runtime.sampler import Observed, Sampler
 from workspace_authz.runtime.worker_config import WorkerConfig
@@ -29,6 +30,7 @@ from workspace_authz.telemetry.audit import open_audit_sink
 from workspace_authz.telemetry.metrics import Metrics
 from workspace_authz.telemetry.prometheus import PrometheusMetrics
 from workspace_authz.telemetry.sampled import SampledMetrics
+from workspace_authz.telemetry.workers import WorkerRegistry
 
 _LOOK_SECONDS: Final = 0.5
 """How often a worker that starts checks whether it is ready."""
@@ -61,8 +63,8 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
         cluster = cluster_over(server, config, clock=clock)
         api = ApiReviews(callers, timeout=settings.api_timeout_seconds, metrics=metrics)
         reviews = _reviews(api, settings, metrics=metrics, clock=clock)
-        pipeline = _pipeline(config, reviews, cluster, data=data, server_time=api.server_time.now)
-        health = _health(config, cluster, data)
+        pipeline = _pipeline(config, reviews, cluster=cluster, data=data, server_time=api.server_time.now)
+        health = _health(config, cluster=cluster, data=data)
         runtime = Runtime(
             pipeline=pipeline,
             audit=audit,
@@ -70,14 +72,9 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
             directory=cluster.directory,
             metrics=metrics,
             health=health,
-            metrics_page=MetricsPage(
-                identity=pipeline.identity,
-                authorizer=pipeline.authorizer,
-                workers=config.workers,
-                flush=metrics.flush,
-            ),
+            metrics_page=_metrics_page(pipeline, config.workers, metrics=metrics),
         )
-        observed, sampled = _observed(runtime, cluster, data), _sampled(metrics, config)
+        observed, sampled = _observed(runtime, cluster=cluster, data=data), _sampled(metrics, config)
         cluster.follow(supervisor)
         data.prepare(supervisor, cluster.directory)
         supervisor.run("gc freeze", partial(freeze_when_ready, health, clock))
@@ -100,8 +97,8 @@ def _reviews(api: ApiReviews, settings: Settings, *, metrics: Metrics, clock: Cl
 def _pipeline(
     config: WorkerConfig,
     reviews: ReviewPriorities,
-    cluster: Cluster,
     *,
+    cluster: Cluster,
     data: Data,
     server_time: Callable[[], float | None],
 ) -> Pipeline:
@@ -114,11 +111,12 @@ def _pipeline(
             generations=cluster.generations,
             rbac=cluster.rights,
         ),
-        MlflowParts(
-            objects=data.objects,
+        MLflowParts(
+            reading=data.reading,
+            store=data.objects,
             artifact_root=config.artifact_root,
             tenancy=data.tenancy if cluster.directory is not None else None,
-            seal=data.seal,
+            cipher=data.cipher,
         ),
         settings=config.settings,
         catalog=config.catalog,
@@ -126,7 +124,13 @@ def _pipeline(
     )
 
 
-def _observed(runtime: Runtime, cluster: Cluster, data: Data) -> Observed:
+def _metrics_page(pipeline: Pipeline, workers: WorkerRegistry, *, metrics: Metrics) -> MetricsPage:
+    return MetricsPage(
+        identity=pipeline.identity, authorizer=pipeline.authorizer, workers=workers, flush=metrics.flush
+    )
+
+
+def _observed(runtime: Runtime, *, cluster: Cluster, data: Data) -> Observed:
     pipeline = runtime.pipeline
     return Observed(
         statistics=(
@@ -146,7 +150,7 @@ def _sampled(metrics: PrometheusMetrics, config: WorkerConfig) -> SampledMetrics
     return sampled
 
 
-def _health(config: WorkerConfig, cluster: Cluster, data: Data) -> Health:
+def _health(config: WorkerConfig, *, cluster: Cluster, data: Data) -> Health:
     checks = cluster.checks() | data.checks(cluster.directory)
     return Health(checks, notes=cluster.rbac.notes, workers=config.workers)
 

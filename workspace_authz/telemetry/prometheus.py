@@ -57,44 +57,53 @@ class PrometheusMetrics:
         mark_process_dead(slot)
         self.registry = CollectorRegistry()
         judged = self._histogram(
-            "request_seconds", "Time from a request's arrival to its verdict", "outcome", _REQUEST_BUCKETS
+            "request_seconds",
+            "Time from a request's arrival to its verdict",
+            label="outcome",
+            buckets=_REQUEST_BUCKETS,
         )
         self._judged = {outcome: judged.labels(outcome) for outcome in _OUTCOMES}
         refused = self._counter("refusals_total", "Refused requests, by error code.", "code")
         self._refused = {code: refused.labels(code) for code in _CODES}
-        decisions = "Answers to questions about rights, by resource, outcome and source."
+        decisions = "Decisions on authorization questions, by resource, outcome and source."
         self._decisions = self._counter("decisions_total", decisions, "resource", "outcome", "source")
         self._verdicts: list[tuple[str, str, float]] = []
         """Outcome, code and seconds of each verdict since the last flush."""
         self._answers: dict[tuple[str, str, str], int] = {}
         """How often each combination of resource, outcome and source occurred since the last flush."""
+        self._add_api_metrics()
+        narrowed = "Lists restricted to the objects that the caller may see, in the request or in the answer."
+        self._narrowed = self._counter("narrowed_lists_total", narrowed, "where")
+        loads = "New serving certificates that a worker loaded, or could not use."
+        certificates = self._counter("certificate_loads_total", loads, "result")
+        self._certificates = {True: certificates.labels("ok"), False: certificates.labels("failed")}
+        self._start_at_zero()
+
+    def _add_api_metrics(self) -> None:
         asked = "Requests to the Kubernetes API server for callers, by kind and result."
         self._asked = self._counter("api_requests_total", asked, "kind", "result")
         asked_seconds = self._histogram(
-            "api_request_seconds", "Time that the Kubernetes API server took", "kind", _API_BUCKETS
+            "api_request_seconds",
+            "Time that the Kubernetes API server took",
+            label="kind",
+            buckets=_API_BUCKETS,
         )
         self._asked_seconds = {kind: asked_seconds.labels(kind) for kind in _KINDS}
         retried = "Reviews that were asked again, by kind and reason."
         self._retried = self._counter("api_retries_total", retried, "kind", "reason")
         self._circuit = Gauge(
             f"{PREFIX}api_circuit_open",
-            "Workers that hold reviews back because the API server does not answer.",
+            "Workers that send no reviews because the API server does not answer.",
             registry=self.registry,
             multiprocess_mode="livesum",
         )
-        opened = "Times that a worker began to hold reviews back."
+        opened = "Times that the circuit of a worker opened."
         self._opened = self._counter("api_circuit_openings_total", opened)
-        narrowed = "Lists kept to single objects, in the request or in the answer."
-        self._narrowed = self._counter("narrowed_lists_total", narrowed, "where")
-        loads = "New serving certificates that a worker took up, or could not use."
-        certificates = self._counter("certificate_loads_total", loads, "result")
-        self._certificates = {True: certificates.labels("ok"), False: certificates.labels("failed")}
-        self._start_at_zero()
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"{PREFIX}{name}", text, labels, registry=self.registry)
 
-    def _histogram(self, name: str, text: str, label: str, buckets: Sequence[float]) -> Histogram:
+    def _histogram(self, name: str, text: str, *, label: str, buckets: Sequence[float]) -> Histogram:
         text = f"{text}, by {label}."
         return Histogram(f"{PREFIX}{name}", text, [label], buckets=buckets, registry=self.registry)
 

@@ -52,7 +52,7 @@ class SampledMetrics:
         self._hits = self._counter("cache_hits_total", "Look-ups in a cache that found a value.", "cache")
         self._misses = self._counter("cache_misses_total", "Look-ups in a cache that found none.", "cache")
         self._entries = self._gauge(
-            "cache_entries", "Entries in a cache, summed over all workers.", "livesum", "cache"
+            "cache_entries", "Entries in a cache, summed over all workers.", "cache", mode="livesum"
         )
         self._coalesced = self._counter(
             "coalesced_total", "Questions that waited for the same one in flight.", "question"
@@ -67,35 +67,35 @@ class SampledMetrics:
         )
         self._following = self._informer("following", "1 when every worker receives all changes.")
         self._uncovered_routes = self._gauge(
-            "uncovered_routes", "Routes of MLflow without a rule, which are refused.", "max"
+            "uncovered_routes", "Routes of MLflow without a rule, which are refused.", mode="max"
         )
-        self._ready = self._gauge("workers_ready", "Workers without a problem.", "livesum")
+        self._ready = self._gauge("workers_ready", "Workers without a problem.", mode="livesum")
         self._expected_workers = self._gauge(
-            "workers_expected", "Workers that the server was started with.", "max"
+            "workers_expected", "Workers that the server was started with.", mode="max"
         )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"{PREFIX}{name}", text, labels, registry=self._registry)
 
-    def _gauge(self, name: str, text: str, mode: _Mode, *labels: str) -> Gauge:
+    def _gauge(self, name: str, text: str, *labels: str, mode: _Mode) -> Gauge:
         return Gauge(f"{PREFIX}{name}", text, labels, registry=self._registry, multiprocess_mode=mode)
 
     def _informer(self, name: str, text: str) -> Gauge:
-        return self._gauge(f"informer_{name}", text, "livemin", "resource")
+        return self._gauge(f"informer_{name}", text, "resource", mode="livemin")
 
     def cache(self, name: str, statistics: CacheStatistics) -> None:
         """Record one cache."""
-        self._increase(self._hits.labels(name), ("hits", name), statistics.hits)
-        self._increase(self._misses.labels(name), ("misses", name), statistics.misses)
+        self._increase(self._hits.labels(name), ("hits", name), to=statistics.hits)
+        self._increase(self._misses.labels(name), ("misses", name), to=statistics.misses)
         self._entries.labels(name).set(len(statistics))
 
     def coalesced(self, question: str, total: int) -> None:
         """Record how often this kind of question has waited for the same question in flight."""
-        self._increase(self._coalesced.labels(question), ("coalesced", question), total)
+        self._increase(self._coalesced.labels(question), ("coalesced", question), to=total)
 
     def audit_dropped(self, total: int) -> None:
         """Record the number of lost audit records."""
-        self._increase(self._dropped, ("dropped", ""), total)
+        self._increase(self._dropped, ("dropped", ""), to=total)
 
     def informer(self, resource: str, sample: InformerSample) -> None:
         """Record one informer."""
@@ -112,6 +112,6 @@ class SampledMetrics:
         """Record whether this worker has no problem."""
         self._ready.set(int(ready))
 
-    def _increase(self, counter: Counter, key: tuple[str, str], total: int) -> None:
-        counter.inc(total - self._last.get(key, 0))
-        self._last[key] = total
+    def _increase(self, counter: Counter, key: tuple[str, str], *, to: int) -> None:
+        counter.inc(to - self._last.get(key, 0))
+        self._last[key] = to

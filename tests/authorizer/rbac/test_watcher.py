@@ -23,7 +23,8 @@ from workspace_authz.devplane.embedded.engine import EmbeddedEngine
 from workspace_authz.devplane.engine import Endpoint, EngineOptions
 from workspace_authz.devplane.kubeapiserver import KubeApiserverEngine
 from workspace_authz.devplane.kubeconfig import token_kubeconfig
-from workspace_authz.kubernetes.connection import Connection, load_configuration, server_connection
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.connection import Connection, server_connection
 from workspace_authz.types import API_GROUP, UserInfo
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -12,8 +12,8 @@ import aiohttp
 
 from workspace_authz.apps.demo.people import NAMESPACES, PEOPLE, Person, role_binding
 from workspace_authz.apps.demo.processes import DemoError
-from workspace_authz.kubernetes.connection import load_configuration
-from workspace_authz.kubernetes.transport import Connection, server_connection
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.connection import Connection, server_connection
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 _TOKEN_SECONDS: Final = 24 * 3600

@@ -18,7 +18,7 @@ from workspace_authz.cli.checks.probe import (
     who_am_i,
 )
 from workspace_authz.kubernetes import access_reviews
-from workspace_authz.kubernetes.transport import Connection
+from workspace_authz.kubernetes.connection import Connection
 
 _SLOW_SECONDS: Final = 1.0
 _SKEW_SECONDS: Final = 30.0

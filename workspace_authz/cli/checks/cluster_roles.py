@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from workspace_authz.cli.checks.finding import Finding, ok, unknown, warning
 from workspace_authz.cli.checks.probe import RBAC, Answer, ask
-from workspace_authz.kubernetes.transport import Connection
+from workspace_authz.kubernetes.connection import Connection
 from workspace_authz.roles.generate import cluster_roles
 from workspace_authz.roles.policy import ROLES
 from workspace_authz.types import API_GROUP

@@ -12,11 +12,14 @@ import aiohttp
 
 from workspace_authz.errors import AuthzError
 from workspace_authz.kubernetes import access_reviews
-from workspace_authz.kubernetes.transport import Connection, describe_failure
+from workspace_authz.kubernetes.connection import Connection, describe_failure
+from workspace_authz.kubernetes.own_credential import CredentialError
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=8)
 
 RBAC: Final = "rbac.authorization.k8s.io"
+
+_FAILURES: Final = (aiohttp.ClientError, TimeoutError, OSError, CredentialError)
 
 
 class NoAnswerError(AuthzError):
@@ -47,7 +50,7 @@ async def ask(connection: Connection, method: str, path: str, *, body: Any = Non
             text = await response.read()
             date = response.headers.get("Date")
             return Answer(response.status, _object(text), date, time.monotonic() - started)
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+    except _FAILURES as error:
         raise NoAnswerError(describe_failure(error)) from error
 
 
@@ -57,7 +60,7 @@ async def watches(connection: Connection, path: str) -> int:
     try:
         async with connection.request("GET", path, query=query, timeout=TIMEOUT) as response:
             return response.status
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+    except _FAILURES as error:
         raise NoAnswerError(describe_failure(error)) from error
 
 

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 from workspace_authz.cli.checks.finding import Finding, failing, ok, warning
 from workspace_authz.cli.checks.probe import RBAC, allowed, may_i, username, watches, who_am_i
 from workspace_authz.kubernetes import access_reviews
-from workspace_authz.kubernetes.transport import Connection
+from workspace_authz.kubernetes.connection import Connection
 from workspace_authz.roles.policy import SERVER_FOLLOWS, SERVER_NEEDS, SERVER_ROLE
 from workspace_authz.types import UserInfo
 

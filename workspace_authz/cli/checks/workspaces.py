@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from workspace_authz.cli.checks.finding import Finding, failing, ok, warning
 from workspace_authz.cli.checks.probe import ask
-from workspace_authz.kubernetes.transport import Connection
+from workspace_authz.kubernetes.connection import Connection
 from workspace_authz.workspaces.policy import NamespacePolicy
 
 _PAGE = 500

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.kubernetes.connection import load_configuration
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.connection import Connection, server_connection
 from workspace_authz.kubernetes.listwatch import get_page
 from workspace_authz.kubernetes.listwatch_answers import ListWatchError
 from workspace_authz.kubernetes.reviews import ApiReviews
-from workspace_authz.kubernetes.transport import Connection, server_connection
 from workspace_authz.mlflow_adapter.store.engines import open_engines
 from workspace_authz.mlflow_adapter.store.workspace_data import count_objects, workspaces_with_data
 from workspace_authz.tenancy.claims import read_claims
