@@ -28,16 +28,18 @@ from workspace_authz.authorizer.rbac.source import RbacSource
 from workspace_authz.authorizer.rbac.watcher import RbacWatcher
 from workspace_authz.catalog.compile import compile_catalog
 from workspace_authz.devplane.api import until
-from workspace_authz.effects.sealing import AesSeal
+from workspace_authz.effects.ciphers import AesCipher
 from workspace_authz.identity.authenticator import AuthenticatorChain, Presented
-from workspace_authz.kubernetes.connection import load_configuration, server_connection
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.connection import server_connection
 from workspace_authz.kubernetes.credentials import AssertedUser
 from workspace_authz.kubernetes.lines import caller_transport
 from workspace_authz.kubernetes.reviews import AccessAnswer, ApiReviews, Reviews, RulesAnswer
 from workspace_authz.kubernetes.subject_reviews import ApiSubjectReviews
+from workspace_authz.mlflow_adapter.reading.mlflow_reading import MLflowReading
 from workspace_authz.mlflow_adapter.store.objects import StoreObjects
 from workspace_authz.pipeline.pipeline import Pipeline
-from workspace_authz.runtime.pipeline import ClusterParts, MlflowParts, build_pipeline
+from workspace_authz.runtime.pipeline import ClusterParts, MLflowParts, build_pipeline
 from workspace_authz.settings import load_settings
 from workspace_authz.types import Attributes, Caller, Credential, UserInfo
 from workspace_authz.workspaces.directory import Directory
@@ -135,6 +137,7 @@ async def pipelines(server: MlflowServer, cluster: Cluster) -> AsyncIterator[Pip
         await _followed(directory, generations)
 
         sessions = sessionmaker(create_engine(server.database))
+        reading = stack.enter_context(closing(MLflowReading()))
         objects = stack.enter_context(
             closing(
                 StoreObjects(
@@ -142,7 +145,7 @@ async def pipelines(server: MlflowServer, cluster: Cluster) -> AsyncIterator[Pip
                 )
             )
         )
-        mlflow = MlflowParts(objects=objects, seal=AesSeal(None))
+        mlflow = MLflowParts(reading=reading, store=objects, cipher=AesCipher(None))
 
         def built(reviews: Reviews, asserted: Credential | None) -> Pipeline:
             parts = ClusterParts(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -29,9 +29,11 @@ from tests.scenarios.test_every_route import PLAIN, name_of
 from tests.scenarios.tracking_studio import Ask
 from workspace_authz.catalog.entries import Entry
 from workspace_authz.catalog.model import AnyRight, Guarded, Public, Refused
-from workspace_authz.doors.explain import GivenBody
-from workspace_authz.mlflow_adapter.reading.request import AccessRequest
+from workspace_authz.effects.effects import EffectKind
+from workspace_authz.effects.rewriting import RequestReplacement
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest, GivenBody
 from workspace_authz.pipeline.pipeline import Pipeline
+from workspace_authz.pipeline.verdict import Refuse
 
 AT_ONCE = 16
 SEARCH = "/api/2.0/mlflow/experiments/search"
@@ -55,9 +57,11 @@ class Outcome:
     status: int | None
     error: str
     workspace: str | None
-    visible: frozenset[str] | None
-    narrowing: str
     checks: frozenset[str]
+    kinds: frozenset[EffectKind] = frozenset()
+    visible: frozenset[str] | None = None
+    narrowing: str = ""
+    replacement: RequestReplacement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,14 +233,22 @@ def _request(entry: Entry, role: Role, *, asserted: bool) -> AccessRequest:
 
 async def _outcome(pipeline: Pipeline, request: AccessRequest) -> Outcome:
     verdict = await pipeline.judge(request)
-    error = verdict.error
-    return Outcome(
-        user=verdict.caller.user.username if verdict.caller else None,
+    findings, error = verdict.findings, verdict.error
+    outcome = Outcome(
+        user=findings.caller.user.username if findings.caller else None,
         passed=verdict.passed,
         status=None if error is None else error.status,
         error="" if error is None else f"{type(error).__name__}: {error.message}",
-        workspace=verdict.workspace,
-        visible=verdict.visible,
-        narrowing="" if verdict.narrowing is None else str(verdict.narrowing.record()),
-        checks=frozenset(f"{check.attributes} {check.decision.outcome}" for check in verdict.checks),
+        workspace=findings.workspace,
+        checks=frozenset(f"{check.attributes} {check.decision.outcome}" for check in findings.checks),
+    )
+    if isinstance(verdict, Refuse):
+        return outcome
+    effects = verdict.effects
+    return replace(
+        outcome,
+        kinds=effects.kinds,
+        visible=effects.visible,
+        narrowing=str(effects.narrowing.record()) if effects.narrowing else "",
+        replacement=effects.replacement,
     )
