@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import example, given
@@ -46,18 +46,23 @@ def test_while_watches_are_silent(stage: Stage, steps: list[Step]) -> None:
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_plans_find_what_is_broken(stage: Stage, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
-    """Mostly in as few plans as are played above, in more where a machine is slow; it ends with the first.
+def test_a_known_plan_finds_what_is_broken(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, what: str, record_property: Callable[[str, object], None]
+) -> None:
+    """Given something that is broken on purpose, when the plan that is known for it is played, then it shows.
 
-    What is broken shows for a minute: no need to wait for long.
+    Beside it a few drawn plans are played. Whether they find it, too, depends on the draw and on the machine,
+    so it is only reported.
     """
     broken = BROKEN[what]
     monkeypatch.setattr("tests.invalidation.play.HEALTHY_SECONDS", 2.0)
     broken.breaking(monkeypatch)
+    with pytest.raises(AssertionError, match="after the change that ended it"):
+        stage.play(broken.known)
 
     found: list[str] = []
 
-    @budget(12)
+    @budget(2)
     @given(steps=broken.plans)
     def search(steps: list[Step]) -> None:
         if not found:
@@ -67,5 +72,4 @@ def test_plans_find_what_is_broken(stage: Stage, monkeypatch: pytest.MonkeyPatch
                 found.append(str(wrong))
 
     search()
-    assert found, "no plan has found it"
-    assert "after the change that ended it" in found[0]
+    record_property("a drawn plan found it", bool(found))
