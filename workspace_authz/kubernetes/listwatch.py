@@ -19,6 +19,7 @@ from workspace_authz.kubernetes.listwatch_answers import (
     Event,
     JsonObject,
     Page,
+    SelectorError,
     SilentError,
     UnreachableError,
     demand_ok,
@@ -51,6 +52,11 @@ async def get_page(connection: Connection, path: str, *, query: Query, timeout: 
     """Fetch one page of a list. Raises :class:`ListWatchError`."""
     try:
         async with asyncio.timeout(timeout), _get(connection, path, query) as response:
+            # The first page of a list names no resource version, so nothing else can be wrong with it.
+            if response.status == 400 and "labelSelector" in query and "continue" not in query:
+                raise SelectorError(
+                    f"the API server does not accept the label selector {query['labelSelector']!r}"
+                )
             demand_ok(response.status)
             return parse_page(await response.read())
     except _TRANSPORT_ERRORS as error:

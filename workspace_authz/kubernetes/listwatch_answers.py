@@ -34,6 +34,10 @@ class DeniedError(ListWatchError):
     """401 or 403: the server's own credential or right is missing."""
 
 
+class SelectorError(ListWatchError):
+    """400 to a list with a label selector: the API server does not accept the selector."""
+
+
 class EventType(StrEnum):
     """What a watch reports, its own errors aside."""
 

@@ -79,7 +79,7 @@ def build_pipeline(
         authorizer=authorizer,
         rule=rule,
         workspaces=cluster.workspaces,
-        mlflow=None if mlflow is None else _mlflow(mlflow, authorizer, cluster.rbac),
+        mlflow=None if mlflow is None else _mlflow(mlflow, authorizer, rbac=cluster.rbac),
         restrictions=restrictions,
     )
 
@@ -114,7 +114,7 @@ def _authorizer(cluster: ClusterParts, settings: Settings) -> Authorizer:
     )
 
 
-def _mlflow(mlflow: MLflowParts, authorizer: Authorizer, rbac: RbacSource | None) -> MLflowAtHand:
+def _mlflow(mlflow: MLflowParts, authorizer: Authorizer, *, rbac: RbacSource | None) -> MLflowAtHand:
     """List names come from the caller's rules and, where they are followed, from Roles and RoleBindings."""
     sources: list[NameSource] = [RulesReviewNames(authorizer)]
     if rbac is not None:
