@@ -117,8 +117,8 @@ class ApiServer:
         if name:
             items = [item for item in items if item["metadata"]["name"] == name]
             await self._paused()
-        rest = len(items) > begin + limit
-        metadata = {"resourceVersion": str(self.version), "continue": str(begin + limit) if rest else ""}
+        more = len(items) > begin + limit
+        metadata = {"resourceVersion": str(self.version), "continue": str(begin + limit) if more else ""}
         return web.json_response({"metadata": metadata, "items": items[begin : begin + limit]})
 
     async def _paused(self) -> None:

@@ -19,9 +19,9 @@ from workspace_authz.kubernetes.listwatch_answers import (
     Event,
     JsonObject,
     Page,
+    RetryableError,
     SelectorError,
     SilentError,
-    UnreachableError,
     demand_ok,
     parse_event,
     parse_object,
@@ -45,7 +45,7 @@ async def get_object(connection: Connection, path: str, *, timeout: float) -> Js
             demand_ok(response.status)
             return parse_object(await response.read())
     except _TRANSPORT_ERRORS as error:
-        raise UnreachableError(describe_failure(error)) from error
+        raise RetryableError(describe_failure(error)) from error
 
 
 async def get_page(connection: Connection, path: str, *, query: Query, timeout: float) -> Page:
@@ -60,7 +60,7 @@ async def get_page(connection: Connection, path: str, *, query: Query, timeout: 
             demand_ok(response.status)
             return parse_page(await response.read())
     except _TRANSPORT_ERRORS as error:
-        raise UnreachableError(describe_failure(error)) from error
+        raise RetryableError(describe_failure(error)) from error
 
 
 async def watch(
@@ -93,7 +93,7 @@ async def watch(
     except _TRANSPORT_ERRORS as error:
         if opened and isinstance(error, TimeoutError) and deadline.expired():
             raise SilentError(f"the watch was silent for {silence:g} s") from error
-        raise UnreachableError(describe_failure(error)) from error
+        raise RetryableError(describe_failure(error)) from error
 
 
 async def _line(content: aiohttp.StreamReader) -> bytes:
@@ -101,7 +101,7 @@ async def _line(content: aiohttp.StreamReader) -> bytes:
         return await content.readline()
     except (LineTooLong, ValueError) as error:
         # More than the connection's buffer; which of the two depends on aiohttp's version.
-        raise UnreachableError("the watch sent a line that is too long") from error
+        raise RetryableError("the watch sent a line that is too long") from error
 
 
 def _get(
