@@ -1,7 +1,7 @@
 """Namespaces for a process that is not a guarded worker: MLflow's job runner, its consumers, ``mlflow gc``.
 
-The first use starts a daemon thread with its own event loop. It follows namespaces, and nothing else, with the
-process's own credential.
+The first use starts a daemon thread with its own event loop. It follows namespaces, and nothing else, with
+the process's own credential.
 """
 
 from __future__ import annotations
