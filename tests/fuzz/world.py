@@ -200,7 +200,7 @@ def furnished_site(directory: Path) -> Iterator[Site]:
         grant_own_names(plane, TEAM_A, named)
         for home, caller in callers.items():
             plane.bind(home, "admin", user=caller.name)
-            plane.settle(caller.token, home, "create", "gatewaybudgets")
+            plane.wait_for_access(caller.token, home, verb="create", resource="gatewaybudgets")
         options = ServerOptions(kubeconfig=plane.server_kubeconfig, environment=ENVIRONMENT)
         server = stack.enter_context(mlflow_server(directory / "server", options))
         providers = stack.enter_context(model_provider()), stack.enter_context(model_provider())

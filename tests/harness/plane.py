@@ -25,7 +25,7 @@ REAL = "kube-apiserver"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 GROUP = "mlflow.kubeflow.org"
 _START_SECONDS = 90.0
-_SETTLE_SECONDS = 30.0
+_ACCESS_SECONDS = 30.0
 
 Object = dict[str, Any]
 
@@ -119,7 +119,7 @@ class Plane:
         answer = self.ask("DELETE", path)
         assert answer.status in (200, 202), answer.text
 
-    def role(self, namespace: str, name: str, rules: Sequence[Object]) -> None:
+    def role(self, namespace: str, name: str, *, rules: Sequence[Object]) -> None:
         """Create a Role."""
         self.make(
             f"{RBAC}/namespaces/{namespace}/roles",
@@ -178,10 +178,10 @@ class Plane:
         self.tokens.append(token)
         return token
 
-    def allows(self, token: str, namespace: str, verb: str, resource: str) -> bool:
+    def allows(self, token: str, namespace: str, *, verb: str, resource: str) -> bool:
         """The API's own answer to a SelfSubjectAccessReview."""
-        plain, _, subresource = resource.partition("/")
-        attributes = {"namespace": namespace, "verb": verb, "group": GROUP, "resource": plain}
+        parent, _, subresource = resource.partition("/")
+        attributes = {"namespace": namespace, "verb": verb, "group": GROUP, "resource": parent}
         if subresource:
             attributes["subresource"] = subresource
         review = {
@@ -194,10 +194,12 @@ class Plane:
         assert answer.status == 201, answer.text
         return bool(answer.json["status"]["allowed"])
 
-    def settle(self, token: str, namespace: str, verb: str, resource: str, *, allowed: bool = True) -> None:
+    def wait_for_access(
+        self, token: str, namespace: str, *, verb: str, resource: str, allowed: bool = True
+    ) -> None:
         """Wait until the API's authorizer, which follows the objects, acts on what was changed."""
-        deadline = time.monotonic() + _SETTLE_SECONDS
-        while self.allows(token, namespace, verb, resource) is not allowed:
+        deadline = time.monotonic() + _ACCESS_SECONDS
+        while self.allows(token, namespace, verb=verb, resource=resource) is not allowed:
             assert time.monotonic() < deadline, f"{verb} {resource} in {namespace} never became {allowed}"
             time.sleep(0.02)
 

@@ -35,7 +35,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         given = given_two_teams(plane, people)
         for namespace in (TEAM_A, DEFAULT):
             plane.bind(namespace, "admin", user=people.alice.name)
-            plane.settle(people.alice.token, namespace, "create", "gatewaybudgets")
+            plane.wait_for_access(people.alice.token, namespace, verb="create", resource="gatewaybudgets")
         yield given
 
 

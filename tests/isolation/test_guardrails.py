@@ -147,7 +147,7 @@ def test_a_caller_needs_the_right_to_use_what_the_guardrail_uses(
     plane, dora = cluster.plane, cluster.people.dora
     usable = [scene.names[model] for model in ("judge", "writer", "talker") if model != missing]
     rule = {"apiGroups": [GROUP], "resources": ["gatewayendpoints/use"], "verbs": ["create"]}
-    plane.role(TEAM_A, usable[0], [rule | {"resourceNames": usable}])
+    plane.role(TEAM_A, usable[0], rules=[rule | {"resourceNames": usable}])
     bound = plane.bind(TEAM_A, usable[0], user=dora.name, kind="Role")
     try:
         scene.world.server.skip_records()

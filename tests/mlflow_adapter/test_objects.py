@@ -18,7 +18,7 @@ from tests.harness.fakes import ManualClock
 from tests.mlflow_adapter.world import TEAM_A, TEAM_B, World, populate
 from workspace_authz.catalog.model import Identifier
 from workspace_authz.errors import UnavailableError
-from workspace_authz.mlflow_adapter.store.objects import HOME_SECONDS, StoreObjects
+from workspace_authz.mlflow_adapter.store.objects import EXPERIMENT_ID_SECONDS, StoreObjects
 from workspace_authz.types import Resource
 
 OF_EXPERIMENTS = (
@@ -118,7 +118,7 @@ async def test_where_something_lies_is_remembered_for_seconds(
         )
     asked = (Resource.EXPERIMENTS, Identifier.TRACE_ID, [trace])
     assert await objects.names(*asked, workspace="team-d") == {trace: "experiment-of-team-d"}
-    clock.advance(HOME_SECONDS)
+    clock.advance(EXPERIMENT_ID_SECONDS)
     assert await objects.names(*asked, workspace="team-d") == {}
     assert await objects.names(*asked, workspace=TEAM_A) == {trace: f"experiment-of-{TEAM_A}"}
 

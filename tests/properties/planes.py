@@ -24,7 +24,7 @@ from tests.properties.worlds import World, sentinels
 from workspace_authz.devplane.api import Answer, Api, until
 from workspace_authz.devplane.apply import apply
 
-_SETTLE_SECONDS = 30.0
+_IN_FORCE_SECONDS = 30.0
 _GRANT = re.compile(
     r'allowed by (?P<kind>(?:Cluster)?RoleBinding) "(?P<name>[^"/]+)(?:/(?P<namespace>[^"]+))?"'
     r' of (?P<role_kind>\w+) "(?P<role>[^"]+)" to (?P<subject_kind>\w+) "(?P<subject>[^"/]+)(?:/[^"]+)?"'
@@ -66,7 +66,7 @@ class Plane:
         async def unknown() -> bool:
             return (await self.ask(question)).status == 401
 
-        async with asyncio.timeout(_SETTLE_SECONDS):
+        async with asyncio.timeout(_IN_FORCE_SECONDS):
             await until(unknown)
 
     async def ask(self, question: Question) -> Answer:
@@ -79,7 +79,7 @@ class Plane:
             question.method, question.path, body=body, content_type=question.content_type
         )
 
-    async def settle(self, prefix: str, namespace: str) -> None:
+    async def wait_until_in_force(self, prefix: str, namespace: str) -> None:
         """Wait until everything done so far counts in authorization."""
         await apply(self.api, sentinels(prefix, namespace))
 
@@ -90,7 +90,7 @@ class Plane:
             ]
             return all(answer.body["status"]["allowed"] for answer in answers)
 
-        async with asyncio.timeout(_SETTLE_SECONDS):
+        async with asyncio.timeout(_IN_FORCE_SECONDS):
             await until(seen)
 
     async def delete(self, objects: Iterable[Object]) -> None:

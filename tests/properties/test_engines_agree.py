@@ -65,7 +65,7 @@ async def test_both_engines_answer_alike(planes: Planes, seed: int) -> None:
     await asyncio.gather(*(apply(plane.api, world.objects) for plane in both))
     await asyncio.gather(*(plane.learn_tokens(world) for plane in both))
     asker = Asker(world, random, tokens=_names(planes.real, world))
-    await _settled(planes, world, prefix=world.prefix)
+    await _in_force(planes, world, prefix=world.prefix)
     found = [*await disagreements(planes.real, planes.embedded, questions=_questions(asker))]
 
     for attempt in _attempts(
@@ -74,7 +74,7 @@ async def test_both_engines_answer_alike(planes: Planes, seed: int) -> None:
         found += await disagreements(planes.real, planes.embedded, questions=[attempt])
 
     await asyncio.gather(*(_change(plane, world) for plane in both))
-    await _settled(planes, world, prefix=f"{world.prefix}-changed")
+    await _in_force(planes, world, prefix=f"{world.prefix}-changed")
     found += await disagreements(planes.real, planes.embedded, questions=_questions(asker))
     assert not found, f"{len(found)} disagreements, the first ones:\n" + "\n".join(found[:SHOWN])
 
@@ -107,7 +107,7 @@ async def test_a_server_reviews_others_only_with_the_right(planes: Planes) -> No
     both, delegate, other = (planes.real, planes.embedded), "delegation/server", "delegation/other"
     await asyncio.gather(*(apply(plane.api, _delegation()) for plane in both))
     for plane in both:
-        await plane.settle("delegation", "delegation")
+        await plane.wait_until_in_force("delegation", "delegation")
         for name in (delegate, other):
             await plane.learn_token(name, {})
     secrets = {"resourceAttributes": {"verb": "list", "resource": "secrets", "namespace": "delegation"}}
@@ -192,7 +192,7 @@ async def _change(plane: Plane, world: World) -> None:
     await apply(plane.api, world.changed)
 
 
-async def _settled(planes: Planes, world: World, *, prefix: str) -> None:
+async def _in_force(planes: Planes, world: World, *, prefix: str) -> None:
     """Wait until both hold the same ClusterRoles, aggregated ones too, and act on everything they hold."""
 
     async def same() -> bool:
@@ -203,7 +203,9 @@ async def _settled(planes: Planes, world: World, *, prefix: str) -> None:
     async with asyncio.timeout(120):
         await until(same)
     namespace = world.namespaces[0]
-    await asyncio.gather(*(plane.settle(prefix, namespace) for plane in (planes.real, planes.embedded)))
+    await asyncio.gather(
+        *(plane.wait_until_in_force(prefix, namespace) for plane in (planes.real, planes.embedded))
+    )
 
 
 def _of_world(roles: Mapping[str, Sequence[str]], world: World) -> Mapping[str, Sequence[str]]:

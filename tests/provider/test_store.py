@@ -23,15 +23,15 @@ from workspace_authz.workspaces.policy import NamespacePolicy
 
 @asynccontextmanager
 async def guarded(server: ApiServer, *, run: bool = True) -> AsyncIterator[KubernetesWorkspaceStore]:
-    """The provider in a worker that has a directory; its follower would fail, having no API server."""
+    """The provider in a worker that has a directory; its watcher would fail, having no API server."""
     connection, policy = server.connection(), NamespacePolicy()
     directory = Directory(connection, policy, clock=FastClock())
     task = asyncio.create_task(directory.run() if run else asyncio.sleep(0))
-    follower = NamespaceWatcher(policy, kubeconfig="/nowhere")
+    watcher = NamespaceWatcher(policy, kubeconfig="/nowhere")
     try:
         if run:
             await directory.wait_synced()
-        yield KubernetesWorkspaceStore(policy, follower=follower, guarded=lambda: directory)
+        yield KubernetesWorkspaceStore(policy, watcher=watcher, guarded=lambda: directory)
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):

@@ -64,41 +64,41 @@ async def run(program: str, *arguments: str, **environ: str) -> tuple[int, str]:
 
 
 @pytest.fixture
-async def follower(kubeconfig: Path) -> AsyncIterator[NamespaceWatcher]:
-    follower = NamespaceWatcher(POLICY, kubeconfig=str(kubeconfig), sync_seconds=5)
-    yield follower
-    await asyncio.to_thread(follower.close)
+async def watcher(kubeconfig: Path) -> AsyncIterator[NamespaceWatcher]:
+    watcher = NamespaceWatcher(POLICY, kubeconfig=str(kubeconfig), sync_seconds=5)
+    yield watcher
+    await asyncio.to_thread(watcher.close)
     assert not threads()
 
 
-async def test_building_starts_nothing(server: ApiServer, follower: NamespaceWatcher) -> None:
-    KubernetesWorkspaceStore(POLICY, follower=follower)
+async def test_building_starts_nothing(server: ApiServer, watcher: NamespaceWatcher) -> None:
+    KubernetesWorkspaceStore(POLICY, watcher=watcher)
     assert not threads()
     assert not server.lists
 
 
 async def test_the_first_use_lists_everything_and_follows(
-    server: ApiServer, follower: NamespaceWatcher
+    server: ApiServer, watcher: NamespaceWatcher
 ) -> None:
     server.put("team-a")
     server.put("kube-system")
-    store = KubernetesWorkspaceStore(POLICY, follower=follower, guarded=lambda: None)
+    store = KubernetesWorkspaceStore(POLICY, watcher=watcher, guarded=lambda: None)
     [workspace] = await asyncio.to_thread(store.list_workspaces)
     assert workspace.name == "team-a"
     [thread] = threads()
     assert thread.daemon
     watch = await server.next_watch()
     watch.send("ADDED", server.put("team-b"))
-    directory = await asyncio.to_thread(follower.directory)
+    directory = await asyncio.to_thread(watcher.directory)
     await until(lambda: directory.get("team-b"))
     assert [workspace.name for workspace in store.list_workspaces()] == ["team-a", "team-b"]
     assert len(server.lists) == 1
     assert threads() == [thread]
 
 
-async def test_a_miss_is_looked_up(server: ApiServer, follower: NamespaceWatcher) -> None:
-    store = KubernetesWorkspaceStore(POLICY, follower=follower, guarded=lambda: None)
-    await asyncio.to_thread(follower.directory)
+async def test_a_miss_is_looked_up(server: ApiServer, watcher: NamespaceWatcher) -> None:
+    store = KubernetesWorkspaceStore(POLICY, watcher=watcher, guarded=lambda: None)
+    await asyncio.to_thread(watcher.directory)
     server.put("team-a")
     assert (await asyncio.to_thread(store.get_workspace, "team-a")).name == "team-a"
     with pytest.raises(MlflowException, match="not found") as caught:
@@ -111,8 +111,8 @@ async def test_an_api_server_that_does_not_answer_is_said_in_time(
     server: ApiServer, kubeconfig: Path
 ) -> None:
     await server.stop()
-    follower = NamespaceWatcher(POLICY, kubeconfig=str(kubeconfig), sync_seconds=0.5)
-    store = KubernetesWorkspaceStore(POLICY, follower=follower, guarded=lambda: None)
+    watcher = NamespaceWatcher(POLICY, kubeconfig=str(kubeconfig), sync_seconds=0.5)
+    store = KubernetesWorkspaceStore(POLICY, watcher=watcher, guarded=lambda: None)
     try:
         with pytest.raises(MlflowException, match=r"are not known: .* no connection: ") as caught:
             await asyncio.to_thread(store.list_workspaces)
@@ -122,34 +122,34 @@ async def test_an_api_server_that_does_not_answer_is_said_in_time(
         await server.next_watch()
         assert [workspace.name for workspace in await asyncio.to_thread(store.list_workspaces)] == ["team-a"]
     finally:
-        await asyncio.to_thread(follower.close)
+        await asyncio.to_thread(watcher.close)
 
 
 async def test_no_api_server_at_all_is_said_and_a_later_use_tries_again(
     server: ApiServer, kubeconfig: Path
 ) -> None:
     missing = kubeconfig.with_name("later")
-    follower = NamespaceWatcher(POLICY, kubeconfig=str(missing), sync_seconds=5)
+    watcher = NamespaceWatcher(POLICY, kubeconfig=str(missing), sync_seconds=5)
     with pytest.raises(ConfigurationError, match="configuration cannot be used"):
-        await asyncio.to_thread(follower.directory)
+        await asyncio.to_thread(watcher.directory)
     await until(lambda: not threads())
     await asyncio.to_thread(kubeconfig.rename, missing)
-    assert (await asyncio.to_thread(follower.directory)).synced
-    await asyncio.to_thread(follower.close)
+    assert (await asyncio.to_thread(watcher.directory)).synced
+    await asyncio.to_thread(watcher.close)
 
 
 async def test_a_certificate_that_cannot_be_read_is_no_hang(broken_kubeconfig: Path) -> None:
-    follower = NamespaceWatcher(POLICY, kubeconfig=str(broken_kubeconfig), sync_seconds=30)
+    watcher = NamespaceWatcher(POLICY, kubeconfig=str(broken_kubeconfig), sync_seconds=30)
     with pytest.raises(ConfigurationError):
-        await asyncio.wait_for(asyncio.to_thread(follower.directory), 10)
-    follower.close()
+        await asyncio.wait_for(asyncio.to_thread(watcher.directory), 10)
+    watcher.close()
 
 
-async def test_a_closed_follower_starts_again(server: ApiServer, follower: NamespaceWatcher) -> None:
-    await asyncio.to_thread(follower.directory)
-    await asyncio.to_thread(follower.close)
+async def test_a_closed_follower_starts_again(server: ApiServer, watcher: NamespaceWatcher) -> None:
+    await asyncio.to_thread(watcher.directory)
+    await asyncio.to_thread(watcher.close)
     assert not threads()
-    assert (await asyncio.to_thread(follower.directory)).synced
+    assert (await asyncio.to_thread(watcher.directory)).synced
 
 
 async def test_a_process_opens_nothing_before_the_first_use_and_ends_quietly(
@@ -162,7 +162,7 @@ async def test_a_process_opens_nothing_before_the_first_use_and_ends_quietly(
     assert status == 0, output
     assert output.splitlines() == [
         "built: 1",
-        # Threads: the main one, the follower's, and one that read the kubeconfig for it.
+        # Threads: the main one, the watcher's, and one that read the kubeconfig for it.
         "used: kubeconfig socket.connect 3 ['team-a']",
     ]
 

@@ -137,12 +137,12 @@ def given_holders(plane: Plane, people: People, entries: Sequence[Entry]) -> Map
         _bind_to(plane, user, rights(*sorted(held)))
     for held, user in holders.items():
         verb, _, resource = min(held).partition(" ")
-        plane.settle(user.token, MATRIX, verb, resource)
+        plane.wait_for_access(user.token, MATRIX, verb=verb, resource=resource)
     return holders
 
 
 def _bind_to(plane: Plane, user: User, rules: Sequence[Mapping[str, Any]]) -> None:
-    plane.role(MATRIX, user.name, [dict(rule) for rule in rules])
+    plane.role(MATRIX, user.name, rules=[dict(rule) for rule in rules])
     plane.bind(MATRIX, user.name, user=user.name, kind="Role")
 
 

@@ -40,7 +40,7 @@ BROAD: Final = (
 def given_named_rights(plane: Plane, people: People) -> None:
     """Nora's Role: every object whose name says that it is hers."""
     grant_own_names(plane, NAMED, people.nora, broad=BROAD)
-    plane.settle(people.nora.token, NAMED, "create", "experiments")
+    plane.wait_for_access(people.nora.token, NAMED, verb="create", resource="experiments")
 
 
 def grant_own_names(plane: Plane, namespace: str, user: User, *, broad: Iterable[str] = ()) -> None:
@@ -52,7 +52,7 @@ def grant_own_names(plane: Plane, namespace: str, user: User, *, broad: Iterable
         if resource.startswith("gateway"):
             use = {"resources": [f"{resource}/use"], "verbs": ["create"], "resourceNames": names}
             rules.append({"apiGroups": [GROUP], **use})
-    plane.role(namespace, user.name, rules)
+    plane.role(namespace, user.name, rules=rules)
     plane.bind(namespace, user.name, user=user.name, kind="Role")
 
 

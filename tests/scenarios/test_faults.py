@@ -87,7 +87,7 @@ def world(engine: str, database: Path, tmp_path_factory: pytest.TempPathFactory)
     with devplane(engine, state / "plane", users=[editor, mallory]) as plane, faulty_api(plane) as api:
         plane.namespace(TEAM)
         plane.bind(TEAM, "edit", user=editor.name)
-        plane.settle(editor.token, TEAM, "create", "experiments")
+        plane.wait_for_access(editor.token, TEAM, verb="create", resource="experiments")
         options = ServerOptions(
             database=database,
             kubeconfig=pointed_at(api.url, plane.server_kubeconfig, state / "server.kubeconfig"),
@@ -205,11 +205,11 @@ def test_an_expired_token_is_refused_at_once(world: World) -> None:
     world.works_again()
     account = world.plane.service_account(TEAM, "expiring")
     world.plane.bind(TEAM, "edit", account=(TEAM, "expiring"))
-    world.plane.settle(account, TEAM, "list", "experiments")
+    world.plane.wait_for_access(account, TEAM, verb="list", resource="experiments")
     token = ending(world.plane, account, seconds=4)
     assert world.status(token) == 200
     time.sleep(6)
-    assert world.plane.allows(token, TEAM, "list", "experiments")
+    assert world.plane.allows(token, TEAM, verb="list", resource="experiments")
     assert world.status(token) == 401
 
 
@@ -226,7 +226,7 @@ def test_watches_that_fall_silent(world: World) -> None:
     assert world.status(token) == 200
     world.api.fault = Fault.MUTES
     world.plane.delete(binding)
-    world.plane.settle(token, TEAM, "list", "experiments", allowed=False)
+    world.plane.wait_for_access(token, TEAM, verb="list", resource="experiments", allowed=False)
     until(lambda: world.status(token) == 403)
     world.api.fault = Fault.REFUSES  # ends the muted watches
     world.api.fault = Fault.NONE

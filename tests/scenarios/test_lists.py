@@ -35,7 +35,7 @@ def token(cluster: Cluster) -> str:
     verbs = ["get", "list", "update"]
     resources = ["experiments", "registeredmodels", "datasets", "mcpservers"]
     rule = {"apiGroups": [GROUP], "resources": resources, "verbs": verbs}
-    cluster.plane.role(NAMED, "lena", [{**rule, "resourceNames": list(SEVEN)}])
+    cluster.plane.role(NAMED, "lena", rules=[{**rule, "resourceNames": list(SEVEN)}])
     cluster.plane.bind(NAMED, "lena", user=cluster.people.lena.name, kind="Role")
     return cluster.people.lena.token
 

@@ -66,7 +66,7 @@ def remade(cluster: Cluster, name: str) -> None:
     until(lambda: cluster.plane.ask("GET", path).status == 404)
     cluster.plane.namespace(name, labels=LABEL)
     cluster.plane.bind(name, "admin", user=cluster.people.dora.name)
-    cluster.plane.settle(cluster.people.dora.token, name, "create", "experiments")
+    cluster.plane.wait_for_access(cluster.people.dora.token, name, verb="create", resource="experiments")
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_who_has_no_right_does_not_learn_that_it_is_closed(
 def test_nothing_tells_what_is_in_it(server: MlflowServer, cluster: Cluster, heir: str) -> None:
     """Given a right on the name of an old experiment, then its id and a free one answer alike."""
     rule = {"apiGroups": [GROUP], "resources": ["experiments"], "verbs": ["get"]}
-    cluster.plane.role(heir, "plan", [{**rule, "resourceNames": ["secret plan"]}])
+    cluster.plane.role(heir, "plan", rules=[{**rule, "resourceNames": ["secret plan"]}])
     cluster.plane.bind(heir, "plan", user=cluster.people.lena.name, kind="Role")
     lena, root = cluster.people.lena.token, cluster.people.root.token
     found = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=secret+plan"

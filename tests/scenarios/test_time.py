@@ -116,7 +116,7 @@ class World:
         """The token of a new account that may edit, and the path of what lets it."""
         token = self.plane.service_account(TEAM, name)
         binding = self.plane.bind(TEAM, "edit", account=(TEAM, name))
-        self.plane.settle(token, TEAM, "list", "experiments")
+        self.plane.wait_for_access(token, TEAM, verb="list", resource="experiments")
         return token, binding
 
     def works(self, server: MlflowServer) -> None:
@@ -215,7 +215,7 @@ def test_the_machine_slept(world: World) -> None:
     assert world.decided(world.sleeper, token) == 200
     world.api.fault = Fault.MUTES
     world.plane.delete(binding)
-    world.plane.settle(token, TEAM, "list", "experiments", allowed=False)
+    world.plane.wait_for_access(token, TEAM, verb="list", resource="experiments", allowed=False)
     world.sleep(HOUR)
     assert world.decided(world.sleeper, token) == 403
     assert world.decided(world.sleeper, kept) == 200  # by the API server's clock it has not ended

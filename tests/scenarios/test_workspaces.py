@@ -55,7 +55,7 @@ def test_one_named_right_is_enough_to_see_a_workspace(server: MlflowServer, clus
         "resourceNames": ["only-this"],
         "verbs": ["get"],
     }
-    plane.role("team-single", "reader", [rule])
+    plane.role("team-single", "reader", rules=[rule])
     plane.bind("team-single", "reader", user=cluster.people.mallory.name, kind="Role")
     until(lambda: listed(server, cluster.people.mallory.token) == ["team-single"])
     plane.delete("/api/v1/namespaces/team-single")

@@ -50,7 +50,7 @@ def given_leavers(plane: Plane, namespace: str) -> Leavers:
     reference = {"kind": "Secret", "apiVersion": "v1", "name": "bound", "uid": secret["metadata"]["uid"]}
     bound = _token(plane, namespace, {"expirationSeconds": 3600, "boundObjectRef": reference})
     for token in (busy, bound):
-        plane.settle(token, namespace, "list", "experiments")
+        plane.wait_for_access(token, namespace, verb="list", resource="experiments")
     return Leavers(plane, namespace, busy, idle, bound)
 
 

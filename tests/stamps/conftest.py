@@ -66,7 +66,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         plane.bind(TEAM_A, "admin", user=people.bob.name)
         plane.bind(TEAM_A, "admin", account=(TEAM_A, "trainer"))
         for token in (people.alice.token, people.bob.token, given.trainer):
-            plane.settle(token, TEAM_A, "create", "gatewaybudgets")
+            plane.wait_for_access(token, TEAM_A, verb="create", resource="gatewaybudgets")
         yield given
 
 

@@ -1,4 +1,4 @@
-"""A plain client of a dev plane's API, for starting, filling and testing it.
+"""A small client of a dev plane's API, for starting, filling and testing it.
 
 It knows no kinds and keeps no state, so that it serves either engine and answers exactly what the API said.
 """

@@ -22,7 +22,7 @@ SERVER_CLUSTER_ROLE = "mlflow-server"
 
 _RBAC = "rbac.authorization.k8s.io"
 _TOKEN_SECONDS = 30 * 24 * 3600  # a dev plane is left running for days, and nobody renews its files
-_SETTLE_SECONDS = 30.0
+_IN_FORCE_SECONDS = 30.0
 
 
 async def populate(
@@ -37,7 +37,7 @@ async def populate(
         async with connect(endpoint.url, ca_file=endpoint.ca_file, token=endpoint.admin_token) as api:
             await apply(api, [*cluster_roles, *_server_account(), *manifests])
             token = await _server_token(api)
-            async with asyncio.timeout(_SETTLE_SECONDS):
+            async with asyncio.timeout(_IN_FORCE_SECONDS):
                 await until(partial(_aggregated, api))
                 for role in cluster_roles:
                     if role["metadata"]["name"] == SERVER_CLUSTER_ROLE:

@@ -35,7 +35,7 @@ def build(workspace_uri: str) -> KubernetesWorkspaceStore:
         )
     except ConfigurationError as error:
         return MisconfiguredWorkspaceStore(error)
-    return KubernetesWorkspaceStore(policy, follower=NamespaceWatcher(policy, kubeconfig=settings.kubeconfig))
+    return KubernetesWorkspaceStore(policy, watcher=NamespaceWatcher(policy, kubeconfig=settings.kubeconfig))
 
 
 class KubernetesWorkspaceStore(AbstractStore):  # type: ignore[misc]  # MLflow is not followed by mypy
@@ -49,15 +49,18 @@ class KubernetesWorkspaceStore(AbstractStore):  # type: ignore[misc]  # MLflow i
         self,
         policy: NamespacePolicy,
         *,
-        follower: NamespaceWatcher,
+        watcher: NamespaceWatcher,
         guarded: Callable[[], Directory | None] = current_directory,
     ) -> None:
         self._policy = policy
-        self._follower = follower
+        self._watcher = watcher
         self._guarded = guarded
 
     def list_workspaces(self) -> list[Workspace]:
-        """In a guarded worker those that the request's caller may see; in any other process all of them."""
+        """In a guarded worker those that the request's caller may see; in any other process all of them.
+
+        Raises ``MlflowException`` (TEMPORARILY_UNAVAILABLE) when the namespaces are not known.
+        """
         directory = self._guarded()
         if directory is None:
             directory = self._follow()
@@ -69,7 +72,11 @@ class KubernetesWorkspaceStore(AbstractStore):  # type: ignore[misc]  # MLflow i
         return [_workspace(info) for name in names if (info := directory.get(name)) is not None]
 
     def get_workspace(self, workspace_name: str) -> Workspace:
-        """One workspace. A namespace that is missing, hidden or being deleted is none."""
+        """One workspace.
+
+        Raises ``MlflowException``: RESOURCE_DOES_NOT_EXIST for a namespace that is missing, hidden or being
+        deleted, TEMPORARILY_UNAVAILABLE when that is not known.
+        """
         directory = self._guarded()
         if directory is None:
             info = self._look_up(workspace_name)
@@ -95,13 +102,13 @@ class KubernetesWorkspaceStore(AbstractStore):  # type: ignore[misc]  # MLflow i
 
     def _follow(self) -> Directory:
         try:
-            return self._follower.directory()
+            return self._watcher.directory()
         except AuthzError as error:
             raise _unavailable(str(error)) from error
 
     def _look_up(self, name: str) -> NamespaceInfo | None:
         try:
-            return self._follower.lookup(name)
+            return self._watcher.lookup(name)
         except AuthzError as error:
             raise _unavailable(str(error)) from error
 
@@ -114,11 +121,11 @@ class MisconfiguredWorkspaceStore(AbstractStore):  # type: ignore[misc]  # MLflo
 
     def list_workspaces(self) -> list[Workspace]:
         """Raises the error."""
-        raise self._told()
+        raise self._exception()
 
     def get_workspace(self, workspace_name: str) -> Workspace:
         """Raises the error."""
-        raise self._told()
+        raise self._exception()
 
     def get_default_workspace(self) -> Workspace:
         """There is none: what MLflow's parent asks before it comes to our check."""

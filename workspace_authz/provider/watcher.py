@@ -1,7 +1,7 @@
 """Namespaces for a process that is not a guarded worker: MLflow's job runner, its consumers, ``mlflow gc``.
 
-Nothing happens before the first use. It starts a daemon thread with an event loop of its own that follows
-namespaces with the process's own credential, and nothing else.
+The first use starts a daemon thread with its own event loop. It follows namespaces, and nothing else, with
+the process's own credential.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ class NamespaceWatcher:
                 self._ready = Future()
                 self._thread = threading.Thread(
                     target=_main,
-                    args=(self._policy, self._kubeconfig, self._ready),
+                    args=(self._policy, self._kubeconfig),
+                    kwargs={"ready": self._ready},
                     name="workspace-authz-namespaces",
                     daemon=True,
                 )
@@ -115,16 +116,16 @@ class NamespaceWatcher:
             return self._ready
 
 
-def _main(policy: NamespacePolicy, kubeconfig: str | None, ready: Future[_Followed]) -> None:
+def _main(policy: NamespacePolicy, kubeconfig: str | None, *, ready: Future[_Followed]) -> None:
     try:
-        asyncio.run(_follow(policy, kubeconfig, ready))
+        asyncio.run(_follow(policy, kubeconfig, ready=ready))
     except ConfigurationError as error:
         ready.set_exception(error)
     except asyncio.CancelledError:
         return
 
 
-async def _follow(policy: NamespacePolicy, kubeconfig: str | None, ready: Future[_Followed]) -> None:
+async def _follow(policy: NamespacePolicy, kubeconfig: str | None, *, ready: Future[_Followed]) -> None:
     connection = server_connection(await load_configuration(kubeconfig), limit=_CONNECTIONS)
     try:
         directory = Directory(connection, policy, clock=SystemClock())

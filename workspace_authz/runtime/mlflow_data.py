@@ -12,13 +12,13 @@ from workspace_authz.aio.clock import Clock
 from workspace_authz.aio.supervisor import Supervisor
 from workspace_authz.effects.ciphers import SharedKeyCipher
 from workspace_authz.mlflow_adapter.reading.mlflow_reading import MLflowReading
-from workspace_authz.mlflow_adapter.store.objects import (
-    StoreObjects,
+from workspace_authz.mlflow_adapter.store.engines import (
     data_engines,
     registry_sessions,
     tracking_engine,
     tracking_sessions,
 )
+from workspace_authz.mlflow_adapter.store.objects import StoreObjects
 from workspace_authz.runtime.health import Check
 from workspace_authz.tenancy.registry import Databases, TenancyRegistry
 from workspace_authz.workspaces.directory import Directory

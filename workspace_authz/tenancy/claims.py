@@ -59,7 +59,7 @@ def read_claims(engine: Engine) -> dict[str, Claim]:
 def claim(engine: Engine, workspace: str, *, uid: str, reason: Reason) -> None:
     """Claim a workspace's data for the namespace ``uid``. A claim that is there stays as it is."""
     values = {"workspace": workspace, "namespace_uid": uid, "reason": str(reason)}
-    insert_if_absent(engine, CLAIMS, {**values, "claimed_by": "", "claimed_at": now_ms()})
+    insert_if_absent(engine, CLAIMS, values={**values, "claimed_by": "", "claimed_at": now_ms()})
 
 
 def adopt(engine: Engine, workspace: str, *, uid: str, by: str) -> None:

@@ -23,7 +23,7 @@ def shared_key(engine: Engine, purpose: str) -> bytes:
         found = connection.execute(query).scalar_one_or_none()
     if found is None:
         values = {"purpose": purpose, "value": secrets.token_bytes(KEY_BYTES), "made_at": now_ms()}
-        insert_if_absent(engine, KEYS, values)
+        insert_if_absent(engine, KEYS, values=values)
         with engine.connect() as connection:
             found = connection.execute(query).scalar_one()
     return bytes(found)

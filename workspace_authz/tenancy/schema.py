@@ -79,7 +79,7 @@ def migrate(engine: Engine) -> None:
         command.upgrade(config, "head")
 
 
-def insert_if_absent(engine: Engine, table: Table, values: Mapping[str, Any]) -> None:
+def insert_if_absent(engine: Engine, table: Table, *, values: Mapping[str, Any]) -> None:
     """Insert a row unless there is one with its key. Several processes may do it at the same time.
 
     Whoever reads the row afterwards reads the same one. Raises ``SQLAlchemyError``.

@@ -20,7 +20,7 @@ class Step:
     body: Any = None
     content_type: str = "application/json"
     token: str = ""
-    settle: int = 0
+    awaited: int = 0
     """Wait until a GET of the path answers this, before asking."""
     words: bool = True
     """Whether the message has to be the same; it speaks of Go's types where not."""
@@ -71,7 +71,7 @@ def _namespaces() -> Sequence[Step]:
         _get(f"{path}?fieldSelector=metadata.name%3Dteam-a"),
         _get(f"{path}?fieldSelector=status.phase%3DActive,metadata.name!%3Dteam-a,metadata.name!%3Ddefault"),
         _get(f"{path}?fieldSelector=spec.nothing%3Dteam-a"),
-        _get(f"{path}/team-a/serviceaccounts/default", settle=200),
+        _get(f"{path}/team-a/serviceaccounts/default", awaited=200),
         _patch(f"{path}/team-a", {"metadata": {"labels": {"x": "y"}}}, MERGE),
         _patch(f"{path}/team-a", {"metadata": {"labels": {"x": None}}}, STRATEGIC),
         _patch(f"{path}/team-a", {"metadata": {"annotations": {"k": "v"}}}, STRATEGIC),
@@ -265,11 +265,11 @@ def _deletion() -> Sequence[Step]:
         Step("DELETE", path),
         _post(f"{path}/serviceaccounts", _named("late")),
         Step("DELETE", "/api/v1/namespaces/team-a"),
-        _get("/api/v1/namespaces/team-a", settle=404),
+        _get("/api/v1/namespaces/team-a", awaited=404),
         _patch(
             path, {"metadata": {"finalizers": None}}, MERGE, compared=False
         ),  # what is left of it is timing
-        _get(path, settle=404),
+        _get(path, awaited=404),
     )
 
 

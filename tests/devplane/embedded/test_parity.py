@@ -79,21 +79,21 @@ async def test_both_engines_answer_alike(both: Both, name: str) -> None:
 
 
 async def _ask(api: Api, step: Step) -> Answer:
-    if step.settle:
-        await _settle(api, step)
+    if step.awaited:
+        await _wait(api, step)
     asked = api if not step.token else api.with_token(step.token)
     return await asked.request(step.method, step.path, body=step.body, content_type=step.content_type)
 
 
-async def _settle(api: Api, step: Step) -> None:
+async def _wait(api: Api, step: Step) -> None:
     """Wait until a condition that controllers bring about holds: the step's own path answers so."""
 
-    async def settled() -> bool:
+    async def reached() -> bool:
         answer = await api.get(step.path)
-        return answer.status == step.settle
+        return answer.status == step.awaited
 
     async with asyncio.timeout(60):
-        await until(settled)
+        await until(reached)
 
 
 def _comparable(step: Step, answer: Answer) -> str:

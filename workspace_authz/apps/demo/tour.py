@@ -19,7 +19,7 @@ _BOTH: Final = f"{TEAM_A}, {TEAM_B}"
 _NOWHERE: Final = "team-nowhere"
 
 _FORGET_SECONDS: Final = 30.0
-"""Decisions hold ten seconds at most; the rest is for a busy machine."""
+"""Decisions hold ten seconds at most; more is for a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Stage:
 
 STAGES: Final = (
     Stage(
-        "Each team at work, strangers outside",
+        "Each team at work, others outside",
         (
             Step(NOBODY, "lists workspaces, without a token", "list_workspaces", UNAUTHENTICATED),
             Step(ALICE.name, "lists workspaces", "list_workspaces", TEAM_A),

@@ -59,12 +59,20 @@ def _add_stores(parser: argparse.ArgumentParser) -> None:
     """As ``mlflow server`` takes them, and from the same variables."""
     group = parser.add_argument_group("the server's stores, as given to mlflow server")
 
-    def add(option: str, variable: str, help_text: str) -> None:
+    def add(option: str, *, variable: str, what: str) -> None:
         group.add_argument(
-            option, metavar="URI", default=os.environ.get(variable), help=f"{help_text}; default: {variable}"
+            option, metavar="URI", default=os.environ.get(variable), help=f"{what}; default: {variable}"
         )
 
-    add("--backend-store-uri", "MLFLOW_BACKEND_STORE_URI", "the database")
-    add("--registry-store-uri", "MLFLOW_REGISTRY_STORE_URI", "the model registry's, if it has its own")
-    add("--artifacts-destination", "MLFLOW_ARTIFACTS_DESTINATION", "for purge: where artifacts are kept")
+    add("--backend-store-uri", variable="MLFLOW_BACKEND_STORE_URI", what="the database")
+    add(
+        "--registry-store-uri",
+        variable="MLFLOW_REGISTRY_STORE_URI",
+        what="the registry's, if it has its own",
+    )
+    add(
+        "--artifacts-destination",
+        variable="MLFLOW_ARTIFACTS_DESTINATION",
+        what="where artifacts are, for purge",
+    )
     group.add_argument("--keep-artifacts", action="store_true", help="for purge: delete rows only")

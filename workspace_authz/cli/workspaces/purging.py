@@ -51,25 +51,25 @@ def run(options: argparse.Namespace) -> int:
     folder = _folder(options)
     with open_stores(options) as stores:
         user = _demand_unused(options, stores)
-        data = _read_data(stores, name, folder)
+        data = _read_data(stores, name=name, folder=folder)
         if options.output == "text":
             print_lines([f"{count:>9}  {table}" for table, count in data.rows.items()])
         if options.dry_run:
-            return _report(options, f"{name}: {data.in_words} would be deleted", data)
+            return _report(options, f"{name}: {data.in_words} would be deleted", data=data)
         if not (options.yes or _confirmed(name, data)):
             note("nothing was deleted.")
             return NO
         _demand_unused(options, stores)  # somebody may have adopted it while we waited for the confirmation
         claim(stores.tracking, name, uid=NO_NAMESPACE, reason=Reason.START)  # closed until all is deleted
-        _delete(stores, name, folder)
-        left = _read_data(stores, name, folder)
+        _delete(stores, name=name, folder=folder)
+        left = _read_data(stores, name=name, folder=folder)
         if left.rows or left.entries:
             note(
                 f"{name}: somebody wrote meanwhile; {left.in_words} are left, and it stays closed: try again."
             )
             return NO
         release(stores.tracking, name)
-    return _report(options, f"{name}: {data.in_words} were deleted by {user}", data)
+    return _report(options, f"{name}: {data.in_words} were deleted by {user}", data=data)
 
 
 def _demand_unused(options: argparse.Namespace, stores: Stores) -> str:
@@ -104,7 +104,7 @@ def _folder(options: argparse.Namespace) -> Folder | None:
     return workspace_folder(options.artifacts_destination, options.name)
 
 
-def _read_data(stores: Stores, name: str, folder: Folder | None) -> _Data:
+def _read_data(stores: Stores, *, name: str, folder: Folder | None) -> _Data:
     rows: dict[str, int] = {}
     for engine in stores.all:
         for table, count in count_rows(engine, name).items():
@@ -113,7 +113,7 @@ def _read_data(stores: Stores, name: str, folder: Folder | None) -> _Data:
         return _Data(rows, folder.entries() if folder else [])
 
 
-def _delete(stores: Stores, name: str, folder: Folder | None) -> None:
+def _delete(stores: Stores, *, name: str, folder: Folder | None) -> None:
     """Delete artifacts before rows: as long as there are rows, ``list`` shows the workspace."""
     if folder is not None:
         with _artifact_errors():
@@ -146,7 +146,7 @@ def _progress(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-def _report(options: argparse.Namespace, line: str, data: _Data) -> int:
+def _report(options: argparse.Namespace, line: str, *, data: _Data) -> int:
     if options.output == "json":
         print_json(
             {

@@ -50,7 +50,7 @@ def parse_patch(kind: Kind, body: Body) -> Any:
         raise ApiError(415, "UnsupportedMediaType", message="415: Unsupported Media Type", details={})
     patch = _json(body)
     if body.media_type == STRATEGIC_MERGE_PATCH:
-        _require_plain_merge(kind.schema, patch, path="")
+        _require_merge_patch(kind.schema, patch, path="")
     return patch
 
 
@@ -67,7 +67,7 @@ def merge_patch(target: Any, patch: Any) -> Any:
     return merged
 
 
-def _require_plain_merge(schema: Schema | None, patch: Any, *, path: str) -> None:
+def _require_merge_patch(schema: Schema | None, patch: Any, *, path: str) -> None:
     if isinstance(schema, ListOf) and schema.merged and patch is not None:
         raise _unsupported_patch(path)
     if not isinstance(patch, dict):
@@ -75,7 +75,7 @@ def _require_plain_merge(schema: Schema | None, patch: Any, *, path: str) -> Non
     for key, value in patch.items():
         if key.startswith("$"):
             raise _unsupported_patch(f"{path}.{key}")
-        _require_plain_merge(_field(schema, key), value, path=f"{path}.{key}")
+        _require_merge_patch(_field(schema, key), value, path=f"{path}.{key}")
 
 
 def _field(schema: Schema | None, key: str) -> Schema | None:

@@ -30,8 +30,8 @@ def with_defaults(kind: Kind, obj: Object) -> Object:
 
 
 def _secret(secret: Object) -> Object:
-    plain = {key: _encoded(value) for key, value in (secret.get("stringData") or {}).items()}
-    data = {**(secret.get("data") or {}), **plain}
+    encoded = {key: _encoded(value) for key, value in (secret.get("stringData") or {}).items()}
+    data = {**(secret.get("data") or {}), **encoded}
     kept = {key: value for key, value in secret.items() if key not in ("stringData", "data")}
     return {"type": "Opaque", **kept, **({"data": data} if data else {})}
 

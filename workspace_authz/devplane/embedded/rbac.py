@@ -1,4 +1,4 @@
-"""Role-based access control, evaluated in its plainest form: every binding, every rule, in turn.
+"""Role-based access control, evaluated in the simplest way: every RoleBinding, every rule, in turn.
 
 Nothing is indexed or cached, so that it can be checked by reading. Semantics:
 https://kubernetes.io/docs/reference/access-authn-authz/rbac/ and, where that is silent, the observed
@@ -38,7 +38,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What somebody holds, and the roles that their bindings name in vain."""
+    """The rules that a user holds, and the roles named by their RoleBindings that do not exist."""
 
     rules: tuple[PolicyRule, ...]
     missing: tuple[RoleRef, ...]

@@ -1,21 +1,68 @@
-"""MLflow's databases, opened as the server opens them, for a process that is no server."""
+"""MLflow's databases: those of a worker's stores, and the same ones opened by the CLI."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Final, TypeAlias
 
 from mlflow.exceptions import MlflowException
+from mlflow.server.handlers import _get_model_registry_store, _get_tracking_store
 from mlflow.store.db.utils import _verify_schema, create_sqlalchemy_engine
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
-from workspace_authz.errors import ConfigurationError
+from workspace_authz.errors import ConfigurationError, UnavailableError
+
+NO_ANSWER: Final = "MLflow's database gave no answer; try again."
+
+Sessions: TypeAlias = Callable[[], AbstractContextManager[Session]]
+
+
+def registry_sessions() -> Sessions | None:
+    """Read-only sessions of the worker's model registry, which may have its own database.
+
+    None if it keeps its data in files. May block: MLflow opens the database when it is first needed.
+    """
+    return getattr(_get_model_registry_store(), "ManagedSessionMaker", None)
+
+
+def tracking_sessions() -> Sessions | None:
+    """Read-only sessions of the worker's tracking store; otherwise as :func:`registry_sessions`."""
+    return getattr(_get_tracking_store(), "ManagedSessionMaker", None)
+
+
+def tracking_engine() -> Engine | None:
+    """The primary database of the worker's tracking store; None if it keeps its data in files.
+
+    May block: MLflow opens the database when it is first needed. Raises :class:`UnavailableError`.
+    """
+    return _engine_of(_get_tracking_store)
+
+
+def data_engines() -> tuple[Engine, ...]:
+    """Every database in which MLflow keeps objects: the registry may have its own.
+
+    May block. Raises :class:`UnavailableError`.
+    """
+    engines = (tracking_engine(), _engine_of(_get_model_registry_store))
+    return tuple({str(engine.url): engine for engine in engines if engine is not None}.values())
+
+
+def _engine_of(store: Callable[[], object]) -> Engine | None:
+    try:
+        return getattr(store(), "engine", None)
+    except (SQLAlchemyError, MlflowException) as error:
+        raise UnavailableError(NO_ANSWER) from error
 
 
 @contextmanager
 def open_engines(*uris: str) -> Iterator[list[Engine]]:
-    """Engines for the databases, each once. Raises :class:`ConfigurationError`, also for failures within."""
+    """Engines for the databases, each once, opened as the server opens them.
+
+    Raises :class:`ConfigurationError`, also when a database fails within the block.
+    """
     engines: list[Engine] = []
     try:
         for uri in dict.fromkeys(uris):

@@ -1,4 +1,4 @@
-"""Which of the names on which a caller may hold a right belong to objects that there are."""
+"""Which of the given RBAC names are names of existing objects."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _TABLES: Final[Mapping[Resource, tuple[Any, str, str, str]]] = {
 
 
 def existing_in(
-    session: Session, resource: Resource, values: Collection[str], *, workspace: str
+    session: Session, *, resource: Resource, values: Collection[str], workspace: str
 ) -> dict[str, str]:
-    """The objects of ``workspace`` that bear one of the names ``values``: their names by id.
+    """The objects of ``workspace`` whose name is one of ``values``: their names by id.
 
-    Where MLflow has no other id it is the name. Letters must agree in case, which MySQL would forgive.
+    Where MLflow has no id, the name is the id. Upper and lower case differ, although MySQL ignores that.
     """
     module, name_of_table, key, name = _TABLES[resource]
     table = getattr(module, name_of_table, None)
@@ -43,4 +43,4 @@ def existing_in(
     query = select(getattr(table, key), getattr(table, name)).where(
         table.workspace == workspace, getattr(table, name).in_(values)
     )
-    return {str(found): bears for found, bears in session.execute(query) if bears in values}
+    return {str(key): name for key, name in session.execute(query) if name in values}

@@ -1,7 +1,7 @@
-"""Where MLflow's database keeps the name that an identifier leads to: one SELECT for each kind.
+"""The RBAC name that an MLflow identifier leads to: one SELECT for each kind.
 
-Tables and columns are those of ``mlflow.store.tracking.dbmodels.models``. They are named in words because
-a table that an older MLflow lacks (label schemas, review queues) has no objects there, and no error either.
+Tables and columns are those of ``mlflow.store.tracking.dbmodels.models``, named as strings: an older MLflow
+without a table (label schemas, review queues) has no such objects, which is no error.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from workspace_authz.catalog.model import Identifier
 from workspace_authz.types import Resource
 
-_IN_EXPERIMENT: Final = {
+_EXPERIMENT_TABLES: Final = {
     Identifier.RUN_ID: ("SqlRun", "run_uuid"),
     Identifier.TRACE_ID: ("SqlTraceInfo", "request_id"),
     Identifier.NEW_TRACE_ID: ("SqlTraceInfo", "request_id"),
@@ -29,8 +29,8 @@ _IN_EXPERIMENT: Final = {
 }
 """Things of an experiment: table and key. All of them have the column ``experiment_id``."""
 
-HOUSED: Final = frozenset({*_IN_EXPERIMENT, Identifier.JOB_ID})
-"""What has no name of its own and lies in an experiment."""
+IN_EXPERIMENT: Final = frozenset({*_EXPERIMENT_TABLES, Identifier.JOB_ID})
+"""Identifiers of what has no name of its own and lies in an experiment."""
 
 _IN_WORKSPACE: Final = {
     (Resource.DATASETS, Identifier.DATASET_ID): ("SqlEvaluationDataset", "dataset_id", "name"),
@@ -48,36 +48,36 @@ _LARGEST_INTEGER: Final = 2**31 - 1
 _LONGEST_KEY: Final = 256
 
 
-def homes_in(
-    session: Session, identifier: Identifier, values: Collection[str], *, workspace: str
+def experiment_ids_in(
+    session: Session, *, identifier: Identifier, values: Collection[str], workspace: str
 ) -> dict[str, str]:
-    """The ids of the experiments in which those lie that ``values`` identify, in whatever workspace.
+    """The id of the experiment of each object that ``values`` identify, in whatever workspace, by value.
 
-    ``identifier`` is one of :data:`HOUSED`.
+    ``identifier`` is one of :data:`IN_EXPERIMENT`.
     """
     wanted = _possible(values)
     if identifier is Identifier.JOB_ID:
-        return _jobs(session, wanted, workspace)
-    table_name, key_name = _IN_EXPERIMENT[identifier]
+        return _jobs(session, wanted, workspace=workspace)
+    table_name, key_name = _EXPERIMENT_TABLES[identifier]
     table: Any = getattr(models, table_name, None)
     if table is None:
         return {}
     key = getattr(table, key_name)
     query = select(key, table.experiment_id).where(key.in_(wanted))
-    return {value: str(home) for value, home in _exactly(session.execute(query), wanted).items()}
+    return {value: str(experiment) for value, experiment in _exactly(session.execute(query), wanted).items()}
 
 
 def names_in(
-    session: Session, resource: Resource, identifier: Identifier, values: Collection[str], *, workspace: str
+    session: Session, *, resource: Resource, identifier: Identifier, values: Collection[str], workspace: str
 ) -> dict[str, str]:
     """The names of those objects of ``workspace`` that ``values`` identify; what is not found is left out.
 
-    ``identifier`` is none of :data:`HOUSED`.
+    ``identifier`` is none of :data:`IN_EXPERIMENT`.
     """
     wanted = _possible(values)
     if identifier is Identifier.EXPERIMENT_ID:
-        return _experiments(session, wanted, workspace)
-    query = _query(resource, identifier, wanted, workspace)
+        return _experiments(session, wanted, workspace=workspace)
+    query = _query(resource, identifier, wanted=wanted, workspace=workspace)
     return {} if query is None else _exactly(session.execute(query), wanted)
 
 
@@ -86,7 +86,7 @@ def _possible(values: Collection[str]) -> set[str]:
 
 
 def _query(
-    resource: Resource, identifier: Identifier, wanted: Collection[str], workspace: str
+    resource: Resource, identifier: Identifier, *, wanted: Collection[str], workspace: str
 ) -> Select[Any] | None:
     if (resource, identifier) == (Resource.GATEWAY_SECRETS, Identifier.MODEL_DEFINITION_ID):
         definition, secret = models.SqlGatewayModelDefinition, models.SqlGatewaySecret
@@ -109,7 +109,7 @@ def _query(
     return select(key, getattr(table, column)).where(table.workspace == workspace, key.in_(wanted))
 
 
-def _experiments(session: Session, wanted: Collection[str], workspace: str) -> dict[str, str]:
+def _experiments(session: Session, wanted: Collection[str], *, workspace: str) -> dict[str, str]:
     # MLflow reads " 7", "007" and "7_0" as numbers too; only the one spelling that it prints counts here.
     numbers = {int(value) for value in wanted if value.isascii() and value.isdigit() and len(value) <= 10}
     experiment = models.SqlExperiment
@@ -120,7 +120,7 @@ def _experiments(session: Session, wanted: Collection[str], workspace: str) -> d
     return _exactly(session.execute(query), wanted)
 
 
-def _jobs(session: Session, wanted: Collection[str], workspace: str) -> dict[str, str]:
+def _jobs(session: Session, wanted: Collection[str], *, workspace: str) -> dict[str, str]:
     job = models.SqlJob
     query = select(job.id, job.params).where(job.workspace == workspace, job.id.in_(wanted))
     return {
@@ -139,5 +139,5 @@ def _experiment_of(params: str) -> object:
 
 
 def _exactly(rows: Iterable[Any], wanted: Collection[str]) -> dict[str, str]:
-    """Rows whose key is spelt as it was sent: MySQL compares texts without regard to case."""
+    """The rows whose key is spelled exactly as it was sent: MySQL compares strings without regard to case."""
     return {str(key): name for key, name in rows if str(key) in wanted and name}

@@ -18,4 +18,4 @@ class ObjectStore(Protocol):
         """The RBAC names of what ``values`` identify in ``workspace``, as far as they identify something."""
 
     async def named(self, resource: Resource, names: Collection[str], *, workspace: str) -> Mapping[str, str]:
-        """The names of the objects of ``workspace`` that bear one of ``names``, by id."""
+        """The names of the objects of ``workspace`` whose name is one of ``names``, by id."""

@@ -35,22 +35,22 @@ def _delete(engine: Engine, rows: OwnedRows) -> Iterator[int]:
     """Delete the rows of one table, and yield their number after each transaction."""
     if rows.reference is None:
         with engine.begin() as connection:
-            yield _delete_where(connection, rows.table, rows.condition)
+            yield _delete_where(connection, rows.table, condition=rows.condition)
         return
     after: Sequence[Any] | None = None
     while True:
         with engine.begin() as connection:
-            owners = _next_owners(connection, rows.reference, after)
+            owners = _next_owners(connection, rows.reference, after=after)
             if not owners:
                 return
             after = owners[-1]
-            count = _delete_where(connection, rows.table, rows.reference.to(owners))
+            count = _delete_where(connection, rows.table, condition=rows.reference.to(owners))
         if count:
             yield count
 
 
 def _next_owners(
-    connection: Connection, reference: Reference, after: Sequence[Any] | None
+    connection: Connection, reference: Reference, *, after: Sequence[Any] | None
 ) -> Sequence[Sequence[Any]]:
     """The next batch of owners, in the order of their keys. Owners outlive what they own."""
     columns = reference.owner_columns
@@ -60,5 +60,5 @@ def _next_owners(
     return connection.execute(query.distinct().limit(BATCH // len(columns))).all()
 
 
-def _delete_where(connection: Connection, table: Table, condition: ColumnElement[bool]) -> int:
+def _delete_where(connection: Connection, table: Table, *, condition: ColumnElement[bool]) -> int:
     return connection.execute(delete(table).where(condition)).rowcount
