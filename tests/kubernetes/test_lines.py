@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from tests.harness.fakes import settle
+from tests.harness.fakes import run_pending
 from tests.kubernetes.listener import Listener
 from workspace_authz.devplane.pki import Pki, create_pki
 from workspace_authz.kubernetes.configuration import ApiConfiguration
@@ -68,7 +68,7 @@ async def far() -> AsyncIterator[Far]:
     server.close()
     for writer in far.writers:
         writer.close()
-    await settle()
+    await run_pending()
 
 
 @asynccontextmanager
