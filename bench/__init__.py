@@ -1,1 +1,1 @@
-"""``python -m bench``: guarded against unguarded MLflow, interleaved in one run."""
+"""``python -m bench``: guarded and unguarded MLflow, measured alternately in one run."""

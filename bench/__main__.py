@@ -1,7 +1,7 @@
-"""``python -m bench [part …]``: what the guard costs and how fast it is, as ratios within one run.
+"""``python -m bench [part …]``: the cost and the speed of the guard, as ratios within one run.
 
-Every part prints Markdown tables. Servers have one worker, SQLite and local artifacts, on the same machine
-as their clients.
+Every part prints Markdown tables. Servers have one worker, SQLite and local artifacts, and run on the same
+machine as their clients.
 """
 
 from __future__ import annotations
@@ -13,19 +13,31 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import alone, cold, cpu, flood, invalidation, memory, others, search, startup, warm, workspaces
+from bench import (
+    cold,
+    cpu,
+    flood,
+    guard,
+    interference,
+    invalidation,
+    memory,
+    search,
+    startup,
+    warm,
+    workspaces,
+)
 from bench.options import Options
 from bench.report import machine
-from bench.stage import Stage
+from bench.testbed import Testbed
 
 PARTS = {
     "warm": warm.run,
     "cpu": cpu.run,
-    "alone": alone.run,
+    "guard": guard.run,
     "cold": cold.run,
     "workspaces": workspaces.run,
     "search": search.run,
-    "others": others.run,
+    "interference": interference.run,
     "startup": startup.run,
     "memory": memory.run,
     "invalidation": invalidation.run,
@@ -34,7 +46,7 @@ PARTS = {
 
 
 def main() -> None:
-    """Run the parts of the command line, or all."""
+    """Run the parts that the command line names, or all but the longest."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument(
         "part", nargs="*", choices=[*PARTS, []], default=[], metavar="part", help=", ".join(PARTS)
@@ -45,12 +57,18 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
     parser.add_argument("--namespaces", type=int, default=1000, help="in lists of workspaces")
     given = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # what was started ends with this process
-    options = Options(given.engine, given.rounds, given.seconds, tuple(given.clients), given.namespaces)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # runs the cleanup of everything that was started
+    options = Options(
+        engine=given.engine,
+        rounds=given.rounds,
+        seconds=given.seconds,
+        clients=tuple(given.clients),
+        namespaces=given.namespaces,
+    )
     print(f"{machine()}, {options.engine}; {options.rounds} rounds of {options.seconds:g} s")
-    for name in given.part or [name for name in PARTS if name != "flood"]:  # which takes long
+    for name in given.part or [name for name in PARTS if name != "flood"]:  # it takes long
         with tempfile.TemporaryDirectory(prefix="bench-") as directory, ExitStack() as stack:
-            PARTS[name](Stage(stack, Path(directory), options.engine), options)
+            PARTS[name](Testbed(stack, Path(directory), options.engine), options)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""What the guard costs: CPU time of the server's processes per request, with it minus without it."""
+"""The CPU time of a server's processes per request, with the guard minus without it."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Final
 
+from bench.interleaved import interleaved
 from bench.load import Sample
 from bench.options import Options
 from bench.report import head, median, middle, row
-from bench.stage import Stage, works
-from bench.turns import in_turns
+from bench.testbed import Testbed, works
 
 _CLIENTS: Final = (1, 4)
 """One keeps the server's threads from waiting for each other, which costs CPU time of its own."""
@@ -18,12 +18,12 @@ _BURST_SECONDS: Final = 0.5
 _MICRO: Final = 1e6
 
 
-def run(stage: Stage, options: Options) -> None:
+def run(testbed: Testbed, options: Options) -> None:
     """Print a table. All servers have the same provider, event loop, HTTP parser and background work.
 
     A second one without the guard shows how far two measurements of the same thing lie apart.
     """
-    servers = (stage.unguarded(), stage.unguarded(), stage.guarded())
+    servers = (testbed.unguarded(), testbed.unguarded(), testbed.guarded())
     rounds = max(2, round(options.rounds * options.seconds / _BURST_SECONDS))
     head(
         "server CPU a request, warm",
@@ -37,16 +37,16 @@ def run(stage: Stage, options: Options) -> None:
         for clients in _CLIENTS:
             contenders = list(zip(servers, work, strict=True))
             samples = asyncio.run(
-                in_turns(contenders, clients=clients, rounds=rounds, seconds=_BURST_SECONDS)
+                interleaved(contenders, clients=clients, rounds=rounds, seconds=_BURST_SECONDS)
             )
-            bare, other, guarded = map(_micro, samples)
+            without_guard, other, guarded = map(_micro, samples)
             row(
                 work[0].name,
                 clients,
-                f"{median(bare):.0f}",
+                f"{median(without_guard):.0f}",
                 f"{median(guarded):.0f}",
-                middle([ours - without for ours, without in zip(guarded, bare, strict=True)]),
-                middle([one - without for one, without in zip(other, bare, strict=True)]),
+                middle([ours - without for ours, without in zip(guarded, without_guard, strict=True)]),
+                middle([one - without for one, without in zip(other, without_guard, strict=True)]),
             )
 
 

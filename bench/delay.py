@@ -1,7 +1,7 @@
-"""``python -m bench.delay HOST PORT MILLISECONDS FILE``: an API server that is some way off.
+"""``python -m bench.delay HOST PORT MILLISECONDS FILE``: a proxy that delays the API server's answers.
 
-Passes bytes on in both directions and those of the answers later, so that TLS and HTTP stay between the two
-ends. Prints its port, and keeps the number of connections it has taken in FILE.
+Forwards bytes in both directions, those of the answers with a delay, so TLS and HTTP stay end to end. Prints
+its port, and writes the number of accepted connections to FILE.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Near(asyncio.Protocol):
     def __init__(self, host: str, port: int, seconds: float) -> None:
         self._far = (host, port)
         self._seconds = seconds
-        self._early: list[bytes] = []
+        self._buffered: list[bytes] = []
         self.transport: asyncio.Transport | None = None
         self.other: Far | None = None
 
@@ -33,13 +33,13 @@ class Near(asyncio.Protocol):
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
         _, self.other = await loop.create_connection(lambda: Far(self, self._seconds), *self._far)
-        for data in self._early:
+        for data in self._buffered:
             self.other.write(data)
 
     def data_received(self, data: bytes) -> None:
         """Pass on at once."""
         if self.other is None:
-            self._early.append(data)
+            self._buffered.append(data)
         else:
             self.other.write(data)
 

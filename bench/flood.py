@@ -1,4 +1,4 @@
-"""A flood of invented tokens: what it costs in memory, and a caller who is known meanwhile."""
+"""A flood of invented tokens: its effect on memory and on the latency of a known caller."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from bench.load import Sample, Work, burst
 from bench.options import Options
 from bench.report import head, row
 from bench.servers import Server, tree
-from bench.stage import WORKSPACE, Stage, headers, works
+from bench.testbed import WORKSPACE, Testbed, headers, works
 
 _CLIENTS = 200
 _ROUNDS = 8
 """How much longer than other bursts it lasts."""
 
 
-def run(stage: Stage, options: Options) -> None:
+def run(testbed: Testbed, options: Options) -> None:
     """Print a table: what 200 clients get who send one invented token after another."""
-    guarded = stage.guarded()
+    guarded = testbed.guarded()
     work = works(guarded)[0]
     alone = asyncio.run(burst(guarded.url, work, headers(), clients=1, seconds=options.seconds))
     before = _megabytes(guarded)

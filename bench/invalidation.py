@@ -1,6 +1,6 @@
-"""How soon a change of RBAC takes effect, counted from the API server's answer to it, on two servers.
+"""The time from the API server's answer to a change of RBAC until two servers apply it.
 
-Each round gives and takes, while somebody keeps asking both servers until both act on it.
+Each round grants and withdraws a right. Meanwhile a client asks both servers until both apply the change.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import aiohttp
 from bench.options import Options
 from bench.report import head, row
 from bench.servers import Server
-from bench.stage import WORKSPACE, Stage
+from bench.testbed import WORKSPACE, Testbed
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import Connection, server_connection
 
 _GROUP: Final = "rbac.authorization.k8s.io"
 _RBAC: Final = f"/apis/{_GROUP}/v1"
 _WITHIN: Final = f"{_RBAC}/namespaces/{WORKSPACE}"
-_USER: Final = "coherent"
-_HEADERS: Final = {"authorization": "Bearer coherent-token", "x-mlflow-workspace": WORKSPACE}
+_USER: Final = "bench-switched"
+_HEADERS: Final = {"authorization": "Bearer bench-switched-token", "x-mlflow-workspace": WORKSPACE}
 _SEARCH: Final = "/api/2.0/mlflow/experiments/search?max_results=1"
 _READ: Final = [{"apiGroups": ["mlflow.kubeflow.org"], "resources": ["experiments"], "verbs": ["list"]}]
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
@@ -49,21 +49,21 @@ class Change:
 
 
 def _role(rules: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {"metadata": {"name": "coherent"}, "rules": rules}
+    return {"metadata": {"name": "bench-switched"}, "rules": rules}
 
 
 def _binding(kind: str) -> dict[str, Any]:
-    reference = {"apiGroup": _GROUP, "kind": kind, "name": "coherent"}
+    reference = {"apiGroup": _GROUP, "kind": kind, "name": "bench-switched"}
     subject = {"apiGroup": _GROUP, "kind": "User", "name": _USER}
-    return {"metadata": {"name": "coherent"}, "roleRef": reference, "subjects": [subject]}
+    return {"metadata": {"name": "bench-switched"}, "roleRef": reference, "subjects": [subject]}
 
 
 def _bound(path: str, kind: str) -> tuple[Change, Change]:
-    return Change("POST", path, _binding(kind)), Change("DELETE", f"{path}/coherent")
+    return Change("POST", path, _binding(kind)), Change("DELETE", f"{path}/bench-switched")
 
 
 def _ruled(path: str) -> tuple[Change, Change]:
-    whole = f"{path}/coherent"
+    whole = f"{path}/bench-switched"
     return Change("PUT", whole, _role(_READ)), Change("PUT", whole, _role([]))
 
 
@@ -75,18 +75,18 @@ _KINDS: Final = {
     "ClusterRoleBinding": ([], *_bound(f"{_RBAC}/clusterrolebindings", "ClusterRole")),
     "ClusterRole": ([Change("POST", _BINDINGS, _binding("ClusterRole"))], *_ruled(_CLUSTER_ROLES)),
     "Role": (
-        [Change("DELETE", f"{_BINDINGS}/coherent"), Change("POST", _BINDINGS, _binding("Role"))],
+        [Change("DELETE", f"{_BINDINGS}/bench-switched"), Change("POST", _BINDINGS, _binding("Role"))],
         *_ruled(_ROLES),
     ),
 }
 """For each kind what makes it ready, what gives and what takes."""
 
 
-def run(stage: Stage, options: Options) -> None:
+def run(testbed: Testbed, options: Options) -> None:
     """Print a table."""
-    stage.users = [f"coherent-token,{_USER},{_USER}"]
-    servers = [stage.guarded(), stage.guarded()]
-    asyncio.run(_measure(stage.plane["admin_kubeconfig"], servers, options))
+    testbed.users = [f"bench-switched-token,{_USER},{_USER}"]
+    servers = [testbed.guarded(), testbed.guarded()]
+    asyncio.run(_measure(testbed.plane["admin_kubeconfig"], servers, options))
 
 
 async def _measure(kubeconfig: str, servers: Sequence[Server], options: Options) -> None:

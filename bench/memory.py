@@ -1,7 +1,7 @@
-"""What a worker's copy of the cluster takes: 10,000 namespaces and 20,000 bindings, in a process of its own.
+"""The memory of a worker's copy of the cluster: 10,000 namespaces and 20,000 RoleBindings.
 
-``python -m bench.memory URL`` is that process. It prints the MiB of resident memory that following the
-cluster adds to what the imports and the connection take.
+``python -m bench.memory URL`` measures it in a process of its own. It prints the MiB of resident memory that
+watching the cluster adds to the imports and the connection, and the seconds until the lists are complete.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import sys
 import time
 from pathlib import Path
 
-from bench.crowd import BINDINGS_EACH, NAMESPACES, crowded_api
+from bench.large_cluster import NAMESPACES, ROLE_BINDINGS_EACH, large_cluster_api
 from bench.options import Options
 from bench.report import head, row, spread
-from bench.stage import Stage
+from bench.testbed import Testbed
 from workspace_authz.aio.clock import SystemClock
 from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.rbac.index import RbacIndex
@@ -27,9 +27,9 @@ from workspace_authz.workspaces.directory import Directory
 from workspace_authz.workspaces.policy import NamespacePolicy
 
 
-def run(stage: Stage, options: Options) -> None:
+def run(testbed: Testbed, options: Options) -> None:
     """Print a table."""
-    with crowded_api() as url:
+    with large_cluster_api() as url:
         command = (sys.executable, "-m", "bench.memory", url)
         found = [
             [float(word) for word in subprocess.check_output(command, text=True).split()]
@@ -40,7 +40,7 @@ def run(stage: Stage, options: Options) -> None:
     row(
         "directory and RBAC",
         NAMESPACES,
-        NAMESPACES * BINDINGS_EACH,
+        NAMESPACES * ROLE_BINDINGS_EACH,
         spread(mebibytes, digits=1),
         spread(seconds),
     )
@@ -50,9 +50,9 @@ async def _follow(url: str) -> None:
     connection = server_connection(ApiConfiguration(url))
     generations, clock = Generations(time.monotonic), SystemClock()
     directory = Directory(connection, NamespacePolicy(), clock=clock)
-    follower = RbacWatcher(connection, generations=generations, index=RbacIndex(), clock=clock)
+    watcher = RbacWatcher(connection, generations=generations, index=RbacIndex(), clock=clock)
     before, begun = _resident(), time.perf_counter()
-    tasks = [asyncio.create_task(directory.run()), asyncio.create_task(follower.run())]
+    tasks = [asyncio.create_task(directory.run()), asyncio.create_task(watcher.run())]
     await directory.wait_synced()
     while generations.followed_since is None:  # noqa: ASYNC110 - nothing in the product waits for it
         await asyncio.sleep(0.01)

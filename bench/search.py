@@ -12,7 +12,7 @@ from bench import counting
 from bench.options import Options
 from bench.report import head, row, spread
 from bench.servers import Server
-from bench.stage import MANIFEST, WORKSPACE, Stage, post
+from bench.testbed import MANIFEST, WORKSPACE, Testbed, post
 
 _EXPERIMENTS = 300
 _NAMED = [f"search-{number}" for number in range(0, _EXPERIMENTS, 43)]
@@ -32,16 +32,16 @@ subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: Group, name: named}}]
 """
 
 
-def run(stage: Stage, options: Options) -> None:
-    """Print a table: one page of at most 300, by callers whom the server has never seen."""
+def run(testbed: Testbed, options: Options) -> None:
+    """Print a table: one page of at most 300, by new callers."""
     rounds = 5 * options.rounds
-    stage.manifests = "---".join([MANIFEST, _ROLE, counting.MANIFEST])
-    stage.users = [
+    testbed.manifests = "---".join([MANIFEST, _ROLE, counting.MANIFEST])
+    testbed.users = [
         *(f'named-{number},named-{number},,"named"' for number in range(rounds + 1)),
         *(f'broad-{number},broad-{number},,"bench"' for number in range(rounds + 1)),
         counting.USER,
     ]
-    guarded = stage.guarded()
+    guarded = testbed.guarded()
     for number in range(_EXPERIMENTS):
         post(guarded, "/api/2.0/mlflow/experiments/create", {"name": f"search-{number}"})
     taken: dict[str, list[float]] = {"broad": [], "named": []}

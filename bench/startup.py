@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.options import Options
 from bench.report import head, row, spread
 from bench.servers import Server, await_answer
-from bench.stage import Stage, headers
+from bench.testbed import Testbed, headers
 
 _PATH = "/api/2.0/mlflow/experiments/search?max_results=1"
 _EVERY_SECONDS = 0.005
@@ -30,16 +30,16 @@ class _Start:
     """That all its processes had used by then."""
 
 
-def run(stage: Stage, options: Options) -> None:
-    """Print a table. The two are started in turns; a first start of each makes its database."""
-    stage.plane  # noqa: B018 - started before the clock runs
+def run(testbed: Testbed, options: Options) -> None:
+    """Print a table. The two are started alternately; a first start of each makes its database."""
+    testbed.plane  # noqa: B018 - started before the clock runs
     with ExitStack() as stack:
-        first = replace(stage, stack=stack)
+        first = replace(testbed, stack=stack)
         data = {server.name: server.log.parent for server in (first.stock(), first.guarded())}
     stock, guarded = [], []
     for _ in range(options.rounds + 1):
-        stock.append(_start(stage, Stage.starting_stock, data["stock"]))
-        guarded.append(_start(stage, Stage.starting_guarded, data["guarded"]))
+        stock.append(_start(testbed, Testbed.starting_stock, data["stock"]))
+        guarded.append(_start(testbed, Testbed.starting_guarded, data["guarded"]))
     head("start until a user is served", "stock", "guarded", "difference")
     for what, of in _COLUMNS:
         # The second start of each is the first that counts: the disk is warm then.
@@ -53,9 +53,9 @@ _COLUMNS: tuple[tuple[str, Callable[[_Start], float]], ...] = (
 )
 
 
-def _start(stage: Stage, starting: Callable[[Stage, Path], Server], data: Path) -> _Start:
+def _start(testbed: Testbed, starting: Callable[[Testbed, Path], Server], data: Path) -> _Start:
     with ExitStack() as stack:
         begun = time.perf_counter()
-        server = starting(replace(stage, stack=stack), data)
+        server = starting(replace(testbed, stack=stack), data)
         await_answer(server, _PATH, next(headers()), every=_EVERY_SECONDS)
         return _Start(time.perf_counter() - begun, server.cpu_seconds())

@@ -1,25 +1,25 @@
-"""Warm requests of stock and of guarded MLflow, in turns: throughput and latency as ratios."""
+"""Warm requests of stock and guarded MLflow, measured alternately: ratios of throughput and latency."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 
+from bench.interleaved import interleaved
 from bench.load import Work
 from bench.options import Options
 from bench.report import head, median, row, spread
 from bench.servers import Server
-from bench.stage import Stage, works
-from bench.turns import in_turns
+from bench.testbed import Testbed, works
 
 
-def run(stage: Stage, options: Options) -> None:
+def run(testbed: Testbed, options: Options) -> None:
     """Print a table.
 
     A third server is the guarded one without its guard: what it has in common with that is MLflow's and
     SQLite's doing.
     """
-    servers = (stage.stock(), stage.unguarded(), stage.guarded())
+    servers = (testbed.stock(), testbed.unguarded(), testbed.guarded())
     head(
         "request",
         "clients",
@@ -37,10 +37,10 @@ def run(stage: Stage, options: Options) -> None:
 
 def _compare(contenders: Sequence[tuple[Server, Work]], *, clients: int, options: Options) -> None:
     stock, without, guarded = asyncio.run(
-        in_turns(contenders, clients=clients, rounds=options.rounds, seconds=options.seconds)
+        interleaved(contenders, clients=clients, rounds=options.rounds, seconds=options.seconds)
     )
     pairs = list(zip(stock, guarded, strict=True))
-    bare = list(zip(stock, without, strict=True))
+    without_guard = list(zip(stock, without, strict=True))
     row(
         contenders[0][1].name,
         clients,
@@ -49,6 +49,6 @@ def _compare(contenders: Sequence[tuple[Server, Work]], *, clients: int, options
         spread([ours.throughput / theirs.throughput for theirs, ours in pairs]),
         spread([ours.p50 / theirs.p50 for theirs, ours in pairs]),
         spread([ours.p99 / theirs.p99 for theirs, ours in pairs]),
-        f"{median(ours.throughput / theirs.throughput for theirs, ours in bare):.2f}, "
-        f"{median(ours.p99 / theirs.p99 for theirs, ours in bare):.2f}",
+        f"{median(ours.throughput / theirs.throughput for theirs, ours in without_guard):.2f}, "
+        f"{median(ours.p99 / theirs.p99 for theirs, ours in without_guard):.2f}",
     )

@@ -1,4 +1,4 @@
-"""The list of workspaces for callers nobody has seen before: how long, and how many reviews."""
+"""The list of workspaces for new callers: its time and its number of reviews."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench import counting
 from bench.options import Options
 from bench.report import head, row, spread
 from bench.servers import Server
-from bench.stage import Stage
+from bench.testbed import Testbed
 
 _PATH = "/api/3.0/mlflow/workspaces"
 _ALLOWED = 10
@@ -23,25 +23,25 @@ _UNWATCHED_MOST = 2000
 """Namespaces. One review for each of more does not fit into the nine seconds of a verdict."""
 
 
-def run(stage: Stage, options: Options) -> None:
+def run(testbed: Testbed, options: Options) -> None:
     """Print a table. ``options.namespaces`` namespaces; some callers may use ten of them, others all."""
     calls = iter(range(1_000_000))
     rounds = 3 * options.rounds
-    stage.manifests = "---\n".join(_manifests(options.namespaces))
-    stage.users = [
+    testbed.manifests = "---\n".join(_manifests(options.namespaces))
+    testbed.users = [
         *(f'few-{number},few-{number},,"few"' for number in range(4 * rounds)),
         *(f'all-{number},all-{number},,"all"' for number in range(4 * rounds)),
         f'{_UNWATCHED},unwatched,,"unwatched"',
         counting.USER,
     ]
     head("workspace list, cold caller", "namespaces", "seconds", "reviews")
-    guarded = stage.guarded()
+    guarded = testbed.guarded()
     _measure(guarded, "few", calls, rounds=1, report=None)
     _measure(guarded, "few", calls, rounds=rounds, report=f"{_ALLOWED} of {options.namespaces}")
     _measure(guarded, "all", calls, rounds=rounds, report=f"all of {options.namespaces}")
     if options.namespaces > _UNWATCHED_MOST:
         return
-    unwatched = stage.guarded(KUBECONFIG=str(_without_rbac(stage)))
+    unwatched = testbed.guarded(KUBECONFIG=str(_without_rbac(testbed)))
     _measure(unwatched, "few", calls, rounds=1, report=None)
     report = f"{_ALLOWED} of {options.namespaces}, no right to watch RBAC"
     _measure(unwatched, "few", calls, rounds=max(2, options.rounds // 2), report=report)
@@ -93,10 +93,10 @@ def _binding(kind: str, metadata: str, role: str, group: str) -> str:
     )
 
 
-def _without_rbac(stage: Stage) -> Path:
+def _without_rbac(testbed: Testbed) -> Path:
     """The server's kubeconfig with the token of an account that may watch namespaces and nothing else."""
-    kubeconfig = yaml.safe_load(Path(stage.plane["server_kubeconfig"]).read_text())
+    kubeconfig = yaml.safe_load(Path(testbed.plane["server_kubeconfig"]).read_text())
     kubeconfig["users"][0]["user"] = {"token": _UNWATCHED}
-    path = stage.directory / "unwatched.kubeconfig"
+    path = testbed.directory / "unwatched.kubeconfig"
     path.write_text(yaml.safe_dump(kubeconfig))
     return path

@@ -18,7 +18,15 @@ from prometheus_client import CollectorRegistry
 from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
+from workspace_authz.authorizer.authorizer import CONCURRENT_QUESTIONS
+from workspace_authz.catalog.compile import LONGEST_PATH
 from workspace_authz.catalog.routes import all_routes
+from workspace_authz.doors.asgi.body import STALL_SECONDS
+from workspace_authz.effects.lists import SCANNED_PAGES
+from workspace_authz.identity.credentials import MAX_TOKEN_BYTES
+from workspace_authz.mlflow_adapter.reading.request import SPANS_BYTES, STAMPED_BYTES
+from workspace_authz.pipeline.lists import MOST_NAMES
+from workspace_authz.pipeline.pipeline import DEADLINE_SECONDS
 from workspace_authz.roles.generate import deletions
 from workspace_authz.roles.policy import ROLES, Right, Role
 from workspace_authz.settings import Settings
@@ -44,6 +52,26 @@ def _setting(name: str, field: FieldInfo) -> Sequence[str]:
 
 def _text(default: object) -> str:
     return str(default).lower() if isinstance(default, bool) else f"{default}".removesuffix(".0")
+
+
+def limits_table() -> str:
+    """The bounds that are in no setting."""
+    rows = (
+        ("a verdict, without waiting for the caller's body", f"{DEADLINE_SECONDS:g} s", "503"),
+        ("silence of a caller whose body is needed", f"{STALL_SECONDS:g} s", "408"),
+        ("a token", _size(MAX_TOKEN_BYTES), "401"),
+        ("a path", f"{LONGEST_PATH:,} characters", "404"),
+        ("a body in which the caller's name is written", _size(STAMPED_BYTES), "400"),
+        ("spans (OTLP), after decompression", _size(SPANS_BYTES), "400"),
+        ("single objects in one list", f"{MOST_NAMES:,}", "403"),
+        ("MLflow's pages that one filtered list looks through", f"{SCANNED_PAGES}", "a page token"),
+        ("questions to the API server at once, for one request", f"{CONCURRENT_QUESTIONS}", "they wait"),
+    )
+    return _table(("what", "at most", "beyond it"), rows)
+
+
+def _size(number: int) -> str:
+    return f"{number // 2**20} MiB" if number >= 2**20 else f"{number // 2**10} KiB"
 
 
 def roles_table() -> str:
@@ -100,7 +128,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 TABLES: Final[Mapping[str, Mapping[str, Callable[[], str]]]] = MappingProxyType(
     {
         "docs/permissions.md": {"roles": roles_table, "deletions": deletions_table},
-        "docs/settings.md": {"settings": settings_table},
+        "docs/settings.md": {"settings": settings_table, "limits": limits_table},
         "docs/operations.md": {"metrics": metrics_table},
     }
 )

@@ -12,6 +12,7 @@
         ├── UnknownRouteError     404 ENDPOINT_NOT_FOUND
         ├── SlowClientError       408 DEADLINE_EXCEEDED
         ├── TooManyRequestsError  429 REQUEST_LIMIT_EXCEEDED
+        ├── UnappliedEffectError  501 NOT_IMPLEMENTED
         └── UnavailableError      503 TEMPORARILY_UNAVAILABLE: there is no decision
             ├── MisconfiguredError  503: the cluster forbids or does not serve the review itself
             ├── OverloadedError     503: the review was not sent, because the API server is down or too slow
@@ -121,6 +122,13 @@ class TooManyRequestsError(RequestError):
     @property
     def headers(self) -> Sequence[tuple[str, str]]:
         return (("retry-after", str(self.after)),)
+
+
+class UnappliedEffectError(RequestError):
+    """The request is allowed only with a change that the door in use cannot make."""
+
+    status = 501
+    code = "NOT_IMPLEMENTED"
 
 
 class UnavailableError(RequestError):

@@ -6,12 +6,21 @@ The words are Kubernetes' own (k8s.io/apiserver ``user.Info``, ``authorizer.Attr
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
 API_GROUP = "mlflow.kubeflow.org"
 """The API group of the pseudo-resources. They exist in Roles only, never as objects."""
+
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def is_namespace_name(name: str) -> bool:
+    """Whether a namespace can have this name: an RFC 1123 label. No other name is a safe part of a path."""
+    return _LABEL.fullmatch(name) is not None
 
 
 class Verb(StrEnum):

@@ -19,7 +19,7 @@ from bench.soak.clients import Bounds
 from bench.soak.outage import running_in
 from bench.soak.report import tell
 from bench.soak.run import Load, Outcome, Servers, soak
-from bench.stage import Stage
+from bench.testbed import Testbed
 
 _DEADLINE_SECONDS = 9.0
 """After which the server itself gives up."""
@@ -43,16 +43,16 @@ def main() -> None:
     print(f"{machine()}, {given.engine}; {given.clients} clients for {given.seconds:g} s, seed {given.seed}")
     print(f"{given.replicas} × mlflow server with {given.workers} workers", flush=True)
     with tempfile.TemporaryDirectory(prefix="soak-") as directory, ExitStack() as stack:
-        stage = Stage(stack, Path(directory), given.engine)
-        outcome = asyncio.run(_run(stage, load, replicas=given.replicas, workers=given.workers))
+        testbed = Testbed(stack, Path(directory), given.engine)
+        outcome = asyncio.run(_run(testbed, load, replicas=given.replicas, workers=given.workers))
     tell(outcome, target=given.bound)
     sys.exit(1 if outcome.tally.violated else 0)
 
 
-async def _run(stage: Stage, load: Load, *, replicas: int, workers: int) -> Outcome:
-    servers = [await asyncio.to_thread(stage.guarded, workers=workers) for _ in range(replicas)]
+async def _run(testbed: Testbed, load: Load, *, replicas: int, workers: int) -> Outcome:
+    servers = [await asyncio.to_thread(testbed.guarded, workers=workers) for _ in range(replicas)]
     urls, processes = zip(*((server.url, server.process.pid) for server in servers), strict=True)
-    kubeconfig = Path(stage.plane["admin_kubeconfig"])
+    kubeconfig = Path(testbed.plane["admin_kubeconfig"])
     async with administrator(kubeconfig) as api:
         frozen = running_in(kubeconfig.parent.resolve())
         return await soak(api, Servers(urls, processes, control_plane=frozen), load)

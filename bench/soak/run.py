@@ -101,7 +101,7 @@ async def _waves(
     load: Load,
     dice: random.Random,
 ) -> None:
-    """Grants and revocations in turns, the last wave taking what the one before it gave."""
+    """Grants and revocations alternately; the last wave revokes what the one before it granted."""
     end = time.monotonic() + load.seconds
     while time.monotonic() < end or cases[0].ledger.present.allowed:
         await asyncio.sleep(dice.uniform(load.quiet, 1.2 * load.quiet))

@@ -174,7 +174,10 @@ def test_the_selector_of_the_uri_is_checked(check: Any) -> None:
     assert (result.status, findings(result)["settings"]["level"]) == (1, "failing")
     assert "label selector" in findings(result)["settings"]["what"]
     assert findings(check(healthy(), f"{uri}%3Dyes"))["workspaces"]["level"] == "ok"
-    assert findings(check(healthy(), f"{uri}%3Dno"))["workspaces"]["level"] == "warning"
+    refused = (400, {"message": "unable to parse requirement"})
+    found = findings(check({**healthy(), NAMESPACES: refused}, f"{uri}%3D-"))["workspaces"]
+    assert found["level"] == "failing"
+    assert "does not accept the label selector 'mlflow=-': unable to parse requirement" in found["what"]
 
 
 def test_a_default_workspace_that_does_not_exist(check: Any) -> None:

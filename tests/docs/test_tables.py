@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from scripts.docs_tables import (
     ROOT,
     TABLES,
     deletions_table,
+    limits_table,
     main,
     metrics_table,
     roles_table,
@@ -89,6 +92,11 @@ def test_the_deletions_name_operations_under_their_right() -> None:
     assert {"DeleteRun", "DeleteTag"} <= set(row.split("|")[2].replace(",", "").split())
 
 
+def test_the_limits_say_what_happens_beyond_them() -> None:
+    assert "| a token | 32 KiB | 401 |" in limits_table()
+    assert "| a verdict, without waiting for the caller's body | 9 s | 503 |" in limits_table()
+
+
 def test_the_metrics_have_their_labels() -> None:
     assert "| `workspace_authz_request_seconds` | histogram | outcome |" in metrics_table()
     assert "| `workspace_authz_audit_dropped_total` | counter |  |" in metrics_table()
@@ -128,3 +136,23 @@ def errors() -> set[tuple[int, str]]:
 def test_every_refusal_is_explained_to_callers() -> None:
     rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \|", (ROOT / "docs/clients.md").read_text(), re.MULTILINE)
     assert {(int(status), code) for status, code in rows} == errors()
+
+
+def texts() -> Iterator[str]:
+    """Every text in the code of the server, with ``…`` for what is put in."""
+    for file in (ROOT / "workspace_authz").glob("**/*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)  # type: ignore[misc]
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_every_sentence_that_a_person_reads_is_one_of_the_code() -> None:
+    section = (ROOT / "docs/clients.md").read_text().split("| sentence | what to do |")[1].split("\n\n")[0]
+    sentences = [row.split("|")[1].strip() for row in section.splitlines()[2:]]
+    said = list(texts())
+    assert len(sentences) > 10
+    for sentence in sentences:
+        parts = [part.strip(' ".;') for part in sentence.split("…") if part.strip(' ".;')]
+        assert any(all(part in text for part in parts) for text in said), sentence

@@ -6,8 +6,8 @@ import pytest
 
 from tests.harness.fakes import NO, ScriptedReviews
 from tests.pipeline.routes import REASON, pipeline_over
-from workspace_authz.doors.explain import Explanation, GivenBody, explain, lines
-from workspace_authz.mlflow_adapter.reading.request import AccessRequest
+from workspace_authz.doors.explain import Explanation, explain, lines
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest, GivenBody
 
 TOKEN = (b"authorization", b"Bearer alice-token")
 TEAM_A = (b"x-mlflow-workspace", b"team-a")

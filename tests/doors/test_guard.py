@@ -13,8 +13,9 @@ import pytest
 from tests.harness.fakes import NO, Records, ScriptedReviews
 from tests.pipeline.routes import KnownWorkspaces, pipeline_over
 from workspace_authz.aio.asgi import Message, Receive, Scope, Send
-from workspace_authz.doors.asgi.guard import GuardMiddleware
+from workspace_authz.doors.asgi.guard import EVERY_EFFECT, GuardMiddleware
 from workspace_authz.doors.asgi.protocol import route_path
+from workspace_authz.effects.effects import EffectKind
 from workspace_authz.errors import UnauthenticatedError, UnavailableError
 from workspace_authz.mlflow_adapter.serving import visible_workspaces
 from workspace_authz.pipeline.pipeline import Pipeline
@@ -138,6 +139,31 @@ async def test_mlflow_gets_no_credential_and_the_one_checked_workspace(door: Doo
     assert door.status == 403  # alice holds nothing in team-b
     await door.request("GET", "/search", TOKEN, TEAM_A, (b"x_mlflow_workspace", b"b"), (b"accept", b"*/*"))
     assert door.app.scopes[0]["headers"] == [(b"accept", b"*/*"), (b"x-mlflow-workspace", b"team-a")]
+
+
+async def test_on_a_public_route_mlflow_gets_no_body_whatever_was_sent(door: Door) -> None:
+    """Given a body on a public route, when MLflow reads it, then it is empty and nothing is kept."""
+    door.app.reads = 2
+    door.client = [
+        {"type": "http.request", "body": b"x" * 1000, "more_body": True},
+        {"type": "http.request", "body": b"x" * 1000, "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    await door.request("GET", "/public", (b"content-length", b"9999"), (b"transfer-encoding", b"chunked"))
+    assert door.app.received == [
+        {"type": "http.request", "body": b"", "more_body": False},
+        {"type": "http.disconnect"},
+    ]
+    assert door.app.scopes[0]["headers"] == []
+    assert door.status == 201
+
+
+async def test_a_door_that_cannot_apply_an_effect_refuses(door: Door) -> None:
+    door.middleware._applies = EVERY_EFFECT - {EffectKind.EMPTY_BODY}
+    await door.request("GET", "/public")
+    assert door.status == 501
+    assert json.loads(door.body)["error_code"] == "NOT_IMPLEMENTED"
+    assert (door.app.scopes, door.record["decision"]) == ([], "error")
 
 
 async def test_on_a_public_route_mlflow_gets_no_workspace_at_all(door: Door) -> None:

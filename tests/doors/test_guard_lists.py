@@ -15,7 +15,7 @@ from tests.pipeline.world import V2
 from tests.pipeline.world import World as Rights
 from workspace_authz.aio.asgi import Message, Receive, Scope, Send
 from workspace_authz.doors.asgi.guard import GuardMiddleware
-from workspace_authz.effects.sealing import SharedSeal
+from workspace_authz.effects.ciphers import SharedKeyCipher
 from workspace_authz.mlflow_adapter.serving import current_user
 
 FRAUD = "list experiments fraud"
@@ -126,9 +126,11 @@ async def test_an_answer_that_cannot_be_filtered_is_an_error_and_nothing_of_it_l
 async def test_pages_without_a_key_are_unavailable() -> None:
     world = World(Rights(FRAUD, "list experiments churn"), json.dumps(FOUND).encode())
     world.rights.objects.clauses = False
-    lists = world.rights.pipeline.lists
-    assert lists is not None
-    world.rights.pipeline = replace(world.rights.pipeline, lists=replace(lists, seal=SharedSeal()))
+    mlflow = world.rights.pipeline.mlflow
+    assert mlflow is not None
+    assert mlflow.lists is not None
+    lists = replace(mlflow.lists, cipher=SharedKeyCipher())
+    world.rights.pipeline = replace(world.rights.pipeline, mlflow=replace(mlflow, lists=lists))
     await world.request("POST", f"{V2}/experiments/search", body=b'{"max_results": 1}')
     assert (world.status, world.audit.kept[0]["status"]) == (503, 503)
     assert "churn" not in str(world.sent)

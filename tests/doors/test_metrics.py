@@ -36,7 +36,9 @@ def app(
     metrics = PrometheusMetrics(0)
     metrics.judged("allow", code="", seconds=0)
     pipeline = pipeline_over(reviews)
-    page = MetricsPage(pipeline.identity, pipeline.authorizer, workers=registry, flush=metrics.flush)
+    page = MetricsPage(
+        identity=pipeline.identity, authorizer=pipeline.authorizer, workers=registry, flush=metrics.flush
+    )
     runtime = Runtime(pipeline, audit, body_bytes=1, directory=None, metrics_page=page)
     return MetricsMiddleware(beyond, static_prefix="/mlflow", runtime=lambda: runtime)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.doors.test_guard import TEAM_A, TOKEN, Door
 from tests.harness.fakes import NO
 from workspace_authz.aio.asgi import Receive, Scope, Send
-from workspace_authz.effects.headers import GUARDRAIL_BYPASS, forwarded_headers
+from workspace_authz.effects.headers import GUARDRAIL_BYPASS, HeaderSanitizer
 from workspace_authz.errors import ForbiddenError, RequestError, UnavailableError
 from workspace_authz.kubernetes.reviews import AccessAnswer
 from workspace_authz.mlflow_adapter.serving import SelfAnswer, SelfCall, SelfCalls, self_calls
@@ -190,9 +190,8 @@ NAMES = st.sampled_from([b"x-mlflow-guardrail-bypass", b"accept", b"x-api-key"])
 def test_nothing_that_arrives_skips_guardrails(
     headers: list[tuple[bytes, bytes]], gateway: bool, keep_authorization: bool
 ) -> None:
-    kept = forwarded_headers(
-        headers, workspace="team-a", keep_authorization=keep_authorization, gateway=gateway
-    )
+    sanitizer = HeaderSanitizer("team-a", gateway=gateway, keeps_authorization=keep_authorization)
+    kept = sanitizer.applied(headers)
     assert not [name for name, _ in kept if b"bypass" in name]
 
 

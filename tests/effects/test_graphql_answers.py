@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 
 from workspace_authz.aio.asgi import App, Message, Receive, Scope, Send
-from workspace_authz.doors.asgi.answers import UnreadableAnswerError
+from workspace_authz.doors.asgi.answers import filtered_answer
 from workspace_authz.effects.graphql_answers import ElementFilter, Place
+from workspace_authz.effects.lists import UnreadableAnswerError, read_answer
 
 VERSIONS = Place(("a", "run", "modelVersions"), ("name",))
 
 
 def shown(data: Any, *places: Place) -> Any:
     content = json.dumps({"data": data, "errors": None}).encode()
-    return json.loads(ElementFilter(places, {"fraud"}).filtered(content))
+    return json.loads(ElementFilter(places, {"fraud"}).filtered(read_answer(content)))
 
 
 def versions(*names: str | None) -> list[dict[str, str | None]]:
@@ -70,7 +71,7 @@ def test_another_shape_is_withheld(data: Any) -> None:
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"[" * 100_000, b"\xff"])
 def test_what_is_no_answer_of_graphql_is_withheld(content: bytes) -> None:
     with pytest.raises(UnreadableAnswerError):
-        ElementFilter((VERSIONS,), {"fraud"}).filtered(content)
+        ElementFilter((VERSIONS,), {"fraud"}).filtered(read_answer(content))
 
 
 def answering(status: int, content: bytes) -> App:
@@ -95,8 +96,9 @@ async def test_the_answer_is_sent_with_its_new_length_and_an_error_as_it_is() ->
     kept = ElementFilter((VERSIONS,), {"fraud"})
     content = json.dumps({"data": {"a": {"run": {"modelVersions": versions("churn")}}}}).encode()
     scope = {"headers": [(b"accept-encoding", b"gzip")]}
-    await kept.around(answering(200, content))(scope, receive, send)
-    await kept.around(answering(500, b"error"))(scope, receive, send)
+    for app in (answering(200, content), answering(500, b"error")):
+        answer = await filtered_answer(app, scope, receive, keep=kept)
+        await answer.send(send)
     assert json.loads(sent[1]["body"])["data"] == {"a": {"run": {"modelVersions": []}}}
     assert dict(sent[0]["headers"])[b"content-length"] == str(len(sent[1]["body"])).encode()
     assert (sent[2]["status"], sent[3]["body"]) == (500, b"error")

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from workspace_authz.effects.headers import _HARMLESS, _is_dropped, forwarded_headers
+from workspace_authz.effects.headers import _HARMLESS, HeaderSanitizer
 from workspace_authz.kubernetes.credentials import BearerToken
 
 Header = tuple[bytes, bytes]
@@ -25,9 +25,8 @@ def forwarded(
     keep_authorization: bool = False,
     gateway: bool = False,
 ) -> list[Header]:
-    return forwarded_headers(
-        headers, workspace=workspace, keep_authorization=keep_authorization, gateway=gateway
-    )
+    sanitizer = HeaderSanitizer(workspace=workspace, gateway=gateway, keeps_authorization=keep_authorization)
+    return sanitizer.applied(headers)
 
 
 def test_what_is_nobodys_credential_is_kept_in_order() -> None:
@@ -128,10 +127,19 @@ def test_the_token_goes_wherever_it_stands() -> None:
         (b"authorization", b"Bearer another"),
         (b"authorization", b"Bearer"),
     ]
-    left = forwarded_headers(
-        headers, workspace=None, keep_authorization=True, gateway=True, credential=BearerToken("the-token")
-    )
-    assert left == headers[4:]
+    sanitizer = HeaderSanitizer(credential=BearerToken("the-token"), gateway=True, keeps_authorization=True)
+    assert sanitizer.applied(headers) == headers[4:]
+    assert "the-token" not in repr(sanitizer)
+
+
+@pytest.mark.parametrize("gateway", [False, True])
+def test_mlflows_calls_to_itself_skip_guardrails_where_it_says_so(gateway: bool) -> None:
+    """Only by what the server adds: what was sent goes first."""
+    sanitizer = HeaderSanitizer(gateway=gateway, skips_guardrails=True)
+    assert sanitizer.applied([(b"x-mlflow-guardrail-bypass", b"0")]) == [
+        (b"x-mlflow-guardrail-bypass", b"1"),
+        (b"X-MLflow-Guardrail-Bypass", b"1"),
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(_HARMLESS))
@@ -139,4 +147,4 @@ def test_the_token_goes_wherever_it_stands() -> None:
 def test_the_shortcut_for_usual_headers_lets_nothing_through_that_a_rule_would_drop(
     name: bytes, gateway: bool
 ) -> None:
-    assert not _is_dropped(name, keep_authorization=False, gateway=gateway)
+    assert not HeaderSanitizer(gateway=gateway)._drops(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -12,14 +13,20 @@ from hypothesis import strategies as st
 
 from workspace_authz.catalog.identity_stamps import STAMPS, USER_TAG
 from workspace_authz.catalog.stamp import Person, Shape, Stamp
-from workspace_authz.effects.json_stamps import same_key, stamped_body
+from workspace_authz.effects.json_stamps import stamped_document
 from workspace_authz.errors import BadRequestError
+from workspace_authz.mlflow_adapter.reading.documents import JsonBody, parse
+from workspace_authz.mlflow_adapter.reading.spellings import same_key
 from workspace_authz.types import UserInfo
 
 ALICE = UserInfo("alice", uid="uid-of-alice")
 TRAINER = UserInfo("system:serviceaccount:team-a:trainer", uid="uid-of-trainer")
 FIELD = Stamp(Shape.FIELD, "created_by")
 SOURCE = Stamp(Shape.FIELD, "source_id", "assessments[].source", unless_machine=True)
+
+
+def stamped_body(body: bytes, stamps: Iterable[Stamp], *, user: UserInfo) -> bytes:
+    return stamped_document(parse(body).as_object(), stamps, user=user)
 
 
 def stamped(document: Any, *stamps: Stamp, user: UserInfo = ALICE) -> Any:
@@ -52,7 +59,9 @@ def test_what_mlflow_is_to_choose_is_left_out() -> None:
 
 
 def test_no_body_is_an_empty_document() -> None:
-    assert stamped_body(b"", [FIELD], user=ALICE) == b'{"created_by": "alice"}'
+    document = JsonBody().as_object()
+    assert stamped_document(document, [FIELD], user=ALICE) == b'{"created_by": "alice"}'
+    assert stamped_body(b"null", [FIELD], user=ALICE) == b'{"created_by": "alice"}'
 
 
 def test_a_missing_place_is_made_where_its_holder_is() -> None:

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterator
 
 import pytest
 
-from tests.mlflow_adapter.test_request import Client, chunks
+from tests.doors.test_body import Client, chunks
+from workspace_authz.catalog.compile import Match
 from workspace_authz.catalog.identity_stamps import STAMPS
 from workspace_authz.catalog.model import Authenticated, Route
-from workspace_authz.effects.stamps import STAMPED_BYTES, stamped
+from workspace_authz.doors.asgi.answers import replaced
+from workspace_authz.doors.asgi.body import ReplayedBody
+from workspace_authz.effects.rewriting import RequestReplacement
+from workspace_authz.effects.stamps import plan_stamps
 from workspace_authz.errors import BadRequestError
-from workspace_authz.mlflow_adapter.reading.request import AccessRequest, ReplayedBody
+from workspace_authz.mlflow_adapter.reading.mlflow_reading import MLflowReading
+from workspace_authz.mlflow_adapter.reading.reader import RequestReader
+from workspace_authz.mlflow_adapter.reading.request import STAMPED_BYTES, AccessRequest
 from workspace_authz.types import UserInfo
 
 ALICE = UserInfo("alice")
 Headers = list[tuple[bytes, bytes]]
+
+
+@pytest.fixture(scope="module")
+def reading() -> Iterator[MLflowReading]:
+    found = MLflowReading()
+    yield found
+    found.close()
 
 
 def route(operation: str) -> Route:
@@ -30,9 +44,20 @@ def request(headers: Headers, *parts: bytes) -> tuple[AccessRequest, ReplayedBod
     return AccessRequest("POST", "/", headers=headers, body=body), body, client
 
 
+async def stamped(
+    asked: AccessRequest,
+    taken: Route,
+    *,
+    base: RequestReplacement | None = None,
+    reading: MLflowReading | None = None,
+) -> RequestReplacement | None:
+    reader = RequestReader(asked, Match(taken), reading=reading)
+    return await plan_stamps(reader, taken, user=ALICE, base=base)
+
+
 async def test_a_route_without_stamps_pays_nothing() -> None:
     asked, _, client = request([], b"one", b"two")
-    assert await stamped(asked, route("LogMetric"), user=ALICE) is None
+    assert await stamped(asked, route("LogMetric")) is None
     assert len(client.waiting) == 2
 
 
@@ -46,20 +71,21 @@ async def test_the_body_is_replaced_and_its_headers_with_it() -> None:
         (b"content-encoding", b"identity"),
     ]
     asked, body, _ = request(headers, b'{"name": "n",', b' "created_by": "bob"}')
-    replacement = await stamped(asked, route("CreateIssue"), user=ALICE)
+    replacement = await stamped(asked, route("CreateIssue"))
     assert replacement is not None
     content = replacement.content
     assert json.loads(content) == {"name": "n", "created_by": "alice"}
     length = (b"content-length", str(len(content)).encode())
     assert replacement.headers(headers) == [*headers[:2], length]
-    body.replace(content)
-    assert await body() == {"type": "http.request", "body": content, "more_body": False}
+    scope, receive = replaced(replacement, {"headers": headers, "query_string": b"a=b"}, body)
+    assert scope == {"headers": [*headers[:2], length], "query_string": b"a=b"}
+    assert await receive() == {"type": "http.request", "body": content, "more_body": False}
 
 
 async def test_a_large_body_is_written_too() -> None:
     text = "x" * 100_000
     asked, _, _ = request([], json.dumps({"name": text}).encode())
-    replacement = await stamped(asked, route("CreateIssue"), user=ALICE)
+    replacement = await stamped(asked, route("CreateIssue"))
     assert replacement is not None
     assert json.loads(replacement.content) == {"name": text, "created_by": "alice"}
 
@@ -67,7 +93,7 @@ async def test_a_large_body_is_written_too() -> None:
 async def test_too_large_a_body_is_refused() -> None:
     asked, _, client = request([], *[b" " * 2**20] * (STAMPED_BYTES // 2**20 + 3))
     with pytest.raises(BadRequestError, match="exceeds"):
-        await stamped(asked, route("CreateIssue"), user=ALICE)
+        await stamped(asked, route("CreateIssue"))
     assert client.waiting
 
 
@@ -76,25 +102,36 @@ async def test_a_compressed_document_is_refused(encodings: list[bytes]) -> None:
     headers = [(b"content-encoding", encoding) for encoding in encodings]
     asked, _, _ = request(headers, gzip.compress(b"{}"))
     with pytest.raises(BadRequestError):
-        await stamped(asked, route("CreateIssue"), user=ALICE)
+        await stamped(asked, route("CreateIssue"))
 
 
 @pytest.mark.parametrize(
     "media_type", [b"", b"text/plain", b"Application/JSON", b"application/json\xa0", b"application/json,x"]
 )
-async def test_spans_are_taken_as_mlflow_takes_them_only(media_type: bytes) -> None:
+async def test_spans_are_taken_as_mlflow_takes_them_only(media_type: bytes, reading: MLflowReading) -> None:
     asked, _, _ = request([(b"content-type", media_type)], b"{}")
     with pytest.raises(BadRequestError, match="Spans are taken"):
-        await stamped(asked, route("ExportTraces"), user=ALICE)
+        await stamped(asked, route("ExportTraces"), reading=reading)
 
 
-async def test_spans_go_on_as_protobuf_uncompressed() -> None:
+async def test_spans_go_on_as_protobuf_uncompressed(reading: MLflowReading) -> None:
     headers = [(b"content-type", b"application/json; charset=utf-8"), (b"content-encoding", b"GZIP")]
     asked, _, _ = request(headers, gzip.compress(b'{"resourceSpans": [{"scopeSpans": [{"spans": [{}]}]}]}'))
-    replacement = await stamped(asked, route("ExportTraces"), user=ALICE)
+    replacement = await stamped(asked, route("ExportTraces"), reading=reading)
     assert replacement is not None
     assert b"mlflow.traceTag.mlflow.user" in replacement.content
     assert [value for name, value in replacement.headers(headers) if name == b"content-type"] == [
         b"application/x-protobuf"
     ]
     assert not [value for name, value in replacement.headers(headers) if name == b"content-encoding"]
+
+
+async def test_what_another_effect_has_written_is_stamped_and_keeps_its_query() -> None:
+    asked, _, client = request([], b"{}")
+    base = RequestReplacement(b'{"name": "n", "created_by": "bob"}', query=b"")
+    replacement = await stamped(asked, route("CreateIssue"), base=base)
+    assert replacement is not None
+    assert json.loads(replacement.content) == {"name": "n", "created_by": "alice"}
+    assert replacement.query == b""
+    assert len(client.waiting) == 1  # nobody needs what was sent
+    assert await stamped(asked, route("LogMetric"), base=base) is base

@@ -1,4 +1,4 @@
-"""What keeps answers coherent, broken on purpose: each of these the plans must find."""
+"""What keeps cached answers right, broken on purpose: each of these the plans must find."""
 
 from __future__ import annotations
 

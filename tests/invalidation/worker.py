@@ -23,6 +23,7 @@ from workspace_authz.kubernetes.retries import review_priorities
 from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest
 from workspace_authz.pipeline.pipeline import Pipeline
+from workspace_authz.pipeline.verdict import conclusion
 from workspace_authz.runtime.pipeline import ClusterParts, build_pipeline
 from workspace_authz.settings import Settings
 from workspace_authz.workspaces.directory import Directory
@@ -52,7 +53,7 @@ class Worker:
             (b"x-mlflow-workspace", workspace.encode()),
         ]
         verdict = await self.pipeline.judge(AccessRequest("GET", SEARCH, headers=headers))
-        return None if not verdict.passed and verdict.unanswered else verdict.passed
+        return None if conclusion(verdict) == "error" else verdict.passed
 
 
 @asynccontextmanager

@@ -58,7 +58,7 @@ class ApiServer:
         self.authorizations: set[str | None] = set()
         self.fault: Fault = lambda request: None
         self.pause: asyncio.Event | None = None
-        """While set and clear, a get waits after it has read the object."""
+        """While set and clear, a question about one namespace waits after it has been read."""
         self.port = 0
         self._runner: web.AppRunner | None = None
 
@@ -100,7 +100,10 @@ class ApiServer:
         self.authorizations.add(request.headers.get("Authorization"))
         query = dict(request.query)
         watching = query.pop("watch", "") == "true"
-        if not watching:
+        name = query.get("fieldSelector", "").removeprefix("metadata.name=")
+        if name:
+            self.gets.append(name)
+        elif not watching:
             self.lists.append(query)
         fault = self.fault(request)
         if fault is not None:
@@ -109,11 +112,18 @@ class ApiServer:
             watch = Watch(query)
             self.watches.put_nowait(watch)
             return await watch.serve(request)
-        begin, limit = int(query.get("continue", "0")), int(query["limit"])
-        items = list(self.objects.values())
-        rest = len(items) > begin + limit
-        metadata = {"resourceVersion": str(self.version), "continue": str(begin + limit) if rest else ""}
+        begin, limit = int(query.get("continue", "0")), int(query.get("limit", "1"))
+        items = [item for item in self.objects.values() if _selected(item, query.get("labelSelector", ""))]
+        if name:
+            items = [item for item in items if item["metadata"]["name"] == name]
+            await self._paused()
+        more = len(items) > begin + limit
+        metadata = {"resourceVersion": str(self.version), "continue": str(begin + limit) if more else ""}
         return web.json_response({"metadata": metadata, "items": items[begin : begin + limit]})
+
+    async def _paused(self) -> None:
+        if self.pause is not None:
+            await self.pause.wait()
 
     async def _object(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -122,9 +132,19 @@ class ApiServer:
         if fault is not None:
             return fault
         item = self.objects.get(name)
-        if self.pause is not None:
-            await self.pause.wait()
+        await self._paused()
         return web.json_response(item or {"code": 404}, status=200 if item else 404)
+
+
+def names_one(request: web.Request) -> bool:
+    """Whether a request is about a single namespace."""
+    return "name" in request.match_info or "fieldSelector" in request.query
+
+
+def _selected(item: Mapping[str, Any], selector: str) -> bool:
+    """Only ``key=value`` is played."""
+    key, _, value = selector.partition("=")
+    return not selector or (item["metadata"].get("labels") or {}).get(key) == value
 
 
 class FastClock:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -223,3 +225,44 @@ async def test_a_refused_connection_is_described_without_the_urls_password() -> 
     described = describe_failure(failure.value)
     assert described.startswith("no connection: ")
     assert "secret" not in described
+
+
+@pytest.mark.parametrize("token", ["a b", "a\r\nX-Remote-User: root", "a\x00", "ä"])
+async def test_what_is_no_token_is_not_sent(listener: Listener, tmp_path: Path, token: str) -> None:
+    configuration = await load_configuration(with_token(listener, tmp_path))
+    with pytest.raises(ValueError, match="caller's token"):
+        await ask(caller_connection(configuration), token=token)
+    assert listener.headers == []
+
+
+async def test_what_nobody_asked_for_is_nobodys_answer() -> None:
+    """An answer that comes while nothing is asked must not be the next caller's."""
+    writers: list[asyncio.StreamWriter] = []
+
+    def answer(body: bytes) -> bytes:
+        return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(answer(b"right"))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    connection = caller_connection(ApiConfiguration(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+
+    async def get() -> bytes:
+        async with connection.request("GET", "/x", token="alice", timeout=TIMEOUT) as response:
+            return await response.read()
+
+    assert [await get(), await get()] == [b"right"] * 2
+    assert len(writers) == 1
+    writers[0].write(answer(b"of somebody else"))
+    await asyncio.sleep(0.05)
+    assert await get() == b"right"
+    assert len(writers) == 2
+    await connection.close()
+    for writer in writers:
+        writer.close()
+    server.close()

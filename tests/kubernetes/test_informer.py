@@ -12,7 +12,7 @@ def names(running: Informing) -> list[str]:
 
 async def test_lists_in_pages_and_watches_from_there(server: ApiServer) -> None:
     for name in ("a", "b", "c"):
-        server.put(name)
+        server.put(name, labels={"team": "ml"})
     async with informing(server, page_size=2, label_selector="team=ml") as running:
         watch = await server.next_watch()
         assert names(running) == ["a", "b", "c"]

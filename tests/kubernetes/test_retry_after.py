@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from workspace_authz.kubernetes.retry_after import retry_after
+from workspace_authz.kubernetes.answer_times import retry_after
 
 DATE = "Sat, 01 Mar 2031 12:00:00 GMT"
 

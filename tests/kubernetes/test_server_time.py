@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.harness.fakes import ManualClock
-from workspace_authz.kubernetes.server_time import ServerTime
+from workspace_authz.kubernetes.answer_times import ServerTime
 
 DATE, SECONDS = "Sat, 01 Mar 2031 12:00:00 GMT", 1930132800.0
 

@@ -98,9 +98,9 @@ async def test_the_api_server_answers_about_a_user_by_groups(endpoint: Endpoint,
             return await reviews.may(USER, USE) == YES and await reviews.may_get(USER, "/metrics") == YES
 
         await until(in_force)
-        stranger = replace(USER, groups=())
-        assert await reviews.may(stranger, USE) == NO
-        assert await reviews.may_get(stranger, "/metrics") == NO
+        without_groups = replace(USER, groups=())
+        assert await reviews.may(without_groups, USE) == NO
+        assert await reviews.may_get(without_groups, "/metrics") == NO
         assert await reviews.may(USER, replace(USE, name="other")) == NO
         assert await reviews.may(USER, replace(USE, namespace="team-b")) == NO
 

@@ -8,11 +8,11 @@ import pytest
 
 from tests.pipeline.known_objects import KnownObjects
 from workspace_authz.catalog.build import body, header, path, query, spans
+from workspace_authz.catalog.compile import Match
 from workspace_authz.catalog.model import Authenticated, Identifier, NameSource, Route
-from workspace_authz.doors.explain import GivenBody
 from workspace_authz.errors import BadRequestError
-from workspace_authz.mlflow_adapter.reading.reader import MAX_VALUES, Reading
-from workspace_authz.mlflow_adapter.reading.request import AccessRequest
+from workspace_authz.mlflow_adapter.reading.reader import MAX_VALUES, RequestReader
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest, GivenBody
 
 RUN = body("run_id", Identifier.RUN_ID, "run_uuid")
 RUNS = body("run_ids[]", Identifier.RUN_ID)
@@ -24,16 +24,15 @@ class TooLarge:
         return None
 
 
-def reading(**request: Any) -> tuple[Reading, KnownObjects]:
+def reader(**request: Any) -> tuple[RequestReader, KnownObjects]:
     objects = KnownObjects({})
     route = Route("POST", "/r", "Read", Authenticated("A test."))
-    parameters = request.pop("parameters", {})
-    given = AccessRequest("POST", "/r", **request)
-    return Reading(objects, route, request=given, parameters=parameters), objects
+    match = Match(route, request.pop("parameters", {}))
+    return RequestReader(AccessRequest("POST", "/r", **request), match, reading=objects), objects
 
 
 async def values_in(source: NameSource, content: str, *, complete: bool = True) -> tuple[str, ...]:
-    return await reading(body=GivenBody(content.encode()))[0].values(source, complete=complete)
+    return await reader(body=GivenBody(content.encode()))[0].values(source, complete=complete)
 
 
 @pytest.mark.parametrize(
@@ -88,8 +87,8 @@ async def test_a_request_names_a_bounded_number_of_objects() -> None:
 
 async def test_a_body_that_is_too_large_is_refused_and_one_is_read_once() -> None:
     with pytest.raises(BadRequestError, match="too large"):
-        await reading(body=TooLarge())[0].values(RUN, complete=True)
-    once, objects = reading(body=GivenBody(b'{"run_id": "r"}'))
+        await reader(body=TooLarge())[0].values(RUN, complete=True)
+    once, objects = reader(body=GivenBody(b'{"run_id": "r"}'))
     for source in (RUN, RUNS, RUN):
         await once.values(source, complete=True)
     assert objects.read == 1
@@ -107,27 +106,27 @@ async def test_a_body_that_is_too_large_is_refused_and_one_is_read_once() -> Non
     ],
 )
 async def test_values_of_a_query(field: str, sent: bytes, found: tuple[str, ...]) -> None:
-    assert await reading(query=sent)[0].values(query(field, Identifier.RUN_ID), complete=True) == found
+    assert await reader(query=sent)[0].values(query(field, Identifier.RUN_ID), complete=True) == found
 
 
 @pytest.mark.parametrize("sent", [b"run_id=%ff", "run_id=é".encode()])
 async def test_a_query_that_is_no_text_is_refused(sent: bytes) -> None:
     with pytest.raises(BadRequestError):
-        await reading(query=sent)[0].values(query("run_id", Identifier.RUN_ID), complete=True)
+        await reader(query=sent)[0].values(query("run_id", Identifier.RUN_ID), complete=True)
 
 
 async def test_values_of_headers_and_paths() -> None:
     source = header("x-mlflow-run-id", Identifier.RUN_ID)
     one, two = (b"x-mlflow-run-id", b"r"), (b"x-mlflow-run-id", b"s")
-    assert await reading(headers=[one])[0].values(source, complete=True) == ("r",)
-    assert await reading()[0].values(source, complete=True) == ()
+    assert await reader(headers=[one])[0].values(source, complete=True) == ("r",)
+    assert await reader()[0].values(source, complete=True) == ()
     with pytest.raises(BadRequestError):
-        await reading(headers=[one, two])[0].values(source, complete=True)
-    found = await reading(parameters={"name": "a/b"})[0].values(path("name"), complete=True)
+        await reader(headers=[one, two])[0].values(source, complete=True)
+    found = await reader(parameters={"name": "a/b"})[0].values(path("name"), complete=True)
     assert found == ("a/b",)
 
 
 async def test_traces_of_spans() -> None:
     source = spans("trace_id", Identifier.NEW_TRACE_ID)
-    given = reading(body=GivenBody(b"tr-2 tr-1"), headers=[(b"content-type", b"application/x-protobuf")])[0]
+    given = reader(body=GivenBody(b"tr-2 tr-1"), headers=[(b"content-type", b"application/x-protobuf")])[0]
     assert await given.values(source, complete=False) == ("tr-1", "tr-2")

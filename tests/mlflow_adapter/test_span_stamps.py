@@ -8,7 +8,9 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from workspace_authz.catalog.identity_stamps import STAMPS
-from workspace_authz.mlflow_adapter.reading.span_stamps import stamped_spans
+from workspace_authz.catalog.stamp import Stamp
+from workspace_authz.effects.json_stamps import person
+from workspace_authz.mlflow_adapter.reading.spans import read_spans
 from workspace_authz.types import UserInfo
 
 ALICE = UserInfo("alice")
@@ -32,7 +34,12 @@ def span(*attributes: KeyValue, parent: bytes = b"") -> Span:
 
 
 def stamped(sent: ExportTraceServiceRequest, user: UserInfo = ALICE) -> ExportTraceServiceRequest:
-    body = stamped_spans(sent.SerializeToString(), STAMPS["ExportTraces"], user=user, as_json=False)
+    def name(stamp: Stamp, named: str) -> str:
+        return person(stamp, user, sent=named)
+
+    body = read_spans(sent.SerializeToString(), encoding=b"", as_json=False).stamped(
+        STAMPS["ExportTraces"], name
+    )
     read = ExportTraceServiceRequest()
     read.ParseFromString(body)
     return read
@@ -72,3 +79,18 @@ def test_a_service_accounts_end_user_is_kept() -> None:
     ]
     written = attributes(stamped(message(span(*sent)), TRAINER))
     assert [value for _, value in written] == ["customer", "customer", TRAINER.username]
+
+
+def test_the_author_is_also_written_where_a_resource_names_one() -> None:
+    """MLflow makes tags of a resource's attributes, but for those that begin with ``mlflow.`` exactly."""
+    sent = message(span(parent=b"p" * 8))
+    keys = ["MLflow.User", " mlflow.user", "mlflow.user", "host"]
+    sent.resource_spans[0].resource.attributes.extend(text(key, "bob") for key in keys)
+    written = stamped(sent).resource_spans[0].resource.attributes
+    assert [(one.key, one.value.string_value) for one in written] == [
+        ("user.id", "host"),
+        ("MLflow.User", "alice"),
+        (" mlflow.user", "alice"),
+        ("mlflow.user", "bob"),
+        ("host", "bob"),
+    ]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from workspace_authz.catalog.model import Identifier, NameSource, Origin, Requirement
+from tests.pipeline.known_objects import KnownObjects
+from workspace_authz.catalog.compile import Match
+from workspace_authz.catalog.model import Authenticated, Identifier, NameSource, Origin, Requirement, Route
 from workspace_authz.errors import BadRequestError
+from workspace_authz.mlflow_adapter.reading.reader import RequestReader
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest
-from workspace_authz.pipeline.conditions import applies
+from workspace_authz.pipeline.naming import applies
 from workspace_authz.types import Resource, Verb
 
 
@@ -22,6 +26,14 @@ class Given:
 
     async def read(self, at_most: int | None = None) -> bytes | None:
         return self.content
+
+
+ROUTE = Route("POST", "/", "Touch", Authenticated("A test."))
+
+
+def reader_of(request: AccessRequest, parameters: dict[str, str] | None = None) -> RequestReader:
+    """Without an MLflow: what a condition needs is in the request."""
+    return RequestReader(request, Match(ROUTE, parameters or {}), reading=None)
 
 
 def wanting(*sources: NameSource, unless: bool = False) -> Requirement:
@@ -49,7 +61,7 @@ async def present(
 ) -> bool:
     content = json.dumps(body).encode() if body is not None else raw
     request = AccessRequest("POST", "/", headers=headers, query=query, body=Given(content))
-    return await applies(wanting(source), request, parameters or {})
+    return await applies(wanting(source), reader_of(request, parameters))
 
 
 async def test_an_unconditional_requirement_reads_nothing() -> None:
@@ -57,8 +69,8 @@ async def test_an_unconditional_requirement_reads_nothing() -> None:
         async def read(self, at_most: int | None = None) -> bytes | None:
             raise AssertionError("the body was read")
 
-    plain = Requirement(Verb.GET, Resource.EXPERIMENTS, names=(body_field("run_id"),))
-    assert await applies(plain, AccessRequest("POST", "/", body=Untouchable()), {})
+    always = Requirement(Verb.GET, Resource.EXPERIMENTS, names=(body_field("run_id"),))
+    assert await applies(always, reader_of(AccessRequest("POST", "/", body=Untouchable())))
 
 
 @pytest.mark.parametrize(
@@ -120,8 +132,24 @@ async def test_a_list_that_is_no_list_counts() -> None:
     assert await present(body_field("metrics[].model_id"), body={"metrics": {"model_id": "m"}})
 
 
-async def test_no_body_names_nothing() -> None:
-    assert not await present(body_field("run_id"), raw=b"")
+async def test_a_body_that_is_not_encoded_may_say_so() -> None:
+    said = ((b"content-encoding", b"Identity"),)
+    assert not await present(body_field("run_id"), body={}, headers=said)
+    assert await present(body_field("run_id"), body={"run_id": "r"}, headers=said)
+    assert await present(body_field("run_id"), body={}, headers=(*said, (b"content-encoding", b"br")))
+
+
+@pytest.mark.parametrize("raw", [b"", b"null", b'"null"'])
+async def test_no_body_names_nothing(raw: bytes) -> None:
+    assert not await present(body_field("run_id"), raw=raw)
+
+
+@pytest.mark.parametrize(
+    ("field", "spelt"), [("run__id", "runId"), ("x_ID", "xID"), ("trace_id_", "traceId"), ("a_b[].c_", "aB")]
+)
+async def test_a_field_is_found_under_protobufs_name_for_it(field: str, spelt: str) -> None:
+    value = [{"c": "x"}] if field.endswith("c_") else "x"
+    assert await present(body_field(field), body={spelt: value})
 
 
 @pytest.mark.parametrize("query", [b"run_id=r", b"runId=r", b"run_id=&run_id=r", b"x=1&run%5Fid=r"])
@@ -193,19 +221,20 @@ async def test_an_assessments_name_counts_where_it_could_be_an_issues_id(name: s
 async def test_the_first_alternative_that_is_present_is_enough() -> None:
     requirement = wanting(body_field("run_id"), body_field("model_id", Identifier.LOGGED_MODEL_ID))
     request = AccessRequest("POST", "/", body=Given(b'{"model_id": "m"}'))
-    assert await applies(requirement, request, {})
+    assert await applies(requirement, reader_of(request))
 
 
-class Read:
+class Read(KnownObjects):
     """What MLflow's own reading of the request found, or that it found none."""
 
     def __init__(self, found: dict[str, str] | None) -> None:
+        super().__init__({})
         self.found = found
 
-    async def values(self, source: NameSource, *, complete: bool) -> tuple[str, ...]:
+    async def message(self, *_: object, **__: object) -> Mapping[str, Any]:
         if self.found is None:
             raise BadRequestError("MLflow reads no message")
-        return (self.found[source.field],) if source.field in self.found else ()
+        return self.found
 
 
 @pytest.mark.parametrize(
@@ -222,7 +251,7 @@ async def test_the_opposite_condition_goes_by_what_mlflow_reads(reading: Read | 
     """Whatever stands in the body: MLflow's parser may never come to it."""
     requirement = wanting(body_field("experiment_id", Identifier.EXPERIMENT_ID), unless=True)
     request = AccessRequest("POST", "/", body=Given(b'{"experiment_id": "1"}'))
-    assert await applies(requirement, request, {}, reading=reading) is expected
+    assert await applies(requirement, RequestReader(request, Match(ROUTE), reading=reading)) is expected
 
 
 @pytest.mark.parametrize(("value", "expected"), [(True, True), (False, False), (0, True)])

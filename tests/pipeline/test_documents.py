@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 
 from tests.pipeline.test_single_objects import asked
-from tests.pipeline.world import OWN, SIBLING, World
+from tests.pipeline.world import OWN, SIBLING, World, narrowing_of
 from workspace_authz.authorizer.named_rights import NamedRights
 from workspace_authz.catalog.graphql import DOCUMENT, FieldCall
+from workspace_authz.effects.ciphers import AesCipher
 from workspace_authz.effects.graphql_answers import ElementFilter, Place
-from workspace_authz.effects.sealing import AesSeal
 from workspace_authz.errors import BadRequestError, ForbiddenError
-from workspace_authz.pipeline.documents import demanded
-from workspace_authz.pipeline.lists import Lists
-from workspace_authz.pipeline.verdict import Verdict
+from workspace_authz.pipeline.case import ListRights
+from workspace_authz.pipeline.documents import field_demands
+from workspace_authz.pipeline.parts import MLflowAtHand
+from workspace_authz.pipeline.verdict import Verdict, reason, record
 from workspace_authz.types import Attributes, Caller
 
 RUN_MODELS = "MlflowRunExtension.modelVersions"
@@ -49,10 +50,8 @@ async def judged(
     world = World(*held)
     world.objects = replace(world.objects, clauses=clauses, obedient=obedient)
     world.objects.calls = calls
-    rights = NamedRights((Names(candidates),))
-    pipeline = replace(
-        world.pipeline, objects=world.objects, lists=Lists(world.pipeline.authorizer, rights, AesSeal(None))
-    )
+    lists = ListRights(NamedRights((Names(candidates),)), AesCipher(None))
+    pipeline = replace(world.pipeline, mlflow=MLflowAtHand(world.objects, world.objects, lists=lists))
     return await pipeline.judge(world.request(method, "/graphql"))
 
 
@@ -67,7 +66,7 @@ def runs(*experiments: object) -> FieldCall:
 async def test_each_field_is_asked_for_broadly_and_then_by_its_names() -> None:
     verdict = await judged(run(OWN), runs("7"), held=("get experiments fraud", "list experiments fraud"))
     assert verdict.passed
-    assert asked(verdict) == ["get *", "get fraud", "list *", "list fraud"]
+    assert asked(verdict) == ["get *", "list *", "get fraud", "list fraud"]
 
 
 async def test_every_instance_of_a_field_counts() -> None:
@@ -79,8 +78,9 @@ async def test_every_instance_of_a_field_counts() -> None:
 
 def written(verdict: Verdict) -> Any:
     """The changes to the document of a verdict that passes; None if there are none."""
-    assert verdict.passed, verdict.reason
-    replacement = verdict.narrowing.request if verdict.narrowing else None
+    assert verdict.passed, reason(verdict)
+    narrowing = narrowing_of(verdict)
+    replacement = narrowing.request if narrowing else None
     return json.loads(replacement.content)["changes"] if replacement else None
 
 
@@ -88,7 +88,7 @@ def written(verdict: Verdict) -> Any:
 async def test_a_search_is_kept_to_the_experiments_that_may_be_listed(experiments: tuple[str, ...]) -> None:
     verdict = await judged(runs(*experiments), held=("list experiments fraud",))
     assert written(verdict) == {"a": {"experiment_ids": ["7"]}}
-    assert verdict.record()["narrowed"]["names"] == ["fraud"]
+    assert record(verdict)["narrowed"]["names"] == ["fraud"]
 
 
 @pytest.mark.parametrize("experiments", [("7", ""), ("7", None), ("7", 8), (), ("8",), ("8", "9")])
@@ -152,7 +152,7 @@ async def test_a_search_that_mlflow_cannot_narrow_is_refused_with_the_reason() -
     search = call("Query.mlflowSearchModelVersions")
     verdict = await judged(search, held=("list registeredmodels fraud",), clauses=False)
     assert isinstance(verdict.error, ForbiddenError)
-    assert "REST" in verdict.reason
+    assert "REST" in reason(verdict)
 
 
 async def test_a_document_that_reads_otherwise_than_it_was_meant_is_refused() -> None:
@@ -196,8 +196,9 @@ async def test_the_models_of_a_run_are_kept_to_the_allowed() -> None:
     held = ("get experiments fraud", "list registeredmodels fraud")
     verdict = await judged(*versions("name", "n"), held=held)
     assert verdict.passed
-    assert verdict.narrowing is not None
-    assert verdict.narrowing.answer == ElementFilter(
+    narrowing = narrowing_of(verdict)
+    assert narrowing is not None
+    assert narrowing.answer == ElementFilter(
         (Place(("a", "run", "modelVersions"), ("name", "n")),), frozenset({"fraud"})
     )
 
@@ -207,23 +208,25 @@ async def test_a_document_is_kept_in_both_ways_at_once() -> None:
     held = ("list experiments fraud", "list registeredmodels fraud")
     verdict = await judged(runs("7", "8"), inside, held=held)
     assert written(verdict) == {"a": {"experiment_ids": ["7"]}}
-    assert verdict.narrowing is not None
-    assert verdict.narrowing.answer is not None
-    assert verdict.narrowing.resource == "experiments, registeredmodels"
+    narrowing = narrowing_of(verdict)
+    assert narrowing is not None
+    assert narrowing.answer is not None
+    assert narrowing.resource == "experiments, registeredmodels"
 
 
 @pytest.mark.parametrize("candidates", [None, frozenset(), frozenset({"churn"})])
 async def test_whoever_may_list_no_model_sees_a_run_without(candidates: frozenset[str] | None) -> None:
     verdict = await judged(*versions(), held=("get experiments fraud",), candidates=candidates)
     assert verdict.passed
-    assert verdict.narrowing is not None
-    assert verdict.narrowing.answer == ElementFilter((Place(("a", "run", "modelVersions"), ()),), frozenset())
+    narrowing = narrowing_of(verdict)
+    assert narrowing is not None
+    assert narrowing.answer == ElementFilter((Place(("a", "run", "modelVersions"), ()),), frozenset())
 
 
 async def test_whoever_may_list_all_models_sees_all() -> None:
     verdict = await judged(*versions(), held=("get experiments fraud", "list registeredmodels"))
     assert verdict.passed
-    assert verdict.narrowing is None
+    assert narrowing_of(verdict) is None
 
 
 async def test_the_length_of_what_is_hidden_is_not_told() -> None:
@@ -236,7 +239,7 @@ async def test_a_field_that_the_catalog_does_not_know_is_refused_to_everybody() 
     for field in ("Query.mlflowDeleteEverything", "MlflowRunExtension.secrets", "Mutation.mlflowGetRun"):
         verdict = await judged(run(OWN), call(field), held=EVERYTHING)
         assert isinstance(verdict.error, ForbiddenError)
-        assert field in verdict.reason
+        assert field in reason(verdict)
 
 
 async def test_what_is_a_part_of_what_was_found_needs_nothing_more() -> None:
@@ -262,7 +265,7 @@ async def test_a_body_that_is_too_large_is_refused() -> None:
 
 def test_requirements_come_in_the_catalogs_order() -> None:
     calls = [call("MlflowRunExtension.modelVersions"), runs("7"), run(OWN), run(SIBLING)]
-    assert [(need.graphql_field, found) for need, found in demanded(DOCUMENT, calls)] == [
+    assert [(need.graphql_field, found) for need, found in field_demands(DOCUMENT, calls)] == [
         ("Query.mlflowGetRun", calls[2]),
         ("Query.mlflowGetRun", calls[3]),
         ("Query.mlflowSearchRuns", calls[1]),

@@ -13,17 +13,19 @@ import pytest
 
 from tests.harness.fakes import NO
 from tests.pipeline.known_objects import KnownObjects
-from tests.pipeline.world import KNOWN, V2, World
+from tests.pipeline.world import KNOWN, V2, World, narrowing_of
 from workspace_authz.authorizer.named_rights import NamedRights
 from workspace_authz.catalog.model import Guarded, Origin
 from workspace_authz.doors.explain import explain, lines
+from workspace_authz.effects.ciphers import AesCipher
 from workspace_authz.effects.effects import Narrowing
 from workspace_authz.effects.lists import AnswerFilter
-from workspace_authz.effects.sealing import AesSeal
 from workspace_authz.errors import BadRequestError, ForbiddenError, UnavailableError
 from workspace_authz.kubernetes.reviews import RulesAnswer
-from workspace_authz.pipeline.lists import MOST_NAMES, Lists
-from workspace_authz.pipeline.verdict import SHOWN_CHECKS, Verdict
+from workspace_authz.pipeline.case import ListRights
+from workspace_authz.pipeline.lists import MOST_NAMES
+from workspace_authz.pipeline.parts import MLflowAtHand
+from workspace_authz.pipeline.verdict import SHOWN_CHECKS, Verdict, reason, record
 from workspace_authz.types import Attributes, Caller
 
 V3 = "/api/3.0/mlflow"
@@ -34,8 +36,9 @@ SEARCH = ("POST", f"{V2}/experiments/search")
 
 def narrowing(verdict: Verdict) -> Narrowing:
     assert verdict.passed, verdict.error
-    assert verdict.narrowing is not None
-    return verdict.narrowing
+    found = narrowing_of(verdict)
+    assert found is not None
+    return found
 
 
 def filtered(verdict: Verdict) -> AnswerFilter:
@@ -105,8 +108,8 @@ async def test_nothing_left_is_refused_in_the_same_words(ids: list[str] | None) 
     fields: dict[str, Any] = {} if ids is None else {"experiment_ids": ids}
     verdict = await World(FRAUD).judge("POST", f"{V2}/runs/search", **fields)
     assert isinstance(verdict.error, ForbiddenError)
-    assert "churn" not in verdict.reason
-    assert verdict.reason == (await World().judge(*SEARCH)).reason
+    assert "churn" not in reason(verdict)
+    assert reason(verdict) == reason(await World().judge(*SEARCH))
 
 
 @pytest.mark.parametrize("path", ["traces/calculate-filter-correlation", "traces/metrics"])
@@ -228,14 +231,14 @@ async def test_a_right_on_what_is_not_there_yet_is_an_empty_list_and_none_is_a_r
     world.reviews.may_answer = NO
     for refused in (await world.judge(*SEARCH), await World("get experiments fraud").judge(*SEARCH)):
         assert isinstance(refused.error, ForbiddenError)
-        assert "is forbidden" in refused.reason
+        assert "is forbidden" in reason(refused)
 
 
 async def test_a_broad_right_narrows_nothing_and_reads_nothing() -> None:
     world = World("list experiments", FRAUD)
     verdict = await world.judge(*SEARCH, page_token="any")
     assert verdict.passed
-    assert verdict.narrowing is None
+    assert narrowing_of(verdict) is None
     assert (world.objects.read, world.reviews.namespaces) == (0, [])
 
 
@@ -244,7 +247,7 @@ async def test_where_nobody_can_say_which_names_the_refusal_says_so() -> None:
     world.reviews.rules_answer = RulesAnswer((), incomplete=True)
     verdict = await world.judge(*SEARCH)
     assert isinstance(verdict.error, ForbiddenError)
-    assert "cannot be looked up" in verdict.reason
+    assert "cannot be looked up" in reason(verdict)
 
 
 async def test_more_names_than_a_list_takes_are_refused_with_the_remedy() -> None:
@@ -253,7 +256,7 @@ async def test_more_names_than_a_list_takes_are_refused_with_the_remedy() -> Non
     world.objects.known = {chr(number): name for number, name in enumerate(names, 60)}
     verdict = await world.judge(*SEARCH)
     assert isinstance(verdict.error, ForbiddenError)
-    assert str(MOST_NAMES) in verdict.reason
+    assert str(MOST_NAMES) in reason(verdict)
 
 
 async def test_a_length_tells_nothing() -> None:
@@ -287,8 +290,8 @@ class Known:
 async def test_another_source_may_know_the_names() -> None:
     world = World(FRAUD)
     world.reviews.rules_answer = UnavailableError("not asked")
-    rights = NamedRights((Known(),))
-    world.pipeline = replace(world.pipeline, lists=Lists(world.pipeline.authorizer, rights, AesSeal(None)))
+    lists = ListRights(NamedRights((Known(),)), AesCipher(None))
+    world.pipeline = replace(world.pipeline, mlflow=MLflowAtHand(world.objects, world.objects, lists=lists))
     assert sent(await world.judge(*SEARCH)) == {"filter": "experiment_id IN (7)"}
 
 
@@ -298,14 +301,14 @@ async def test_another_source_may_know_the_names() -> None:
 async def test_a_token_of_ours_is_no_token_of_mlflow() -> None:
     verdict = await World(FRAUD).judge(*SEARCH, page_token="wsa.AAAA")
     assert isinstance(verdict.error, BadRequestError)
-    assert "page token" in verdict.reason
+    assert "page token" in reason(verdict)
 
 
 async def test_a_token_of_mlflows_is_none_of_ours() -> None:
     token = base64.b64encode(b'{"offset": 5}').decode()
     verdict = await World(FRAUD).judge("POST", f"{V3}/issues/search", page_token=token)
     assert isinstance(verdict.error, BadRequestError)
-    assert "page token" in verdict.reason
+    assert "page token" in reason(verdict)
 
 
 # What cannot be narrowed for sure is refused.
@@ -336,7 +339,9 @@ class Forgetful(KnownObjects):
 async def test_a_narrowed_request_is_read_back() -> None:
     world = World(FRAUD)
     world.objects = Forgetful(KNOWN)
-    world.pipeline = replace(world.pipeline, objects=world.objects)
+    assert world.pipeline.mlflow is not None
+    mlflow = replace(world.pipeline.mlflow, reading=world.objects, store=world.objects)
+    world.pipeline = replace(world.pipeline, mlflow=mlflow)
     verdict = await world.judge("POST", f"{V2}/runs/search", experiment_ids=["7", "8"])
     assert isinstance(verdict.error, BadRequestError)
 
@@ -369,6 +374,6 @@ async def test_a_long_record_is_cut() -> None:
     names = [f"n{number}" for number in range(100)]
     world = World(*(f"list experiments {name}" for name in names))
     world.objects.known = {chr(number): name for number, name in enumerate(names, 60)}
-    record = (await world.judge(*SEARCH)).record()
-    assert (len(record["checks"]), record["checks_left_out"]) == (SHOWN_CHECKS, 101 - SHOWN_CHECKS)
-    assert (len(record["narrowed"]["names"]), record["narrowed"]["count"]) == (20, 100)
+    shown = record(await world.judge(*SEARCH))
+    assert (len(shown["checks"]), shown["checks_left_out"]) == (SHOWN_CHECKS, 101 - SHOWN_CHECKS)
+    assert (len(shown["narrowed"]["names"]), shown["narrowed"]["count"]) == (20, 100)

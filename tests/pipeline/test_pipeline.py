@@ -8,7 +8,6 @@ import pytest
 
 from tests.harness.fakes import NO, YES, ScriptedReviews
 from tests.pipeline.routes import REASON, KnownWorkspaces, pipeline_over
-from workspace_authz.doors.explain import GivenBody
 from workspace_authz.errors import (
     BadRequestError,
     ForbiddenError,
@@ -19,10 +18,10 @@ from workspace_authz.errors import (
     UnknownRouteError,
 )
 from workspace_authz.kubernetes.reviews import ResourceRule, RulesAnswer
-from workspace_authz.mlflow_adapter.reading.request import AccessRequest
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest, GivenBody
 from workspace_authz.pipeline import pipeline as pipeline_module
 from workspace_authz.pipeline.pipeline import Pipeline
-from workspace_authz.pipeline.verdict import Verdict
+from workspace_authz.pipeline.verdict import Pass, Verdict, reason, record
 from workspace_authz.types import Resource, Verb
 from workspace_authz.workspaces.requested import WorkspaceRule
 
@@ -49,7 +48,13 @@ async def judged(
 
 
 def asked(verdict: Verdict) -> list[str]:
-    return [f"{check.attributes.verb} {check.attributes.qualified_resource}" for check in verdict.checks]
+    questions = [check.attributes for check in verdict.findings.checks]
+    return [f"{question.verb} {question.qualified_resource}" for question in questions]
+
+
+def visible(verdict: Verdict) -> frozenset[str] | None:
+    assert isinstance(verdict, Pass)
+    return verdict.effects.visible
 
 
 def nothing_was_asked(reviews: ScriptedReviews) -> bool:
@@ -62,9 +67,9 @@ async def test_a_public_route_asks_nothing_and_looks_at_no_credential(
 ) -> None:
     verdict = await judged(pipeline, "GET", "/public", *headers)
     assert verdict.passed
-    assert verdict.public
-    assert verdict.caller is None
-    assert verdict.workspace is None
+    assert reason(verdict) == "public"
+    assert verdict.findings.caller is None
+    assert verdict.findings.workspace is None
     assert nothing_was_asked(reviews)
 
 
@@ -84,7 +89,7 @@ async def test_without_a_credential_every_other_route_says_the_same(
     verdict = await judged(pipeline, method, path, TEAM_A)
     assert isinstance(verdict.error, UnauthenticatedError)
     plain = await judged(pipeline, "GET", "/search")
-    assert verdict.error.message == plain.reason
+    assert verdict.error.message == reason(plain)
     assert nothing_was_asked(reviews)
 
 
@@ -92,7 +97,7 @@ async def test_a_rejected_token_ends_the_way(pipeline: Pipeline, reviews: Script
     reviews.who_answer = UnauthenticatedError("bad")
     verdict = await judged(pipeline, "GET", "/search", TOKEN, TEAM_A)
     assert isinstance(verdict.error, UnauthenticatedError)
-    assert verdict.checks == []
+    assert verdict.findings.checks == ()
 
 
 async def test_an_unknown_route_is_refused_after_authentication(
@@ -100,14 +105,14 @@ async def test_an_unknown_route_is_refused_after_authentication(
 ) -> None:
     verdict = await judged(pipeline, "GET", "/no/such", TOKEN, TEAM_A)
     assert isinstance(verdict.error, UnknownRouteError)
-    assert "GET /no/such" in verdict.reason
+    assert "GET /no/such" in reason(verdict)
     assert reviews.questions == []
 
 
 async def test_a_refused_route_gives_its_reason(pipeline: Pipeline) -> None:
     verdict = await judged(pipeline, "POST", "/refused", TOKEN)
     assert isinstance(verdict.error, ForbiddenError)
-    assert verdict.reason == REASON
+    assert reason(verdict) == REASON
 
 
 async def test_an_authenticated_route_needs_a_known_caller_and_no_workspace(
@@ -115,7 +120,7 @@ async def test_an_authenticated_route_needs_a_known_caller_and_no_workspace(
 ) -> None:
     verdict = await judged(pipeline, "GET", "/known", TOKEN)
     assert verdict.passed
-    assert verdict.workspace is None
+    assert verdict.findings.workspace is None
     assert reviews.questions == []
 
 
@@ -124,9 +129,9 @@ async def test_a_guarded_route_asks_in_the_requested_workspace(
 ) -> None:
     verdict = await judged(pipeline, "GET", "/search", TOKEN, TEAM_A)
     assert verdict.passed
-    assert verdict.workspace == "team-a"
+    assert verdict.findings.workspace == "team-a"
     assert asked(verdict) == ["list experiments"]
-    assert verdict.checks[0].attributes.namespace == "team-a"
+    assert verdict.findings.checks[0].attributes.namespace == "team-a"
     assert workspaces.looked_up == ["team-a"]
 
 
@@ -155,14 +160,14 @@ async def test_the_first_no_ends_the_way(pipeline: Pipeline, reviews: ScriptedRe
     reviews.may_answer = lambda question: NO if question.verb is Verb.UPDATE else YES
     verdict = await judged(pipeline, "POST", "/link", TOKEN, TEAM_A, body=b'{"dataset_id": "d"}')
     assert asked(verdict) == ["update experiments"]
-    assert "cannot update" in verdict.reason
+    assert "cannot update" in reason(verdict)
 
 
 async def test_every_requirement_must_be_allowed(pipeline: Pipeline, reviews: ScriptedReviews) -> None:
     reviews.may_answer = lambda question: NO if question.resource is Resource.DATASETS else YES
     verdict = await judged(pipeline, "POST", "/link", TOKEN, TEAM_A, body=b'{"dataset_id": "d"}')
     assert isinstance(verdict.error, ForbiddenError)
-    assert "cannot get" in verdict.reason
+    assert "cannot get" in reason(verdict)
 
 
 async def test_a_guarded_route_to_which_nothing_applies_is_refused(
@@ -189,7 +194,7 @@ async def test_any_right_opens_the_workspace_that_the_path_names(
     reviews.rules_answer = some_right()
     verdict = await judged(pipeline, "GET", "/workspaces/team-b", TOKEN, TEAM_A)
     assert verdict.passed
-    assert verdict.workspace == "team-b"  # and not the header's
+    assert verdict.findings.workspace == "team-b"  # and not the header's
     assert reviews.namespaces == ["team-b"]
     assert workspaces.looked_up == ["team-b"]
 
@@ -199,26 +204,26 @@ async def test_no_right_there_is_refused_as_any_other(
 ) -> None:
     verdict = await judged(pipeline, "GET", "/workspaces/team-b", TOKEN)
     assert isinstance(verdict.error, ForbiddenError)
-    assert 'in the namespace "team-b"' in verdict.reason
+    assert 'in the namespace "team-b"' in reason(verdict)
     assert workspaces.looked_up == []
 
 
 async def test_a_listing_needs_no_workspace_and_shows_those_with_a_right(
     pipeline: Pipeline, reviews: ScriptedReviews
 ) -> None:
-    assert (await judged(pipeline, "GET", "/workspaces", TOKEN)).visible == frozenset()
+    assert visible(await judged(pipeline, "GET", "/workspaces", TOKEN)) == frozenset()
     fresh = pipeline_over(reviews, workspaces=KnownWorkspaces())
     reviews.rules_answer = some_right()
     verdict = await judged(fresh, "GET", "/workspaces", TOKEN)
-    assert verdict.visible == frozenset({"team-a", "team-b"})
-    assert verdict.workspace is None
+    assert visible(verdict) == frozenset({"team-a", "team-b"})
+    assert verdict.findings.workspace is None
 
 
 async def test_without_workspaces_there_is_nothing_to_list_or_look_up(reviews: ScriptedReviews) -> None:
     single = pipeline_over(reviews, rule=WorkspaceRule(single="ml"), workspaces=None)
-    assert (await judged(single, "GET", "/workspaces", TOKEN)).visible == frozenset()
+    assert visible(await judged(single, "GET", "/workspaces", TOKEN)) == frozenset()
     verdict = await judged(single, "GET", "/search", TOKEN)
-    assert verdict.workspace == "ml"
+    assert verdict.findings.workspace == "ml"
 
 
 @pytest.mark.parametrize(
@@ -230,8 +235,8 @@ async def test_a_review_that_fails_is_no_decision(
     reviews.may_answer = error
     verdict = await judged(pipeline, "GET", "/search", TOKEN, TEAM_A)
     assert verdict.error is error
-    assert verdict.checks == []
-    assert verdict.record()["decision"] == ("error" if error.status == 503 else "deny")
+    assert verdict.findings.checks == ()
+    assert record(verdict)["decision"] == ("error" if error.status == 503 else "deny")
 
 
 async def test_a_look_up_that_fails_is_no_pass(pipeline: Pipeline, workspaces: KnownWorkspaces) -> None:
@@ -273,20 +278,15 @@ async def test_on_a_gateway_route_the_gateways_own_header_counts(
     )
     verdict = await judged(pipeline, "POST", "/gateway/invoke", *headers)
     assert verdict.passed
-    assert verdict.provider_keeps_authorization
+    assert isinstance(verdict, Pass)
+    assert verdict.effects.headers.keeps_authorization
     assert set(reviews.tokens) == {"alice-token"}
     assert asked(verdict) == ["create gatewayendpoints/use"]
 
 
-def test_a_verdict_that_nobody_filled_is_no_pass() -> None:
-    verdict = Verdict()
-    assert not verdict.passed
-    assert verdict.record()["decision"] == "error"
-
-
 async def test_the_record_holds_what_was_asked_and_no_token(pipeline: Pipeline) -> None:
     verdict = await judged(pipeline, "GET", "/search", TOKEN, TEAM_A)
-    assert verdict.record() == {
+    assert record(verdict) == {
         "user": "alice",
         "workspace": "team-a",
         "route": "/search",

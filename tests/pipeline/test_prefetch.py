@@ -58,7 +58,7 @@ async def test_identity_and_access_are_asked_together(pipeline: Pipeline, review
     assert asked == BOTH
     assert verdict.passed
     assert reviews.tokens == BOTH  # and never again
-    assert [str(check.decision.source) for check in verdict.checks] == ["review"]
+    assert [str(check.decision.source) for check in verdict.findings.checks] == ["review"]
 
 
 async def test_so_are_identity_and_any_right(pipeline: Pipeline, reviews: ScriptedReviews) -> None:
@@ -118,7 +118,7 @@ async def test_a_yes_for_a_rejected_token_lets_nobody_in(
     reviews.who_answer = UnauthenticatedError("bad")
     _, verdict = await first_asked(pipeline, reviews, "/search", TOKEN, TEAM_A)
     assert isinstance(verdict.error, UnauthenticatedError)
-    assert verdict.checks == []
+    assert verdict.findings.checks == ()
 
 
 @pytest.mark.parametrize("error", [UnauthenticatedError("gone"), UnavailableError("down")])
@@ -180,7 +180,7 @@ async def test_the_workspace_is_foreseen_where_it_does_not_depend_on_the_caller(
     pipeline = pipeline_over(reviews, rule=rule)
     first, verdict = await first_asked(pipeline, reviews, "/search", TOKEN, *headers)
     assert first == asked
-    assert verdict.workspace == workspace
+    assert verdict.findings.workspace == workspace
     assert reviews.tokens == BOTH
 
 

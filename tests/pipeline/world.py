@@ -11,13 +11,14 @@ from tests.pipeline.known_objects import KnownObjects
 from tests.pipeline.routes import pipeline_over
 from workspace_authz.authorizer.named_rights import NamedRights, RulesReviewNames
 from workspace_authz.catalog.compile import compile_catalog
-from workspace_authz.doors.explain import GivenBody
-from workspace_authz.effects.sealing import AesSeal
+from workspace_authz.effects.ciphers import AesCipher
+from workspace_authz.effects.effects import Narrowing
 from workspace_authz.kubernetes.reviews import AccessAnswer, ResourceRule, RulesAnswer
-from workspace_authz.mlflow_adapter.reading.request import AccessRequest
-from workspace_authz.pipeline.lists import Lists
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest, GivenBody
+from workspace_authz.pipeline.case import ListRights
+from workspace_authz.pipeline.parts import MLflowAtHand
 from workspace_authz.pipeline.pipeline import Pipeline
-from workspace_authz.pipeline.verdict import Verdict
+from workspace_authz.pipeline.verdict import Pass, Verdict
 from workspace_authz.types import API_GROUP, Attributes
 
 V2 = "/api/2.0/mlflow"
@@ -44,14 +45,10 @@ class World:
         self.reviews.may_answer = self._answer
         self.objects = KnownObjects(KNOWN)
         self.reviews.rules_answer = RulesAnswer(tuple(map(_rule, held)), incomplete=False)
-        plain = pipeline_over(self.reviews)
-        rights = NamedRights((RulesReviewNames(plain.authorizer),))
-        self.pipeline: Pipeline = replace(
-            plain,
-            catalog=compile_catalog(),
-            objects=self.objects,
-            lists=Lists(plain.authorizer, rights, AesSeal(None)),
-        )
+        broad_only = pipeline_over(self.reviews)
+        rights = NamedRights((RulesReviewNames(broad_only.authorizer),))
+        mlflow = MLflowAtHand(self.objects, self.objects, lists=ListRights(rights, AesCipher(None)))
+        self.pipeline: Pipeline = replace(broad_only, catalog=compile_catalog(), mlflow=mlflow)
 
     def _answer(self, asked: Attributes) -> AccessAnswer:
         return YES if f"{asked.verb} {asked.qualified_resource} {asked.name}".strip() in self.held else NO
@@ -74,3 +71,8 @@ class World:
 def _rule(held: str) -> ResourceRule:
     verb, resource, *names = held.split(" ", 2)
     return ResourceRule(*map(frozenset, ((verb,), (API_GROUP,), (resource,), names)))
+
+
+def narrowing_of(verdict: Verdict) -> Narrowing | None:
+    """How a list is kept to what the caller may see, if it is."""
+    return verdict.effects.narrowing if isinstance(verdict, Pass) else None

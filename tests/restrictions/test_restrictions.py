@@ -5,23 +5,44 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from workspace_authz.catalog.compile import Match
 from workspace_authz.catalog.model import Authenticated, Restriction, Route
-from workspace_authz.doors.explain import GivenBody
-from workspace_authz.effects.json_stamps import same_key
+from workspace_authz.doors.asgi.body import ReplayedBody
 from workspace_authz.errors import BadRequestError, ForbiddenError, RequestError
 from workspace_authz.mlflow_adapter.reading.artifact_paths import canonical, check_file_name, experiment_in
-from workspace_authz.mlflow_adapter.reading.request import AccessRequest, ReplayedBody
+from workspace_authz.mlflow_adapter.reading.mlflow_reading import MLflowReading
+from workspace_authz.mlflow_adapter.reading.reader import RequestReader
+from workspace_authz.mlflow_adapter.reading.request import SPANS_BYTES, AccessRequest, GivenBody
+from workspace_authz.mlflow_adapter.reading.spellings import same_key
 from workspace_authz.restrictions.restrictions import Restrictions
-from workspace_authz.restrictions.trace_locations import RESERVED, SPANS_BYTES, check_document
+from workspace_authz.restrictions.trace_locations import RESERVED, check_document
 
 KEY = "mlflow.artifactLocation"
+
+
+PROTOBUF = {b"content-type": b"application/x-protobuf"}
+
+
+@pytest.fixture(scope="module")
+def reading() -> Iterator[MLflowReading]:
+    found = MLflowReading()
+    yield found
+    found.close()
+
+
+def route(*restrictions: Restriction) -> Route:
+    return Route("POST", "/x", "X", Authenticated("A test."), restrictions=restrictions)
 
 
 async def check(
@@ -29,10 +50,11 @@ async def check(
     body: bytes = b"",
     headers: Mapping[bytes, bytes] | None = None,
     root: str | None = None,
+    reading: MLflowReading | None = None,
 ) -> None:
-    route = Route("POST", "/x", "X", Authenticated("A test."), restrictions=restrictions)
     request = AccessRequest("POST", "/x", headers=tuple((headers or {}).items()), body=GivenBody(body))
-    await Restrictions(root).check(Match(route), request, workspace="team-a")
+    reader = RequestReader(request, Match(route(*restrictions)), reading=reading)
+    await Restrictions(root).check(reader, workspace="team-a")
 
 
 @pytest.mark.parametrize(
@@ -107,35 +129,30 @@ async def test_the_reserved_tags_are_found_at_any_depth() -> None:
             await check(Restriction.NO_TRACE_LOCATION, body=json.dumps(document).encode())
     await check(Restriction.NO_TRACE_LOCATION, body=json.dumps({"text": f"about {KEY}"}).encode())
     await check(Restriction.NO_TRACE_LOCATION)
+    await check(Restriction.NO_TRACE_LOCATION, body=b"null")  # MLflow reads an empty message
 
 
-@pytest.mark.parametrize(
-    "body", [b"[]", b'"x"', b"1", b"null", b'{"a": 1, "a": 2}', b"{", b"\xff", b'"\\"{}\\""']
-)
+@pytest.mark.parametrize("body", [b"[]", b'"x"', b"1", b'{"a": 1, "a": 2}', b"{", b"\xff", b'"\\"{}\\""'])
 async def test_a_body_that_is_no_plain_object_is_refused(body: bytes) -> None:
     with pytest.raises(BadRequestError):
         await check(Restriction.NO_TRACE_LOCATION, body=body)
 
 
-async def test_a_body_is_read_up_to_its_bound_and_spans_up_to_theirs() -> None:
-    route = Route("POST", "/x", "X", Authenticated("A test."), restrictions=(Restriction.NO_TRACE_LOCATION,))
-
+async def test_a_body_is_read_up_to_its_bound_and_spans_up_to_theirs(reading: MLflowReading) -> None:
     async def receive() -> dict[str, object]:
         return {"type": "http.request", "body": b'{"key": "x"}' + b" " * 100, "more_body": False}
 
-    def request() -> AccessRequest:
-        return AccessRequest("POST", "/x", body=ReplayedBody(receive, limit=100))
+    def reader(restriction: Restriction) -> RequestReader:
+        headers = [(b"content-type", b"application/json")]
+        request = AccessRequest("POST", "/x", headers=headers, body=ReplayedBody(receive, limit=100))
+        return RequestReader(request, Match(route(restriction)), reading=reading)
 
     with pytest.raises(BadRequestError):
-        await Restrictions().check(Match(route), request(), workspace=None)
-    spans = Route(
-        "POST", "/x", "X", Authenticated("A test."), restrictions=(Restriction.NO_SPAN_TRACE_LOCATION,)
-    )
-    await Restrictions().check(Match(spans), request(), workspace=None)
+        await Restrictions().check(reader(Restriction.NO_TRACE_LOCATION), workspace=None)
+    await Restrictions().check(reader(Restriction.NO_SPAN_TRACE_LOCATION), workspace=None)
 
 
-def _packed(name: bytes, size: int) -> bytes:
-    content = b"\0" * size
+def _packed(name: bytes, content: bytes) -> bytes:
     if name == b"gzip":
         return gzip.compress(content)
     packer = zlib.compressobj(wbits=zlib.MAX_WBITS if name == b"deflate" else -zlib.MAX_WBITS)
@@ -143,29 +160,87 @@ def _packed(name: bytes, size: int) -> bytes:
 
 
 @pytest.mark.parametrize("encoding", [b"gzip", b"deflate"])
-async def test_spans_that_unpack_beyond_the_bound_are_refused(encoding: bytes) -> None:
-    headers = {b"content-encoding": encoding}
-    await check(Restriction.NO_SPAN_TRACE_LOCATION, body=_packed(encoding, SPANS_BYTES), headers=headers)
-    with pytest.raises(BadRequestError):
-        await check(
-            Restriction.NO_SPAN_TRACE_LOCATION, body=_packed(encoding, SPANS_BYTES + 1), headers=headers
-        )
+async def test_spans_that_unpack_beyond_the_bound_are_refused(
+    encoding: bytes, reading: MLflowReading
+) -> None:
+    headers = {b"content-type": b"application/json", b"content-encoding": encoding}
+
+    async def send(size: int) -> None:
+        body = _packed(encoding, b"{}".ljust(size))
+        await check(Restriction.NO_SPAN_TRACE_LOCATION, body=body, headers=headers, reading=reading)
+
+    await send(SPANS_BYTES)
+    with pytest.raises(BadRequestError, match="beyond"):
+        await send(SPANS_BYTES + 1)
 
 
+def _export(place: str, key: str) -> ExportTraceServiceRequest:
+    attributes = [KeyValue(key=key, value=AnyValue(string_value="s3://elsewhere"))]
+    places: dict[str, Any] = {place: attributes}
+    span = Span(
+        attributes=places.get("span"),
+        events=[Span.Event(attributes=places.get("event"))],
+        links=[Span.Link(attributes=places.get("link"))],
+    )
+    scope = ScopeSpans(scope=InstrumentationScope(attributes=places.get("scope")), spans=[Span(), span])
+    resource = ResourceSpans(resource=Resource(attributes=places.get("resource")), scope_spans=[scope])
+    return ExportTraceServiceRequest(resource_spans=[ResourceSpans(), resource])
+
+
+@pytest.mark.parametrize("place", ["resource", "scope", "span", "event", "link"])
 @pytest.mark.parametrize(
     "attribute",
     [
         f"mlflow.traceTag.{KEY}",
-        f"MLFLOW.TRACETAG. {KEY.lower()}",
-        f"mlflow.traceTag.{KEY}x",
+        f"mlflow.traceTag. {KEY.lower()}",
         f"mlflow.traceTag.{KEY.replace('a', 'á')}",
         f"mlflow.traceTag.{KEY.replace('L', 'Ｌ')}",
         f"mlflow.traceTag.\u200b{KEY}",
+        f"mlflow.traceTag.{KEY}" + " " * 300,
     ],
 )
-async def test_the_attributes_bytes_are_looked_for(attribute: str) -> None:
+async def test_the_attributes_are_looked_for_wherever_they_stand(
+    place: str, attribute: str, reading: MLflowReading
+) -> None:
+    body = _export(place, attribute).SerializeToString()
     with pytest.raises(ForbiddenError):
-        await check(Restriction.NO_SPAN_TRACE_LOCATION, body=b"\x0a\xc3" + attribute.encode() + b"\x12\xff")
+        await check(Restriction.NO_SPAN_TRACE_LOCATION, body=body, headers=PROTOBUF, reading=reading)
+
+
+@pytest.mark.parametrize("key", [KEY.replace("mlflow", "MLflow"), f" {KEY}", KEY.replace("m", "ｍ")])
+async def test_a_resources_attribute_is_itself_a_tag(key: str, reading: MLflowReading) -> None:
+    """MLflow leaves out what begins with ``mlflow.``, and compares that exactly."""
+    body = _export("resource", key).SerializeToString()
+    with pytest.raises(ForbiddenError):
+        await check(Restriction.NO_SPAN_TRACE_LOCATION, body=body, headers=PROTOBUF, reading=reading)
+    body = _export("span", key).SerializeToString()
+    await check(Restriction.NO_SPAN_TRACE_LOCATION, body=body, headers=PROTOBUF, reading=reading)
+
+
+@pytest.mark.parametrize(
+    ("place", "attribute"),
+    [
+        ("span", KEY),
+        ("span", f"x mlflow.traceTag.{KEY}"),
+        ("span", f"mlflow.traceTag.{KEY}x"),
+        ("span", "mlflow.traceTag.mine"),
+        ("resource", KEY),
+    ],
+)
+async def test_of_other_attributes_mlflow_makes_no_such_tag(
+    place: str, attribute: str, reading: MLflowReading
+) -> None:
+    body = _export(place, attribute).SerializeToString()
+    await check(Restriction.NO_SPAN_TRACE_LOCATION, body=body, headers=PROTOBUF, reading=reading)
+
+
+async def test_an_attribute_may_hide_behind_escapes_of_json(reading: MLflowReading) -> None:
+    hidden = KEY.replace("a", "\\u0061")
+    attributes = f'[{{"key": "mlflow.trace\\u0054ag.{hidden}", "value": {{"stringValue": "x"}}}}]'
+    body = f'{{"resourceSpans": [{{"scopeSpans": [{{"spans": [{{"attributes": {attributes}}}]}}]}}]}}'
+    headers = {b"content-type": b"application/json"}
+    with pytest.raises(ForbiddenError):
+        await check(Restriction.NO_SPAN_TRACE_LOCATION, body=body.encode(), headers=headers, reading=reading)
 
 
 @given(

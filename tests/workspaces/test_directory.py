@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pytest
 from aiohttp import web
 
-from tests.kubernetes.informer_server import ApiServer, FastClock, Watch, until
+from tests.kubernetes.informer_server import ApiServer, FastClock, Watch, names_one, until
 from workspace_authz.errors import MisconfiguredError, UnavailableError
 from workspace_authz.workspaces.directory import Directory
 from workspace_authz.workspaces.namespace import DESCRIPTION_ANNOTATION, NamespaceInfo
@@ -44,7 +44,7 @@ async def following(server: ApiServer, policy: NamespacePolicy = POLICY) -> Asyn
 
 
 def denying(request: web.Request) -> web.Response | None:
-    return web.json_response({}, status=403) if "name" in request.match_info else None
+    return web.json_response({}, status=403) if names_one(request) else None
 
 
 async def test_serves_what_the_policy_admits(server: ApiServer) -> None:
@@ -234,7 +234,7 @@ async def test_in_an_outage_the_known_are_served_and_the_unknown_are_unavailable
 
 
 def watch_fails(request: web.Request) -> web.Response | None:
-    return web.json_response({}, status=500) if "name" not in request.match_info else None
+    return web.json_response({}, status=500) if not names_one(request) else None
 
 
 async def test_while_the_watch_is_down_what_is_known_is_looked_at_again(server: ApiServer) -> None:

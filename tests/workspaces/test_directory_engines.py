@@ -18,12 +18,12 @@ from workspace_authz.devplane.embedded.engine import EmbeddedEngine
 from workspace_authz.devplane.engine import Endpoint, Engine, EngineOptions
 from workspace_authz.devplane.kubeapiserver import KubeApiserverEngine
 from workspace_authz.devplane.kubeconfig import token_kubeconfig
+from workspace_authz.errors import ConfigurationError, MisconfiguredError
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import Connection, server_connection
 from workspace_authz.workspaces.directory import PATH, Directory
 from workspace_authz.workspaces.namespace import DESCRIPTION_ANNOTATION
 from workspace_authz.workspaces.policy import NamespacePolicy
-from workspace_authz.workspaces.selector import parse_selector
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -129,8 +129,8 @@ async def connection(
 
 
 @asynccontextmanager
-async def following(connection: Connection) -> AsyncIterator[Directory]:
-    directory = Directory(connection, POLICY, clock=SystemClock())
+async def following(connection: Connection, policy: NamespacePolicy = POLICY) -> AsyncIterator[Directory]:
+    directory = Directory(connection, policy, clock=SystemClock())
     task = asyncio.create_task(directory.run())
     try:
         await asyncio.wait_for(directory.wait_synced(), 10)
@@ -198,21 +198,72 @@ async def test_the_first_list_is_what_the_api_server_selects(api: Api, connectio
         assert set(directory.names()) == expected
 
 
-async def test_selectors_match_as_the_api_server_matches(api: Api, engine: Engine) -> None:
+async def test_every_selector_of_the_api_server_is_accepted_and_applied(
+    api: Api, engine: Engine, connection: Connection
+) -> None:
+    """Given any selector, then the workspaces are what the API server selects, and none if it refuses it."""
     selectors = SELECTORS if engine.name == EmbeddedEngine.name else SELECTORS + STRICT_SELECTORS
     for name, labels in LABELS.items():
         await make(api, name, labels)
     disagreements = []
     for text in selectors:
         answer = await api.get(f"{PATH}?labelSelector={quote(text)}")
-        try:
-            selector = parse_selector(text)
-            ours = {name for name, labels in LABELS.items() if selector.matches(labels)}
-        except ValueError:
-            ours = None
         theirs = None
         if answer.ok:
             theirs = {item["metadata"]["name"] for item in answer.body["items"]} & LABELS.keys()
+        ours = await looked_up(connection, text)
         if ours != theirs:
             disagreements.append((text, ours, theirs or answer.body.get("message")))
     assert disagreements == []
+
+
+async def looked_up(connection: Connection, selector: str) -> set[str] | None:
+    """The namespaces of LABELS that are workspaces by this selector; None if it is refused."""
+    try:
+        directory = Directory(connection, NamespacePolicy(label_selector=selector), clock=SystemClock())
+        found = await asyncio.gather(*map(directory.lookup, LABELS))
+    except (ConfigurationError, MisconfiguredError):
+        return None
+    return {info.name for info in found if info is not None}
+
+
+@pytest.mark.parametrize(
+    ("selector", "selected"),
+    [
+        ("team", {"s-a", "s-b", "s-empty"}),
+        ("team in (a,b)", {"s-a", "s-b"}),
+        ("team,tier!=x", {"s-a", "s-b"}),
+        ("tier,!team", {"s-ten", "s-odd"}),
+    ],
+)
+async def test_the_watch_follows_what_the_selector_selects(
+    api: Api, connection: Connection, selector: str, selected: set[str]
+) -> None:
+    """Given namespaces that begin and cease to match, then the watch reports it; a look-up agrees."""
+    fresh = f"w-{len(selected)}-{len(selector)}"
+    async with following(connection, NamespacePolicy(label_selector=selector)) as directory:
+        await make(api, fresh, {"team": "a"} if "!team" not in selector else {"tier": "7"})
+        await until(lambda: directory.get(fresh))
+        for name, labels in LABELS.items():
+            await api.post(PATH, {"metadata": {"name": name, "labels": labels}, "kind": "Namespace"})
+        await until(lambda: set(directory.names()) & LABELS.keys() == selected)
+        patch = {"metadata": {"labels": {"team": None, "tier": None}}}
+        await api.request("PATCH", f"{PATH}/{fresh}", body=patch, content_type=MERGE)
+        await until(lambda: directory.get(fresh) is None)
+        assert await directory.lookup(fresh) is None
+
+
+async def test_a_selector_that_the_api_server_refuses_is_named(connection: Connection) -> None:
+    """Given a selector that only the API server knows to be wrong, then readiness names it."""
+    policy = NamespacePolicy(label_selector="tier>x")
+    directory = Directory(connection, policy, clock=SystemClock())
+    task = asyncio.create_task(directory.run())
+    await until(lambda: directory.state.problem)
+    assert directory.state.problem == (
+        f"{PATH} cannot be followed: the API server does not accept the label selector 'tier>x'."
+    )
+    assert not directory.synced
+    with pytest.raises(MisconfiguredError, match="does not accept the server's label selector"):
+        await directory.lookup("team-a")
+    assert await directory.uid("kube-system") is not None
+    task.cancel()

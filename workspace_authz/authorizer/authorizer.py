@@ -182,8 +182,8 @@ def _reduced(answer: RulesAnswer) -> RulesAnswer:
 
 async def _select(namespaces: Iterable[str], holds: Callable[[str], Awaitable[bool]]) -> frozenset[str]:
     names = list(namespaces)
-    held = await fan_out(names, holds, limit=CONCURRENT_QUESTIONS)
-    return frozenset(name for name, right in zip(names, held, strict=True) if right)
+    allowed = await fan_out(names, holds, limit=CONCURRENT_QUESTIONS)
+    return frozenset(name for name, right in zip(names, allowed, strict=True) if right)
 
 
 def _decision(answer: AccessAnswer, source: Source) -> Decision:

@@ -1,4 +1,4 @@
-"""Which answers of the API server may still hold: how often what they rest on has changed."""
+"""Which answers of the API server may still hold: how often what they depend on has changed."""
 
 from __future__ import annotations
 

@@ -13,13 +13,13 @@ from typing import Final
 from workspace_authz.kubernetes.reviews import ResourceRule
 from workspace_authz.types import API_GROUP, USABLE, USE, Attributes, Resource, Verb
 
-_PLAIN: Final = frozenset(str(resource) for resource in Resource)
+_RESOURCES: Final = frozenset(str(resource) for resource in Resource)
 _USES: Final = frozenset(f"{resource}/{USE}" for resource in USABLE)
 _VERBS: Final = frozenset(str(verb) for verb in Verb)
 
 _OUR_GROUP: Final = frozenset({API_GROUP})
 _ANY_VERB: Final = _VERBS | {"*"}
-_ANY_RESOURCE: Final = _PLAIN | _USES | {"*", f"*/{USE}"}
+_ANY_RESOURCE: Final = _RESOURCES | _USES | {"*", f"*/{USE}"}
 
 
 def mlflow_rules(rules: Iterable[ResourceRule]) -> tuple[ResourceRule, ...]:
@@ -55,7 +55,7 @@ def witness(rules: Iterable[ResourceRule]) -> Attributes | None:
 
 
 def narrowed(rule: ResourceRule) -> ResourceRule:
-    """What ``rule`` says about MLflow: a change of the rest changes nothing here."""
+    """What ``rule`` says about MLflow: no other change of it matters here."""
     return ResourceRule(
         verbs=rule.verbs & _ANY_VERB,
         groups=_OUR_GROUP,
@@ -74,7 +74,7 @@ def _covers(rule: ResourceRule, asked: Attributes) -> bool:
 def _grants(rule: ResourceRule) -> bool:
     if not rule.groups & {API_GROUP, "*"}:
         return False
-    if rule.verbs & {*_VERBS, "*"} and (rule.resources & _PLAIN or "*" in rule.resources):
+    if rule.verbs & {*_VERBS, "*"} and (rule.resources & _RESOURCES or "*" in rule.resources):
         return True
     uses = rule.resources & _USES or f"*/{USE}" in rule.resources
     return bool(uses and rule.verbs & {str(Verb.CREATE), "*"})

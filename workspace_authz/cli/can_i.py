@@ -74,18 +74,18 @@ def _add_impersonation(parser: Parser) -> None:
 def parse_question(verb: str, resource: str) -> tuple[Verb, Resource, str]:
     """Verb, resource and subresource; the API group may follow. Raises :class:`ConfigurationError`."""
     qualified, _, subresource = resource.partition("/")
-    plain = qualified.removesuffix(f".{API_GROUP}")
-    if plain not in list(Resource):
+    name = qualified.removesuffix(f".{API_GROUP}")
+    if name not in list(Resource):
         raise ConfigurationError(
-            f"MLflow has no resource {plain!r} in Kubernetes; there are {', '.join(Resource)}."
+            f"MLflow has no resource {name!r} in Kubernetes; there are {', '.join(Resource)}."
         )
-    if subresource and f"{plain}/{subresource}" not in _USES:
-        raise ConfigurationError(f"There is no {plain}/{subresource}; there are {', '.join(_USES)}.")
+    if subresource and f"{name}/{subresource}" not in _USES:
+        raise ConfigurationError(f"There is no {name}/{subresource}; there are {', '.join(_USES)}.")
     if verb not in list(Verb):
         raise ConfigurationError(f"No route of MLflow asks the verb {verb!r}; there are {_VERBS}.")
     if subresource and verb != Verb.CREATE:
-        raise ConfigurationError(f"A use is asked with the verb create: can-i create {plain}/{subresource}")
-    return Verb(verb), Resource(plain), subresource
+        raise ConfigurationError(f"A use is asked with the verb create: can-i create {name}/{subresource}")
+    return Verb(verb), Resource(name), subresource
 
 
 def _asked(parser: Parser, options: argparse.Namespace) -> tuple[Verb, Resource, str] | None:
@@ -131,14 +131,16 @@ async def _list(options: argparse.Namespace, access: Access, namespace: str) -> 
     answers = await _answers(access, questions)
     rights: dict[str, list[str]] = {}
     for question, allowed in zip(questions, answers, strict=True):
-        held = rights.setdefault(question.qualified_resource, [])
+        verbs = rights.setdefault(question.qualified_resource, [])
         if allowed:
-            held.append(str(question.verb))
+            verbs.append(str(question.verb))
     if options.output == "json":
         print_json({"namespace": namespace, "group": API_GROUP, "name": options.name, "rights": rights})
         return OK
     rows = [("RESOURCE", *map(str, Verb))]
-    rows += [(name, *("yes" if str(verb) in held else "-" for verb in Verb)) for name, held in rights.items()]
+    rows += [
+        (name, *("yes" if str(verb) in verbs else "-" for verb in Verb)) for name, verbs in rights.items()
+    ]
     print_lines(table(rows))
     return OK
 

@@ -17,10 +17,10 @@ from workspace_authz.cli.access import Access, explicit_namespace, find_access, 
 from workspace_authz.cli.explain_server import ask_server
 from workspace_authz.cli.options import ERROR, NO, OK, add_caller, add_namespace, add_output, command_parser
 from workspace_authz.cli.output import note, print_json, print_lines
-from workspace_authz.doors.explain import GivenBody, explain, lines
+from workspace_authz.doors.explain import explain, lines
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.identity.credentials import AUTHORIZATION
-from workspace_authz.mlflow_adapter.reading.request import AccessRequest
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest, GivenBody
 from workspace_authz.runtime.pipeline import ClusterParts, build_pipeline
 from workspace_authz.settings import load_settings
 from workspace_authz.workspaces.namespace import NamespaceInfo
@@ -51,15 +51,15 @@ class OneWorkspace:
         self._name = name
 
     def names(self) -> Iterable[str]:
-        """See :class:`~workspace_authz.pipeline.pipeline.Workspaces`."""
+        """See :class:`~workspace_authz.pipeline.parts.Workspaces`."""
         return () if self._name is None else (self._name,)
 
     def get(self, name: str) -> NamespaceInfo:
-        """See :class:`~workspace_authz.pipeline.pipeline.Workspaces`."""
+        """See :class:`~workspace_authz.pipeline.parts.Workspaces`."""
         return NamespaceInfo(name, uid="")
 
     async def lookup(self, name: str) -> NamespaceInfo:
-        """See :class:`~workspace_authz.pipeline.pipeline.Workspaces`."""
+        """See :class:`~workspace_authz.pipeline.parts.Workspaces`."""
         return self.get(name)
 
 

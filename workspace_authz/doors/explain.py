@@ -1,4 +1,7 @@
-"""A dry run of the pipeline, shown step by step. It asks the real API server and calls no MLflow."""
+"""The explain door: a request is judged, each step is shown, and MLflow is not called.
+
+The real API server is asked. The verdict is the one that the ASGI door would act on.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,7 @@ from workspace_authz.catalog.expand import describe
 from workspace_authz.catalog.model import Route
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest
 from workspace_authz.pipeline.pipeline import Pipeline
-from workspace_authz.pipeline.verdict import Verdict
-
-
-@dataclass(frozen=True, slots=True)
-class GivenBody:
-    """A body that is at hand."""
-
-    content: bytes
-
-    async def read(self, at_most: int | None = None) -> bytes | None:
-        """All of it."""
-        return self.content
+from workspace_authz.pipeline.verdict import Pass, Verdict, checks_for_caller, record
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +30,16 @@ class Explanation:
         return self.verdict.error.status if self.verdict.error else 200
 
     def document(self) -> dict[str, Any]:
-        """As JSON: what the audit record holds, and the rule that was applied."""
+        """As JSON: what the audit record holds, the rule that was applied, and the effects."""
+        effects = self.verdict.effects if isinstance(self.verdict, Pass) else None
+        visible = effects.visible if effects is not None else None
         return {
             "method": self.method,
             "path": self.path,
-            **self.verdict.record(self.verdict.told),
-            "rule": rule_of(self.verdict.route, self.method),
-            "visible": sorted(self.verdict.visible) if self.verdict.visible is not None else None,
+            **record(self.verdict, checks_for_caller(self.verdict)),
+            "rule": rule_of(self.verdict.findings.route, self.method),
+            "effects": sorted(effects.kinds) if effects is not None else [],
+            "visible": sorted(visible) if visible is not None else None,
             "status": self.status,
         }
 
@@ -79,6 +74,8 @@ def lines(document: Mapping[str, Any]) -> list[str]:
         kept = document["narrowed"]
         names = ", ".join(kept["names"]) or "nothing"
         text.append(f"narrowed   {kept['resource']} to {names} ({kept['count']} in all), in the {kept['in']}")
+    if document.get("effects"):
+        text.append(f"effects    {', '.join(document['effects'])}")
     if document["visible"] is not None:
         text.append(f"visible    {', '.join(document['visible']) or 'no workspace'}")
     text.append(f"verdict    {document['decision']} ({document['status']})")

@@ -12,13 +12,13 @@ from functools import partial
 from typing import Any, Final
 
 from workspace_authz.aio.asgi import App, Receive, Scope, Send
+from workspace_authz.doors.asgi.body import ReplayedBody
 from workspace_authz.doors.asgi.protocol import peer_of, route_path
-from workspace_authz.doors.explain import GivenBody, explain
-from workspace_authz.doors.own_routes import serve
+from workspace_authz.doors.explain import explain
+from workspace_authz.doors.own_routes import OwnRequest, serve
 from workspace_authz.errors import BadRequestError
 from workspace_authz.identity.authenticator import Presented
-from workspace_authz.mlflow_adapter.reading.request import AccessRequest, ReplayedBody
-from workspace_authz.pipeline.verdict import Verdict
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest, GivenBody
 from workspace_authz.runtime.runtime import Runtime
 
 EXPLAIN_PATH: Final = "/workspace-authz/explain"
@@ -39,14 +39,14 @@ class ExplainMiddleware:
             await self._app(scope, receive, send)
             return
         work = partial(_explain, scope, receive)
-        await serve(work, scope, send, runtime=self._runtime, content_type="application/json")
+        await serve(work, scope=scope, send=send, runtime=self._runtime, content_type="application/json")
 
 
-async def _explain(scope: Scope, receive: Receive, runtime: Runtime, verdict: Verdict) -> bytes:
-    pipeline = runtime.pipeline
-    # First of all: strangers learn nothing, not even which routes are public.
+async def _explain(scope: Scope, receive: Receive, own: OwnRequest) -> bytes:
+    pipeline = own.runtime.pipeline
+    # Authentication first: without it nobody learns even which routes are public.
     presented = Presented(scope["headers"], peer=peer_of(scope))
-    verdict.caller = await pipeline.identity.authenticate(presented, unverified=lambda _: None)
+    own.identified(await pipeline.identity.authenticate(presented, unverified=lambda _: None))
     asked = _asked(await ReplayedBody(receive, limit=_MAX_BODY).read())
     request = AccessRequest(
         method=asked["method"],

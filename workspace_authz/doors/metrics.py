@@ -7,9 +7,9 @@ from functools import partial
 
 from workspace_authz.aio.asgi import App, Receive, Scope, Send
 from workspace_authz.doors.asgi.protocol import peer_of, route_path
-from workspace_authz.doors.own_routes import serve
+from workspace_authz.doors.own_routes import OwnRequest, serve
 from workspace_authz.errors import UnknownRouteError
-from workspace_authz.pipeline.verdict import Verdict
+from workspace_authz.identity.authenticator import Presented
 from workspace_authz.runtime.metrics_page import METRICS_PATH
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.telemetry.prometheus import CONTENT_TYPE
@@ -29,10 +29,13 @@ class MetricsMiddleware:
         if not asked or route_path(scope) not in self._paths:
             await self._app(scope, receive, send)
             return
-        await serve(partial(_page, scope), scope, send, runtime=self._runtime, content_type=CONTENT_TYPE)
+        work = partial(_page, scope)
+        await serve(work, scope=scope, send=send, runtime=self._runtime, content_type=CONTENT_TYPE)
 
 
-async def _page(scope: Scope, runtime: Runtime, verdict: Verdict) -> bytes:
-    if runtime.metrics_page is None:
-        raise UnknownRouteError("This server counts nothing.")
-    return await runtime.metrics_page.render(scope["headers"], verdict, peer=peer_of(scope))
+async def _page(scope: Scope, own: OwnRequest) -> bytes:
+    page = own.runtime.metrics_page
+    if page is None:
+        raise UnknownRouteError("This server has no metrics.")
+    presented = Presented(scope["headers"], peer=peer_of(scope))
+    return await page.render(presented, identified=own.identified)

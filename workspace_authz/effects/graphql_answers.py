@@ -1,14 +1,13 @@
-"""The effect on the answer to a GraphQL document: lists within it are kept to what the caller may see."""
+"""What is left of the answer to a GraphQL document: lists within it are kept to what the caller may see."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workspace_authz.aio.asgi import App, Receive, Scope, Send
-from workspace_authz.doors.asgi.answers import UnreadableAnswerError, answer_of
+from workspace_authz.effects.lists import UnreadableAnswerError
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +28,9 @@ class ElementFilter:
     allowed: Collection[str]
     """Names."""
 
-    def around(self, app: App) -> App:
-        """``app`` with its answer filtered. Raises :class:`RequestError` before anything is sent."""
-
-        async def filtered(scope: Scope, receive: Receive, send: Send) -> None:
-            inner = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]}
-            answer = await answer_of(app, inner, receive)
-            if not answer.refuses:
-                answer = answer.with_content(self.filtered(answer.content))
-            await answer.send(send)
-
-        return filtered
-
-    def filtered(self, content: bytes) -> bytes:
-        """The answer with less in it; raises :class:`UnreadableAnswerError` for one that is none."""
-        try:
-            document = json.loads(content)
-        except (ValueError, RecursionError):
-            raise UnreadableAnswerError from None
-        if not isinstance(document, dict) or "data" not in document:
+    def filtered(self, document: Mapping[str, Any]) -> bytes:
+        """The answer with the allowed elements only. Raises :class:`UnreadableAnswerError`."""
+        if "data" not in document:
             raise UnreadableAnswerError
         for place in self.places:
             for elements in _lists_at(document["data"], place.path):

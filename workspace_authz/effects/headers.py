@@ -1,14 +1,15 @@
-"""What of a request's headers MLflow gets to see: no credential, and one workspace.
+"""The header sanitizer: MLflow sees no credential, no claim about the caller, and one workspace.
 
 MLflow's AI gateway forwards a caller's headers to the address that an endpoint's author configured: nearly
 all of them on the passthrough routes and the raw proxy, ``Authorization`` too when the User-Agent names a
-coding client (``mlflow.gateway.providers.base._client_provides_auth``). So its routes keep no claim about the
-caller either.
+coding client (``mlflow.gateway.providers.base._client_provides_auth``, 3.17.2). So its routes keep no claim
+about the caller either.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
 from workspace_authz.identity.credentials import (
@@ -114,42 +115,44 @@ _DROPPED_PREFIXES_FOR_PROVIDERS: Final = (
 """What proxies and meshes in front add about a caller; no provider needs it."""
 
 
-def forwarded_headers(
-    headers: Iterable[tuple[bytes, bytes]],
-    *,
-    workspace: str | None,
-    keep_authorization: bool,
-    gateway: bool,
-    credential: Credential | None = None,
-    skips_guardrails: bool = False,
-) -> list[tuple[bytes, bytes]]:
-    """The headers for MLflow.
+@dataclass(frozen=True, slots=True)
+class HeaderSanitizer:
+    """What becomes of a request's headers before MLflow gets them."""
 
-    ``workspace`` becomes the only ``X-MLFLOW-WORKSPACE``; None sends none. Any header that holds the caller's
-    ``credential`` is removed. A name spelt with underscores counts as the one with hyphens, because WSGI
-    folds the two into one variable. ``skips_guardrails`` is for MLflow's calls to itself.
-    """
-    kept = [
-        (name, value)
-        for name, value in headers
-        if (
-            name in _HARMLESS
-            or not _is_dropped(
-                name.replace(b"_", b"-"), keep_authorization=keep_authorization, gateway=gateway
-            )
-        )
-        and not (credential is not None and credential.is_in(value))
-    ]
-    if workspace is not None:
-        kept.append((WORKSPACE_HEADER, workspace.encode("ascii")))
-    if skips_guardrails:
-        kept += _SKIPPING_GUARDRAILS
-    return kept
+    workspace: str | None = None
+    """The value of the only ``X-MLFLOW-WORKSPACE``; None sends none."""
+    credential: Credential | None = field(default=None, repr=False)
+    """The caller's. A header that holds it goes."""
+    gateway: bool = False
+    """The route is one of the AI gateway's."""
+    keeps_authorization: bool = False
+    """``Authorization`` is for the gateway's provider."""
+    skips_guardrails: bool = False
+    """For MLflow's calls to itself."""
 
+    def applied(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """The headers for MLflow.
 
-def _is_dropped(name: bytes, *, keep_authorization: bool, gateway: bool) -> bool:
-    if name == AUTHORIZATION:
-        return not keep_authorization
-    if gateway and (name in _DROPPED_FOR_PROVIDERS or name.startswith(_DROPPED_PREFIXES_FOR_PROVIDERS)):
-        return True
-    return name in _DROPPED or name.startswith(_DROPPED_PREFIXES)
+        A name with underscores counts as the one with hyphens, because WSGI makes one variable of the two.
+        """
+        credential = self.credential
+        kept = [
+            (name, value)
+            for name, value in headers
+            if (name in _HARMLESS or not self._drops(name.replace(b"_", b"-")))
+            and not (credential is not None and credential.is_in(value))
+        ]
+        if self.workspace is not None:
+            kept.append((WORKSPACE_HEADER, self.workspace.encode("ascii")))
+        if self.skips_guardrails:
+            kept += _SKIPPING_GUARDRAILS
+        return kept
+
+    def _drops(self, name: bytes) -> bool:
+        if name == AUTHORIZATION:
+            return not self.keeps_authorization
+        if self.gateway and (
+            name in _DROPPED_FOR_PROVIDERS or name.startswith(_DROPPED_PREFIXES_FOR_PROVIDERS)
+        ):
+            return True
+        return name in _DROPPED or name.startswith(_DROPPED_PREFIXES)

@@ -1,20 +1,21 @@
-"""Who did it is who did it: the caller is written into a request's JSON where MLflow records a person.
+"""Identity stamps in JSON: the caller is written where MLflow records who did something.
 
-MLflow reads a body with Python's ``json``, and so does this: what is written again is equal to what was read.
-What is stamped stands first, for protobuf's parser stops at a field that it cannot take and MLflow goes on
-with those before it.
+MLflow reads a body with Python's ``json``, and so do we: what is written again equals what was read. A stamp
+stands first in its object, because protobuf's parser stops at a field that it cannot take, and MLflow goes on
+with the fields before it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from workspace_authz.catalog.stamp import Person, Shape, Stamp
 from workspace_authz.errors import BadRequestError
-from workspace_authz.mlflow_adapter.reading.documents import parse, parse_object, plain
+from workspace_authz.mlflow_adapter.reading.documents import parse_text
+from workspace_authz.mlflow_adapter.reading.spellings import same_key, spellings
 from workspace_authz.types import UserInfo
 
 _MACHINES: Final = frozenset({"LLM_JUDGE", "CODE"})
@@ -24,21 +25,21 @@ _EACH: Final = "[]"
 Edit = Callable[[Any], Any]
 
 
-def stamped_body(body: bytes, stamps: Iterable[Stamp], *, user: UserInfo) -> bytes:
-    """The JSON object ``body`` with ``user`` at each of the places; no body counts as an empty object.
+def stamped_document(document: Mapping[str, Any], stamps: Iterable[Stamp], *, user: UserInfo) -> bytes:
+    """``document`` as JSON, with ``user`` at each of the stamps.
 
-    Raises :class:`BadRequestError` for a body in which a place cannot be found as MLflow would find it.
+    Raises :class:`BadRequestError` for a document in which MLflow might find a place elsewhere.
     """
-    document = parse_object(body) if body else {}
+    edited: Any = document
     try:
         for stamp in stamps:
-            document = _edited(document, _steps(stamp.place), _Writer(stamp, user))
-        return json.dumps(document).encode()
+            edited = _edited(edited, _steps(stamp.place), _Writer(stamp, user))
+        return json.dumps(edited).encode()
     except RecursionError:
         raise _not_understood() from None
 
 
-def person(stamp: Stamp, user: UserInfo, sent: str) -> str:
+def person(stamp: Stamp, user: UserInfo, *, sent: str) -> str:
     """The name to write where ``sent`` was, which may be empty."""
     match stamp.person:
         case Person.AUTHOR:
@@ -47,11 +48,6 @@ def person(stamp: Stamp, user: UserInfo, sent: str) -> str:
             return user.uid or user.username
         case Person.END_USER:
             return sent if sent and user.service_account is not None else user.username
-
-
-def same_key(one: str, other: str) -> bool:
-    """Whether a database may take ``one`` for ``other``, which is a key of MLflow's."""
-    return plain(one) == other.casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,33 +75,33 @@ class _Writer:
                 raise TypeError("spans are no JSON document")
 
     def _field(self, holder: dict[str, Any]) -> dict[str, Any]:
-        spellings = _spellings(self.stamp.key)
-        sent = [holder[name] for name in spellings if name in holder]
-        if self.stamp.unless_machine and _speaks_a_machine(holder):
+        names = spellings(self.stamp.key)
+        sent = [holder[name] for name in names if name in holder]
+        if self.stamp.unless_machine and _has_machine_source(holder):
             return holder
         if self.stamp.when_sent and not sent:
             return holder
-        rest = {name: value for name, value in holder.items() if name not in spellings}
-        return {self.stamp.key: self._name(sent), **rest}
+        others = {name: value for name, value in holder.items() if name not in names}
+        return {self.stamp.key: self._name(sent), **others}
 
     def _left_out(self, holder: dict[str, Any]) -> dict[str, Any]:
-        spellings = _spellings(self.stamp.key)
-        return {name: value for name, value in holder.items() if name not in spellings}
+        names = spellings(self.stamp.key)
+        return {name: value for name, value in holder.items() if name not in names}
 
     def _map(self, holder: dict[str, Any]) -> dict[str, Any]:
         sent = [value for key, value in holder.items() if same_key(key, self.stamp.key)]
         if self.stamp.when_sent and not sent:
             return holder
-        rest = {key: value for key, value in holder.items() if not same_key(key, self.stamp.key)}
-        return {self.stamp.key: self._name(sent), **rest}
+        others = {key: value for key, value in holder.items() if not same_key(key, self.stamp.key)}
+        return {self.stamp.key: self._name(sent), **others}
 
     def _pairs(self, holder: list[Any]) -> list[Any]:
         pairs = [_object(pair, absent=False) for pair in holder]
         sent = [pair.get("value") for pair in pairs if self._is_key(pair)]
         if self.stamp.when_sent and not sent:
             return holder
-        rest = [pair for pair in pairs if not self._is_key(pair)]
-        return [{"key": self.stamp.key, "value": self._name(sent)}, *rest]
+        others = [pair for pair in pairs if not self._is_key(pair)]
+        return [{"key": self.stamp.key, "value": self._name(sent)}, *others]
 
     def _pair(self, holder: dict[str, Any]) -> dict[str, Any]:
         if not self._is_key(holder):
@@ -120,7 +116,7 @@ class _Writer:
 
     def _name(self, sent: list[Any]) -> str:
         only = sent[0] if len(sent) == 1 and isinstance(sent[0], str) else ""
-        return person(self.stamp, self.user, only)
+        return person(self.stamp, self.user, sent=only)
 
 
 def _edited(value: Any, steps: tuple[str, ...], edit: Edit) -> Any:
@@ -131,7 +127,7 @@ def _edited(value: Any, steps: tuple[str, ...], edit: Edit) -> Any:
         return None
     holder, step, further = _object(value), steps[0], steps[1:]
     name, kind = _split(step)
-    names = [spelling for spelling in _spellings(name) if spelling in holder] or [name]
+    names = [spelling for spelling in spellings(name) if spelling in holder] or [name]
     edited = {
         spelling: changed
         for spelling in names
@@ -144,8 +140,8 @@ def _entered(value: Any, kind: str, steps: tuple[str, ...], edit: Edit) -> Any:
     if kind.startswith(_JSON):
         if value is not None and not isinstance(value, str):
             raise _not_understood()
-        held = parse(value) if value else None
-        changed = _entered(held, kind.removeprefix(_JSON), steps, edit)
+        inner = parse_text(value) if value else None
+        changed = _entered(inner, kind.removeprefix(_JSON), steps, edit)
         return value if changed is None else json.dumps(changed)
     if kind != _EACH:
         return _edited(value, steps, edit)
@@ -165,15 +161,8 @@ def _split(step: str) -> tuple[str, str]:
     return step[:end], step[end:]
 
 
-def _spellings(name: str) -> tuple[str, ...]:
-    """``created_by`` as protobuf's JSON has it, too: ``createdBy``."""
-    first, *others = name.split("_")
-    camel = first + "".join(part.capitalize() for part in others)
-    return (name,) if camel == name else (name, camel)
-
-
-def _speaks_a_machine(source: dict[str, Any]) -> bool:
-    sent = [source[name] for name in _spellings("source_type") if name in source]
+def _has_machine_source(source: dict[str, Any]) -> bool:
+    sent = [source[name] for name in spellings("source_type") if name in source]
     return bool(sent) and all(isinstance(kind, str) and kind in _MACHINES for kind in sent)
 
 

@@ -1,7 +1,7 @@
-"""Pages of a list that is filtered after MLflow made it: where one ends, sealed for the caller to bring back.
+"""Page tokens of a list that is filtered after MLflow made it.
 
 MLflow's own page token is a readable offset into everything that there is. It goes into a token of ours,
-which only this server can read and which holds for one caller, workspace and query.
+which is encrypted and holds for one caller, workspace and query.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _MARK: Final = "wsa."
 """No base64 holds a dot, and so no token of MLflow's."""
 
 
-class Seal(Protocol):
-    """Hides a text and knows it again."""
+class PageTokenCipher(Protocol):
+    """Encrypts and authenticates a text."""
 
-    def close(self, text: str, *, bound_to: bytes) -> str:
+    def encrypt(self, text: str, *, bound_to: bytes) -> str:
         """``text`` as nobody else can read or change it, in letters that fit into a URL."""
 
-    def open(self, sealed: str, *, bound_to: bytes) -> str | None:
-        """The text; None for what was not closed here, or bound to something else."""
+    def decrypt(self, sealed: str, *, bound_to: bytes) -> str | None:
+        """The text; None for what was not encrypted with this key, or is bound to something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,36 +46,46 @@ class Position:
     """Elements of that page which were looked at already."""
 
 
-def binding(*, username: str, uid: str, workspace: str, operation: str, fields: Mapping[str, Any]) -> bytes:
-    """What a token is bound to: who asks, where, and for what."""
-    query = {name: value for name, value in fields.items() if name != PAGE_TOKEN}
-    text = json.dumps([username, uid, workspace, operation, query], sort_keys=True)
-    return hashlib.sha256(text.encode()).digest()
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """What a page token is bound to: who asks, where, and for what."""
+
+    username: str
+    uid: str
+    workspace: str
+    operation: str
+    fields: Mapping[str, Any]
+
+    def digest(self) -> bytes:
+        """A short form, without the page token itself."""
+        query = {name: value for name, value in self.fields.items() if name != PAGE_TOKEN}
+        text = json.dumps([self.username, self.uid, self.workspace, self.operation, query], sort_keys=True)
+        return hashlib.sha256(text.encode()).digest()
 
 
-def token_of(position: Position, seal: Seal, *, bound_to: bytes) -> str:
+def token_of(position: Position, cipher: PageTokenCipher, *, bound_to: bytes) -> str:
     """``position`` as the caller gets it."""
-    return _MARK + seal.close(json.dumps([position.token, position.skip]), bound_to=bound_to)
+    return _MARK + cipher.encrypt(json.dumps([position.token, position.skip]), bound_to=bound_to)
 
 
-def position_of(fields: Mapping[str, Any], seal: Seal, *, bound_to: bytes) -> Position:
+def position_of(fields: Mapping[str, Any], cipher: PageTokenCipher, *, bound_to: bytes) -> Position:
     """Where the caller wants to begin. Raises :class:`BadRequestError` for a token that is not ours."""
     token = fields.get(PAGE_TOKEN) or ""
     if not token:
         return Position()
-    opened = seal.open(token.removeprefix(_MARK), bound_to=bound_to) if is_sealed(token) else None
-    if opened is None:
+    text = cipher.decrypt(token.removeprefix(_MARK), bound_to=bound_to) if is_ours(token) else None
+    if text is None:
         raise BadRequestError(_NOT_OURS)
-    inner, skip = json.loads(opened)
+    inner, skip = json.loads(text)
     return Position(inner, skip)
 
 
-def is_sealed(token: object) -> bool:
-    """Whether it looks like one of ours."""
+def is_ours(token: object) -> bool:
+    """Whether a page token looks like one of ours."""
     return isinstance(token, str) and token.startswith(_MARK)
 
 
-def refuse_sealed(fields: Mapping[str, Any]) -> None:
+def refuse_ours(fields: Mapping[str, Any]) -> None:
     """Raise :class:`BadRequestError` where MLflow's own token belongs and one of ours came."""
-    if is_sealed(fields.get(PAGE_TOKEN)):
+    if is_ours(fields.get(PAGE_TOKEN)):
         raise BadRequestError(_NOT_OURS)

@@ -3,24 +3,55 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 from urllib.parse import urlencode
 
-from workspace_authz.effects.replacement import Replacement
 from workspace_authz.errors import BadRequestError
 from workspace_authz.mlflow_adapter.reading.reader import walk
 
 Fields = Mapping[str, Any]
+Headers = Iterable[tuple[bytes, bytes]]
+
+_ABOUT_THE_BODY: Final = frozenset({b"content-length", b"content-encoding", b"transfer-encoding"})
 
 
-def as_request(method: str, fields: Fields) -> Replacement:
-    """The request of ``method`` in which MLflow's handler finds ``fields``."""
+@dataclass(frozen=True, slots=True)
+class RequestReplacement:
+    """A body, and maybe a query string, in place of the caller's."""
+
+    content: bytes
+    content_type: bytes | None = None
+    """None: as the caller said."""
+    query: bytes | None = None
+    """None: as the caller said."""
+
+    def headers(self, headers: Headers) -> list[tuple[bytes, bytes]]:
+        """``headers`` as they are right for this body."""
+        dropped = _ABOUT_THE_BODY | ({b"content-type"} if self.content_type is not None else set())
+        kept = [(name, value) for name, value in headers if name.replace(b"_", b"-") not in dropped]
+        kept.append((b"content-length", str(len(self.content)).encode()))
+        if self.content_type is not None:
+            kept.append((b"content-type", self.content_type))
+        return kept
+
+
+def without_body(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """``headers`` as they are right for a request without a body."""
+    return [(name, value) for name, value in headers if name.replace(b"_", b"-") not in _ABOUT_THE_BODY]
+
+
+def as_request(method: str, fields: Fields) -> RequestReplacement:
+    """The request of ``method`` in which MLflow's handler finds ``fields``.
+
+    Raises :class:`BadRequestError` where a query string cannot hold them.
+    """
     if method != "GET":
-        return Replacement(json.dumps(fields).encode(), query=b"")
+        return RequestReplacement(json.dumps(fields).encode(), query=b"")
     if any(isinstance(value, Mapping) for value in _values(fields)):
         raise BadRequestError("This request is refused: its fields do not fit into a query string.")
-    return Replacement(b"", query=urlencode(fields, doseq=True).encode("ascii"))
+    return RequestReplacement(b"", query=urlencode(fields, doseq=True).encode("ascii"))
 
 
 def keeping(fields: Fields, path: str, allowed: Collection[str]) -> dict[str, Any]:
@@ -28,8 +59,8 @@ def keeping(fields: Fields, path: str, allowed: Collection[str]) -> dict[str, An
 
     ``path`` starts with the list: ``locations[].mlflow_experiment.experiment_id``.
     """
-    name, _, rest = path.partition("[]")
-    inner = [step for step in rest.split(".") if step]
+    name, _, further = path.partition("[]")
+    inner = [step for step in further.split(".") if step]
     elements = [
         element for element in fields[name] if all(value in allowed for value in walk(element, inner))
     ]

@@ -16,8 +16,8 @@ import base64
 import binascii
 import json
 import math
-import re
 from collections.abc import Iterable
+from typing import Final
 
 from workspace_authz.errors import UnauthenticatedError
 from workspace_authz.kubernetes.credentials import BearerToken
@@ -25,9 +25,10 @@ from workspace_authz.kubernetes.credentials import BearerToken
 AUTHORIZATION = b"authorization"
 FORWARDED_TOKEN = b"x-forwarded-access-token"
 GATEWAY_AUTHORIZATION = b"x-mlflow-authorization"
+_CREDENTIAL_HEADERS: Final = frozenset({AUTHORIZATION, FORWARDED_TOKEN, GATEWAY_AUTHORIZATION})
 
-# RFC 6750 allows even less.
-_VISIBLE = re.compile(rb"[\x21-\x7e]+")
+_VISIBLE: Final = bytes(range(0x21, 0x7F))
+"""What a token may consist of. RFC 6750 allows even less."""
 
 MAX_TOKEN_BYTES = 32 * 1024
 """Longer than any token that fits into a request header of uvicorn's default 64 KiB."""
@@ -45,13 +46,14 @@ def find_credential(headers: Iterable[tuple[bytes, bytes]], *, gateway: bool) ->
     if present, ``Authorization`` does not. Raises :class:`UnauthenticatedError` when two tokens disagree, or
     when one cannot be a token.
     """
-    found: dict[bytes, set[bytes]] = {}
-    for name, value in headers:
-        if name in (AUTHORIZATION, FORWARDED_TOKEN, GATEWAY_AUTHORIZATION):
-            found.setdefault(name, set()).add(value)
-    ours = GATEWAY_AUTHORIZATION if gateway and GATEWAY_AUTHORIZATION in found else AUTHORIZATION
-    tokens = {token for value in found.get(ours, ()) if (token := _from_scheme(value)) is not None}
-    tokens |= {_checked(value.strip()) for value in found.get(FORWARDED_TOKEN, ())}
+    found = [(name, value) for name, value in headers if name in _CREDENTIAL_HEADERS]
+    ours = GATEWAY_AUTHORIZATION if provider_keeps_authorization(found, gateway=gateway) else AUTHORIZATION
+    tokens = set[str]()
+    for name, value in found:
+        if name == FORWARDED_TOKEN:
+            tokens.add(_checked(value.strip()))
+        elif name == ours and (token := _from_scheme(value)) is not None:
+            tokens.add(token)
     if not tokens:
         return None
     if len(tokens) > 1:
@@ -90,12 +92,12 @@ def expiry(token: str) -> float | None:
 
 def _from_scheme(value: bytes) -> str | None:
     """The token of a Bearer or Basic header; None for a scheme that is not ours."""
-    scheme, _, rest = value.strip().partition(b" ")
+    scheme, _, encoded = value.strip().partition(b" ")
     match scheme.lower():
         case b"bearer":
-            return _checked(rest.strip())
+            return _checked(encoded.strip())
         case b"basic":
-            return _from_basic(rest.strip())
+            return _from_basic(encoded.strip())
         case _:
             return None
 
@@ -111,7 +113,7 @@ def _from_basic(encoded: bytes) -> str:
 
 def _checked(token: bytes) -> str:
     """A token as text."""
-    if len(token) > MAX_TOKEN_BYTES or not _VISIBLE.fullmatch(token):
+    if not token or len(token) > MAX_TOKEN_BYTES or token.translate(None, _VISIBLE):
         raise _unusable()
     return token.decode("ascii")
 

@@ -34,7 +34,7 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether questions are held back."""
+        """Whether no questions are asked at the moment."""
         return self._next_probe is not None
 
     @contextmanager

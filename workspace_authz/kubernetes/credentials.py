@@ -24,9 +24,9 @@ class BearerToken:
 
         An empty token is in nothing.
         """
-        secret = self.token.encode("utf-8")
-        if not secret or len(value) < len(secret):
+        if not self.token or len(value) < len(self.token):
             return False
+        secret = self.token.encode("utf-8")
         return secret in value or secret in _decoded_basic(value)
 
 

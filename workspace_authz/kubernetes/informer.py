@@ -20,8 +20,8 @@ from workspace_authz.kubernetes.listwatch_answers import (
     ExpiredError,
     JsonObject,
     ListWatchError,
+    RetryableError,
     SilentError,
-    UnreachableError,
     object_key,
 )
 
@@ -36,9 +36,10 @@ _RELIST_AFTER: Final = 3
 class Informer(Generic[T]):
     """Follows one resource path and keeps what ``keep`` makes of each object.
 
-    ``keep`` reduces an object to what is needed, so that memory holds nothing else, and None of it if it
-    makes None; ``on_change`` is told of every difference, in order, one batch per list and one per event;
-    ``on_followed`` whenever ``state.followed_since`` differs. All run on the event loop and must be quick.
+    ``keep`` reduces an object to what is needed, so that nothing else is stored; an object of which it makes
+    None is not stored. ``on_change`` is told of every difference, in order, one batch per list and one per
+    event; ``on_followed`` whenever ``state.followed_since`` differs. All run on the event loop and must be
+    quick.
     Run :meth:`run` in a supervised task.
     """
 
@@ -154,7 +155,7 @@ class Informer(Generic[T]):
             if useful:
                 self._failures = 0
         if not useful:
-            raise UnreachableError("the API server closed the watch at once")
+            raise RetryableError("the API server closed the watch at once")
 
     def _apply(self, event: Event) -> None:
         self._heard()

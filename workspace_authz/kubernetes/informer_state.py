@@ -1,4 +1,4 @@
-"""What an informer tells others: how well it follows, what changed; and how patient it is."""
+"""What an informer tells others, its state and what changed, and its time-outs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Change(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How patient an informer is, in seconds."""
+    """An informer's time-outs and delays, in seconds."""
 
     silence: float = 75.0
     """The API server sends a bookmark about every minute, so a longer silence means a dead connection."""

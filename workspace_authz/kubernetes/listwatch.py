@@ -19,8 +19,9 @@ from workspace_authz.kubernetes.listwatch_answers import (
     Event,
     JsonObject,
     Page,
+    RetryableError,
+    SelectorError,
     SilentError,
-    UnreachableError,
     demand_ok,
     parse_event,
     parse_object,
@@ -44,17 +45,22 @@ async def get_object(connection: Connection, path: str, *, timeout: float) -> Js
             demand_ok(response.status)
             return parse_object(await response.read())
     except _TRANSPORT_ERRORS as error:
-        raise UnreachableError(describe_failure(error)) from error
+        raise RetryableError(describe_failure(error)) from error
 
 
 async def get_page(connection: Connection, path: str, *, query: Query, timeout: float) -> Page:
     """Fetch one page of a list. Raises :class:`ListWatchError`."""
     try:
         async with asyncio.timeout(timeout), _get(connection, path, query) as response:
+            # The first page of a list names no resource version, so nothing else can be wrong with it.
+            if response.status == 400 and "labelSelector" in query and "continue" not in query:
+                raise SelectorError(
+                    f"the API server does not accept the label selector {query['labelSelector']!r}"
+                )
             demand_ok(response.status)
             return parse_page(await response.read())
     except _TRANSPORT_ERRORS as error:
-        raise UnreachableError(describe_failure(error)) from error
+        raise RetryableError(describe_failure(error)) from error
 
 
 async def watch(
@@ -87,7 +93,7 @@ async def watch(
     except _TRANSPORT_ERRORS as error:
         if opened and isinstance(error, TimeoutError) and deadline.expired():
             raise SilentError(f"the watch was silent for {silence:g} s") from error
-        raise UnreachableError(describe_failure(error)) from error
+        raise RetryableError(describe_failure(error)) from error
 
 
 async def _line(content: aiohttp.StreamReader) -> bytes:
@@ -95,7 +101,7 @@ async def _line(content: aiohttp.StreamReader) -> bytes:
         return await content.readline()
     except (LineTooLong, ValueError) as error:
         # More than the connection's buffer; which of the two depends on aiohttp's version.
-        raise UnreachableError("the watch sent a line that is too long") from error
+        raise RetryableError("the watch sent a line that is too long") from error
 
 
 def _get(

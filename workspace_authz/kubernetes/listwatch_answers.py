@@ -18,7 +18,7 @@ class ListWatchError(AuthzError):
     """A list, watch or get failed. The message tells an operator why, without the answer's body."""
 
 
-class UnreachableError(ListWatchError):
+class RetryableError(ListWatchError):
     """No answer, an answer that is not to be understood, or 429 and 5xx: try again later."""
 
 
@@ -32,6 +32,10 @@ class ExpiredError(ListWatchError):
 
 class DeniedError(ListWatchError):
     """401 or 403: the server's own credential or right is missing."""
+
+
+class SelectorError(ListWatchError):
+    """400 to a list with a label selector: the API server does not accept the selector."""
 
 
 class EventType(StrEnum):
@@ -67,7 +71,7 @@ def object_key(item: JsonObject) -> tuple[str, str]:
     metadata = _metadata(item)
     namespace, name = metadata.get("namespace") or "", metadata.get("name")
     if not isinstance(name, str) or not name or not isinstance(namespace, str):
-        raise UnreachableError("the answer held an object without a name")
+        raise RetryableError("the answer held an object without a name")
     # Thousands of objects share a namespace's name.
     return sys.intern(namespace), name
 
@@ -79,7 +83,7 @@ def demand_ok(status: int) -> None:
     if status in (401, 403):
         raise DeniedError(f"the API server answered {status}")
     if status in (408, 429) or status >= 500:
-        raise UnreachableError(f"the API server answered {status}")
+        raise RetryableError(f"the API server answered {status}")
     # 410 by name; what else is wrong with the question is the resource version, if it was right before.
     raise ExpiredError(f"the API server answered {status}")
 
@@ -90,7 +94,7 @@ def parse_page(text: bytes) -> Page:
     items, metadata = document.get("items"), _metadata(document)
     version, token = metadata.get("resourceVersion"), metadata.get("continue") or ""
     if not isinstance(items, list) or not isinstance(version, str) or not isinstance(token, str):
-        raise UnreachableError("the answer was no Kubernetes list")
+        raise RetryableError("the answer was no Kubernetes list")
     return Page(items=tuple(_item(item) for item in items), version=version, token=token)
 
 
@@ -108,7 +112,7 @@ def parse_event(line: bytes) -> Event:
         or not isinstance(version, str)
         or not version
     ):
-        raise UnreachableError("the watch sent an event that is not to be understood")
+        raise RetryableError("the watch sent an event that is not to be understood")
     return Event(type=EventType(kind), item=item, version=version)
 
 
@@ -117,12 +121,12 @@ def parse_object(text: bytes) -> JsonObject:
     try:
         return _item(json.loads(text))
     except ValueError as error:
-        raise UnreachableError("the answer was not JSON") from error
+        raise RetryableError("the answer was not JSON") from error
 
 
 def _item(value: object) -> JsonObject:
     if not isinstance(value, dict):
-        raise UnreachableError("the answer was no Kubernetes object")
+        raise RetryableError("the answer was no Kubernetes object")
     return value
 
 

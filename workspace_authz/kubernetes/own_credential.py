@@ -17,7 +17,7 @@ from workspace_authz.errors import ConfigurationError
 _REREAD_SECONDS: Final = 60.0
 """As client-go; the kubelet replaces a token after 80 % of its lifetime, at least ten minutes."""
 _HEADER_CHARACTERS: Final = "!#$&'*+^`|"
-"""Beside letters, digits and ``_.-~``: what RFC 9110 allows in a header's name. ``%`` escapes the rest."""
+"""Beside letters, digits and ``_.-~``: what RFC 9110 allows in a header's name. ``%`` escapes all others."""
 
 
 class CredentialError(ConfigurationError):

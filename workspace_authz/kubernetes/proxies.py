@@ -93,8 +93,8 @@ class _Named:
 def _named(entry: str) -> _Named:
     """An entry as a host and, where it has one, a port; an IPv6 address with a port is in brackets."""
     if entry.startswith("["):
-        host, _, rest = entry[1:].partition("]")
-        return _Named(host, rest.removeprefix(":"))
+        host, _, port = entry[1:].partition("]")
+        return _Named(host, port.removeprefix(":"))
     if entry.count(":") == 1:
         host, _, port = entry.partition(":")
         return _Named(host, port)

@@ -23,10 +23,9 @@ from workspace_authz.errors import (
     UnreachableError,
 )
 from workspace_authz.kubernetes.access_reviews import Review
+from workspace_authz.kubernetes.answer_times import ServerTime, retry_after
 from workspace_authz.kubernetes.http import HttpAnswer, OversizedError, ReviewTransport
 from workspace_authz.kubernetes.own_credential import CredentialError
-from workspace_authz.kubernetes.retry_after import retry_after
-from workspace_authz.kubernetes.server_time import ServerTime
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 
 _log = logging.getLogger(__name__)

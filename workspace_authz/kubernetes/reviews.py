@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from workspace_authz.kubernetes import access_reviews
+from workspace_authz.kubernetes.answer_times import ServerTime
 from workspace_authz.kubernetes.http import ReviewTransport
 from workspace_authz.kubernetes.review_client import NO_ANSWER, REJECTED, ReviewClient, unintelligible
-from workspace_authz.kubernetes.server_time import ServerTime
 from workspace_authz.telemetry.metrics import Metrics
 from workspace_authz.types import Attributes, UserInfo
 

@@ -11,21 +11,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from workspace_authz.authorizer.authorizer import Authorizer
-from workspace_authz.authorizer.named_rights import NamedRights
 from workspace_authz.catalog.listing import Clause, Listing
-from workspace_authz.catalog.model import Identifier, NameSource, Origin, Requirement, Route
+from workspace_authz.catalog.model import Identifier, NameSource, Origin, Requirement
 from workspace_authz.effects.effects import Narrowing
 from workspace_authz.effects.lists import AnswerFilter, Pages
-from workspace_authz.effects.page_tokens import PAGE_TOKEN, Seal, binding, position_of, refuse_sealed
-from workspace_authz.effects.replacement import Replacement
-from workspace_authz.effects.rewriting import Fields, as_request, keeping
+from workspace_authz.effects.page_tokens import PAGE_TOKEN, ListQuery, position_of, refuse_ours
+from workspace_authz.effects.rewriting import Fields, RequestReplacement, as_request, keeping
 from workspace_authz.errors import BadRequestError, ForbiddenError
-from workspace_authz.mlflow_adapter.reading.reader import Objects, Reading
-from workspace_authz.mlflow_adapter.reading.request import AccessRequest
-from workspace_authz.pipeline.refusals import forbidden
-from workspace_authz.pipeline.verdict import Check, Verdict
-from workspace_authz.types import Attributes, Caller, Outcome
+from workspace_authz.mlflow_adapter.store.protocol import ObjectStore
+from workspace_authz.pipeline.case import Case, ListRights
+from workspace_authz.types import Attributes
 
 MOST_NAMES: Final = 1000
 """Objects with a name that a caller holds the right on, in one list."""
@@ -34,40 +29,24 @@ _UNUSED_NAMES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Lists:
-    """What it takes to keep a list to what a caller may see."""
+class ListNarrowing:
+    """One list that a caller without the broad right asked for, with MLflow at hand."""
 
-    authorizer: Authorizer
-    rights: NamedRights
-    seal: Seal
-
-
-@dataclass(frozen=True, slots=True)
-class ListDemand:
-    """One list that a caller without the broad right asked for."""
-
-    lists: Lists
-    objects: Objects
-    caller: Caller
-    verdict: Verdict
     needed: Requirement
-    broad: Attributes
-    request: AccessRequest
-    reading: Reading
-    route: Route
+    case: Case
 
     async def narrowed(self) -> Narrowing:
-        """How it is kept to what the caller may see. Raises ``ForbiddenError`` when that is nothing."""
-        if self.request.method == "HEAD":
-            # Its Content-Length would tell how much there is.
-            raise forbidden(self.caller.user, self.broad)
+        """How the list is kept to what the caller may see.
+
+        Raises :class:`ForbiddenError` when the caller may see nothing.
+        """
         for source in self.needed.names:
             if source.origin is Origin.RESPONSE:
                 return await self._of_all(source)
-            values = await self.reading.values(source, complete=True)
+            values = await self.case.reader.values(source, complete=True)
             if values:
                 return await self._of_those(source, values)
-        raise forbidden(self.caller.user, self.broad)
+        raise self.case.rights.forbidden(self.broad)
 
     async def _of_those(self, source: NameSource, values: Collection[str]) -> Narrowing:
         """The request names objects: those that may not be seen are taken out."""
@@ -75,19 +54,21 @@ class ListDemand:
         narrowing = Narrowing(self.broad.qualified_resource, tuple(sorted(set(kept.values()))))
         if len(kept) == len(values):
             return narrowing
-        fields = keeping(await self.reading.fields(), source.field, kept)
+        fields = keeping(await self.case.reader.fields(), source.field, kept)
         return replace(narrowing, request=await self._proved(fields))
 
     async def kept(self, source: NameSource, values: Collection[str]) -> Mapping[str, str]:
-        """Those of ``values`` that lead to what may be seen, with its names. Never empty: raises
-        ``ForbiddenError``."""
-        named = await self.objects.names(
+        """Those of ``values`` that lead to what may be seen, with its names. Never empty.
+
+        Raises :class:`ForbiddenError`.
+        """
+        named = await self.store.names(
             self.broad.resource, source.identifies, values, workspace=self.broad.namespace
         )
         allowed = await self._allowed(set(named.values()))
         kept = {value: named[value] for value in values if named.get(value) in allowed}
         if not kept:
-            raise forbidden(self.caller.user, self.broad)
+            raise self.case.rights.forbidden(self.broad)
         return kept
 
     async def _of_all(self, found: NameSource) -> Narrowing:
@@ -102,20 +83,27 @@ class ListDemand:
         return replace(narrowing, answer=await self._filter(found, frozenset(identities)))
 
     async def visible(self) -> Mapping[str, str]:
-        """The names of the objects that may be seen, by id. May be empty: the caller holds a right on a
-        name that no object bears. Raises ``ForbiddenError`` for who holds none."""
+        """The names of the objects that may be seen, by id.
+
+        May be empty: the caller holds a right on a name that no object bears. Raises
+        :class:`ForbiddenError` for a caller who holds none.
+        """
         there, confirmed = await self._confirmed()
         return {key: name for key, name in there.items() if name in confirmed}
 
     async def confirmed(self) -> tuple[str, ...]:
-        """The names of what may be seen, or some that no object bears where that is nothing. As above."""
+        """The names of what may be seen, or some that no object bears where that is nothing.
+
+        Raises as :meth:`visible`.
+        """
         return tuple(sorted((await self._confirmed())[1]))
 
     async def _confirmed(self) -> tuple[Mapping[str, str], frozenset[str]]:
-        candidates = await self.lists.rights.candidates(self.caller, self.broad)
+        rights = self.case.rights
+        candidates = await self._lists.named.candidates(rights.caller, self.broad)
         if candidates is None:
-            raise _untold(forbidden(self.caller.user, self.broad))
-        there = await self.objects.named(self.broad.resource, candidates, workspace=self.broad.namespace)
+            raise _names_unknown(rights.forbidden(self.broad))
+        there = await self.store.named(self.broad.resource, candidates, workspace=self.broad.namespace)
         names = set(there.values())
         if len(names) > MOST_NAMES:
             raise ForbiddenError(
@@ -126,34 +114,26 @@ class ListDemand:
         if not allowed:
             allowed = await self._allowed(sorted(candidates - names)[:_UNUSED_NAMES])
         if not allowed:
-            raise forbidden(self.caller.user, self.broad)
+            raise rights.forbidden(self.broad)
         return there, allowed
 
     async def _allowed(self, names: Collection[str]) -> frozenset[str]:
-        decisions = await self.lists.authorizer.authorize_all(
-            self.caller, (replace(self.broad, name=name) for name in sorted(names))
-        )
-        self.verdict.checks.extend(
-            Check(question, decision, looked_up=True) for question, decision in decisions.items()
-        )
-        return frozenset(
-            question.name for question, decision in decisions.items() if decision.outcome is Outcome.ALLOW
-        )
+        return await self.case.rights.allowed_names(self.broad, sorted(names), looked_up=True)
 
     async def _narrower(self, identities: tuple[str, ...]) -> Fields | None:
         """The fields of a request that finds no others; None where MLflow's request cannot say that."""
-        listing = self._listing
-        if listing.inject and identities and self.objects.has_field(self.route, listing.inject):
-            return {**await self.reading.fields(), listing.inject: list(identities)}
+        listing, reader, route = self._listing, self.case.reader, self.case.route
+        if listing.inject and identities and reader.reading.has_field(route, listing.inject):
+            return {**await reader.fields(), listing.inject: list(identities)}
         if listing.clause is None or not identities:
             return None
-        fields = await self.reading.fields()
-        text = await self.objects.narrowed_filter(
-            self.route.operation, listing.clause, identities, _text(fields, listing.clause)
+        fields = await reader.fields()
+        text = await reader.reading.narrowed_filter(
+            route.operation, listing.clause, identities, _text(fields, listing.clause)
         )
         if text is None:
             return None
-        refuse_sealed(fields)
+        refuse_ours(fields)
         return {**fields, listing.clause.field: text}
 
     async def _filter(self, found: NameSource, allowed: Collection[str]) -> AnswerFilter:
@@ -162,26 +142,28 @@ class ListDemand:
         return AnswerFilter(items, tuple(identity.split(".")), allowed, pages)
 
     async def _pages(self) -> Pages:
-        fields = await self.reading.fields()
-        bound_to = binding(
-            username=self.caller.user.username,
-            uid=self.caller.user.uid,
+        fields, user, cipher = await self.case.reader.fields(), self.case.rights.user, self._lists.cipher
+        query = ListQuery(
+            username=user.username,
+            uid=user.uid,
             workspace=self.broad.namespace,
-            operation=self.route.operation,
+            operation=self.case.route.operation,
             fields=fields,
         )
-        start = position_of(fields, self.lists.seal, bound_to=bound_to)
-        rest = {name: value for name, value in fields.items() if name != PAGE_TOKEN}
-        return Pages(rest, start, self.lists.seal, bound_to)
+        bound_to = query.digest()
+        start = position_of(fields, cipher, bound_to=bound_to)
+        others = {name: value for name, value in fields.items() if name != PAGE_TOKEN}
+        return Pages(others, start, cipher, bound_to)
 
-    async def _proved(self, fields: Fields) -> Replacement:
+    async def _proved(self, fields: Fields) -> RequestReplacement:
         """The request of ``fields``, read back as MLflow will read it."""
-        written = as_request(self.request.method, fields)
-        read = await self.objects.message(
-            self.route,
-            method=self.request.method,
+        request = self.case.request
+        written = as_request(request.method, fields)
+        read = await self.case.reader.reading.message(
+            self.case.route,
+            method=request.method,
             query=written.query or b"",
-            headers=written.headers(self.request.headers),
+            headers=written.headers(request.headers),
             body=written.content,
         )
         if read != fields:
@@ -189,9 +171,27 @@ class ListDemand:
         return written
 
     @property
+    def broad(self) -> Attributes:
+        """The right on all objects, which the caller lacks."""
+        return self.case.rights.broad(self.needed)
+
+    @property
     def clause(self) -> Clause | None:
         """How MLflow's filter can say what may be seen, if it can."""
         return self._listing.clause
+
+    @property
+    def store(self) -> ObjectStore:
+        """MLflow's objects. Raises ``TypeError`` without MLflow."""
+        if self.case.store is None:
+            raise TypeError("there is no MLflow to look names up in")
+        return self.case.store
+
+    @property
+    def _lists(self) -> ListRights:
+        if self.case.lists is None:
+            raise TypeError("lists are for broad rights only here")
+        return self.case.lists
 
     @property
     def _listing(self) -> Listing:
@@ -207,7 +207,7 @@ def _text(fields: Fields, clause: Clause) -> str:
     return text
 
 
-def _untold(refusal: ForbiddenError) -> ForbiddenError:
+def _names_unknown(refusal: ForbiddenError) -> ForbiddenError:
     return ForbiddenError(
         f"{refusal.message} Rights on single objects cannot be looked up here, because the authorizers of "
         "this cluster do not list them; an object can still be asked for by its name."

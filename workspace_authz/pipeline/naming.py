@@ -1,13 +1,20 @@
-"""The names to ask with when the broad right is missing."""
+"""Which objects a request is about: whether a conditional requirement holds, and the names to ask with."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
+from typing import Final
 
-from workspace_authz.catalog.model import Identifier, Requirement
-from workspace_authz.mlflow_adapter.reading.reader import Objects, Values
-from workspace_authz.mlflow_adapter.reading.references import references
+from workspace_authz.catalog.model import Identifier, NameSource, Requirement
+from workspace_authz.errors import BadRequestError
+from workspace_authz.mlflow_adapter.reading.reader import UNREADABLE, RequestReader, Values
+from workspace_authz.mlflow_adapter.reading.references import GATEWAY_URI, mentions_issue, references
+from workspace_authz.mlflow_adapter.store.protocol import ObjectStore
+from workspace_authz.pipeline.case import Case
 from workspace_authz.types import Verb
+
+_SOURCE_URIS: Final = ("models:/", "runs:/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +23,7 @@ class ObjectName:
 
     name: str
     sent: bool
-    """The caller sent the name itself; one that was looked up is not told to a caller who is refused."""
+    """The caller sent the name. A name that was looked up is not told to a caller who is refused."""
 
 
 def nameable(requirement: Requirement) -> bool:
@@ -28,34 +35,114 @@ def nameable(requirement: Requirement) -> bool:
     )
 
 
-async def names_of(
-    requirement: Requirement, reading: Values, objects: Objects, *, namespace: str, workspace: str | None
-) -> tuple[ObjectName, ...] | None:
-    """The objects of ``requirement``; all of them must be allowed.
+async def applies(requirement: Requirement, reader: RequestReader) -> bool:
+    """Whether ``requirement`` holds for this request.
 
-    None when it cannot be fulfilled by names: a value identifies nothing in this workspace, or the request
-    names no object. Empty only when the requirement is about nothing in this request. ``workspace`` is None
-    on a server without workspaces.
+    Where that cannot be seen (a body too large, encoded or not JSON) it holds: more is asked, never less.
     """
+    if requirement.unless_present:
+        return not await _certainly_named(requirement, reader)
+    if not requirement.when_present:
+        return True
     for source in requirement.names:
-        values = await reading.values(source, complete=not requirement.when_present)
-        if not values:
-            continue
-        found: dict[str, ObjectName] = {}
-        wanted: dict[Identifier, list[str]] = {}
-        for value in values:
-            for identifier, key in references(
-                requirement.resource, source.identifies, value, workspace=workspace
-            ):
-                if identifier is Identifier.NAME:
-                    found[key] = ObjectName(key, sent=True)
-                else:
-                    wanted.setdefault(identifier, []).append(key)
-        for identifier, keys in wanted.items():
-            names = await objects.names(requirement.resource, identifier, keys, workspace=namespace)
-            if identifier is not Identifier.NEW_TRACE_ID and not all(key in names for key in keys):
-                return None
-            for name in names.values():
-                found.setdefault(name, ObjectName(name, sent=False))
-        return tuple(found.values()) if found or requirement.when_present else None
-    return () if requirement.when_present else None
+        values = await reader.possible_values(source)
+        if any(value is UNREADABLE or _counts(source, value) for value in values):
+            return True
+    return False
+
+
+async def _certainly_named(requirement: Requirement, reader: RequestReader) -> bool:
+    """Whether MLflow finds a name: its parser stops at a field that it cannot take and forgets the others."""
+    if not reader.has_mlflow:
+        return False
+    try:
+        for source in requirement.names:
+            if await reader.values(source, complete=False):
+                return True
+    except BadRequestError:
+        pass
+    return False
+
+
+def _counts(source: NameSource, value: object) -> bool:
+    if value in (None, "", [], {}) or (source.identifies is Identifier.FLAG and value is False):
+        return False
+    text = value if isinstance(value, str) else json.dumps(value)
+    match source.identifies:
+        case Identifier.GATEWAY_MODEL_URI:
+            return GATEWAY_URI in _unescaped(text).lower()
+        case Identifier.MODEL_SOURCE_URI:
+            return text.strip().lower().startswith(_SOURCE_URIS)
+        case Identifier.ISSUE_MENTION:
+            return mentions_issue(text)
+        case _:
+            return True
+
+
+def _unescaped(text: str) -> str:
+    """A JSON text without escapes, in which ``\\u0067ateway:\\/`` could hide; other text as it is."""
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return text
+
+
+async def require_names(needed: Requirement, values: Values, case: Case) -> None:
+    """Demand ``needed`` on each object that ``values`` name. Raises :class:`ForbiddenError`."""
+    rights, broad = case.rights, case.rights.broad(needed)
+    names = await names_of(needed, values, case)
+    if names is None:
+        raise rights.forbidden(broad)
+    allowed = frozenset[str]()
+    for sent in (True, False):
+        chosen = [each.name for each in names if each.sent is sent]
+        if chosen:
+            allowed |= await rights.allowed_names(broad, chosen, looked_up=not sent)
+    for each in names:
+        if each.name not in allowed:
+            question = replace(broad, name=each.name)
+            # An object that the caller may not see is refused in the words of one that does not exist.
+            told = each.sent or await rights.sees(question)
+            raise rights.forbidden(question if told else broad)
+
+
+async def names_of(needed: Requirement, values: Values, case: Case) -> tuple[ObjectName, ...] | None:
+    """The objects of ``needed``; all of them must be allowed.
+
+    None when names cannot fulfil it: a value identifies nothing in this workspace, or the request names no
+    object. Empty only when the requirement is about nothing in this request. Raises :class:`RequestError`
+    for a reference that could be read in two ways, or without a database.
+    """
+    for source in needed.names:
+        found = await values.values(source, complete=not needed.when_present)
+        if found:
+            return await _named(needed, source, found, case=case)
+    return () if needed.when_present else None
+
+
+async def _named(
+    needed: Requirement, source: NameSource, values: tuple[str, ...], *, case: Case
+) -> tuple[ObjectName, ...] | None:
+    found: dict[str, ObjectName] = {}
+    wanted: dict[Identifier, list[str]] = {}
+    for value in values:
+        for identifier, key in references(
+            needed.resource, source.identifies, value, workspace=case.workspace
+        ):
+            if identifier is Identifier.NAME:
+                found[key] = ObjectName(key, sent=True)
+            else:
+                wanted.setdefault(identifier, []).append(key)
+    for identifier, keys in wanted.items():
+        names = await _store(case).names(needed.resource, identifier, keys, workspace=case.rights.namespace)
+        if identifier is not Identifier.NEW_TRACE_ID and not all(key in names for key in keys):
+            return None
+        for name in names.values():
+            found.setdefault(name, ObjectName(name, sent=False))
+    return tuple(found.values()) if found or needed.when_present else None
+
+
+def _store(case: Case) -> ObjectStore:
+    if case.store is None:
+        raise TypeError("there is no MLflow to look names up in")
+    return case.store

@@ -1,16 +1,19 @@
-"""The way of a request: what is asked, who asks, where, may they. Deny is the value of doing nothing."""
+"""The way of a request (docs/architecture.md): every stage that decides, in order. The default is refusal."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Final
 
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.catalog.compile import CompiledCatalog, Match
-from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Public, Refused
+from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Public, Refused, Route
+from workspace_authz.effects.effects import Effects, Narrowing
+from workspace_authz.effects.headers import HeaderSanitizer
+from workspace_authz.effects.rewriting import RequestReplacement
+from workspace_authz.effects.stamps import plan_stamps
 from workspace_authz.errors import (
     ForbiddenError,
     MissingError,
@@ -21,14 +24,15 @@ from workspace_authz.errors import (
 from workspace_authz.identity.authenticator import AuthenticatorChain, Presented
 from workspace_authz.identity.credentials import provider_keeps_authorization
 from workspace_authz.kubernetes.reviews import NO_ANSWER
-from workspace_authz.mlflow_adapter.reading.reader import Objects
+from workspace_authz.mlflow_adapter.reading.reader import RequestReader
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest, UnhurriedBody
-from workspace_authz.pipeline.documents import DocumentDemand
-from workspace_authz.pipeline.lists import Lists
-from workspace_authz.pipeline.prefetch import foreseen
+from workspace_authz.pipeline.case import Case
+from workspace_authz.pipeline.demands import ask_broadly, ask_by_name
+from workspace_authz.pipeline.parts import MLflowAtHand, Tenancy, Workspaces
+from workspace_authz.pipeline.prefetch import question_for_anybody
 from workspace_authz.pipeline.refusals import forbidden
-from workspace_authz.pipeline.rights import Demand
-from workspace_authz.pipeline.verdict import Verdict
+from workspace_authz.pipeline.rights import Rights
+from workspace_authz.pipeline.verdict import Findings, Pass, Refuse, Verdict
 from workspace_authz.restrictions.restrictions import Restrictions
 from workspace_authz.types import Attributes, Caller, Credential, Resource, Verb
 from workspace_authz.workspaces.requested import WORKSPACE_HEADER, WorkspaceRule, requested_workspace
@@ -37,41 +41,26 @@ DEADLINE_SECONDS: Final = 9.0
 """The longest that a verdict may take, apart from waiting for the body; so a client hears of an API server
 that hangs within ten seconds."""
 
-
-class Namespace(Protocol):
-    """One namespace."""
-
-    @property
-    def uid(self) -> str:
-        """Another for each namespace that ever had the name."""
+_GATEWAY_ONLY: Final = "What MLflow asks of itself is served by the AI gateway only."
 
 
-class Workspaces(Protocol):
-    """The namespaces that are workspaces."""
+@dataclass(slots=True)
+class _Progress:
+    """What is known of a request so far."""
 
-    def names(self) -> Iterable[str]:
-        """All of them, from memory."""
+    route: Route | None = None
+    caller: Caller | None = None
+    workspace: str | None = None
+    rights: Rights | None = None
 
-    def get(self, name: str) -> Namespace | None:
-        """The namespace, if memory knows it; never asks anybody."""
-
-    async def lookup(self, name: str) -> Namespace | None:
-        """The namespace, be it made a moment ago; None when it is missing, hidden or being deleted."""
-
-
-class Tenancy(Protocol):
-    """Which namespace the data of a workspace belong to."""
-
-    async def check(self, workspace: str, uid: str, *, writes: bool) -> None:
-        """Raise :class:`RequestError` unless they are this namespace's, or there are none yet.
-
-        The first request that ``writes`` makes them this namespace's.
-        """
+    def findings(self) -> Findings:
+        checks = tuple(self.rights.asked.values()) if self.rights is not None else ()
+        return Findings(self.route, self.caller, self.workspace, checks)
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """The stages, joined in order. They never call each other."""
+    """The stages, joined in order. None of them calls back into the pipeline."""
 
     catalog: CompiledCatalog
     identity: AuthenticatorChain
@@ -79,128 +68,206 @@ class Pipeline:
     rule: WorkspaceRule
     workspaces: Workspaces | None
     """None on a server without workspaces."""
-    objects: Objects | None = None
-    """Finds the names of objects; None where no MLflow is at hand, and then only broad rights count."""
+    mlflow: MLflowAtHand | None = None
+    """None where no MLflow is at hand: then only broad rights count."""
     restrictions: Restrictions = field(default_factory=Restrictions)
-    tenancy: Tenancy | None = None
-    """None on a server without workspaces, and where no MLflow is at hand."""
-    lists: Lists | None = None
-    """Keeps lists to what may be seen; None where no MLflow is at hand."""
 
     async def judge(self, request: AccessRequest) -> Verdict:
-        """The verdict for one request. A refusal is in ``verdict.error``; it is never raised."""
-        verdict = Verdict()
+        """The verdict for one request. A refusal is a value; it is never raised."""
+        progress = _Progress()
         try:
             async with asyncio.timeout(DEADLINE_SECONDS) as deadline:
                 unhurried = replace(request, body=UnhurriedBody(request.body, deadline))
-                await self._judge(unhurried, verdict)
-            verdict.passed = True
+                effects = await self._judge(unhurried, progress)
+            return Pass(progress.findings(), effects)
         except RequestError as error:
-            verdict.error = error
+            return Refuse(progress.findings(), error)
         except TimeoutError:
-            verdict.error = UnavailableError(NO_ANSWER)
-        return verdict
+            return Refuse(progress.findings(), UnavailableError(NO_ANSWER))
 
-    async def _judge(self, request: AccessRequest, verdict: Verdict) -> None:
+    async def _judge(self, request: AccessRequest, progress: _Progress) -> Effects:
         match = self.catalog.match(request.method, request.path)
         if match is not None:
-            verdict.route = match.route
-            if isinstance(match.route.policy, Public):
-                verdict.public = True
-                return
-        gateway = verdict.calls_gateway
-        presented = Presented(request.headers, peer=request.peer, gateway=gateway)
-        verdict.provider_keeps_authorization = provider_keeps_authorization(request.headers, gateway=gateway)
+            progress.route = match.route
+            if isinstance(match.route.policy, Public) and request.by_mlflow is None:
+                return Effects(empty_body=True)
         with ExitStack() as prefetched:
+            progress.caller = await self._identify(request, match, prefetched)
+            if request.by_mlflow is not None and (match is None or not _is_gateway(match)):
+                raise ForbiddenError(_GATEWAY_ONLY)
+            if match is None:
+                raise UnknownRouteError(
+                    f"No rule of workspace-authz covers {request.method} {request.path}, so it is refused."
+                )
+            return await self._decide(match, request, progress, progress.caller)
 
-            def prefetch(credential: Credential) -> None:
-                """One round trip instead of two: what is asked first seldom depends on who asks."""
-                question = foreseen(match, request, self.rule)
-                if question is not None:
-                    prefetched.enter_context(self.authorizer.prefetch(credential, question))
+    async def _identify(self, request: AccessRequest, match: Match | None, prefetched: ExitStack) -> Caller:
+        if request.by_mlflow is not None:
+            return await self.identity.confirm(request.by_mlflow.caller)
 
-            verdict.caller = await self.identity.authenticate(presented, unverified=prefetch)
-            await self._decide(verdict.caller, match, request, verdict=verdict)
+        def prefetch(credential: Credential) -> None:
+            # One round trip instead of two: the first question seldom depends on the caller.
+            question = question_for_anybody(match, request, self.rule) if match is not None else None
+            if question is not None:
+                prefetched.enter_context(self.authorizer.prefetch(credential, question))
+
+        presented = Presented(
+            request.headers, peer=request.peer, gateway=match is not None and _is_gateway(match)
+        )
+        return await self.identity.authenticate(presented, unverified=prefetch)
 
     async def _decide(
-        self, caller: Caller, match: Match | None, request: AccessRequest, *, verdict: Verdict
-    ) -> None:
-        if match is None:
-            raise UnknownRouteError(
-                f"No rule of workspace-authz covers {request.method} {request.path}, so it is refused."
-            )
+        self, match: Match, request: AccessRequest, progress: _Progress, caller: Caller
+    ) -> Effects:
         match match.route.policy:
             case Refused(reason=reason):
                 raise ForbiddenError(reason)
-            case Authenticated():
-                return
             case AnyRight(listing=True):
-                verdict.visible = await self._visible(caller)
+                return self._effects(match, request, progress, visible=await self._visible(caller))
             case AnyRight(parameter=parameter):
-                workspace = self._locate(request, verdict, match.parameters.get(parameter))
-                await self._demand_any_right(verdict, workspace)
-                await self._find(workspace, writes=False)
+                workspace = self._locate(request, progress, match.parameters.get(parameter))
+                if not await self.authorizer.holds_any_right(caller, workspace):
+                    raise forbidden(caller.user, Attributes(workspace, Verb.LIST, Resource.EXPERIMENTS))
+                await self._existing(workspace)
+                return self._effects(match, request, progress)
             case Guarded() as guarded:
-                workspace = self._locate(request, verdict, None)
-                own = None if self.rule.single else workspace
-                demand = Demand(
-                    self.authorizer, self.objects, caller, verdict, own, self.lists, self._refuse_closed
-                )
-                if guarded.by_document and self.objects is not None:
-                    await DocumentDemand(demand, self.objects, guarded).fulfil(match, request)
-                else:
-                    await demand.fulfil(guarded, match, request)
-                if match.route.restrictions:
-                    await self._find(workspace, writes=False)
-                await self.restrictions.check(match, request, workspace=own)
-                await self._find(workspace, writes=not (guarded.reads or request.dry))
+                return await self._decide_guarded(guarded, match, request, progress)
+            case Authenticated() | Public():
+                return self._effects(match, request, progress)
 
-    def _locate(self, request: AccessRequest, verdict: Verdict, parameter: str | None) -> str:
-        caller = _known(verdict)
-        verdict.workspace = requested_workspace(
-            self.rule, parameter=parameter, headers=request.header(WORKSPACE_HEADER), user=caller.user
+    async def _decide_guarded(
+        self, guarded: Guarded, match: Match, request: AccessRequest, progress: _Progress
+    ) -> Effects:
+        workspace = self._locate(request, progress, None)
+        case = self._case(match, request, progress, workspace)
+        left = await ask_broadly(guarded, case)
+        narrowing = None
+        if left:
+            await self._refuse_closed(case)
+            narrowing = await ask_by_name(left, case)
+        # Before the restrictions: these look objects up, and a closed workspace must not be looked into.
+        uid = await self._existing(workspace)
+        await self.restrictions.check(case.reader, workspace=case.workspace)
+        stamped = await plan_stamps(
+            case.reader,
+            match.route,
+            user=case.rights.user,
+            base=narrowing.request if narrowing else None,
         )
-        return verdict.workspace
+        effects = self._effects(match, request, progress, narrowing=narrowing, replacement=stamped)
+        if uid is not None and not guarded.reads and not request.dry:
+            await self._claim(workspace, uid)
+        return effects
 
-    async def _demand_any_right(self, verdict: Verdict, namespace: str) -> None:
-        caller = _known(verdict)
-        if not await self.authorizer.holds_any_right(caller, namespace):
-            raise forbidden(caller.user, Attributes(namespace, Verb.LIST, Resource.EXPERIMENTS))
+    def _case(self, match: Match, request: AccessRequest, progress: _Progress, workspace: str) -> Case:
+        if progress.caller is None:
+            raise TypeError("no caller has been identified")
+        rights = progress.rights = Rights(self.authorizer, progress.caller, workspace)
+        mlflow = self.mlflow
+        return Case(
+            reader=RequestReader(request, match, reading=mlflow.reading if mlflow else None),
+            rights=rights,
+            workspace=None if self.rule.single else workspace,
+            store=mlflow.store if mlflow else None,
+            lists=mlflow.lists if mlflow else None,
+        )
+
+    def _locate(self, request: AccessRequest, progress: _Progress, parameter: str | None) -> str:
+        """Where? Raises :class:`BadRequestError` when the request names no workspace, or two."""
+        if progress.caller is None:
+            raise TypeError("no caller has been identified")
+        progress.workspace = requested_workspace(
+            self.rule,
+            parameter=parameter,
+            headers=request.header(WORKSPACE_HEADER),
+            user=progress.caller.user,
+        )
+        return progress.workspace
 
     async def _visible(self, caller: Caller) -> frozenset[str]:
         if self.workspaces is None:
             return frozenset()
         return await self.authorizer.namespaces_with_rights(caller, self.workspaces.names())
 
-    async def _refuse_closed(self, caller: Caller, broad: Attributes) -> None:
+    async def _refuse_closed(self, case: Case) -> None:
         """Before an object is looked up: in a closed workspace no answer may depend on what is in it.
 
-        That it is closed is told to who holds any right, as on the route of the workspace itself. Asks no
-        API server about the namespace: a caller without a right must not tell one from none by the time.
+        Holders of any right are told that it is closed; others are refused as for any other request. Memory
+        alone is asked: a caller without rights must not tell a namespace from none by the time that it takes.
         """
-        known = self.workspaces.get(broad.namespace) if self.workspaces is not None else None
-        if known is None or self.tenancy is None:
+        rights, tenancy = case.rights, self._tenancy
+        known = self.workspaces.get(rights.namespace) if self.workspaces is not None else None
+        if known is None or tenancy is None:
             return
         try:
-            await self.tenancy.check(broad.namespace, known.uid, writes=False)
+            await tenancy.check(rights.namespace, known.uid, writes=False)
         except ForbiddenError:
-            if await self.authorizer.holds_any_right(caller, broad.namespace):
+            if await rights.holds_any():
                 raise
-            raise forbidden(caller.user, broad) from None
+            raise _first_refusal(rights) from None
 
-    async def _find(self, workspace: str, *, writes: bool) -> None:
+    async def _existing(self, workspace: str) -> str | None:
+        """The UID of the namespace, for a caller who is allowed there; None on a server without workspaces.
+
+        Raises :class:`MissingError` for a namespace that is no workspace, :class:`ForbiddenError` for a
+        closed one.
+        """
         if self.workspaces is None:
-            return
+            return None
         namespace = await self.workspaces.lookup(workspace)
         if namespace is None:
             raise MissingError(
                 f"Workspace '{workspace}' not found: there is no such namespace, or it is being deleted."
             )
-        if self.tenancy is not None:
-            await self.tenancy.check(workspace, namespace.uid, writes=writes)
+        if self._tenancy is not None:
+            await self._tenancy.check(workspace, namespace.uid, writes=False)
+        return namespace.uid
+
+    async def _claim(self, workspace: str, uid: str) -> None:
+        if self._tenancy is not None:
+            await self._tenancy.check(workspace, uid, writes=True)
+
+    @property
+    def _tenancy(self) -> Tenancy | None:
+        return self.mlflow.tenancy if self.mlflow is not None else None
+
+    def _effects(
+        self,
+        match: Match,
+        request: AccessRequest,
+        progress: _Progress,
+        *,
+        visible: frozenset[str] | None = None,
+        narrowing: Narrowing | None = None,
+        replacement: RequestReplacement | None = None,
+    ) -> Effects:
+        caller, gateway = progress.caller, _is_gateway(match)
+        by_mlflow = request.by_mlflow
+        headers = HeaderSanitizer(
+            # Without workspaces MLflow refuses the header that names one.
+            workspace=None if self.rule.single else progress.workspace,
+            credential=caller.credential if caller else None,
+            gateway=gateway,
+            keeps_authorization=by_mlflow is None
+            and provider_keeps_authorization(request.headers, gateway=gateway),
+            skips_guardrails=by_mlflow is not None and by_mlflow.skips_guardrails,
+        )
+        return Effects(
+            headers=headers,
+            caller=caller.user if caller else None,
+            visible=visible,
+            replacement=replacement,
+            narrowing=narrowing,
+            self_calls=gateway and by_mlflow is None,
+        )
 
 
-def _known(verdict: Verdict) -> Caller:
-    if verdict.caller is None:
-        raise TypeError("no caller has been identified")
-    return verdict.caller
+def _is_gateway(match: Match) -> bool:
+    """Whether the route calls an endpoint of MLflow's AI gateway, or lists those that can be called."""
+    return match.route.path.startswith("/gateway/")
+
+
+def _first_refusal(rights: Rights) -> ForbiddenError:
+    """The refusal of the first right that the caller lacks."""
+    lacking = [check.attributes for check in rights.asked.values() if not check.allowed]
+    return rights.forbidden(lacking[0])

@@ -1,4 +1,4 @@
-"""Which question a request will ask whoever sent it, so that it can be asked together with who that is."""
+"""Which question a request asks whoever sends it, so that it can be asked together with who that is."""
 
 from __future__ import annotations
 
@@ -12,22 +12,20 @@ from workspace_authz.types import Attributes
 from workspace_authz.workspaces.requested import WORKSPACE_HEADER, WorkspaceRule, foreseen_workspace
 
 
-def foreseen(
-    match: Match | None, request: AccessRequest, rule: WorkspaceRule
+def question_for_anybody(
+    match: Match, request: AccessRequest, rule: WorkspaceRule
 ) -> Attributes | AnyRightIn | None:
     """The broad question of the first requirement that holds for every such request; None if none does.
 
-    No body is read for it: nobody knows yet whether the sender may be listened to. Where a list of workspaces
-    looks for rights depends on who asks.
+    No body is read for it: nobody knows yet whether the sender may be listened to. A list of workspaces has
+    no such question: where it looks for rights depends on the caller.
     """
-    if match is None:
-        return None
     match match.route.policy:
         case AnyRight(listing=False, parameter=parameter):
             namespace = _namespace(request, rule, match.parameters.get(parameter))
             return AnyRightIn(namespace) if namespace else None
         case Guarded(requirements=requirements):
-            needed, namespace = _certain(requirements), _namespace(request, rule, None)
+            needed, namespace = _unconditional(requirements), _namespace(request, rule, None)
             if needed is None or namespace is None:
                 return None
             return Attributes(namespace, needed.verb, needed.resource, needed.subresource)
@@ -35,7 +33,7 @@ def foreseen(
             return None
 
 
-def _certain(requirements: Iterable[Requirement]) -> Requirement | None:
+def _unconditional(requirements: Iterable[Requirement]) -> Requirement | None:
     for needed in requirements:
         if not (needed.when_present or needed.unless_present or needed.graphql_field):
             return needed

@@ -1,15 +1,15 @@
-"""What the pipeline concludes for one request, and the trail of how it got there."""
+"""What the pipeline concludes for one request: it passes, with effects, or it is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
-from workspace_authz.catalog.model import Route
-from workspace_authz.effects.effects import Narrowing
-from workspace_authz.errors import RequestError
-from workspace_authz.types import Attributes, Caller, Decision
+from workspace_authz.catalog.model import Public, Route
+from workspace_authz.effects.effects import EffectKind, Effects
+from workspace_authz.errors import RequestError, UnappliedEffectError
+from workspace_authz.types import Attributes, Caller, Decision, Outcome
 
 SHOWN_CHECKS: Final = 50
 """In one record: a list may take a question for each of its objects."""
@@ -24,80 +24,120 @@ class Check:
     looked_up: bool = False
     """The question holds a name that the caller did not send."""
 
+    @property
+    def allowed(self) -> bool:
+        """Whether Kubernetes said yes."""
+        return self.decision.outcome is Outcome.ALLOW
 
-@dataclass(slots=True)
-class Verdict:
-    """Filled step by step; it passes only when the pipeline has set :attr:`passed` at its end.
 
-    The effects for the door: :attr:`workspace` (the one value that MLflow may see), :attr:`visible` (the
-    workspaces that a listing may show), :attr:`narrowing` (of another list) and
-    :attr:`provider_keeps_authorization`.
-    """
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """How the pipeline came to its conclusion."""
 
     route: Route | None = None
-    public: bool = False
+    """None where no rule covers the request."""
     caller: Caller | None = None
-    provider_keeps_authorization: bool = False
+    """None where nobody was identified."""
     workspace: str | None = None
-    checks: list[Check] = field(default_factory=list)
-    visible: frozenset[str] | None = None
-    narrowing: Narrowing | None = None
-    passed: bool = False
-    error: RequestError | None = None
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """The request goes to MLflow, once a door has applied the effects."""
+
+    findings: Findings
+    effects: Effects
 
     @property
-    def told(self) -> list[Check]:
-        """The checks that the caller may see: with a refusal, none with a name that was looked up.
-
-        Otherwise an object that exists could be told from one that does not.
-        """
-        return [check for check in self.checks if self.passed or not check.looked_up]
+    def error(self) -> None:
+        """No refusal."""
+        return
 
     @property
-    def calls_gateway(self) -> bool:
-        """Whether the route calls an endpoint of MLflow's AI gateway, or lists those that can be called."""
-        return self.route is not None and self.route.path.startswith("/gateway/")
+    def passed(self) -> bool:
+        """See :class:`Refuse`."""
+        return True
 
-    def record(self, checks: Iterable[Check] | None = None) -> dict[str, Any]:
-        """The verdict as the audit trail shows it, or with other ``checks``: no token, no body."""
-        shown = list(self.checks if checks is None else checks)
-        return {
-            "user": self.caller.user.username if self.caller else None,
-            "workspace": self.workspace,
-            "route": self.route.path if self.route else None,
-            "operation": self.route.operation if self.route else None,
-            "checks": [_check(check) for check in shown[:SHOWN_CHECKS]],
-            **({"checks_left_out": len(shown) - SHOWN_CHECKS} if len(shown) > SHOWN_CHECKS else {}),
-            **({"narrowed": self.narrowing.record()} if self.narrowing else {}),
-            "decision": self.conclusion,
-            "reason": self.reason,
-        }
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The request does not reach MLflow."""
+
+    findings: Findings
+    error: RequestError
 
     @property
-    def conclusion(self) -> str:
-        """``allow``, ``deny``, or ``error`` when no decision could be had."""
-        return "allow" if self.passed else "error" if self.unanswered else "deny"
+    def passed(self) -> bool:
+        """Whether the request goes to MLflow."""
+        return False
 
-    @property
-    def unanswered(self) -> bool:
-        """True when no decision could be had."""
-        return self.error is None or self.error.status >= 500
 
-    @property
-    def reason(self) -> str:
-        """Why, in one sentence."""
-        if self.error is not None:
-            return self.error.message
-        return "public" if self.public else ""
+Verdict = Pass | Refuse
+
+
+def demand_applicable(verdict: Verdict, applies: Collection[EffectKind]) -> Verdict:
+    """``verdict`` for a door that applies these effects: a refusal where it would have to apply another."""
+    if isinstance(verdict, Refuse):
+        return verdict
+    lacking = sorted(kind for kind in verdict.effects.kinds if kind not in applies)
+    if not lacking:
+        return verdict
+    error = UnappliedEffectError(
+        f"This request is allowed only with changes that cannot be made here: {', '.join(lacking)}. "
+        "Send it to the guarded MLflow server itself."
+    )
+    return Refuse(verdict.findings, error)
+
+
+def conclusion(verdict: Verdict) -> str:
+    """``allow``, ``deny``, or ``error`` when no decision could be had."""
+    if isinstance(verdict, Pass):
+        return "allow"
+    return "error" if verdict.error.status >= 500 else "deny"
+
+
+def checks_for_caller(verdict: Verdict) -> list[Check]:
+    """The checks that the caller may see: with a refusal, none with a name that was looked up.
+
+    Otherwise an object that exists could be told from one that does not.
+    """
+    return [check for check in verdict.findings.checks if verdict.passed or not check.looked_up]
+
+
+def record(verdict: Verdict, checks: Iterable[Check] | None = None) -> dict[str, Any]:
+    """The verdict as the audit trail shows it, or with other ``checks``. It holds no token and no body."""
+    findings = verdict.findings
+    shown = list(findings.checks if checks is None else checks)
+    narrowing = verdict.effects.narrowing if isinstance(verdict, Pass) else None
+    return {
+        "user": findings.caller.user.username if findings.caller else None,
+        "workspace": findings.workspace,
+        "route": findings.route.path if findings.route else None,
+        "operation": findings.route.operation if findings.route else None,
+        "checks": [_check(check) for check in shown[:SHOWN_CHECKS]],
+        **({"checks_left_out": len(shown) - SHOWN_CHECKS} if len(shown) > SHOWN_CHECKS else {}),
+        **({"narrowed": narrowing.record()} if narrowing else {}),
+        "decision": conclusion(verdict),
+        "reason": reason(verdict),
+    }
+
+
+def reason(verdict: Verdict) -> str:
+    """Why, in one sentence; empty for a request that rights allow."""
+    if isinstance(verdict, Refuse):
+        return verdict.error.message
+    route = verdict.findings.route
+    return "public" if route is not None and isinstance(route.policy, Public) else ""
 
 
 def _check(check: Check) -> dict[str, str]:
     asked = check.attributes
-    record = {
+    shown = {
         "verb": str(asked.verb),
         "resource": asked.qualified_resource,
         "namespace": asked.namespace,
         "decision": str(check.decision.outcome),
         "source": str(check.decision.source),
     }
-    return {**record, "name": asked.name} if asked.name else record
+    return {**shown, "name": asked.name} if asked.name else shown

@@ -15,8 +15,9 @@ from workspace_authz.catalog.build import body
 from workspace_authz.catalog.model import Identifier
 from workspace_authz.errors import BadRequestError, ForbiddenError
 from workspace_authz.mlflow_adapter.reading.artifact_paths import experiment_in
-from workspace_authz.mlflow_adapter.reading.reader import Objects, Values
+from workspace_authz.mlflow_adapter.reading.reader import Values
 from workspace_authz.mlflow_adapter.reading.references import references
+from workspace_authz.mlflow_adapter.store.protocol import ObjectStore
 from workspace_authz.types import Resource
 
 _RUN: Final = body("run_id", Identifier.RUN_ID)
@@ -47,7 +48,7 @@ def check_source(source: object, *, artifact_root: str | None, workspace: str | 
         raise _elsewhere()
 
 
-async def check_origin(values: Values, objects: Objects, *, workspace: str) -> None:
+async def check_origin(values: Values, store: ObjectStore, *, workspace: str) -> None:
     """Check that the run and the logged model from which a version comes are of ``workspace``.
 
     MLflow 3.17 compares ``runs:`` and ``models:`` sources with the ids beside them, 3.16 with nothing, and
@@ -62,7 +63,7 @@ async def check_origin(values: Values, objects: Objects, *, workspace: str) -> N
         if _scheme(uri) in _TIED:
             wanted += references(Resource.EXPERIMENTS, _SOURCE.identifies, uri, workspace=workspace)
     for identifier, key in wanted:
-        if not await objects.names(Resource.EXPERIMENTS, identifier, [key], workspace=workspace):
+        if not await store.names(Resource.EXPERIMENTS, identifier, [key], workspace=workspace):
             raise _elsewhere()
 
 

@@ -1,6 +1,6 @@
-"""What a request may not contain, whatever rights its caller has: the catalog's restrictions, looked for.
+"""What a request must not contain, whatever rights its caller has: the catalog's restrictions.
 
-Evaluated after the rights were granted and before MLflow runs. What cannot be read is refused.
+They are checked after the rights and before MLflow runs. What cannot be read is refused.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from workspace_authz.catalog.compile import Match
 from workspace_authz.catalog.model import Identifier, Restriction
 from workspace_authz.errors import ForbiddenError, MissingError
 from workspace_authz.mlflow_adapter.reading.artifact_paths import check_file_name, experiment_in, listed_path
-from workspace_authz.mlflow_adapter.reading.documents import read_document
-from workspace_authz.mlflow_adapter.reading.reader import Objects, Reading
-from workspace_authz.mlflow_adapter.reading.request import AccessRequest
+from workspace_authz.mlflow_adapter.reading.reader import RequestReader
+from workspace_authz.mlflow_adapter.reading.spellings import spellings
+from workspace_authz.mlflow_adapter.store.protocol import ObjectStore
 from workspace_authz.restrictions.model_sources import check_origin, check_source
-from workspace_authz.restrictions.trace_locations import SPANS_BYTES, check_document, check_spans
+from workspace_authz.restrictions.trace_locations import check_document, check_trace_tags
 from workspace_authz.types import Resource
 
 _SCOPES: Final = frozenset({"WORKSPACE", "ENDPOINT", "USER"})
+_TARGET_SCOPE: Final = "target_scope"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,56 +29,58 @@ class Restrictions:
 
     artifact_root: str | None = None
     """MLflow's default artifact root (``--default-artifact-root``); None if it has none of its own."""
-    objects: Objects | None = None
+    store: ObjectStore | None = None
     """Finds the objects of a workspace; None where no MLflow is at hand."""
 
-    async def check(self, match: Match, request: AccessRequest, *, workspace: str | None) -> None:
+    async def check(self, reader: RequestReader, *, workspace: str | None) -> None:
         """Raise :class:`RequestError` for the first restriction of the route that the request breaks.
 
-        ``workspace`` is the request's, None on a server without workspaces.
+        ``workspace`` is the request's; None on a server without workspaces.
         """
-        for restriction in match.route.restrictions:
-            match restriction:
-                case Restriction.NO_TRACE_LOCATION:
-                    check_document(await read_document(request))
-                case Restriction.NO_SPAN_TRACE_LOCATION:
-                    body = await request.body.read(SPANS_BYTES)
-                    await asyncio.to_thread(check_spans, request, body)
-                case Restriction.OWN_ARTIFACT:
-                    await self._check_artifact(match.parameters["artifact_path"], workspace)
-                case Restriction.OWN_ARTIFACT_LIST:
-                    await self._check_artifact(listed_path(request), workspace)
-                case Restriction.FILE_NAME:
-                    check_file_name((await read_document(request)).get("path"))
-                case Restriction.OWN_SOURCE:
-                    await self._check_source(match, request, workspace)
-                case Restriction.NO_GLOBAL_BUDGET:
-                    await _check_budget(request)
+        for restriction in reader.match.route.restrictions:
+            await self._check(restriction, reader, workspace)
+
+    async def _check(self, restriction: Restriction, reader: RequestReader, workspace: str | None) -> None:
+        match restriction:
+            case Restriction.NO_TRACE_LOCATION:
+                check_document(await reader.document())
+            case Restriction.NO_SPAN_TRACE_LOCATION:
+                spans = await reader.spans()
+                await asyncio.to_thread(lambda: check_trace_tags(spans.trace_tags()))
+            case Restriction.OWN_ARTIFACT:
+                await self._check_artifact(reader.match.parameters["artifact_path"], workspace)
+            case Restriction.OWN_ARTIFACT_LIST:
+                await self._check_artifact(listed_path(reader.request), workspace)
+            case Restriction.FILE_NAME:
+                check_file_name((await reader.document()).get("path"))
+            case Restriction.OWN_SOURCE:
+                await self._check_source(reader, workspace)
+            case Restriction.NO_GLOBAL_BUDGET:
+                await _check_budget(reader)
 
     async def _check_artifact(self, path: str, workspace: str | None) -> None:
         """Check that the experiment of an artifact path is one of the workspace: MLflow looks for none."""
         experiment = experiment_in(path, workspace=workspace)
-        if self.objects is None or workspace is None:
+        if self.store is None or workspace is None:
             return
-        found = await self.objects.names(
+        found = await self.store.names(
             Resource.EXPERIMENTS, Identifier.EXPERIMENT_ID, [experiment], workspace=workspace
         )
         if not found:
             raise MissingError(f"The experiment of this artifact path is not in workspace '{workspace}'.")
 
-    async def _check_source(self, match: Match, request: AccessRequest, workspace: str | None) -> None:
-        document = await read_document(request)
+    async def _check_source(self, reader: RequestReader, workspace: str | None) -> None:
+        document = await reader.document()
         if "source" in document:
             check_source(document["source"], artifact_root=self.artifact_root, workspace=workspace)
-        if self.objects is not None and workspace is not None:
-            reading = Reading(self.objects, match.route, request=request, parameters=match.parameters)
-            await check_origin(reading, self.objects, workspace=workspace)
+        if self.store is not None and reader.has_mlflow and workspace is not None:
+            await check_origin(reader, self.store, workspace=workspace)
 
 
-async def _check_budget(request: AccessRequest) -> None:
+async def _check_budget(reader: RequestReader) -> None:
     """A budget of scope GLOBAL limits every workspace; protobuf takes an enumeration by number, too."""
-    document = await read_document(request)
-    for field in ("target_scope", "targetScope"):
+    document = await reader.document()
+    for field in spellings(_TARGET_SCOPE):
         if field in document and not (isinstance(document[field], str) and document[field] in _SCOPES):
             raise ForbiddenError(
                 "A budget of this scope is refused: it would limit all workspaces. Set target_scope to "

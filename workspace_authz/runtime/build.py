@@ -20,7 +20,7 @@ from workspace_authz.runtime.cluster import Cluster, cluster_over
 from workspace_authz.runtime.health import Health
 from workspace_authz.runtime.metrics_page import MetricsPage
 from workspace_authz.runtime.mlflow_data import Data, mlflow_data
-from workspace_authz.runtime.pipeline import ClusterParts, MlflowParts, build_pipeline
+from workspace_authz.runtime.pipeline import ClusterParts, MLflowParts, build_pipeline
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.runtime.sampler import Observed, Sampler
 from workspace_authz.runtime.worker_config import WorkerConfig
@@ -110,11 +110,12 @@ def _pipeline(
             generations=cluster.generations,
             rbac=cluster.rights,
         ),
-        MlflowParts(
-            objects=data.objects,
+        MLflowParts(
+            reading=data.reading,
+            store=data.objects,
             artifact_root=config.artifact_root,
             tenancy=data.tenancy if cluster.directory is not None else None,
-            seal=data.seal,
+            cipher=data.cipher,
         ),
         settings=config.settings,
         catalog=config.catalog,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,11 +13,9 @@ from workspace_authz.identity.authenticator import AuthenticatorChain, Presented
 from workspace_authz.kubernetes.reviews import NO_ANSWER
 from workspace_authz.pipeline.pipeline import DEADLINE_SECONDS
 from workspace_authz.pipeline.refusals import forbidden_url
-from workspace_authz.pipeline.verdict import Verdict
 from workspace_authz.telemetry.prometheus import exposition
 from workspace_authz.telemetry.workers import WorkerRegistry
-
-Headers = Sequence[tuple[bytes, bytes]]
+from workspace_authz.types import Caller
 
 METRICS_PATH: Final = "/metrics"
 
@@ -35,23 +33,23 @@ class MetricsPage:
     flush: Callable[[], None] = lambda: None
     """Writes the buffered metrics of this worker. The other workers do so every second."""
 
-    async def render(self, headers: Headers, verdict: Verdict, *, peer: str = "") -> bytes:
-        """The metrics of all workers in Prometheus' text format, for a caller at the address ``peer``.
+    async def render(self, presented: Presented, *, identified: Callable[[Caller], None]) -> bytes:
+        """The metrics of all workers in Prometheus' text format.
 
-        Writes the caller into ``verdict``. Raises :class:`RequestError` when the caller is not authenticated
-        or not allowed, and :class:`UnavailableError` when the API server does not answer in time.
+        ``identified`` is told who asks. Raises :class:`RequestError` when the caller is not authenticated or
+        not allowed, and :class:`UnavailableError` when the API server does not answer in time.
         """
         try:
             async with asyncio.timeout(DEADLINE_SECONDS):
-                await self._authorize(headers, verdict, peer=peer)
+                await self._authorize(presented, identified)
         except TimeoutError as error:
             raise UnavailableError(NO_ANSWER) from error
         self.flush()
         return await asyncio.to_thread(self._exposition)
 
-    async def _authorize(self, headers: Headers, verdict: Verdict, *, peer: str) -> None:
-        presented = Presented(headers, peer=peer)
-        caller = verdict.caller = await self.identity.authenticate(presented, unverified=lambda _: None)
+    async def _authorize(self, presented: Presented, identified: Callable[[Caller], None]) -> None:
+        caller = await self.identity.authenticate(presented, unverified=lambda _: None)
+        identified(caller)
         if not await self.authorizer.may_get(caller, METRICS_PATH):
             raise forbidden_url(caller.user, METRICS_PATH)
 

@@ -10,7 +10,8 @@ from typing import Final
 
 from workspace_authz.aio.clock import Clock
 from workspace_authz.aio.supervisor import Supervisor
-from workspace_authz.effects.sealing import SharedSeal
+from workspace_authz.effects.ciphers import SharedKeyCipher
+from workspace_authz.mlflow_adapter.reading.mlflow_reading import MLflowReading
 from workspace_authz.mlflow_adapter.store.objects import (
     StoreObjects,
     data_engines,
@@ -29,12 +30,14 @@ _PAGE_TOKENS: Final = "page tokens"
 class Data:
     """``close`` it at the end."""
 
+    reading: MLflowReading
+    """Reads requests as MLflow does."""
     objects: StoreObjects
     """Finds the names of objects."""
     tenancy: TenancyRegistry
     """Knows which namespace a workspace's data belong to."""
-    seal: SharedSeal
-    """Opens the page tokens of every worker and replica, once it has their key."""
+    cipher: SharedKeyCipher
+    """Decrypts the page tokens of every worker and replica, once it has their key."""
 
     def prepare(self, supervisor: Supervisor, directory: Directory | None) -> None:
         """Begin in the background: claim the data that are there for their namespaces, and share the key."""
@@ -44,7 +47,7 @@ class Data:
 
     async def _share_key(self) -> None:
         key = await self.tenancy.key(_PAGE_TOKENS)
-        self.seal.use((key or secrets.token_bytes(32)).hex())
+        self.cipher.use((key or secrets.token_bytes(32)).hex())
 
     def checks(self, directory: Directory | None) -> dict[str, Check]:
         """What keeps the worker from serving, as far as the databases go."""
@@ -52,6 +55,7 @@ class Data:
 
     def close(self) -> None:
         """End all threads, without waiting for a database that hangs."""
+        self.reading.close()
         self.objects.close()
         self.tenancy.close()
 
@@ -59,6 +63,7 @@ class Data:
 def mlflow_data(*, workspaces: bool, clock: Clock) -> Data:
     """MLflow's stores as this process has them. Nothing is opened before it is needed."""
     return Data(
+        reading=MLflowReading(),
         objects=StoreObjects(
             tracking_sessions,
             registry=registry_sessions,
@@ -66,5 +71,5 @@ def mlflow_data(*, workspaces: bool, clock: Clock) -> Data:
             monotonic=time.monotonic,
         ),
         tenancy=TenancyRegistry(Databases(tracking_engine, data_engines), clock=clock),
-        seal=SharedSeal(),
+        cipher=SharedKeyCipher(),
     )

@@ -14,14 +14,16 @@ from workspace_authz.authorizer.rbac.source import RbacSource
 from workspace_authz.authorizer.review_cache import Lifetimes
 from workspace_authz.authorizer.reviewers import Reviewers
 from workspace_authz.catalog.compile import CompiledCatalog
-from workspace_authz.effects.page_tokens import Seal
+from workspace_authz.effects.page_tokens import PageTokenCipher
 from workspace_authz.identity.authenticator import AuthenticatorChain
 from workspace_authz.identity.tokens import TokenAuthenticator, TokenTerms
 from workspace_authz.kubernetes.reviews import Reviews
 from workspace_authz.kubernetes.subject_reviews import SubjectReviews
-from workspace_authz.mlflow_adapter.reading.reader import Objects
-from workspace_authz.pipeline.lists import Lists
-from workspace_authz.pipeline.pipeline import Pipeline, Tenancy, Workspaces
+from workspace_authz.mlflow_adapter.reading.reader import Reading
+from workspace_authz.mlflow_adapter.store.protocol import ObjectStore
+from workspace_authz.pipeline.case import ListRights
+from workspace_authz.pipeline.parts import MLflowAtHand, Tenancy, Workspaces
+from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.restrictions.restrictions import Restrictions
 from workspace_authz.settings import Settings
 from workspace_authz.workspaces.requested import WorkspaceRule
@@ -47,40 +49,38 @@ class ClusterParts:
 
 
 @dataclass(frozen=True, slots=True)
-class MlflowParts:
-    """What the pipeline knows of MLflow. A dry run has none of it."""
+class MLflowParts:
+    """What the pipeline knows of the MLflow at hand."""
 
-    objects: Objects | None = None
-    """Finds the names of objects; without it only broad rights count."""
+    reading: Reading
+    store: ObjectStore
     artifact_root: str | None = None
     """MLflow's default artifact root."""
     tenancy: Tenancy | None = None
     """None on a server without workspaces."""
-    seal: Seal | None = None
+    cipher: PageTokenCipher | None = None
     """For pages of filtered lists; without it nobody without the broad right gets a list."""
 
 
 def build_pipeline(
     cluster: ClusterParts,
-    mlflow: MlflowParts | None = None,
+    mlflow: MLflowParts | None = None,
     *,
     settings: Settings,
     catalog: CompiledCatalog,
     rule: WorkspaceRule,
 ) -> Pipeline:
-    """The pipeline over ``cluster`` and ``mlflow``, with caches of its own."""
-    mlflow = mlflow or MlflowParts()
+    """The pipeline over ``cluster``, with caches of its own. Without ``mlflow`` only broad rights count."""
     authorizer = _authorizer(cluster, settings)
+    restrictions = Restrictions() if mlflow is None else Restrictions(mlflow.artifact_root, mlflow.store)
     return Pipeline(
         catalog=catalog,
         identity=_identity(cluster, settings),
         authorizer=authorizer,
         rule=rule,
         workspaces=cluster.workspaces,
-        restrictions=Restrictions(mlflow.artifact_root, mlflow.objects),
-        objects=mlflow.objects,
-        tenancy=mlflow.tenancy,
-        lists=_lists(authorizer, mlflow.seal, cluster.rbac) if mlflow.seal is not None else None,
+        mlflow=None if mlflow is None else _mlflow(mlflow, authorizer, rbac=cluster.rbac),
+        restrictions=restrictions,
     )
 
 
@@ -114,9 +114,15 @@ def _authorizer(cluster: ClusterParts, settings: Settings) -> Authorizer:
     )
 
 
-def _lists(authorizer: Authorizer, seal: Seal, rbac: RbacSource | None) -> Lists:
-    """Names come from the caller's rules and, where they are followed, from Roles and RoleBindings."""
-    names: list[NameSource] = [RulesReviewNames(authorizer)]
+def _mlflow(mlflow: MLflowParts, authorizer: Authorizer, *, rbac: RbacSource | None) -> MLflowAtHand:
+    """List names come from the caller's rules and, where they are followed, from Roles and RoleBindings."""
+    sources: list[NameSource] = [RulesReviewNames(authorizer)]
     if rbac is not None:
-        names.append(rbac)
-    return Lists(authorizer, NamedRights(tuple(names)), seal)
+        sources.append(rbac)
+    named = NamedRights(tuple(sources))
+    return MLflowAtHand(
+        reading=mlflow.reading,
+        store=mlflow.store,
+        tenancy=mlflow.tenancy,
+        lists=ListRights(named, mlflow.cipher) if mlflow.cipher is not None else None,
+    )

@@ -1,4 +1,4 @@
-"""The namespaces that are workspaces, in memory, and what to do about one that is not there yet."""
+"""The namespaces that are workspaces: followed by a watch, and looked up where the watch may be late."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ from workspace_authz.errors import MisconfiguredError, UnavailableError
 from workspace_authz.kubernetes.connection import Connection
 from workspace_authz.kubernetes.informer import Informer
 from workspace_authz.kubernetes.informer_state import Change, InformerState, Timing
-from workspace_authz.kubernetes.listwatch import get_object
-from workspace_authz.kubernetes.listwatch_answers import DeniedError, JsonObject, ListWatchError
-from workspace_authz.workspaces.namespace import NamespaceInfo, is_namespace_name, read_namespace
+from workspace_authz.kubernetes.listwatch import get_object, get_page
+from workspace_authz.kubernetes.listwatch_answers import (
+    DeniedError,
+    JsonObject,
+    ListWatchError,
+    SelectorError,
+    object_key,
+)
+from workspace_authz.types import is_namespace_name
+from workspace_authz.workspaces.namespace import NamespaceInfo, read_namespace
 from workspace_authz.workspaces.policy import NamespacePolicy
 from workspace_authz.workspaces.recent_lookups import TRUSTED_SECONDS, RecentLookups
 
@@ -26,27 +33,32 @@ _LOOKUPS: Final = 8
 _LOOKUP_SECONDS: Final = 4.0
 """The longest look-up, the wait for a turn included."""
 _MISSING_SECONDS: Final = 2.0
-"""How long a miss is believed, unless the watch reports the namespace before."""
+"""How long a namespace counts as missing, unless the watch reports it before."""
 _SIZE: Final = 4096
 _VERIFY_SECONDS: Final = 1.0
-"""The longest look at a namespace that is known, while the watch is down."""
+"""The longest look-up of a known namespace, while the watch is broken."""
 _VERIFIED_SECONDS: Final = 2.0
-"""How long its answer holds."""
+"""How long its answer is cached."""
 _UNVERIFIED_SECONDS: Final = 5.0
-"""How long no other is tried for when there was none."""
+"""How long no other look-up is tried when there was no answer."""
 
 _DENIED: Final = (
     "The server may not read namespaces, so a workspace cannot be looked up. "
     "An administrator finds the remedy with `workspace-authz check`."
 )
+_SELECTOR: Final = (
+    "The API server does not accept the server's label selector, so a workspace cannot be looked up. "
+    "An administrator finds it with `workspace-authz check`."
+)
 _UNKNOWN: Final = "The Kubernetes API server gave no usable answer, so this workspace could not be looked up."
 
 
 class Directory:
-    """Follows the namespaces that ``policy`` admits; the others, and terminating ones, are not served.
+    """Follows the namespaces that ``policy`` makes workspaces. Others, and terminating ones, are not served.
 
-    :meth:`get` and :meth:`names` read memory and may be called from any thread; everything else belongs to
-    one event loop, on which :meth:`run` is running.
+    The API server applies the label selector, in lists, watches and look-ups. :meth:`get` and :meth:`names`
+    ask nobody and may be called from any thread. Everything else belongs to one event loop, on which
+    :meth:`run` is running.
     """
 
     def __init__(
@@ -64,7 +76,7 @@ class Directory:
             timing=timing,
         )
         self._served: dict[str, NamespaceInfo] = {}
-        self._ahead = RecentLookups(clock.monotonic)
+        self._recent = RecentLookups(clock.monotonic)
         self._missing: ExpiringCache[str, bool] = ExpiringCache(size=_SIZE, monotonic=clock.monotonic)
         self._verified: ExpiringCache[str, NamespaceInfo] = ExpiringCache(
             size=_SIZE, monotonic=clock.monotonic
@@ -72,7 +84,7 @@ class Directory:
         self._lookups: Coalescer[str, NamespaceInfo | None] = Coalescer()
         self._turns = asyncio.Semaphore(_LOOKUPS)
         self._overtaken: dict[str, bool] = {}
-        """Names being looked up, and whether the watch has reported on them meanwhile."""
+        """The names being looked up, and whether the watch has reported them since."""
 
     @property
     def state(self) -> InformerState:
@@ -94,20 +106,21 @@ class Directory:
 
     def get(self, name: str) -> NamespaceInfo | None:
         """The namespace, if it is known and served."""
-        return self._served.get(name) or self._ahead.get(name)
+        return self._served.get(name) or self._recent.get(name)
 
     def names(self) -> tuple[str, ...]:
         """All that are known and served, sorted."""
-        return tuple(sorted({*tuple(self._served), *self._ahead.names()}))
+        return tuple(sorted({*tuple(self._served), *self._recent.names()}))
 
     async def lookup(self, name: str) -> NamespaceInfo | None:
-        """As :meth:`get`, but ask the API server before a namespace counts as missing.
+        """As :meth:`get`, but the API server is asked before a namespace counts as missing.
 
-        While the watch is known to be down it is asked about the others, too: meanwhile a namespace may have
-        been deleted and made again by somebody else. In an outage they are served as they were last known:
-        then no review is answered either. Raises :class:`UnavailableError` when it cannot be known.
+        While the watch is broken it is asked about known namespaces, too, because one may have been deleted
+        and made again by somebody else. If it does not answer, they are served as they were last known: no
+        review is answered then either. Raises :class:`UnavailableError` when it cannot be known, and
+        :class:`MisconfiguredError` when the server lacks the right or its selector is not valid.
         """
-        known = self._served.get(name) or self._ahead.get(name, seconds=TRUSTED_SECONDS)
+        known = self._served.get(name) or self._recent.get(name, seconds=TRUSTED_SECONDS)
         if known is not None and self._informer.state.problem:
             known = self._verified.get(name)
         if known is not None:
@@ -118,9 +131,9 @@ class Directory:
         return await self._lookups.share(name, lambda: self._fetch(name))
 
     async def uid(self, name: str) -> str | None:
-        """The UID of the namespace, be it a workspace or not; None if there is none. Asks the API server.
+        """The UID of a namespace, workspace or not; None if there is none. Asks the API server.
 
-        Raises as :meth:`lookup`.
+        Raises :class:`UnavailableError` and :class:`MisconfiguredError` as :meth:`lookup`.
         """
         if not is_namespace_name(name):
             return None
@@ -140,6 +153,8 @@ class Directory:
                 info = await self._fetch_current(name)
         except DeniedError as error:
             raise MisconfiguredError(_DENIED) from error
+        except SelectorError as error:
+            raise MisconfiguredError(_SELECTOR) from error
         except (ListWatchError, TimeoutError) as error:
             if last_known is None:
                 raise UnavailableError(_UNKNOWN) from error
@@ -150,17 +165,21 @@ class Directory:
             return None
         self._verified.put(name, info, seconds=_VERIFIED_SECONDS)
         if name not in self._served:
-            self._ahead.put(info)
+            self._recent.put(info)
         return info
 
     async def _fetch_current(self, name: str) -> NamespaceInfo | None:
-        """Fetch until the watch has reported nothing meanwhile: which of the two is newer cannot be told."""
+        """Ask until the watch reported nothing meanwhile: nothing tells which of the two is newer."""
+        query = {"fieldSelector": f"metadata.name={name}"}
+        if self.policy.label_selector:
+            query["labelSelector"] = self.policy.label_selector
         try:
             while True:
                 self._overtaken[name] = False
-                item = await get_object(self._connection, f"{PATH}/{name}", timeout=_LOOKUP_SECONDS)
+                page = await get_page(self._connection, PATH, query=query, timeout=_LOOKUP_SECONDS)
                 if not self._overtaken[name]:
-                    return None if item is None else self._read(item)
+                    found = (item for item in page.items if object_key(item) == ("", name))
+                    return next(map(self._read, found), None)
         finally:
             del self._overtaken[name]
 
@@ -176,6 +195,6 @@ class Directory:
                 self._served.pop(name, None)
             for known in (change.old, change.new):
                 if known is not None:
-                    self._ahead.settle(name, known.uid)
+                    self._recent.discard(name, known.uid)
             if name in self._overtaken:
                 self._overtaken[name] = True

@@ -3,43 +3,45 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.workspaces.selector import LabelSelector, parse_selector
+from workspace_authz.types import is_namespace_name
 
 SYSTEM_GLOBS: Final = ("kube-*", "openshift-*")
 """Namespaces of the platform itself: never workspaces."""
 
 # MLflow (WorkspaceNameValidator of 3.16 and 3.17) refuses one-letter names and these four in
 # X-MLFLOW-WORKSPACE: listed, they could be seen and never chosen.
-_LABEL: Final = re.compile(r"[a-z0-9][-a-z0-9]{0,61}[a-z0-9]")
 _UNUSABLE: Final = frozenset({"workspaces", "api", "ajax-api", "static-files"})
+_KEY: Final = r"[-\w./]+"
+_TERM: Final = rf"(?:!\s*{_KEY}|{_KEY}(?:\s*(?:==?|!=|<|>)\s*[-\w.]*|\s+(?:not)?in\s*\([-\w.,\s]*\))?)"
+_SELECTOR: Final = re.compile(rf"(?:{_TERM}(?:\s*,\s*{_TERM})*)?", re.ASCII)
+"""The outline of a selector. It accepts all that the API server accepts, and refuses what cannot be one."""
+
 _PARAMETERS: Final = ("label_selector", "default_workspace", "namespace_exclude_globs")
 
 
 @dataclass(frozen=True, slots=True)
 class NamespacePolicy:
-    """The rule by which namespaces become workspaces. Build it with :meth:`from_uri`."""
+    """The rule that makes namespaces workspaces: the API server applies the selector, this class the names.
+
+    Raises :class:`ConfigurationError` for a selector or a default workspace that cannot be one.
+    """
 
     label_selector: str = ""
-    """As the API server takes it; empty selects every namespace."""
+    """Applied by the API server, which alone knows whether it is valid; empty selects every namespace."""
     exclude_globs: tuple[str, ...] = ()
     default_workspace: str | None = None
-    _selector: LabelSelector = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        try:
-            selector = parse_selector(self.label_selector)
-        except ValueError as error:
+        if not _SELECTOR.fullmatch(self.label_selector.strip()):
             raise ConfigurationError(
-                f"The workspace label selector {self.label_selector!r} is not one of Kubernetes: {error}."
-            ) from error
-        object.__setattr__(self, "_selector", selector)
+                f"The workspace label selector {self.label_selector!r} is not a label selector of Kubernetes."
+            )
         if self.default_workspace is not None and self.hides(self.default_workspace):
             raise ConfigurationError(
                 f"The default workspace {self.default_workspace!r} cannot be one: "
@@ -74,14 +76,10 @@ class NamespacePolicy:
         )
 
     def hides(self, name: str) -> bool:
-        """Whether the name alone keeps a namespace from being a workspace, or can be no namespace's."""
-        if not _LABEL.fullmatch(name) or name in _UNUSABLE:
+        """Whether no namespace of this name is a workspace, or no namespace can have it."""
+        if not is_namespace_name(name) or len(name) == 1 or name in _UNUSABLE:
             return True
         return any(fnmatchcase(name, glob) for glob in (*SYSTEM_GLOBS, *self.exclude_globs))
-
-    def admits(self, name: str, labels: Mapping[str, str]) -> bool:
-        """Whether a namespace with this name and these labels is a workspace."""
-        return not self.hides(name) and self._selector.matches(labels)
 
 
 def _parameters(uri: str) -> dict[str, str]:

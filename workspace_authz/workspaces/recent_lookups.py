@@ -1,4 +1,4 @@
-"""Namespaces that a look-up has found before the watch has reported them."""
+"""Namespaces that were looked up before the watch reported them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from workspace_authz.workspaces.namespace import NamespaceInfo
 TRUSTED_SECONDS: Final = 30.0
 """How long a look-up is not repeated."""
 SERVED_SECONDS: Final = 60.0
-"""How long its answer is served. Longer, so that a request looked up just in time is still served."""
+"""How long its answer is served. Longer, so that a request that was let in just before is still served."""
 _SIZE: Final = 1024
 
 
 class RecentLookups:
-    """What look-ups found, until the watch knows better or the answer is too old.
+    """What look-ups found, until the watch reports the same namespace or the answer is too old.
 
-    It must end by itself: the watch never reports a namespace that stopped being a workspace before the list.
-    Reading is safe from any thread.
+    Answers must expire: the watch never reports a namespace that stopped being a workspace before the watch
+    saw it. Reading is safe from any thread.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
@@ -26,7 +26,7 @@ class RecentLookups:
         self._found: dict[str, tuple[NamespaceInfo, float]] = {}
 
     def put(self, info: NamespaceInfo) -> None:
-        """Remember what was found now."""
+        """Keep a namespace that was found now."""
         self._found.pop(info.name, None)
         while len(self._found) >= _SIZE:
             del self._found[next(iter(self._found))]
@@ -43,8 +43,8 @@ class RecentLookups:
         """Every name that :meth:`get` answers."""
         return [name for name in tuple(self._found) if self.get(name) is not None]
 
-    def settle(self, name: str, uid: str) -> None:
-        """The watch has reported this incarnation of the namespace: its word counts from now on."""
+    def discard(self, name: str, uid: str) -> None:
+        """Forget the namespace with this UID, because the watch has reported it."""
         found = self._found.get(name)
         if found is not None and found[0].uid == uid:
             del self._found[name]

@@ -1,32 +1,28 @@
-"""Which workspace a request means: one value, checked and then acted on."""
+"""Which workspace a request names: one value, which is checked and which MLflow then gets."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from workspace_authz.errors import BadRequestError
-from workspace_authz.types import UserInfo
+from workspace_authz.types import UserInfo, is_namespace_name
 
 WORKSPACE_HEADER: Final = b"x-mlflow-workspace"
-
-# RFC 1123 label, as Kubernetes demands of a namespace's name.
-_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 _ANYBODY: Final = UserInfo("")
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceRule:
-    """How the server finds the workspace of a request that names none, or whether there is only one."""
+    """How the server finds the workspace of a request that names none."""
 
     single: str | None = None
     """Set on a server without workspaces: the namespace in which every request is judged."""
     default: str | None = None
     service_account: bool = False
-    """A service account's own namespace comes before the default."""
+    """Whether a service account's own namespace comes before the default."""
 
 
 def requested_workspace(
@@ -34,8 +30,8 @@ def requested_workspace(
 ) -> str:
     """The path parameter, else the header, else the service account's namespace, else the default.
 
-    The header's value is stripped, as MLflow does. Raises :class:`BadRequestError` when there is none,
-    when two headers disagree, or when the name cannot be a namespace.
+    Whitespace around the header's value is removed, as MLflow does. Raises :class:`BadRequestError` when
+    there is no workspace, when two headers disagree, or when no namespace can have the name.
     """
     named = {value.strip().decode("latin-1") for value in headers} - {""}
     if len(named) > 1:
@@ -52,15 +48,15 @@ def requested_workspace(
             "This request names no workspace: set MLFLOW_WORKSPACE (header X-MLFLOW-WORKSPACE) "
             "to the Kubernetes namespace you work in."
         )
-    if not _LABEL.fullmatch(asked):
+    if not is_namespace_name(asked):
         raise BadRequestError("The workspace of this request cannot be the name of a Kubernetes namespace.")
     return asked
 
 
 def foreseen_workspace(rule: WorkspaceRule, *, parameter: str | None, headers: Sequence[bytes]) -> str | None:
-    """The workspace of a request, or None where that depends on who asks.
+    """The workspace of a request whose caller is not known yet; None where it depends on the caller.
 
-    None, too, where the request will be refused for its workspace, which only an identified caller is told.
+    Also None where the request will be refused for its workspace: only an identified caller is told that.
     """
     named = parameter or any(map(bytes.strip, headers))
     if rule.single is None and rule.service_account and not named:

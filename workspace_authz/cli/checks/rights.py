@@ -36,8 +36,8 @@ async def needed(connection: Connection) -> Finding:
     if missing:
         fix = await _binding_command(connection)
         return failing(check, f"the server may not {' or '.join(missing)} in the cluster", fix=fix)
-    held = ", ".join(f"{verb} {resource}" for verb, _, resource in questions)
-    return ok(check, f"the server may {held}")
+    granted = ", ".join(f"{verb} {resource}" for verb, _, resource in questions)
+    return ok(check, f"the server may {granted}")
 
 
 async def follows(connection: Connection, namespace: str | None) -> Finding:

@@ -15,8 +15,8 @@ OLDEST: Final = (3, 16)
 BEFORE: Final = (3, 18)
 """MLflow's releases that this one supports, as in pyproject.toml."""
 
-COVERAGE: Final = "workspace_authz.doors.uncovered"
-COVERAGE_SECONDS: Final = 120.0
+UNCOVERED_ROUTES: Final = "workspace_authz.doors.uncovered"
+UNCOVERED_SECONDS: Final = 120.0
 _SHOWN: Final = 5
 
 
@@ -43,7 +43,7 @@ def mlflow(version: str | None) -> Finding:
     return ok(check, f"MLflow {version}")
 
 
-async def routes(*, module: str = COVERAGE, seconds: float = COVERAGE_SECONDS) -> Finding:
+async def routes(*, module: str = UNCOVERED_ROUTES, seconds: float = UNCOVERED_SECONDS) -> Finding:
     """Whether each route of the installed MLflow has a rule. ``module`` runs apart: it imports MLflow."""
     check = "routes"
     process = await asyncio.create_subprocess_exec(

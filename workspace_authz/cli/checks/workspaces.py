@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlencode
 
 from workspace_authz.cli.checks.finding import Finding, failing, ok, warning
@@ -19,21 +18,19 @@ async def workspaces(connection: Connection, policy: NamespacePolicy) -> Finding
     while True:
         query = {"labelSelector": policy.label_selector, "limit": _PAGE, "continue": token}
         answer = await ask(connection, "GET", f"/api/v1/namespaces?{urlencode(query)}")
+        if answer.status == 400:
+            what = f"the API server does not accept the label selector {policy.label_selector!r}"
+            return failing(check, f"{what}: {answer.message}", fix="correct the selector")
         if answer.status != 200:
             return failing(
                 check, f"namespaces cannot be listed: {answer.message}", fix="see own-rights and watch"
             )
         for item in answer.body.get("items") or ():
-            names.update(_admitted(item, policy))
+            name = str((item.get("metadata") or {}).get("name"))
+            names.update(() if policy.hides(name) else (name,))
         token = (answer.body.get("metadata") or {}).get("continue") or ""
         if not token:
             return _judged(check, names, policy)
-
-
-def _admitted(item: Any, policy: NamespacePolicy) -> set[str]:
-    metadata = item.get("metadata") or {}
-    name = str(metadata.get("name"))
-    return {name} if policy.admits(name, metadata.get("labels") or {}) else set()
 
 
 def _judged(check: str, names: set[str], policy: NamespacePolicy) -> Finding:

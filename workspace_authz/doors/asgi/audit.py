@@ -3,54 +3,70 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any, Final
 
 from workspace_authz.aio.asgi import Message, Send
-from workspace_authz.pipeline.verdict import Verdict
+from workspace_authz.pipeline.verdict import Verdict, record
 from workspace_authz.telemetry.audit import AuditSink
 
+_UNJUDGED: Final[Mapping[str, Any]] = {
+    "user": None,
+    "workspace": None,
+    "route": None,
+    "operation": None,
+    "checks": [],
+    "decision": "error",
+    "reason": "",
+}
 
-class Trail:
+
+class AuditedRequest:
     """Writes the record when the response starts, or at the end if none did. Its clock runs from now on.
 
     ``self_call``: MLflow asks this of itself, in the name of the caller whom it serves.
     """
 
-    def __init__(self, audit: AuditSink, method: str, path: str, *, self_call: bool = False) -> None:
+    def __init__(self, audit: AuditSink, *, method: str, path: str, self_call: bool = False) -> None:
         self._audit = audit
         self._method = method
         self._path = path
         self._self_call = self_call
+        self._verdict: Verdict | None = None
         self._judged = self._started = time.perf_counter()
         self._written = False
 
-    def judged(self) -> float:
-        """Stop the clock of the authorization; its seconds."""
+    def judged(self, verdict: Verdict) -> float:
+        """Note the verdict and stop the clock of the authorization. Returns its seconds."""
+        self._verdict = verdict
         self._judged = time.perf_counter()
         return self._judged - self._started
 
-    def watch(self, send: Send, verdict: Verdict) -> Send:
+    def watch(self, send: Send) -> Send:
         """``send``, noting the status of the response."""
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._write(verdict, message["status"])
+                self._write(message["status"])
             await send(message)
 
         return sending
 
-    def finish(self, verdict: Verdict | None) -> None:
+    def finish(self) -> None:
         """Write the record of a request that never got a response."""
-        self._write(verdict or Verdict(), None)
+        self._write(None)
 
-    def _write(self, verdict: Verdict, status: int | None) -> None:
+    def _write(self, status: int | None) -> None:
         if self._written:
             return
         self._written = True
+        verdict = self._verdict
+        known = record(verdict) if verdict is not None else _UNJUDGED
         self._audit.write(
             {
                 "method": self._method,
-                "path": self._path[:512] if verdict.route is None else None,
-                **verdict.record(),
+                "path": self._path[:512] if known["route"] is None else None,
+                **known,
                 **({"self_call": True} if self._self_call else {}),
                 "status": status,
                 "duration_ms": round((self._judged - self._started) * 1000, 3),

@@ -1,56 +1,83 @@
-"""The JSON document of a request, as MLflow's handlers read it; what they could read otherwise is refused.
+"""The JSON of a request, parsed once and as MLflow's handlers read it.
 
-MLflow (``handlers._get_normalized_request_json``) takes a body as JSON whatever its content type, a JSON text
-that holds JSON as that JSON, the last of equal keys, and silently nothing for what it cannot parse.
+MLflow (``handlers._get_normalized_request_json``, 3.17.2) takes a body as JSON whatever its content type. It
+decodes a JSON text that holds JSON, takes the last of equal keys, and silently reads nothing where it cannot
+parse.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-import unicodedata
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 from workspace_authz.errors import BadRequestError
-from workspace_authz.mlflow_adapter.reading.request import AccessRequest
 
+_IN_THREAD: Final = 32 * 1024
+"""Bytes. From this size on, a worker thread parses."""
 _UNREADABLE: Final = (
     "This request is refused: its body must be a plain JSON object, unencoded and of usual size."
 )
 
 
-async def read_document(request: AccessRequest) -> dict[str, Any]:
-    """The body's JSON object; empty for no body. Raises :class:`BadRequestError` for anything else."""
-    body = await request.body.read()
-    if body is None or any(value.strip().lower() != b"identity" for value in _encodings(request)):
-        raise BadRequestError(_UNREADABLE)
-    return parse_object(body) if body else {}
+@dataclass(frozen=True, slots=True)
+class JsonBody:
+    """What a body says."""
+
+    value: Any = None
+    """None for no body."""
+    readable: bool = True
+    """False for a body that is too large, encoded or no JSON."""
+    doubled: bool = False
+    """A key stands twice in one object."""
+
+    def as_object(self) -> dict[str, Any]:
+        """The JSON object; an empty one for no body. Raises :class:`BadRequestError` for anything else."""
+        if not self.readable or self.doubled:
+            raise unreadable()
+        if self.value is None:
+            return {}
+        if not isinstance(self.value, dict):
+            raise unreadable()
+        return self.value
 
 
-def parse_object(text: str | bytes) -> dict[str, Any]:
-    """A JSON object without doubled keys, itself possibly inside of a JSON text."""
-    document = parse(text)
-    if isinstance(document, str):
-        document = parse(document)
-    if not isinstance(document, dict):
-        raise BadRequestError(_UNREADABLE)
-    return document
+UNREADABLE: Final = JsonBody(readable=False)
 
 
-def parse(text: str | bytes) -> Any:
-    """Any JSON without doubled keys; raises :class:`BadRequestError` for what is none."""
+async def read_json(body: bytes | None, *, encoded: bool) -> JsonBody:
+    """Parse a body. None stands for one that is too large; ``encoded`` says that it is compressed."""
+    if body is None or encoded:
+        return UNREADABLE
+    if not body:
+        return JsonBody()
+    return parse(body) if len(body) < _IN_THREAD else await asyncio.to_thread(parse, body)
+
+
+def parse(text: str | bytes) -> JsonBody:
+    """Any JSON, itself possibly within one JSON text."""
+    doubles = _Doubles()
     try:
-        return json.loads(text, object_pairs_hook=_without_doubles)
+        value = json.loads(text, object_pairs_hook=doubles.noted)
+        if isinstance(value, str):
+            value = json.loads(value, object_pairs_hook=doubles.noted)
     except (ValueError, RecursionError):
-        raise BadRequestError(_UNREADABLE) from None
+        return UNREADABLE
+    return JsonBody(value, doubled=doubles.found)
 
 
-def plain(text: str) -> str:
-    """``text`` without accents, case and blanks at its ends.
-
-    Some databases compare so: keys that are plain alike may be one key.
-    """
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().strip().casefold()
+def parse_text(text: str) -> Any:
+    """JSON that stands in a text of a document. Raises :class:`BadRequestError` for what is none."""
+    doubles = _Doubles()
+    try:
+        value = json.loads(text, object_pairs_hook=doubles.noted)
+    except (ValueError, RecursionError):
+        raise unreadable() from None
+    if doubles.found:
+        raise unreadable()
+    return value
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -67,12 +94,21 @@ def texts(value: Any) -> Iterator[str]:
             stack.extend(found)
 
 
-def _encodings(request: AccessRequest) -> list[bytes]:
-    return request.header(b"content-encoding")
+def unreadable() -> BadRequestError:
+    """The refusal of a body that MLflow could read in another way than we do."""
+    return BadRequestError(_UNREADABLE)
 
 
-def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        raise ValueError("a key stands twice")
-    return document
+class _Doubles:
+    """Notes whether a key stood twice."""
+
+    __slots__ = ("found",)
+
+    def __init__(self) -> None:
+        self.found = False
+
+    def noted(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        document = dict(pairs)
+        if len(document) != len(pairs):
+            self.found = True
+        return document

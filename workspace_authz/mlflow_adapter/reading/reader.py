@@ -1,46 +1,59 @@
-"""The values that name objects in one request, exactly as MLflow's handler will read them.
-
-Only who has no broad right comes here, so strictness costs nobody else: what could be read in two ways is
-refused with 400.
-"""
+"""The one reader of a request: body, query and headers, each parsed once, as MLflow's handler reads them."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs
 
+from workspace_authz.catalog.compile import Match
 from workspace_authz.catalog.graphql import Changes, FieldCall
 from workspace_authz.catalog.listing import Clause
-from workspace_authz.catalog.model import Identifier, NameSource, Origin, Route
-from workspace_authz.errors import BadRequestError
-from workspace_authz.mlflow_adapter.reading.request import AccessRequest
-from workspace_authz.restrictions.trace_locations import SPANS_BYTES, only_header, spans_in
-from workspace_authz.types import Resource
+from workspace_authz.catalog.model import NameSource, Origin, Route
+from workspace_authz.catalog.stamp import Stamp
+from workspace_authz.errors import BadRequestError, UnavailableError
+from workspace_authz.mlflow_adapter.reading.documents import JsonBody, read_json
+from workspace_authz.mlflow_adapter.reading.request import SPANS_BYTES, AccessRequest
+from workspace_authz.mlflow_adapter.reading.spellings import spellings
 
 MAX_VALUES: Final = 1000
 """The most objects that one field of a request may name."""
 
+UNREADABLE: Final = object()
+"""Stands for the value of a field that cannot be known: MLflow may find something there."""
+
+PROTOBUF: Final = b"application/x-protobuf"
+JSON: Final = b"application/json"
+
 _AMBIGUOUS: Final = "The request names an object in two ways; provide only one of them."
 
 
-class Objects(Protocol):
-    """What only a process that hosts MLflow knows; see :mod:`workspace_authz.lookup`."""
+class SpansExport(Protocol):
+    """An OTLP export; see :class:`workspace_authz.mlflow_adapter.reading.spans.Spans`."""
+
+    def trace_ids(self) -> frozenset[str]:
+        """MLflow's ids of the traces that the spans belong to. Raises ``BadRequestError`` for one of none."""
+
+    def trace_tags(self) -> Iterable[str]:
+        """The keys of the trace tags that MLflow makes of attributes."""
+
+    def stamped(self, stamps: Iterable[Stamp], name: Callable[[Stamp, str], str]) -> bytes:
+        """The export as protobuf, with a name at each of ``stamps``."""
+
+
+class Reading(Protocol):
+    """What only a process that hosts MLflow can read. Each raises ``BadRequestError`` for what it cannot."""
 
     async def message(
         self, route: Route, *, method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
     ) -> Mapping[str, Any]:
-        """The fields that MLflow's handler gets; raises ``BadRequestError`` if it would get none."""
+        """The fields that MLflow's handler gets."""
 
     async def document(
         self, *, method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
     ) -> Sequence[FieldCall]:
-        """Every place at which the request's GraphQL document asks for a field, were MLflow to execute it.
-
-        Raises ``BadRequestError`` for what it would not execute.
-        """
+        """Every place at which the request's GraphQL document asks for a field, were MLflow to execute it."""
 
     async def changed_document(
         self,
@@ -53,24 +66,13 @@ class Objects(Protocol):
     ) -> bytes:
         """A JSON body whose document asks the same with other arguments; read it back before it is used."""
 
-    async def traces(self, spans: bytes, *, as_json: bool) -> Collection[str]:
-        """The ids of the traces in an OTLP export; raises ``BadRequestError`` for what is none."""
-
-    async def names(
-        self, resource: Resource, identifier: Identifier, values: Collection[str], *, workspace: str
-    ) -> Mapping[str, str]:
-        """The RBAC names of what ``values`` identify in ``workspace``; raises ``UnavailableError``."""
-
-    async def named(self, resource: Resource, names: Collection[str], *, workspace: str) -> Mapping[str, str]:
-        """The objects of ``workspace`` that bear one of ``names``, by id; raises ``UnavailableError``."""
+    async def spans(self, body: bytes, *, encoding: bytes, as_json: bool) -> SpansExport:
+        """The OTLP export in a body."""
 
     async def narrowed_filter(
         self, operation: str, clause: Clause, values: Collection[str], theirs: str
     ) -> str | None:
-        """The filter ``theirs`` narrowed by ``clause``, None where MLflow does not understand it.
-
-        Raises ``BadRequestError`` for a filter that cannot be narrowed.
-        """
+        """The filter ``theirs`` narrowed by ``clause``, None where MLflow does not understand it."""
 
     def has_field(self, route: Route, field: str) -> bool:
         """Whether MLflow knows this field of a request."""
@@ -83,6 +85,7 @@ class Values(Protocol):
         """The distinct values of ``source``, in their order; none if it is not there.
 
         ``complete`` demands one in every element of a list: none may go without.
+        Raises ``BadRequestError`` where the request could be read in two ways.
         """
 
 
@@ -101,72 +104,190 @@ class Arguments:
         return _distinct(found, source, complete=complete)
 
 
-class Reading:
-    """One request, read at most once."""
+class RequestReader:
+    """Reads one request, each part at most once and only when it is asked for.
 
-    def __init__(
-        self, objects: Objects, route: Route, *, request: AccessRequest, parameters: Mapping[str, str]
-    ) -> None:
-        self._objects = objects
-        self._route = route
-        self._request = request
-        self._parameters = parameters
+    ``reading`` is None where no MLflow is at hand, as in a dry run of the command line.
+    """
+
+    def __init__(self, request: AccessRequest, match: Match, *, reading: Reading | None) -> None:
+        self.request = request
+        self.match = match
+        self._reading = reading
+        self._json: JsonBody | None = None
+        self._query: Mapping[str, list[str]] | None = None
+        self._query_is_text = True
         self._message: Mapping[str, Any] | None = None
+        self._calls: Sequence[FieldCall] | None = None
+        self._spans: SpansExport | None = None
+
+    @property
+    def reading(self) -> Reading:
+        """MLflow's own reading. Raises :class:`UnavailableError` where no MLflow is at hand."""
+        if self._reading is None:
+            raise UnavailableError("Only a server with MLflow can read this request: use --server URL.")
+        return self._reading
+
+    @property
+    def has_mlflow(self) -> bool:
+        """Whether MLflow's own reading is at hand."""
+        return self._reading is not None
+
+    async def json(self, at_most: int | None = None) -> JsonBody:
+        """The JSON of the body. ``at_most`` replaces the usual bound, in bytes."""
+        if self._json is None or (at_most is not None and not self._json.readable):
+            encodings = self.request.header(b"content-encoding")
+            encoded = any(value.strip().lower() not in (b"", b"identity") for value in encodings)
+            self._json = await read_json(await self.request.body.read(at_most), encoded=encoded)
+        return self._json
+
+    async def document(self) -> dict[str, Any]:
+        """The JSON object of the body. Raises :class:`BadRequestError` for anything else."""
+        return (await self.json()).as_object()
+
+    async def fields(self) -> Mapping[str, Any]:
+        """What MLflow's handler gets. Raises :class:`BadRequestError` if it would get nothing."""
+        if self._message is None:
+            body = await self.request.body.read()
+            if body is None:
+                raise BadRequestError("The body is too large to be searched for the names of objects.")
+            self._message = await self.reading.message(
+                self.match.route,
+                method=self.request.method,
+                query=self.request.query,
+                headers=self.request.headers,
+                body=body,
+            )
+        return self._message
+
+    async def calls(self) -> Sequence[FieldCall]:
+        """Every place at which the GraphQL document asks for a field. Raises :class:`BadRequestError`.
+
+        The body counts whatever the method, as in ``handlers._graphql``, and never the query string.
+        """
+        if self._calls is None:
+            body = await self.request.body.read()
+            if body is None:
+                raise BadRequestError("The body is too large for a GraphQL document.")
+            self._calls = await self.reading.document(
+                method=self.request.method,
+                query=self.request.query,
+                headers=self.request.headers,
+                body=body,
+            )
+        return self._calls
+
+    async def spans(self) -> SpansExport:
+        """The OTLP export of the body. Raises :class:`BadRequestError`."""
+        if self._spans is None:
+            media_type = self.only_header(b"content-type").partition(b";")[0].strip()
+            if media_type not in (PROTOBUF, JSON):
+                raise BadRequestError("Spans are taken as application/x-protobuf or application/json.")
+            encoding = self.only_header(b"content-encoding").lower()
+            body = await self.request.body.read(SPANS_BYTES)
+            if body is None:
+                raise BadRequestError(
+                    f"Spans are refused in bodies of more than {SPANS_BYTES} bytes; send smaller batches."
+                )
+            self._spans = await self.reading.spans(body, encoding=encoding, as_json=media_type == JSON)
+        return self._spans
+
+    def only_header(self, name: bytes) -> bytes:
+        """The value of a header that may stand once; empty without it. Raises :class:`BadRequestError`."""
+        values = self.request.header(name)
+        if len(values) > 1:
+            raise BadRequestError(f"This request has more than one {name.decode()}.")
+        return values[0] if values else b""
 
     async def values(self, source: NameSource, *, complete: bool) -> tuple[str, ...]:
         """See :class:`Values`."""
-        found = [list(await self._read(source.origin, field)) for field in (source.field, *source.aliases)]
+        found = [list(await self._values(source.origin, field)) for field in (source.field, *source.aliases)]
         return _distinct(found, source, complete=complete)
 
-    async def _read(self, origin: Origin, field: str) -> Iterable[Any]:
+    async def _values(self, origin: Origin, field: str) -> Iterable[Any]:
         match origin:
             case Origin.PATH:
-                return (self._parameters.get(field),)
+                return (self.match.parameters.get(field),)
             case Origin.HEADER:
                 return self._header(field)
             case Origin.QUERY:
-                return self._query(field)
+                return self._in_query(field)
             case Origin.SPANS:
-                return await self._traces()
+                return sorted((await self.spans()).trace_ids())
             case Origin.BODY:
                 return walk(await self.fields(), field.split("."))
             case _:
                 return ()
 
     def _header(self, field: str) -> Iterable[str]:
-        values = self._request.header(field.lower().encode())
+        values = self.request.header(field.lower().encode())
         if len(values) > 1:
             raise BadRequestError(_AMBIGUOUS)
         return [value.decode("latin-1") for value in values]
 
-    def _query(self, field: str) -> Iterable[str]:
+    def _in_query(self, field: str) -> Iterable[str]:
         """MLflow's handlers take the first of several, or all of them where the field is a list."""
-        try:
-            query = parse_qs(self._request.query.decode("ascii"), keep_blank_values=True, errors="strict")
-        except ValueError as error:
-            raise BadRequestError("The query string is not UTF-8.") from error
+        query = self._parsed_query()
+        if not self._query_is_text:
+            raise BadRequestError("The query string is not UTF-8.")
         values = query.get(field.removesuffix("[]"), [])
         return values if field.endswith("[]") else values[:1]
 
-    async def _traces(self) -> Iterable[str]:
-        content = await asyncio.to_thread(spans_in, self._request, await self._request.body.read(SPANS_BYTES))
-        media = only_header(self._request, b"content-type").partition(b";")[0].strip()
-        return sorted(await self._objects.traces(content, as_json=media == b"application/json"))
+    def _parsed_query(self) -> Mapping[str, list[str]]:
+        if self._query is None:
+            text = self.request.query.decode("latin-1")
+            try:
+                self._query_is_text = text.isascii()
+                self._query = parse_qs(text, keep_blank_values=True, errors="strict")
+            except ValueError:
+                self._query_is_text = False
+                self._query = parse_qs(text, keep_blank_values=True)
+        return self._query
 
-    async def fields(self) -> Mapping[str, Any]:
-        """What MLflow's handler gets; raises ``BadRequestError`` if it would get nothing."""
-        if self._message is None:
-            body = await self._request.body.read()
-            if body is None:
-                raise BadRequestError("The body is too large to be searched for the names of objects.")
-            self._message = await self._objects.message(
-                self._route,
-                method=self._request.method,
-                query=self._request.query,
-                headers=self._request.headers,
-                body=body,
-            )
-        return self._message
+    async def possible_values(self, source: NameSource) -> list[Any]:
+        """Every value that MLflow could find for ``source``, in any spelling of the field.
+
+        :data:`UNREADABLE` stands among them where a value cannot be known. Nothing is refused here.
+        """
+        fields = (source.field, *source.aliases)
+        match source.origin:
+            case Origin.PATH:
+                return [self.match.parameters.get(source.field)]
+            case Origin.HEADER:
+                return [
+                    value.decode("latin-1") for value in self.request.header(source.field.lower().encode())
+                ]
+            case Origin.QUERY:
+                return self._every_query_value(fields)
+            case Origin.BODY:
+                body = await self.json()
+                found = _anywhere(fields, body.value) if body.readable else [UNREADABLE]
+                return [*self._every_query_value(fields), *found]
+            case _:
+                return [UNREADABLE]
+
+    def _every_query_value(self, fields: Sequence[str]) -> list[Any]:
+        if not self.request.query:
+            return []
+        sent = self._parsed_query()
+        names = [name for field in fields for name in spellings(field.removesuffix("[]"))]
+        return [text for name in names for text in sent.get(name, ())]
+
+
+def walk(value: Any, path: list[str]) -> Iterator[Any]:
+    """What lies at ``path`` in fields of MLflow's own reading; None for an element without it."""
+    if not path:
+        yield value
+        return
+    head, further = path[0], path[1:]
+    inner = value.get(head.removesuffix("[]")) if isinstance(value, Mapping) else None
+    if head.endswith("[]") and isinstance(inner, list):
+        for element in inner:
+            yield from walk(element, further)
+    elif head.endswith("[]") or inner is None:
+        yield inner
+    else:
+        yield from walk(inner, further)
 
 
 def _distinct(found: list[list[Any]], source: NameSource, *, complete: bool) -> tuple[str, ...]:
@@ -189,17 +310,27 @@ def _present(value: object) -> bool:
     return value not in (None, "")
 
 
-def walk(value: Any, path: list[str]) -> Iterator[Any]:
-    """What lies at ``path``; None for an element in which it leads nowhere."""
+def _anywhere(fields: Sequence[str], document: Any) -> list[Any]:
+    """The values at each of ``fields`` in the JSON that was sent, each step in both of its spellings."""
+    return [found for field in fields for found in _walk_spellings(document, field.split("."))]
+
+
+def _walk_spellings(value: Any, path: list[str]) -> Iterator[Any]:
     if not path:
         yield value
         return
-    head, rest = path[0], path[1:]
-    inner = value.get(head.removesuffix("[]")) if isinstance(value, Mapping) else None
-    if head.endswith("[]") and isinstance(inner, list):
-        for element in inner:
-            yield from walk(element, rest)
-    elif head.endswith("[]") or inner is None:
-        yield inner
-    else:
-        yield from walk(inner, rest)
+    if not isinstance(value, dict):
+        return
+    head, further = path[0], path[1:]
+    for name in spellings(head.removesuffix("[]")):
+        inner = value.get(name)
+        if inner is None:
+            continue
+        if not head.endswith("[]"):
+            yield from _walk_spellings(inner, further)
+        elif isinstance(inner, list):
+            for element in inner:
+                yield from _walk_spellings(element, further)
+        else:
+            # MLflow's schema has a list here: the value cannot be known.
+            yield UNREADABLE

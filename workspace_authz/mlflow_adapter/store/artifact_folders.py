@@ -1,15 +1,14 @@
-"""A workspace's artifacts: what lies below ``<root>/workspaces/<name>``, and nothing else.
+"""A workspace's artifacts: everything below ``<root>/workspaces/<name>``, and nothing else.
 
 MLflow puts them there (``WorkspaceAwareSqlAlchemyStore._get_artifact_location``), whatever the root is.
 """
 
 from __future__ import annotations
 
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.utils.file_utils import local_file_uri_to_path
@@ -17,22 +16,20 @@ from mlflow.utils.uri import append_to_uri_path, is_local_uri
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME, WORKSPACES_DIR_NAME
 
 from workspace_authz.errors import ConfigurationError
-
-# As Kubernetes names a namespace: no other name is a safe part of a path.
-_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+from workspace_authz.types import is_namespace_name
 
 
 class Folder(Protocol):
     """The folder of one workspace."""
 
     def entries(self) -> list[str]:
-        """The names of what lies directly in it: the experiments' ids, mostly."""
+        """The names of its direct entries, mostly ids of experiments. Empty if there is no folder."""
 
     def delete(self, entry: str) -> None:
-        """Delete one entry with all that is below it."""
+        """Delete one entry and everything below it."""
 
     def close(self) -> None:
-        """The folder is empty now."""
+        """Delete the folder itself, which is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +43,7 @@ class LocalFolder:
         return sorted(entry.name for entry in self.path.iterdir()) if self.path.is_dir() else []
 
     def delete(self, entry: str) -> None:
-        """See :class:`Folder`. A symbolic link goes, and what it leads to stays."""
+        """See :class:`Folder`. A symbolic link is deleted, its target is not."""
         path = self.path / entry
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -84,10 +81,10 @@ class StoredFolder:
 def workspace_folder(root: str, workspace: str) -> Folder:
     """The folder of ``workspace`` below an artifact root (``--artifacts-destination``).
 
-    Raises :class:`ConfigurationError` for a root that holds none, a folder that lies elsewhere, and MLflow's
-    default workspace, whose artifacts lie between those of the others.
+    Raises :class:`ConfigurationError` for a root without folders of workspaces, for a folder that a symbolic
+    link puts elsewhere, and for MLflow's default workspace, whose artifacts are directly below the root.
     """
-    if workspace == DEFAULT_WORKSPACE_NAME or not _NAME.fullmatch(workspace):
+    if workspace == DEFAULT_WORKSPACE_NAME or not is_namespace_name(workspace):
         raise ConfigurationError(f"The workspace {workspace} has no folder of its own for artifacts.")
     if root.startswith(("mlflow-artifacts:", "http:", "https:")):
         raise ConfigurationError("Give the place where the server keeps artifacts, not the server itself.")

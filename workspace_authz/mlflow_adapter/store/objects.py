@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from mlflow.exceptions import MlflowException
 from mlflow.server.handlers import _get_model_registry_store, _get_tracking_store
@@ -19,15 +19,8 @@ from sqlalchemy.orm import Session
 
 from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.aio.statistics import Statistics
-from workspace_authz.catalog.graphql import Changes, FieldCall
-from workspace_authz.catalog.listing import Clause
-from workspace_authz.catalog.model import Identifier, Route
+from workspace_authz.catalog.model import Identifier
 from workspace_authz.errors import UnavailableError
-from workspace_authz.mlflow_adapter.reading.filters import clause_first
-from workspace_authz.mlflow_adapter.reading.graphql import read_calls
-from workspace_authz.mlflow_adapter.reading.graphql_arguments import changed_document
-from workspace_authz.mlflow_adapter.reading.messages import Headers, has_field, read_message
-from workspace_authz.mlflow_adapter.reading.spans import traces_of
 from workspace_authz.mlflow_adapter.store.existing import existing_in
 from workspace_authz.mlflow_adapter.store.names import HOUSED, homes_in, names_in
 from workspace_authz.types import Resource
@@ -109,32 +102,6 @@ class StoreObjects:
         """End the threads, without waiting for a database that hangs."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def message(
-        self, route: Route, *, method: str, query: bytes, headers: Headers, body: bytes
-    ) -> Mapping[str, Any]:
-        """See :func:`read_message`."""
-        work = partial(read_message, route, method=method, query=query, headers=headers, body=body)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-    async def document(
-        self, *, method: str, query: bytes, headers: Headers, body: bytes
-    ) -> Sequence[FieldCall]:
-        """See :func:`read_calls`."""
-        work = partial(read_calls, method=method, query=query, headers=headers, body=body)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-    async def changed_document(
-        self, changes: Changes, *, method: str, query: bytes, headers: Headers, body: bytes
-    ) -> bytes:
-        """See :func:`.arguments.changed_document`."""
-        work = partial(changed_document, changes, method=method, query=query, headers=headers, body=body)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-    async def traces(self, spans: bytes, *, as_json: bool) -> frozenset[str]:
-        """See :func:`traces_of`."""
-        work = partial(traces_of, spans, as_json=as_json)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
     async def names(
         self, resource: Resource, identifier: Identifier, values: Collection[str], *, workspace: str
     ) -> Mapping[str, str]:
@@ -162,17 +129,6 @@ class StoreObjects:
         sessions = self._registry if resource is Resource.REGISTERED_MODELS else self._sessions
         work = partial(self._read, sessions, read, sorted(names), workspace)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-    async def narrowed_filter(
-        self, operation: str, clause: Clause, values: Collection[str], theirs: str
-    ) -> str | None:
-        """See :func:`clause_first`."""
-        work = partial(clause_first, operation, clause, values, theirs)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-    def has_field(self, route: Route, field: str) -> bool:
-        """See :func:`workspace_authz.mlflow_adapter.reading.messages.has_field`."""
-        return has_field(route, field)
 
     def _names_of(
         self, resource: Resource, identifier: Identifier, values: Collection[str], workspace: str

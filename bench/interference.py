@@ -1,4 +1,4 @@
-"""Known callers while strangers wait for an API server that takes 200 ms, or list a thousand workspaces."""
+"""The latency of known callers while new callers wait for a slow API server or list many workspaces."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from bench.load import Sample, Work, burst
 from bench.options import Options
 from bench.report import head, row, spread
 from bench.servers import Server
-from bench.stage import MANIFEST, Headers, Stage, headers, works
+from bench.testbed import MANIFEST, Headers, Testbed, headers, works
 
 _DELAY_MS = 200.0
 _CLIENTS = 4
-_STRANGERS = 8
+_NEW_CALLERS = 8
 _LIST = "/api/3.0/mlflow/workspaces"
 _EVERY_SECONDS = 0.2
 
 
-def run(stage: Stage, options: Options) -> None:
-    """Print a table: latencies of known callers, as ratios to what they are without strangers."""
+def run(testbed: Testbed, options: Options) -> None:
+    """Print a table: the latencies of known callers, relative to those without new callers."""
     namespaces = (
         f"---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: other-{number}}}\n"
         for number in range(options.namespaces)
     )
-    stage.manifests = MANIFEST + "".join(namespaces)
-    guarded = stage.guarded(KUBECONFIG=str(delayed(stage, _DELAY_MS).kubeconfig))
+    testbed.manifests = MANIFEST + "".join(namespaces)
+    guarded = testbed.guarded(KUBECONFIG=str(delayed(testbed, _DELAY_MS).kubeconfig))
     work, fresh = works(guarded)[0], itertools.count(1)
-    head(f"{work.name}, known callers, while strangers …", "p50 ratio", "p99 ratio")
-    strangers: list[tuple[str, str]] = [
+    head(f"{work.name}, known callers, while new callers …", "p50 ratio", "p99 ratio")
+    loads: list[tuple[str, str]] = [
         (f"wait for reviews of {_DELAY_MS:g} ms", work.path),
         (f"list {options.namespaces} workspaces", _LIST),
     ]
-    for what, path in strangers:
+    for what, path in loads:
         pairs = []
         for _ in range(options.rounds):
             alone = asyncio.run(
@@ -51,9 +51,9 @@ def run(stage: Stage, options: Options) -> None:
 
 
 async def _together(server: Server, work: Work, path: str, cold: Headers, seconds: float) -> Sample:
-    """A burst of known callers beside a few strangers, each with a new token a few times a second."""
+    """A burst of known callers beside a few clients that send a new token a few times a second."""
 
-    async def stranger(session: aiohttp.ClientSession) -> None:
+    async def new_caller(session: aiohttp.ClientSession) -> None:
         while True:
             async with session.get(server.url + path, headers=next(cold)) as response:
                 if response.status != 200:
@@ -62,7 +62,7 @@ async def _together(server: Server, work: Work, path: str, cold: Headers, second
             await asyncio.sleep(_EVERY_SECONDS)
 
     async with aiohttp.ClientSession() as session:
-        tasks = [asyncio.create_task(stranger(session)) for _ in range(_STRANGERS)]
+        tasks = [asyncio.create_task(new_caller(session)) for _ in range(_NEW_CALLERS)]
         try:
             sample = await burst(server.url, work, headers(), clients=_CLIENTS, seconds=seconds)
         finally:
@@ -71,5 +71,5 @@ async def _together(server: Server, work: Work, path: str, cold: Headers, second
             ends = await asyncio.gather(*tasks, return_exceptions=True)
     for end in ends:
         if not isinstance(end, asyncio.CancelledError):
-            raise RuntimeError("a stranger was refused") from end
+            raise RuntimeError("a new caller was refused") from end
     return sample

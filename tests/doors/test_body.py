@@ -8,13 +8,9 @@ from collections.abc import Sequence
 import pytest
 
 from workspace_authz.aio.asgi import Message
+from workspace_authz.doors.asgi.body import Disconnection, GivenMessages, ReplayedBody
 from workspace_authz.errors import SlowClientError
-from workspace_authz.mlflow_adapter.reading.request import (
-    AccessRequest,
-    EmptyBody,
-    ReplayedBody,
-    UnhurriedBody,
-)
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest, GivenBody, UnhurriedBody
 
 
 class Client:
@@ -89,7 +85,26 @@ async def test_messages_without_the_optional_keys() -> None:
 
 
 async def test_a_dry_run_has_no_body() -> None:
-    assert await EmptyBody().read() == b""
+    assert await AccessRequest("GET", "/").body.read() == b""
+    assert await GivenBody(b"x" * 100).read(10) == b"x" * 100  # whoever made it had a bound
+
+
+async def test_the_bound_may_be_replaced_and_nothing_is_read_twice() -> None:
+    sent = chunks(*[b"x" * 10] * 3)
+    body = ReplayedBody(Client(*sent), limit=15)
+    assert await body.read() is None
+    assert await body.read(30) == b"x" * 30
+    assert await received(body, 3) == sent
+
+
+async def test_a_body_in_place_of_another_comes_first_and_then_the_client() -> None:
+    given = GivenMessages(b"ours", then=Client(GONE))
+    assert await given() == {"type": "http.request", "body": b"ours", "more_body": False}
+    assert await given() == GONE
+
+
+async def test_of_a_body_that_mlflow_must_not_get_only_the_end_is_told() -> None:
+    assert await Disconnection(Client(*chunks(b"a", b"b"), GONE))() == GONE
 
 
 def test_every_value_of_a_header() -> None:
@@ -118,7 +133,7 @@ class Silent:
 
 async def test_a_client_that_falls_silent_is_told_so() -> None:
     with pytest.raises(SlowClientError) as refused:
-        await ReplayedBody(Silent(b"a", b"b"), limit=100, patience=0.01).read()
+        await ReplayedBody(Silent(b"a", b"b"), limit=100, stall_seconds=0.01).read()
     assert refused.value.status == 408
     assert ("connection", "close") in refused.value.headers
 

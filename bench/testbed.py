@@ -1,4 +1,4 @@
-"""What the parts of the benchmark share: a cluster with one team, its users' tokens, and servers on it."""
+"""The testbed of the benchmarks: a cluster with one team, its users' tokens, and servers on it."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def headers(which: Callable[[], int] = lambda: 0) -> Headers:
 
 
 @dataclass(slots=True)
-class Stage:
-    """One Kubernetes API, and as many servers as a part asks for. Everything ends with ``stack``."""
+class Testbed:
+    """One Kubernetes API and any number of servers. Everything ends with ``stack``."""
 
     stack: ExitStack
     directory: Path

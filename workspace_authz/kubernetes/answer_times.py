@@ -1,4 +1,4 @@
-"""What time it is for the API server: it decides when a token has expired, whatever our own clock says."""
+"""What the headers of an API server's answers say about time: ``Date`` and ``Retry-After``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 _TRUSTED_SECONDS: Final = 30.0
-"""How long an answer's word holds. One from a wrong clock would otherwise keep every token out for good: who
-is refused by it asks nothing that could put it right."""
+"""How long a ``Date`` counts. Without a limit, one wrong clock would keep every token out for good: a caller
+who is refused because of it asks nothing whose answer could correct it."""
 
 
 class ServerTime:
-    """Learns from the header ``Date`` of answers and counts on from there, so that our clock may jump."""
+    """What time it is for the API server, which decides when a token has expired, whatever our clock says.
+
+    Learns from the header ``Date`` of answers and counts on from there, so that our clock may jump.
+    """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -37,3 +40,18 @@ class ServerTime:
         if self._offset is None or now - self._heard > _TRUSTED_SECONDS:
             return None
         return self._offset + now
+
+
+def retry_after(value: str | None, date: str | None) -> float | None:
+    """Seconds to wait by the header ``Retry-After`` (RFC 9110, 10.2.3), or None where it does not say.
+
+    A time counts from ``date``, the answer's own: whether our clock agrees does not matter.
+    """
+    value = (value or "").strip()
+    if value.isascii() and value.isdigit():
+        return float(value)
+    try:
+        wait = parsedate_to_datetime(value) - parsedate_to_datetime(date or "")
+    except (ValueError, TypeError):
+        return None
+    return max(0.0, wait.total_seconds())

@@ -1,4 +1,4 @@
-"""Several servers under the same load, one after the other, again and again."""
+"""Measures several servers alternately under the same load."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Final
 
 from bench.load import Sample, Work, burst
 from bench.servers import Server
-from bench.stage import headers
+from bench.testbed import headers
 
 _WARM_SECONDS: Final = 2.0
 
 
-async def in_turns(
+async def interleaved(
     contenders: Sequence[tuple[Server, Work]], *, clients: int, rounds: int, seconds: float
 ) -> list[list[Sample]]:
-    """For each server a burst of ``seconds`` in every round. Another one begins each round.
+    """Load each server for ``seconds`` in every round, and return the samples by server.
 
-    First, unmeasured, connections and caches are warmed up.
+    Each round begins with another server. Connections and caches are warmed up before, unmeasured.
     """
     for server, work in contenders:
         await burst(server.url, work, headers(), clients=clients, seconds=_WARM_SECONDS)

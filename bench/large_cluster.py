@@ -1,4 +1,4 @@
-"""Plays an API server with ten thousand namespaces and twenty thousand bindings, to list and to watch."""
+"""A simulated API server with 10,000 namespaces and 20,000 RoleBindings, to list and to watch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 NAMESPACES = 10_000
-BINDINGS_EACH = 2
+ROLE_BINDINGS_EACH = 2
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 Item = dict[str, Any]
@@ -20,7 +20,7 @@ _ENDED = web.AppKey("ended", asyncio.Event)
 
 
 def _metadata(name: str, namespace: str | None = None) -> Item:
-    """As full as a real object's, most of which is not to be kept."""
+    """Metadata as large as a real object's. A client should not keep most of it."""
     fields: Item = {"f:metadata": {"f:labels": {".": {}, "f:team": {}}}, "f:subjects": {}, "f:roleRef": {}}
     where = {"namespace": namespace} if namespace else {}
     return {
@@ -39,7 +39,7 @@ def _namespace(number: int) -> Item:
 
 
 def _binding(number: int) -> Item:
-    namespace, which = f"team-{number // BINDINGS_EACH:05d}", number % BINDINGS_EACH
+    namespace, which = f"team-{number // ROLE_BINDINGS_EACH:05d}", number % ROLE_BINDINGS_EACH
     group = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": f"group-of-{namespace}"}
     robot = {"kind": "ServiceAccount", "name": f"robot-{number}", "namespace": namespace}
     role = {"kind": "ClusterRole", "name": ("edit", "system:image-puller")[which]}
@@ -57,7 +57,7 @@ def _cluster_role(number: int) -> Item:
 
 _COLLECTIONS: dict[str, tuple[int, Callable[[int], Item]]] = {
     "/api/v1/namespaces": (NAMESPACES, _namespace),
-    f"{_RBAC}/rolebindings": (NAMESPACES * BINDINGS_EACH, _binding),
+    f"{_RBAC}/rolebindings": (NAMESPACES * ROLE_BINDINGS_EACH, _binding),
     f"{_RBAC}/clusterroles": (3, _cluster_role),
     f"{_RBAC}/roles": (0, _cluster_role),
     f"{_RBAC}/clusterrolebindings": (0, _binding),
@@ -90,8 +90,8 @@ async def _serve(started: Callable[[str], None], ended: asyncio.Event) -> None:
 
 
 @contextmanager
-def crowded_api() -> Iterator[str]:
-    """Its URL, for as long as the block lasts."""
+def large_cluster_api() -> Iterator[str]:
+    """Serve the API while the block runs, and yield its URL."""
     loop, ended, started = asyncio.new_event_loop(), asyncio.Event(), Future[str]()
     thread = threading.Thread(
         target=lambda: loop.run_until_complete(_serve(started.set_result, ended)), daemon=True

@@ -1,4 +1,4 @@
-"""What a review costs a client that does nothing else: the unit in which the guard's latency is told."""
+"""The time of a review for a minimal client: the unit for the guard's latency."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from bench.stage import WORKSPACE
+from bench.testbed import WORKSPACE
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.tls import tls_of
 
@@ -34,33 +34,33 @@ _ACCESS: Final[_Question] = (
 
 
 @dataclass(frozen=True, slots=True)
-class Bare:
-    """Two kept-alive connections to the API server."""
+class RawReviews:
+    """A minimal client with two persistent connections to the API server."""
 
     connections: tuple[socket.socket, socket.socket]
 
     @classmethod
-    def of(cls, kubeconfig: Path) -> Bare:
-        """Connected to the API server of ``kubeconfig``."""
+    def of(cls, kubeconfig: Path) -> RawReviews:
+        """Connect to the API server of ``kubeconfig``."""
         configuration = asyncio.run(load_configuration(str(kubeconfig), with_credential=False))
         url, tls = urlsplit(configuration.host), tls_of(configuration)
 
         def connected() -> socket.socket:
-            plain = socket.create_connection((str(url.hostname), url.port or 443))
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return tls.wrap_socket(plain, server_hostname=url.hostname)
+            tcp = socket.create_connection((str(url.hostname), url.port or 443))
+            tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return tls.wrap_socket(tcp, server_hostname=url.hostname)
 
         return cls((connected(), connected()))
 
-    def one(self, token: str) -> float:
-        """Seconds that an access review takes."""
+    def one_review(self, token: str) -> float:
+        """The time of one access review, in seconds."""
         begun = time.perf_counter()
         _send(self.connections[0], _ACCESS, token)
         _receive(self.connections[0])
         return time.perf_counter() - begun
 
-    def two(self, token: str) -> float:
-        """Seconds that an identity review and an access review take at the same time."""
+    def two_reviews(self, token: str) -> float:
+        """The time of an identity review and an access review at the same time, in seconds."""
         begun = time.perf_counter()
         for connection, question in zip(self.connections, (_ACCESS, _IDENTITY), strict=True):
             _send(connection, question, token)
@@ -93,5 +93,5 @@ def _receive(connection: socket.socket) -> None:
 def _more(connection: socket.socket) -> bytes:
     data = connection.recv(65536)
     if not data:
-        raise RuntimeError("the API server has hung up")
+        raise RuntimeError("the API server closed the connection")
     return data

@@ -1,4 +1,4 @@
-"""The guard alone: the middleware around an ASGI app that does nothing, every answer cached."""
+"""The CPU time of the guard: the middleware around an ASGI app that does nothing, with cached decisions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import uvloop
 
 from bench.options import Options
 from bench.report import head, row, spread
-from bench.stage import WORKSPACE, Stage
+from bench.testbed import WORKSPACE, Testbed
 from workspace_authz.catalog.compile import CompiledCatalog, compile_catalog
 from workspace_authz.doors.asgi.guard import GuardMiddleware
 from workspace_authz.kubernetes.reviews import AccessAnswer, RulesAnswer
@@ -44,39 +44,39 @@ _HEADERS = [
 Message = MutableMapping[str, Any]
 
 
-class Yes:
-    """An API server that knows everybody and allows everything."""
+class AllowingReviews:
+    """Reviews that authenticate every token as one user and allow everything."""
 
     async def who(self, token: str) -> UserInfo:
-        """The one user there is."""
+        """The one user."""
         return UserInfo("alice", uid="1", groups=("system:authenticated", "team-a"))
 
     async def may(self, token: str, attributes: Attributes) -> AccessAnswer:
-        """Yes."""
+        """Allowed."""
         return AccessAnswer(allowed=True)
 
     async def rules(self, token: str, namespace: str) -> RulesAnswer:
-        """Nothing to tell."""
+        """No rules."""
         return RulesAnswer(rules=(), incomplete=False)
 
     async def may_get(self, token: str, path: str) -> AccessAnswer:
         return AccessAnswer(allowed=True)
 
 
-def run(stage: Stage, options: Options) -> None:
-    """Print two tables, of CPU time of this process."""
+def run(testbed: Testbed, options: Options) -> None:
+    """Print two tables of CPU time of this process."""
     catalog = compile_catalog()
-    os.environ[_DIRECTORY] = str(stage.directory)
+    os.environ[_DIRECTORY] = str(testbed.directory)
     try:
-        _tables(catalog, stage, options)
+        _tables(catalog, testbed, options)
     finally:
-        del os.environ[_DIRECTORY]  # it is not for the servers of other parts
+        del os.environ[_DIRECTORY]  # the servers of other parts must not see it
 
 
-def _tables(catalog: CompiledCatalog, stage: Stage, options: Options) -> None:
+def _tables(catalog: CompiledCatalog, testbed: Testbed, options: Options) -> None:
     counted = PrometheusMetrics(0)
-    head("the guard alone, warm", "µs of CPU a request")
-    file = str(stage.directory / "audit.jsonl")
+    head("the guard without MLflow, warm", "µs of CPU a request")
+    file = str(testbed.directory / "audit.jsonl")
     for name, sink, metrics, between in (
         ("no audit, no metrics", "off", NoMetrics(), _no_work),
         ("metrics", "off", counted, _no_work),
@@ -94,7 +94,9 @@ def _measure(
     settings = load_settings(audit_sink=sink)
     with closing(open_audit_sink(settings)) as audit:
         rule = WorkspaceRule(single=None, default=None, service_account=False)
-        pipeline = build_pipeline(ClusterParts(Yes()), settings=settings, catalog=catalog, rule=rule)
+        pipeline = build_pipeline(
+            ClusterParts(AllowingReviews()), settings=settings, catalog=catalog, rule=rule
+        )
         runtime = Runtime(pipeline, audit, settings.body_bytes, None, metrics)
         app = GuardMiddleware(_nothing, guard=lambda: runtime)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -106,11 +108,11 @@ def _measure(
 
 
 def _no_work() -> None:
-    """The code and data of the guard stay in the processor's caches."""
+    """Do nothing, so that the guard's code and data stay in the processor's caches."""
 
 
 def _other_work() -> Callable[[], None]:
-    """Work that takes the processor's caches, as MLflow's does between two requests, though not as much."""
+    """Work that evicts the processor's caches, as MLflow does between two requests, but less."""
     windows = itertools.cycle(
         [[{"number": number, "text": str(number)} for number in range(1000)] for _ in range(20)]
     )

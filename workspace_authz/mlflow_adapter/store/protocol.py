@@ -1,0 +1,21 @@
+"""What the pipeline asks MLflow's database. Nothing here imports MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+from workspace_authz.catalog.model import Identifier
+from workspace_authz.types import Resource
+
+
+class ObjectStore(Protocol):
+    """Finds objects of a workspace. Both methods raise :class:`UnavailableError` without an answer."""
+
+    async def names(
+        self, resource: Resource, identifier: Identifier, values: Collection[str], *, workspace: str
+    ) -> Mapping[str, str]:
+        """The RBAC names of what ``values`` identify in ``workspace``, as far as they identify something."""
+
+    async def named(self, resource: Resource, names: Collection[str], *, workspace: str) -> Mapping[str, str]:
+        """The names of the objects of ``workspace`` that bear one of ``names``, by id."""
