@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,15 @@ def test_a_link_in_a_block_is_no_link() -> None:
 
 def test_a_heading_that_is_there_twice_has_two_anchors() -> None:
     assert anchors("# Same\n\n## Same\n") == {"same", "same-1"}
+
+
+def test_every_document_that_a_file_cites_is_there() -> None:
+    cited = {
+        (str(file.relative_to(ROOT)), name)
+        for folder in ("workspace_authz", "tests", "bench", "scripts", "kustomize", "manifests")
+        for file in (ROOT / folder).glob("**/*")
+        if file.suffix in (".py", ".yaml", ".json", "") and file.is_file()
+        for name in re.findall(r"\bdocs/[a-z]+\.md\b", file.read_text(errors="ignore"))
+    }
+    assert len(cited) > 5
+    assert [each for each in sorted(cited) if not (ROOT / each[1]).is_file()] == []

@@ -153,6 +153,9 @@ def test_every_sentence_that_a_person_reads_is_one_of_the_code() -> None:
     sentences = [row.split("|")[1].strip() for row in section.splitlines()[2:]]
     said = list(texts())
     assert len(sentences) > 10
-    for sentence in sentences:
-        parts = [part.strip(' ".;') for part in sentence.split("…") if part.strip(' ".;')]
-        assert any(all(part in text for part in parts) for text in said), sentence
+    assert [sentence for sentence in sentences if not _is_said(sentence, said)] == []
+
+
+def _is_said(sentence: str, said: list[str]) -> bool:
+    parts = [part.strip(' ".;') for part in sentence.split("…") if part.strip(' ".;')]
+    return any(all(part in text for part in parts) for text in said)

@@ -24,7 +24,7 @@ class Answer:
 
     status: int = 0
     body: bytes = b""
-    messages: list[Message] = field(default_factory=list)
+    headers: dict[bytes, bytes] = field(default_factory=dict)
 
     @property
     def document(self) -> Any:
@@ -39,6 +39,7 @@ async def call(app: App, method: str, path: str, *headers: tuple[bytes, bytes], 
 
     async def send(message: Message) -> None:
         answer.status = message.get("status", answer.status)
+        answer.headers.update(message.get("headers", ()))
         answer.body += message.get("body", b"")
 
     path, _, query = path.partition("?")

@@ -12,7 +12,7 @@ import uvicorn
 from tests.harness.fakes import ManualClock
 from workspace_authz.aio.asgi import Message
 from workspace_authz.devplane.pki import Pki, create_pki
-from workspace_authz.doors.certificate import Rotation, ServedCertificate, served_by_uvicorn
+from workspace_authz.doors.certificate import CertificateReloader, ServedCertificate, uvicorn_certificate
 
 
 class Clock(ManualClock):
@@ -20,7 +20,7 @@ class Clock(ManualClock):
         return self.now
 
     async def sleep(self, seconds: float) -> None:
-        raise AssertionError("one look does not sleep")
+        raise AssertionError("one check does not sleep")
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ class Server:
         context.load_cert_chain(self.certificate, self.key)
         self.context = context
         self.loads: list[bool] = []
-        self.rotation = Rotation(
+        self.reloader = CertificateReloader(
             ServedCertificate(context, str(self.certificate), str(self.key)),
             on_load=self.loads.append,
             clock=Clock(),
@@ -72,11 +72,11 @@ def server(tmp_path: Path, pkis: tuple[Pki, Pki]) -> Server:
 
 
 async def test_a_new_pair_is_taken_up_once(server: Server, pkis: tuple[Pki, Pki]) -> None:
-    await server.rotation.look()
+    await server.reloader.check()
     assert server.loads == []
     server.put(certificate=pkis[1], key=pkis[1])
-    await server.rotation.look()
-    await server.rotation.look()
+    await server.reloader.check()
+    await server.reloader.check()
     assert server.loads == [True]
     assert server.shown() == pkis[1].serving_cert.read_bytes()
 
@@ -84,11 +84,11 @@ async def test_a_new_pair_is_taken_up_once(server: Server, pkis: tuple[Pki, Pki]
 async def test_half_a_pair_leaves_the_old_one_in_use(server: Server, pkis: tuple[Pki, Pki]) -> None:
     server.put(certificate=pkis[1])
     for _ in range(3):
-        await server.rotation.look()
+        await server.reloader.check()
     assert server.loads == [False]
     assert server.shown() == pkis[0].serving_cert.read_bytes()
     server.put(key=pkis[1])
-    await server.rotation.look()
+    await server.reloader.check()
     assert server.loads == [False, True]
     assert server.shown() == pkis[1].serving_cert.read_bytes()
 
@@ -97,10 +97,10 @@ async def test_missing_and_broken_files_leave_the_old_one_in_use(
     server: Server, pkis: tuple[Pki, Pki]
 ) -> None:
     server.key.unlink()
-    await server.rotation.look()
+    await server.reloader.check()
     assert server.loads == []
     server.key.write_text("no key")
-    await server.rotation.look()
+    await server.reloader.check()
     assert server.loads == [False]
     assert server.shown() == pkis[0].serving_cert.read_bytes()
 
@@ -124,6 +124,6 @@ def test_uvicorns_files_are_found_and_no_others(tmp_path: Path, pkis: tuple[Pki,
     cert, key = str(pkis[0].serving_cert), str(pkis[0].serving_key)
     by_tls = config(ssl_certfile=cert, ssl_keyfile=key)
     assert isinstance(by_tls.ssl, ssl.SSLContext)
-    assert served_by_uvicorn(Lifespan(by_tls).receive) == ServedCertificate(by_tls.ssl, cert, key)
-    assert served_by_uvicorn(Lifespan(config()).receive) is None
-    assert served_by_uvicorn(Lifespan("another server").receive) is None
+    assert uvicorn_certificate(Lifespan(by_tls).receive) == ServedCertificate(by_tls.ssl, cert, key)
+    assert uvicorn_certificate(Lifespan(config()).receive) is None
+    assert uvicorn_certificate(Lifespan("another server").receive) is None

@@ -51,6 +51,7 @@ async def test_whoever_may_get_the_url_sees_it(
     answer = await call(app, method, path, TOKEN)
 
     assert answer.status == 200
+    assert answer.headers[b"cache-control"] == b"no-store"
     assert (b'workspace_authz_request_seconds_count{outcome="allow"} 1.0' in answer.body) is (method == "GET")
     assert reviews.paths == ["/metrics"]  # also below the prefix
     assert set(reviews.tokens) == {"alice-token"}

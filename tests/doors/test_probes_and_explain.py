@@ -32,6 +32,16 @@ async def test_probes_answer_below_the_prefix_and_at_the_root(method: str, path:
     assert answer.body == (b"" if method == "HEAD" else b'{"status": "ok"}')
 
 
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/livez?verbose", "/readyz?verbose"])
+@pytest.mark.parametrize("starting", [False, True])
+async def test_no_answer_of_a_probe_is_stored(path: str, starting: bool) -> None:
+    app = ProbesMiddleware(beyond, static_prefix="", runtime=lambda: None if starting else runtime())
+
+    answer = await call(app, "GET", path)
+
+    assert answer.headers[b"cache-control"] == b"no-store"
+
+
 async def test_a_server_that_is_starting_lives_and_is_not_ready() -> None:
     app = ProbesMiddleware(beyond, static_prefix="", runtime=lambda: None)
 
@@ -96,6 +106,7 @@ async def test_a_server_explains_the_callers_own_rights() -> None:
     answer = await call(explaining(reviews), "POST", PATH, TOKEN, TEAM_A, body=SEARCH)
 
     assert answer.status == 200
+    assert answer.headers[b"cache-control"] == b"no-store"
     document = answer.document
     assert (document["user"], document["decision"], document["status"]) == ("alice", "deny", 403)
 

@@ -11,15 +11,17 @@ from pathlib import Path
 import flask
 import mlflow
 import pytest
+from mlflow.entities.gateway_budget_policy import BudgetTargetScope
+from mlflow.exceptions import MlflowException
 from mlflow.server import handlers
 from mlflow.server.jobs import _current_authenticated_user
 from mlflow.tracking.context import registry
 
 from workspace_authz.mlflow_adapter.patches.attribution import (
-    CallersClient,
-    CallersRunContext,
-    callers_name,
-    fill_hooks,
+    CurrentUserClient,
+    CurrentUserRunContext,
+    apply,
+    current_username,
 )
 from workspace_authz.mlflow_adapter.serving import current_user
 from workspace_authz.types import UserInfo
@@ -32,7 +34,7 @@ def app() -> Iterator[flask.Flask]:
     """A Flask app that says whom it knows; MLflow is as it was afterwards."""
     app = flask.Flask("people")
     providers = [*registry._run_context_provider_registry._registry]
-    before = handlers._get_user, handlers.MlflowClient
+    before = handlers._get_user, handlers.MlflowClient, handlers._is_server_auth_enabled
 
     @app.get("/")
     def who() -> list[str | None]:
@@ -44,9 +46,9 @@ def app() -> Iterator[flask.Flask]:
             flask.request.headers.get("Authorization"),
         ]
 
-    fill_hooks(app)
+    apply(app)
     yield app
-    handlers._get_user, handlers.MlflowClient = before
+    handlers._get_user, handlers.MlflowClient, handlers._is_server_auth_enabled = before
     registry._run_context_provider_registry._registry[:] = providers
 
 
@@ -68,15 +70,15 @@ def test_nobody_is_nobody(app: flask.Flask) -> None:
     assert app.test_client().get("/").json == [None, None, None, None]
 
 
-def test_hooks_are_filled_once(app: flask.Flask) -> None:
-    fill_hooks(app)
+def test_it_is_applied_once(app: flask.Flask) -> None:
+    apply(app)
     assert len(app.before_request_funcs[None]) == 1
     providers = [type(one) for one in registry._run_context_provider_registry]
-    assert providers.count(CallersRunContext) == 1
+    assert providers.count(CurrentUserRunContext) == 1
 
 
 def test_what_a_handler_makes_is_the_callers(app: flask.Flask) -> None:
-    assert handlers._get_user is callers_name
+    assert handlers._get_user is current_username
     with called_by(ACCOUNT):
         assert handlers._get_user() == ACCOUNT
     assert handlers._get_user() == getpass.getuser()
@@ -85,14 +87,14 @@ def test_what_a_handler_makes_is_the_callers(app: flask.Flask) -> None:
 def test_a_worker_thread_of_a_request_knows_its_caller() -> None:
     with called_by("alice"):
         context = contextvars.copy_context()
-    assert context.run(callers_name) == "alice"
+    assert context.run(current_username) == "alice"
 
 
 def test_runs_that_the_server_starts_are_the_callers(app: flask.Flask, tmp_path: Path) -> None:
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
     try:
         client = handlers.MlflowClient()
-        assert isinstance(client, CallersClient)
+        assert isinstance(client, CurrentUserClient)
         experiment = client.create_experiment("e", artifact_location=str(tmp_path))
         with called_by(ACCOUNT):
             made = client.create_run(experiment, tags={"a": "1", "mlflow.user": "carol"})
@@ -107,3 +109,12 @@ def test_runs_that_the_server_starts_are_the_callers(app: flask.Flask, tmp_path:
         assert (again.info.user_id, again.data.tags["mlflow.user"]) == (ACCOUNT, ACCOUNT)
     finally:
         mlflow.set_tracking_uri(None)
+
+
+def test_a_budget_for_one_user_is_accepted(app: flask.Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow refuses it where it believes that nobody authenticates, as without ``mlflow.server.auth``."""
+    monkeypatch.setattr(handlers, "_is_server_auth_enabled", lambda: False)
+    with pytest.raises(MlflowException, match="require server authentication"):
+        handlers._assert_user_scope_enforceable(BudgetTargetScope.USER)
+    apply(app)
+    handlers._assert_user_scope_enforceable(BudgetTargetScope.USER)

@@ -124,7 +124,7 @@ def test_every_search_has_a_parser_and_is_tried_here(shop: Shop) -> None:
 @pytest.mark.parametrize("operation", sorted(SEARCHES))
 def test_it_finds_exactly_what_the_clause_names(shop: Shop, operation: str) -> None:
     for value in shop.values[operation]:
-        text = clause_first(*SEARCHES[operation], (value,), "  ")
+        text = clause_first(*SEARCHES[operation], values=(value,), theirs="  ")
         assert text is not None
         assert list(shop.find[operation](text)) == [value]
 
@@ -144,7 +144,7 @@ def test_it_finds_exactly_what_the_clause_names(shop: Shop, operation: str) -> N
 )
 def test_a_filter_of_the_callers_still_counts(shop: Shop, operation: str, theirs: str) -> None:
     everything = shop.values[operation]
-    both = clause_first(*SEARCHES[operation], everything, theirs)
+    both = clause_first(*SEARCHES[operation], values=everything, theirs=theirs)
     assert both is not None
     assert sorted(shop.find[operation](both)) == sorted(shop.find[operation](theirs)) != []
 
@@ -163,7 +163,7 @@ _FILTERS: Final = st.lists(_PIECES, max_size=8).map(" ".join) | st.lists(_PIECES
 def test_no_filter_widens_it(shop: Shop, operation: str, theirs: str, count: int) -> None:
     allowed = shop.values[operation][:count]
     try:
-        text = clause_first(*SEARCHES[operation], allowed, theirs)
+        text = clause_first(*SEARCHES[operation], values=allowed, theirs=theirs)
     except BadRequestError:
         return
     assert text is not None
@@ -177,14 +177,14 @@ def test_no_filter_widens_it(shop: Shop, operation: str, theirs: str, count: int
 @settings(max_examples=100, deadline=None)
 @given(values=st.lists(st.text(min_size=1), min_size=1, max_size=5, unique=True))
 def test_any_name_can_be_said(values: list[str]) -> None:
-    text = clause_first(*SEARCHES["SearchRegisteredModels"], values, "name LIKE 'a%'")
+    text = clause_first(*SEARCHES["SearchRegisteredModels"], values=values, theirs="name LIKE 'a%'")
     assert text is not None
 
 
 @pytest.mark.parametrize("theirs", ["name OR name", "name =", "1 = 1", "tags.x IN ('a')"])
 def test_what_mlflow_refuses_is_refused(theirs: str) -> None:
     with pytest.raises(BadRequestError):
-        clause_first(*SEARCHES["SearchExperiments"], ("1",), theirs)
+        clause_first(*SEARCHES["SearchExperiments"], values=("1",), theirs=theirs)
 
 
 @pytest.mark.parametrize("read_as", [[], ["theirs"], ["theirs", "ours"], ["ours"], ["ours", "other"]])
@@ -202,18 +202,18 @@ def test_a_parser_that_reads_it_otherwise_is_not_trusted(
 
     monkeypatch.setattr(SearchModelUtils, "parse_search_filter", parse)
     with pytest.raises(BadRequestError, match="joined"):
-        clause_first(*SEARCHES["SearchRegisteredModels"], ("plain",), "x = 'y'")
+        clause_first(*SEARCHES["SearchRegisteredModels"], values=("plain",), theirs="x = 'y'")
 
 
 def test_too_many_names_and_none_are_not_said() -> None:
     search = SEARCHES["SearchRegisteredModels"]
-    assert clause_first(*search, (), "") is None
-    assert clause_first(*search, [str(number) for number in range(MOST_VALUES + 1)], "") is None
+    assert clause_first(*search, values=(), theirs="") is None
+    assert clause_first(*search, values=[str(number) for number in range(MOST_VALUES + 1)], theirs="") is None
 
 
 def test_an_mlflow_that_does_not_understand_the_clause_says_so() -> None:
     operation, clause = SEARCHES["SearchExperiments"]
     # MLflow 3.16 knows no list of experiment ids, as 3.17 knows none of creation times.
     unknown = Clause(clause.field, "creation_time")
-    assert clause_first(operation, unknown, ("1",), "") is None
-    assert clause_first(operation, unknown, ("1",), "name = 'plain'") is None
+    assert clause_first(operation, unknown, values=("1",), theirs="") is None
+    assert clause_first(operation, unknown, values=("1",), theirs="name = 'plain'") is None

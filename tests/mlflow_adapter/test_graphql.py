@@ -136,7 +136,7 @@ def test_introspection_touches_nothing() -> None:
     text = """{ __schema { queryType { name kind fields { name type { ofType { name } } } }
                 types { name fields { type { fields { name } } } } directives { name } }
                 __type(name: "Query") { name } __typename }"""
-    assert calls_in(text, None, None) == ()
+    assert calls_in(text, variables=None, operation=None) == ()
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_introspection_touches_nothing() -> None:
 )
 def test_documents_have_bounds(text: str) -> None:
     with pytest.raises(BadRequestError):
-        calls_in(text, None, None)
+        calls_in(text, variables=None, operation=None)
 
 
 def test_every_computed_field_of_the_schema_has_its_rule_and_no_rule_is_left_over() -> None:

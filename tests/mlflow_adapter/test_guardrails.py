@@ -22,7 +22,8 @@ from workspace_authz.aio.asgi import Receive, Scope, Send
 from workspace_authz.doors.asgi.self_calls import GuardedSelfCalls
 from workspace_authz.errors import ForbiddenError, UnauthenticatedError
 from workspace_authz.kubernetes.credentials import BearerToken
-from workspace_authz.mlflow_adapter.patches.guardrails import OWN, JudgesRequests, keep_self_calls
+from workspace_authz.mlflow_adapter.patches import judge_cache
+from workspace_authz.mlflow_adapter.patches.guardrails import SELF_URL, JudgeRequests, apply
 from workspace_authz.mlflow_adapter.reading.request import SelfRequest
 from workspace_authz.mlflow_adapter.serving import self_calls
 from workspace_authz.types import Caller, UserInfo
@@ -40,7 +41,8 @@ HOOKED = (
 def hooks() -> Iterator[None]:
     """MLflow calls us, and is as it was afterwards."""
     before = [getattr(module, name) for module, name in HOOKED]
-    keep_self_calls("/mlflow")
+    apply(static_prefix="/mlflow")
+    judge_cache.apply()
     yield
     for (module, name), original in zip(HOOKED, before, strict=True):
         setattr(module, name, original)
@@ -78,13 +80,13 @@ class Server:
         self_calls.reset(token)
 
 
-async def rewrite(base_url: str = f"{OWN}/mlflow") -> Any:
+async def rewrite(base_url: str = f"{SELF_URL}/mlflow") -> Any:
     return await guardrails.send_request(
         headers=BYPASS, base_url=base_url, path="gateway/writer/mlflow/invocations", payload={"messages": []}
     )
 
 
-def judge(url: str = f"{OWN}/mlflow/gateway/mlflow/v1/chat/completions") -> Any:
+def judge(url: str = f"{SELF_URL}/mlflow/gateway/mlflow/v1/chat/completions") -> Any:
     headers = {"X-MLflow-Gateway-Caller": "judge", "X-MLFLOW-WORKSPACE": "team-b", "Authorization": "none"}
     return judges.send_chat_request(url, headers, {"model": "judge"}, 0)
 
@@ -168,7 +170,7 @@ async def test_who_does_not_answer_in_time_is_given_up() -> None:
 async def test_a_judge_asks_others_over_the_network(elsewhere: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requests, "post", lambda url, **_: url)
     with Server().serving():
-        assert JudgesRequests().post(elsewhere, headers={}, json={}, timeout=1) == elsewhere
+        assert JudgeRequests().post(elsewhere, headers={}, json={}, timeout=1) == elsewhere
 
 
 async def test_what_a_judge_sends_to_others_arrives_as_it_is() -> None:

@@ -14,10 +14,10 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from workspace_authz.catalog.compile import compile_catalog
-from workspace_authz.mlflow_adapter.inventory import served_routes, uncovered
+from workspace_authz.mlflow_adapter.inventory import served_routes, uncovered_routes
 
 
-class Stranger(BaseRoute):
+class UnknownRoute(BaseRoute):
     """A route object of a kind that the walk has never seen."""
 
 
@@ -96,21 +96,23 @@ def test_flasks_own_converters_and_methods_are_not_hidden() -> None:
 
 
 def test_what_the_walk_does_not_understand_is_reported(tmp_path: Path) -> None:
-    app = app_with(Stranger(), Mount("/files", app=StaticFiles(directory=tmp_path)), Mount("/raw", app=raw))
+    app = app_with(
+        UnknownRoute(), Mount("/files", app=StaticFiles(directory=tmp_path)), Mount("/raw", app=raw)
+    )
     found = names(app)
     assert len(found) == 3
     assert all(route.startswith("* ") for route in found)
-    assert any("Stranger" in route for route in found)
+    assert any("UnknownRoute" in route for route in found)
     assert any(route.startswith("* /files/{path:path}") for route in found)
     assert any(route.startswith("* /raw/{path:path}") for route in found)
-    assert {str(route) for route in uncovered(app, compile_catalog())} == found
+    assert {str(route) for route in uncovered_routes(app, compile_catalog())} == found
 
 
 def test_a_frontend_is_reported(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<html>")
     app = app_with()
     app.frontend("/ui", directory=tmp_path)
-    assert [str(route) for route in uncovered(app, compile_catalog())] != []
+    assert [str(route) for route in uncovered_routes(app, compile_catalog())] != []
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -118,12 +120,12 @@ def test_an_added_route_is_uncovered(method: str) -> None:
     catalog = compile_catalog()
     app = app_with()
     app.add_api_route("/api/2.0/mlflow/runs/get", hello)
-    assert uncovered(app, catalog) == []
+    assert uncovered_routes(app, catalog) == []
     app.add_api_route("/api/2.0/mlflow/runs/new", hello, methods=[method])
     flask = Flask("inventory", static_folder=None)
     flask.add_url_rule("/api/2.0/mlflow/<thing>/new", "new", str, methods=[method])
     app.mount("/", wrapped(flask))
-    found = uncovered(app, catalog)
+    found = uncovered_routes(app, catalog)
     assert [str(route) for route in found] == [
         f"{method} /api/2.0/mlflow/runs/new",
         f"{method} /api/2.0/mlflow/{{thing}}/new",

@@ -19,7 +19,11 @@ from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.responses import Response, StreamingResponse
 
-from workspace_authz.mlflow_adapter.patches.middlewares import OnlyBelow, WorkspaceMiddleware, lean
+from workspace_authz.mlflow_adapter.patches.middlewares import (
+    PathPrefixMiddleware,
+    WorkspaceMiddleware,
+    replace_function_middlewares,
+)
 
 HEADER = "X-MLFLOW-WORKSPACE"
 
@@ -59,9 +63,9 @@ def mlflow_like() -> FastAPI:
     return app
 
 
-def leaned() -> FastAPI:
+def replaced() -> FastAPI:
     app = mlflow_like()
-    app.user_middleware = lean(app.user_middleware, static_prefix="")
+    app.user_middleware = replace_function_middlewares(app.user_middleware, static_prefix="")
     return app
 
 
@@ -104,8 +108,8 @@ async def ask(app: FastAPI, path: str, headers: Sequence[tuple[str, str]]) -> An
 
 def test_both_are_recognised() -> None:
     """A later MLflow that names them otherwise keeps its own, slower."""
-    found: list[object] = [middleware.cls for middleware in leaned().user_middleware]
-    assert found == [OnlyBelow, WorkspaceMiddleware]
+    found: list[object] = [middleware.cls for middleware in replaced().user_middleware]
+    assert found == [PathPrefixMiddleware, WorkspaceMiddleware]
 
 
 def test_others_stay_as_they_are() -> None:
@@ -113,7 +117,7 @@ def test_others_stay_as_they_are() -> None:
         return await call_next(request)
 
     unknown = Middleware(BaseHTTPMiddleware, dispatch=other)
-    assert lean([unknown], static_prefix="") == [unknown]
+    assert replace_function_middlewares([unknown], static_prefix="") == [unknown]
 
 
 @pytest.mark.parametrize("path", ["/seen", "/gateway/e/invocations", "/api/3.0/mlflow/server-info", "/none"])
@@ -131,25 +135,25 @@ def test_others_stay_as_they_are() -> None:
     ids=str,
 )
 async def test_they_answer_as_mlflows_own(path: str, headers: Sequence[tuple[str, str]]) -> None:
-    own, ours = await ask(mlflow_like(), path, headers), await ask(leaned(), path, headers)
+    own, ours = await ask(mlflow_like(), path, headers), await ask(replaced(), path, headers)
     assert (ours.status, ours.content) == (own.status, own.content)
     assert sorted(ours.headers) == sorted(own.headers)
     assert ours.headers.get("x-at-start") == own.headers.get("x-at-start")
 
 
 async def test_the_workspace_does_not_outlive_its_request() -> None:
-    await ask(leaned(), "/seen", [(HEADER, "team-a")])
+    await ask(replaced(), "/seen", [(HEADER, "team-a")])
     assert get_request_workspace() is None
 
 
 async def test_only_gateway_calls_are_timed() -> None:
-    timed = await ask(leaned(), "/gateway/e/invocations", [(HEADER, "team-a")])
-    untimed = await ask(leaned(), "/seen", [(HEADER, "team-a")])
+    timed = await ask(replaced(), "/gateway/e/invocations", [(HEADER, "team-a")])
+    untimed = await ask(replaced(), "/seen", [(HEADER, "team-a")])
     assert "x-mlflow-gateway-duration-ms" in timed.headers
     assert "x-mlflow-gateway-duration-ms" not in untimed.headers
 
 
 async def test_a_prefix_moves_the_gateway() -> None:
     app = mlflow_like()
-    app.user_middleware = lean(app.user_middleware, static_prefix="/mlflow")
+    app.user_middleware = replace_function_middlewares(app.user_middleware, static_prefix="/mlflow")
     assert "x-mlflow-gateway-duration-ms" not in (await ask(app, "/gateway/e/invocations", [])).headers

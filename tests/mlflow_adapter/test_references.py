@@ -17,7 +17,7 @@ E, M = Resource.EXPERIMENTS, Resource.REGISTERED_MODELS
 
 
 def source(resource: Resource, uri: str) -> tuple[Reference, ...]:
-    return references(resource, Identifier.MODEL_SOURCE_URI, uri, workspace="team-a")
+    return references(uri, resource=resource, identifier=Identifier.MODEL_SOURCE_URI, workspace="team-a")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,9 @@ def test_a_source_that_could_be_read_otherwise_is_refused(uri: str) -> None:
 
 
 def gateway(text: str) -> tuple[Reference, ...]:
-    return references(Resource.GATEWAY_ENDPOINTS, Identifier.GATEWAY_MODEL_URI, text, workspace="team-a")
+    return references(
+        text, resource=Resource.GATEWAY_ENDPOINTS, identifier=Identifier.GATEWAY_MODEL_URI, workspace="team-a"
+    )
 
 
 def test_a_scorer_refers_to_every_endpoint_in_it() -> None:
@@ -100,7 +102,7 @@ def test_an_endpoint_that_could_be_read_otherwise_is_refused(model: str) -> None
 
 
 def artifact(path: str, workspace: str | None = "team-a") -> tuple[Reference, ...]:
-    return references(E, Identifier.ARTIFACT_PATH, path, workspace=workspace)
+    return references(path, resource=E, identifier=Identifier.ARTIFACT_PATH, workspace=workspace)
 
 
 def test_an_artifact_path_refers_to_its_experiment() -> None:
@@ -121,7 +123,9 @@ def test_an_artifact_path_of_another_workspace_is_refused() -> None:
 
 
 def test_other_identifiers_refer_to_themselves() -> None:
-    assert references(E, Identifier.RUN_ID, RUN, workspace=None) == ((Identifier.RUN_ID, RUN),)
+    assert references(RUN, resource=E, identifier=Identifier.RUN_ID, workspace=None) == (
+        (Identifier.RUN_ID, RUN),
+    )
 
 
 @pytest.mark.parametrize(
@@ -135,4 +139,9 @@ def test_other_identifiers_refer_to_themselves() -> None:
 def test_the_name_of_an_assessment_may_be_an_issues_id(
     name: str, expected: tuple[tuple[Identifier, str], ...]
 ) -> None:
-    assert references(Resource.EXPERIMENTS, Identifier.ISSUE_MENTION, name, workspace="team-a") == expected
+    assert (
+        references(
+            name, resource=Resource.EXPERIMENTS, identifier=Identifier.ISSUE_MENTION, workspace="team-a"
+        )
+        == expected
+    )

@@ -109,7 +109,7 @@ class KnownObjects:
         return {key: name for key, name in self.known.items() if len(key) < 3 and name in names}
 
     async def narrowed_filter(
-        self, operation: str, clause: Clause, values: Collection[str], theirs: str
+        self, operation: str, clause: Clause, *, values: Collection[str], theirs: str
     ) -> str | None:
         if not self.clauses:
             return None

@@ -157,6 +157,12 @@ async def test_a_body_field_may_come_in_the_query_of_a_get(query: bytes) -> None
     assert await present(body_field("run_id"), query=query)
 
 
+async def test_a_query_that_is_not_utf_8_counts() -> None:
+    """MLflow keeps ``%ff`` as it is where others replace it."""
+    assert await present(body_field("run_id"), query=b"x=%ff")
+    assert not await present(body_field("run_id"), query=b"x=%c3%a4")
+
+
 async def test_a_query_field_is_read_from_the_query_only() -> None:
     source = NameSource(Origin.QUERY, "path", Identifier.ARTIFACT_PATH)
     assert await present(source, query=b"path=1/x")

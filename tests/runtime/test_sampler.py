@@ -65,6 +65,29 @@ def test_its_parts_and_its_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     }
 
 
+class LossyAudit(NoAudit):
+    """Has lost records."""
+
+    dropped = 2
+
+
+def test_lost_audit_records_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    clock, audit = Clock(), LossyAudit()
+    registry = WorkerRegistry(tmp_path, expected=1, monotonic=clock.monotonic)
+    slot = registry.register()
+    metrics = SampledMetrics(PrometheusMetrics(slot.number).registry)
+    observed = Observed(statistics=[], informers=dict, audit=audit)
+    sampler = Sampler(observed, Health(workers=registry), metrics=metrics, slot=slot, clock=clock)
+
+    for total in (2, 5):
+        audit.dropped = total
+        sampler.sample()
+        page = Page.read(exposition(tmp_path, vacant=()).decode())
+        assert page.total("workspace_authz_audit_dropped_total") == total
+
+
 async def test_who_is_well_again_says_so_before_the_second_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

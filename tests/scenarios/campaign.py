@@ -212,7 +212,7 @@ class Campaign:
             case AnyRight() | Guarded():
                 observed.powerless = self._as(self.people.mallory, entry, call)
                 observed.powerless_elsewhere = self._as(
-                    self.people.mallory, entry, _elsewhere(call), workspace=ABSENT
+                    self.people.mallory, entry, elsewhere(call), workspace=ABSENT
                 )
                 observed.elsewhere = self._as(self.people.carol, entry, call)
                 observed.other = self._as(self.people.otto, entry, call)
@@ -237,7 +237,7 @@ class Campaign:
         return self.recorder.ask(entry.method, entry.path, token=token, workspace=workspace, call=call)
 
 
-def _elsewhere(call: Call) -> Call:
+def elsewhere(call: Call) -> Call:
     if "workspace_name" not in call.path:
         return call
     return Call(path={"workspace_name": ABSENT})

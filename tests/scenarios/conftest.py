@@ -10,14 +10,16 @@ import pytest
 
 from tests.harness.database import empty_database
 from tests.harness.oldest import OLDEST, oldest_programs
-from tests.harness.plane import EMBEDDED, REAL, devplane
+from tests.harness.plane import EMBEDDED, REAL, User, devplane
 from tests.harness.provider import model_provider
 from tests.harness.sdk import Sdk, sdk
 from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
+from tests.scenarios.campaign import given_holders
 from tests.scenarios.naming import FOREIGN, OWN, SIBLING, given_named_rights, studio_of
 from tests.scenarios.people import NAMED, SELECTOR, TEAM_B, Cluster, People, given_two_teams
 from tests.scenarios.studio import Studio
 from tests.scenarios.tracking_studio import ENVIRONMENT
+from workspace_authz.catalog.compile import compile_catalog
 
 As = Callable[..., Sdk]
 
@@ -88,6 +90,12 @@ def using_sdk(server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) ->
             return processes[key]
 
         yield start
+
+
+@pytest.fixture(scope="session")
+def holders(cluster: Cluster) -> Mapping[frozenset[str], User]:
+    """A user for each set of rights that some route needs."""
+    return given_holders(cluster.plane, cluster.people, compile_catalog().entries)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from tests.harness.http import Answer
 from tests.harness.plane import EMBEDDED, User
 from tests.harness.provider import model_provider
 from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
-from tests.scenarios.campaign import Campaign, Observation, Seen, given_holders, needed
+from tests.scenarios.campaign import Campaign, Observation, Seen, needed
 from tests.scenarios.people import ABSENT, MATRIX, TEAM_B, Cluster
 from tests.scenarios.recipes import LEAN, RECIPES
 from tests.scenarios.recipes.model import Recipe
@@ -37,11 +37,6 @@ PLAIN: Final = judged_by_the_guard()
 PREFIXED: Final = judged_by_the_guard(PREFIX)
 
 Observations = Mapping[Entry, Observation]
-
-
-@pytest.fixture(scope="session")
-def holders(cluster: Cluster) -> Mapping[frozenset[str], User]:
-    return given_holders(cluster.plane, cluster.people, [*PLAIN, *PREFIXED])
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """MLflow's artifact proxy. Every path lies in an experiment: ``[workspaces/<ws>/]<experiment_id>/…``.
 
-Up- and download are native and ignore ``--static-prefix`` (``artifact_router.py``); below the prefix Flask
-serves the same two. A path that names no experiment has no name: only the broad right will do.
+FastAPI serves upload and download and ignores ``--static-prefix`` (``artifact_router.py``). Flask serves the
+same two below the prefix. A path without an experiment has no RBAC name, so it needs the broad right.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""MLflow's assistant: one for the whole server, with tools that run on it. Off unless a setting says so."""
+"""MLflow's assistant. All workspaces share it, and its tools run on the server. Off by default."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Experiments, runs, metrics and the artifacts of runs.
 
-Runs have no rights of their own: they follow their experiment, and deleting one is an ``update`` of it.
-Fields are those that MLflow's handlers read: only the RPCs with a ``run_uuid`` in their message accept it.
+Runs have no rights of their own. Rights on a run are rights on its experiment, and deleting a run is an
+``update`` of it. Fields are those that MLflow's handlers read: only some RPCs accept ``run_uuid``.
 """
 
 from __future__ import annotations

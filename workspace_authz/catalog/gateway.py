@@ -1,7 +1,7 @@
 """Configuration of MLflow's AI gateway: secrets, model definitions, endpoints, guardrails, budgets.
 
-An endpoint uses model definitions, a model definition uses a secret, a guardrail uses an endpoint: whoever
-links one to the other needs its ``use``. Calls of endpoints are in :mod:`.gateway_calls`.
+An endpoint uses model definitions, a model definition uses a secret, and a guardrail uses an endpoint. A
+caller who links one to the other needs the right to ``use`` it. Calls are in :mod:`.gateway_calls`.
 """
 
 from __future__ import annotations

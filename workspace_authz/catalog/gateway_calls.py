@@ -1,7 +1,7 @@
 """Calls of AI gateway endpoints: ``gatewayendpoints/use`` on the endpoint that is called.
 
-The order is MLflow's (``gateway_api.py``): FastAPI takes the first template that fits, and
-``/gateway/proxy/mlflow/invocations`` fits two.
+The order is MLflow's (``gateway_api.py``). FastAPI takes the first template that matches, and two match
+``/gateway/proxy/mlflow/invocations``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Jobs of the MLflow server. They follow the experiment in their parameters; starting one is refused.
+"""Jobs of the MLflow server. Rights on a job are rights on the experiment in its parameters.
 
-A job runs in a process of the server and calls the server back. Without an identity of its own such a call
-is answered 401, so the request that starts a job would succeed and the job would fail.
+Starting a job is refused. A job runs in a process of the server and calls the server back. It has no identity
+of its own, so its calls are answered 401: the request would succeed and the job would fail.
 """
 
 from __future__ import annotations

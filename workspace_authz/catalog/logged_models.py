@@ -1,4 +1,4 @@
-"""Logged models (``m-…``): they follow their experiment. Their registration is in :mod:`.registry`."""
+"""Logged models (``m-…``). Rights on them are rights on the experiment. Versions: :mod:`.registry`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The registry of MCP servers. A server's name is ``namespace/slug``, so it takes two segments of a path.
+"""The registry of MCP servers. The name of a server is ``namespace/slug``, which is two segments of a path.
 
-The order is MLflow's (``mcp_server_api.py``): FastAPI takes the first template that fits, so a server whose
-slug is ``versions`` or ``endpoints`` cannot be told from a list, by MLflow as little as here.
+The order is MLflow's (``mcp_server_api.py``). FastAPI takes the first template that matches. Neither MLflow
+nor this catalog can therefore distinguish a server whose slug is ``versions`` or ``endpoints`` from a list.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What people and judges say about traces: scorers, label schemas, review queues. They follow experiments."""
+"""Scorers, label schemas and review queues. Rights on them are rights on their experiment."""
 
 from __future__ import annotations
 

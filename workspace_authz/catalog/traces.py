@@ -1,4 +1,4 @@
-"""Traces, assessments, issues and OpenTelemetry spans: all of them follow their experiment."""
+"""Traces, assessments, issues and OpenTelemetry spans. Rights on them are rights on their experiment."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _LOCATION: Final = "trace_location.mlflow_experiment.experiment_id"
 
 
 def _mentioned(assessment: str) -> Requirement:
-    """The issue that an assessment says a trace shows: MLflow counts such traces, of whatever workspace."""
+    """The issue that an assessment links to a trace. MLflow counts such traces of any workspace."""
     return linked(experiments(Verb.GET, body(f"{assessment}.assessment_name", Identifier.ISSUE_MENTION)))
 
 

@@ -1,7 +1,7 @@
-"""A serving certificate that is rotated is taken up without a connection being lost.
+"""Reloads a rotated serving certificate without closing connections.
 
-uvicorn reads the files of ``--ssl-certfile`` and ``--ssl-keyfile`` once. Its TLS context can be given others
-while it is in use: handshakes from then on show the new certificate, open connections go on as they are.
+uvicorn reads the files of ``--ssl-certfile`` and ``--ssl-keyfile`` once. Its TLS context accepts new files
+while it is in use: later handshakes show the new certificate, and open connections are kept.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from workspace_authz.aio.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
 
-_LOOK_SECONDS: Final = 1.0
+_CHECK_SECONDS: Final = 1.0
 
 Version = tuple[tuple[str, int, int], ...]
-"""Where each file really is, its inode and when it was written."""
+"""Of each file: its real path, its inode, and the time of its last change in nanoseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServedCertificate:
-    """The files that a server shows to clients, and the context in which it does."""
+    """A server's certificate files and the TLS context that they are loaded into."""
 
     context: ssl.SSLContext
     certificate: str
     key: str | None
-    """None where the certificate's file holds the key, too."""
+    """None where the certificate's file holds the key as well."""
     password: str | None = None
 
     def version(self) -> Version:
-        """Changes when a file does. Raises ``OSError`` while one is missing."""
+        """A value that changes when a file changes. Raises ``OSError`` while a file is missing."""
         found = []
         for path in (self.certificate, self.key or self.certificate):
             real = os.path.realpath(path)
@@ -48,23 +48,25 @@ class ServedCertificate:
         return tuple(found)
 
     def load(self, version: Version, *, into: ssl.SSLContext) -> None:
-        """Read the files by their real paths, so that both are of one version where a link is switched.
+        """Read the files by their real paths, so that both are of one version.
 
-        Raises ``OSError``, of which ``ssl.SSLError`` is one.
+        A symbolic link could be replaced between the two reads.
+
+        Raises ``OSError`` when a file cannot be read, and ``ssl.SSLError`` when the two do not fit.
         """
         (certificate, *_), (key, *_) = version
         into.load_cert_chain(certificate, key if self.key else None, self.password)
 
 
-def served_by_uvicorn(receive: Receive) -> ServedCertificate | None:
-    """What uvicorn serves, from the lifespan channel that it hands to its app; None without TLS.
+def uvicorn_certificate(receive: Receive) -> ServedCertificate | None:
+    """The certificate of the uvicorn server whose lifespan channel is ``receive``; None without TLS.
 
-    uvicorn 0.54 tells an app nothing of itself, but ``receive`` is a method of its ``LifespanOn``, which has
-    the public ``uvicorn.Config``.
+    uvicorn 0.54 has no interface for this. But ``receive`` is a method of its ``LifespanOn``, which holds the
+    public ``uvicorn.Config``.
     """
     config = getattr(getattr(receive, "__self__", None), "config", None)
     if not isinstance(config, uvicorn.Config):
-        _log.warning("uvicorn is not recognized: a serving certificate, if any, is read at the start only")
+        _log.warning("uvicorn is not recognized: a rotated serving certificate is not reloaded")
         return None
     if config.ssl is None or not config.ssl_certfile:
         return None
@@ -72,8 +74,11 @@ def served_by_uvicorn(receive: Receive) -> ServedCertificate | None:
     return ServedCertificate(config.ssl, os.fspath(config.ssl_certfile), key, config.ssl_keyfile_password)
 
 
-class Rotation:
-    """Takes up new files. ``on_load`` hears whether it could. Run :meth:`run` in a supervised task."""
+class CertificateReloader:
+    """Loads new files into the context in use. Run :meth:`run` in a supervised task.
+
+    ``on_load`` is called with True after a reload, and with False once for each version that cannot be used.
+    """
 
     def __init__(self, served: ServedCertificate, *, on_load: Callable[[bool], None], clock: Clock) -> None:
         self._served = served
@@ -83,18 +88,21 @@ class Rotation:
         self._failed: Version | None = None
 
     async def run(self) -> None:
-        """Look at the files every second, until cancelled."""
+        """Check the files every second, until cancelled."""
         while True:
-            await self._clock.sleep(_LOOK_SECONDS)
-            await self.look()
+            await self._clock.sleep(_CHECK_SECONDS)
+            await self.check()
 
-    async def look(self) -> None:
-        """Once. What cannot be used, as while only one of two files is new, leaves the old ones in use."""
+    async def check(self) -> None:
+        """Reload the files if they have changed.
+
+        Files that cannot be used leave the old ones in use, for example while only one of the two is new.
+        """
         version = self._version()
         if version is None or version == self._loaded:
             return
         try:
-            # First into another context: a key that does not fit would spoil the one in use.
+            # Into another context first: a key that does not fit would break the context in use.
             spare = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             await asyncio.to_thread(self._served.load, version, into=spare)
             self._served.load(version, into=self._served.context)
@@ -116,20 +124,22 @@ class Rotation:
 
 
 class CertificateMiddleware:
-    """Follows the certificate for as long as the app runs. ``on_load`` is as of :class:`Rotation`."""
+    """Reloads the certificate for as long as the app runs. ``on_load``: see :class:`CertificateReloader`."""
 
     def __init__(self, app: App, *, on_load: Callable[[bool], None]) -> None:
         self._app = app
         self._on_load = on_load
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One ASGI connection; only the lifespan's matters."""
-        served = served_by_uvicorn(receive) if scope["type"] == "lifespan" else None
+        """One ASGI connection. Only the lifespan is not passed on as it is."""
+        served = uvicorn_certificate(receive) if scope["type"] == "lifespan" else None
         if served is None:
             await self._app(scope, receive, send)
             return
         supervisor = Supervisor()
-        supervisor.run("certificate", Rotation(served, on_load=self._on_load, clock=SystemClock()).run)
+        supervisor.run(
+            "certificate", CertificateReloader(served, on_load=self._on_load, clock=SystemClock()).run
+        )
         try:
             await self._app(scope, receive, send)
         finally:

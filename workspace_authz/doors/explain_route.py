@@ -1,7 +1,7 @@
-"""``POST /workspace-authz/explain``: a running server explains itself, to the caller about the caller.
+"""``POST /workspace-authz/explain``: what the server would decide about a request of the caller.
 
-The body is JSON: ``{"method": "GET", "path": "/api/…", "body": "…"}``; credentials and workspace are those of
-the request itself, so that nobody learns of another's rights.
+The body is JSON: ``{"method": "GET", "path": "/api/…", "body": "…"}``. Credentials and workspace are those of
+the request itself, so that nobody learns another user's rights.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MAX_BODY: Final = 256 * 1024
 
 
 class ExplainMiddleware:
-    """Answers the explain route below the static prefix; everything else goes on."""
+    """Answers the explain route below the static prefix, and passes everything else on."""
 
     def __init__(self, app: App, *, static_prefix: str, runtime: Callable[[], Runtime]) -> None:
         self._app = app

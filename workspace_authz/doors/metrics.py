@@ -1,4 +1,4 @@
-"""``GET /metrics``: for scrapers, which reach the pod by its address and hold a token."""
+"""``GET /metrics``, for scrapers, which reach the pod by its address and have a token."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from workspace_authz.telemetry.prometheus import CONTENT_TYPE
 
 
 class MetricsMiddleware:
-    """Answers ``/metrics`` at the root and below the static prefix, so that MLflow's own never does."""
+    """Answers ``/metrics`` at the root and below the static prefix, so that MLflow never does."""
 
     def __init__(self, app: App, *, static_prefix: str, runtime: Callable[[], Runtime]) -> None:
         self._app = app
@@ -25,8 +25,8 @@ class MetricsMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI connection."""
-        asked = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
-        if not asked or route_path(scope) not in self._paths:
+        reads = scope["type"] == "http" and scope["method"] in ("GET", "HEAD")
+        if not reads or route_path(scope) not in self._paths:
             await self._app(scope, receive, send)
             return
         work = partial(_page, scope)

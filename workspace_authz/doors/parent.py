@@ -1,4 +1,4 @@
-"""The module ``app`` in the ``mlflow server`` parent: the checks, run when it is imported, and no app."""
+"""The module ``app`` in the parent process of ``mlflow server``: checks that run on import, and no app."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from workspace_authz.doors.preflight import check_parent
 
 
 def create_app() -> App:
-    """Not called: MLflow only looks whether it is there."""
+    """Never called: MLflow's parent only looks whether it exists. Raises ``RuntimeError``."""
     raise RuntimeError("the parent of the workers serves nothing")
 
 
-# The parent runs no other code of an app's than its import; see preflight for why it must stop there.
+# The parent runs no other code of an app than this import. preflight says why the parent must check.
 check_parent()

@@ -1,7 +1,7 @@
-"""What must be right before a worker starts, checked in the ``mlflow server`` parent.
+"""The checks before workers start, made in the ``mlflow server`` parent.
 
-Left to the app factory, four workers would respawn for ever and a single one would end with status 0
-(tried on MLflow 3.17.2 under uvicorn 0.54), so the parent checks everything and stops with one sentence.
+The parent stops with one sentence. If only the app factory checked, four workers would be restarted for ever,
+and a single worker would end with status 0 (seen with MLflow 3.17.2 under uvicorn 0.54).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -34,11 +34,11 @@ from workspace_authz.workspaces.policy import NamespacePolicy
 
 _log = logging.getLogger(__name__)
 
-_COVERAGE_SECONDS: Final = 120
+_LIST_ROUTES_SECONDS: Final = 120
 
 
-def check(options: ServerOptions, settings: Settings, environ: Mapping[str, str]) -> None:
-    """Raise :class:`ConfigurationError` for the first thing that keeps the server from being guarded."""
+def check(options: ServerOptions, settings: Settings, *, environ: Mapping[str, str]) -> None:
+    """Raise :class:`ConfigurationError` for the first reason why this server cannot be guarded."""
     if options.server != "uvicorn":
         raise ConfigurationError(
             f"workspace-authz runs under uvicorn, not {options.server}: "
@@ -46,7 +46,7 @@ def check(options: ServerOptions, settings: Settings, environ: Mapping[str, str]
         )
     if options.artifacts_only:
         raise ConfigurationError(
-            "workspace-authz cannot guard --artifacts-only, which has no experiments to judge artifacts by: "
+            "workspace-authz cannot guard --artifacts-only, which has no experiments for artifacts: "
             "start the whole server."
         )
     if environ.get("MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS", "").lower() in ("true", "1"):
@@ -61,9 +61,9 @@ def check(options: ServerOptions, settings: Settings, environ: Mapping[str, str]
 
 
 def switch_off_caches(environ: MutableMapping[str, str]) -> None:
-    """Switch MLflow's caches off that forget the workspace, for this process and those that it starts.
+    """Switch off MLflow's caches whose keys have no workspace, for this process and those that it starts.
 
-    Raises :class:`ConfigurationError` when one is set to anything else.
+    Raises :class:`ConfigurationError` when a variable has another value.
     """
     refuse_shared_caches(environ)
     for variable in SHARED_CACHES:
@@ -87,8 +87,11 @@ def namespace_policy(options: ServerOptions, settings: Settings) -> NamespacePol
     )
 
 
-def uncovered_routes(options: ServerOptions) -> list[str]:
-    """The routes of a worker started with ``options`` that no rule covers, found in a process like it."""
+def uncovered_routes(options: ServerOptions) -> Sequence[str]:
+    """The routes without a rule in a worker started with ``options``, found in a process of the same kind.
+
+    Raises :class:`ConfigurationError` when they cannot be listed.
+    """
     environment = {
         **os.environ,
         "_MLFLOW_SGI_NAME": "uvicorn",
@@ -96,10 +99,10 @@ def uncovered_routes(options: ServerOptions) -> list[str]:
     }
     try:
         listed = subprocess.run(
-            [sys.executable, "-m", "workspace_authz.doors.uncovered"],
+            [sys.executable, "-m", "workspace_authz.mlflow_adapter.inventory"],
             env=environment,
             stdout=subprocess.PIPE,
-            timeout=_COVERAGE_SECONDS,
+            timeout=_LIST_ROUTES_SECONDS,
             check=True,
         )
     except subprocess.SubprocessError as error:
@@ -111,13 +114,16 @@ def uncovered_routes(options: ServerOptions) -> list[str]:
 
 
 def check_parent() -> None:
-    """Check this process if it is the ``mlflow server`` parent; any other is left alone."""
+    """Check this process if it is the ``mlflow server`` parent. In any other process nothing is done.
+
+    Raises ``click.ClickException`` with the reason why the server cannot start.
+    """
     options = from_parent()
     if options is None:
         return
     try:
         settings = load_settings()
-        check(options, settings, os.environ)
+        check(options, settings, environ=os.environ)
         switch_off_caches(os.environ)
         asyncio.run(load_configuration(settings.kubeconfig))
         open_audit_sink(settings).close()

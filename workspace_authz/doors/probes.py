@@ -1,4 +1,4 @@
-"""``/livez`` and ``/readyz``: for probes, which reach the pod by its address and hold no token."""
+"""``/livez`` and ``/readyz``, for probes, which reach the pod by its address and have no token."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from workspace_authz.doors.asgi.protocol import route_path
 from workspace_authz.runtime.runtime import Runtime
 
 Checks = Mapping[str, str | None]
+"""By name: None where all is well, or the problem."""
 
 
 class ProbesMiddleware:
-    """Answers the two probes before anything else looks at the request; they reveal no name.
+    """Answers the two probes outside of all other middlewares. The answers contain no names.
 
-    ``?verbose`` lists the checks in the form of Kubernetes' own ``/readyz?verbose``.
+    ``?verbose`` lists the checks in the format of Kubernetes' ``/readyz?verbose``.
     """
 
     def __init__(self, app: App, *, static_prefix: str, runtime: Callable[[], Runtime | None]) -> None:
@@ -30,23 +31,23 @@ class ProbesMiddleware:
         """One ASGI connection."""
         path = route_path(scope) if scope["type"] == "http" and scope["method"] in ("GET", "HEAD") else ""
         if path in self._live:
-            await _answer(scope, send, "livez", {"ping": None})
+            await _answer(scope, send, probe="livez", checks={"ping": None})
         elif path in self._ready:
             runtime = self._runtime()
             if runtime is None:
-                await _answer(scope, send, "readyz", {"start": "The server is starting."})
+                await _answer(scope, send, probe="readyz", checks={"start": "The server is starting."})
             else:
-                health = runtime.health
-                await _answer(scope, send, "readyz", {"ping": None, **health.all()}, health.notes())
+                checks = {"ping": None, **runtime.health.all()}
+                await _answer(scope, send, probe="readyz", checks=checks, notes=runtime.health.notes())
         else:
             await self._app(scope, receive, send)
 
 
-async def _answer(scope: Scope, send: Send, probe: str, checks: Checks, notes: Sequence[str] = ()) -> None:
-    """``notes`` are what an operator should know, although the server serves."""
+async def _answer(scope: Scope, send: Send, *, probe: str, checks: Checks, notes: Sequence[str] = ()) -> None:
+    """503 if a check fails. ``notes`` name problems in spite of which the server serves."""
     failing = any(checks.values())
     verbose = b"verbose" in parse_qs(scope["query_string"], keep_blank_values=True)
-    content = _listed(probe, checks, notes) if verbose else _document(checks, notes)
+    content = _verbose(probe, checks=checks, notes=notes) if verbose else _document(checks, notes)
     headers = [
         (b"content-type", b"text/plain; charset=utf-8" if verbose else b"application/json"),
         (b"content-length", str(len(content)).encode()),
@@ -59,17 +60,17 @@ async def _answer(scope: Scope, send: Send, probe: str, checks: Checks, notes: S
 def _document(checks: Checks, notes: Sequence[str]) -> bytes:
     problems = [problem for problem in checks.values() if problem]
     document: dict[str, object] = {"status": "failing" if problems else "ok"}
-    document.update({name: told for name, told in (("problems", problems), ("notes", notes)) if told})
+    document.update({name: texts for name, texts in (("problems", problems), ("notes", notes)) if texts})
     return json.dumps(document).encode()
 
 
-def _listed(probe: str, checks: Checks, notes: Sequence[str]) -> bytes:
-    lines = [
+def _verbose(probe: str, *, checks: Checks, notes: Sequence[str]) -> bytes:
+    results = [
         f"[-]{name} failed: {problem}" if problem else f"[+]{name} ok" for name, problem in checks.items()
     ]
     return "\n".join(
         [
-            *lines,
+            *results,
             *(f"note: {note}" for note in notes),
             f"{probe} check {'failed' if any(checks.values()) else 'passed'}",
             "",

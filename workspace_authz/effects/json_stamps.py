@@ -33,7 +33,7 @@ def stamped_document(document: Mapping[str, Any], stamps: Iterable[Stamp], *, us
     edited: Any = document
     try:
         for stamp in stamps:
-            edited = _edited(edited, _steps(stamp.place), _Writer(stamp, user))
+            edited = _edited(edited, _steps(stamp.place), edit=_Writer(stamp, user))
         return json.dumps(edited).encode()
     except RecursionError:
         raise _not_understood() from None
@@ -119,7 +119,7 @@ class _Writer:
         return person(self.stamp, self.user, sent=only)
 
 
-def _edited(value: Any, steps: tuple[str, ...], edit: Edit) -> Any:
+def _edited(value: Any, steps: tuple[str, ...], *, edit: Edit) -> Any:
     """``value`` with ``edit`` applied to what is at the end of ``steps``; the last step may be missing."""
     if not steps:
         return edit(value)
@@ -131,23 +131,23 @@ def _edited(value: Any, steps: tuple[str, ...], edit: Edit) -> Any:
     edited = {
         spelling: changed
         for spelling in names
-        if (changed := _entered(holder.get(spelling), kind, further, edit)) is not None
+        if (changed := _entered(holder.get(spelling), kind, steps=further, edit=edit)) is not None
     }
     return {**edited, **{key: value for key, value in holder.items() if key not in edited}}
 
 
-def _entered(value: Any, kind: str, steps: tuple[str, ...], edit: Edit) -> Any:
+def _entered(value: Any, kind: str, *, steps: tuple[str, ...], edit: Edit) -> Any:
     if kind.startswith(_JSON):
         if value is not None and not isinstance(value, str):
             raise _not_understood()
         inner = parse_text(value) if value else None
-        changed = _entered(inner, kind.removeprefix(_JSON), steps, edit)
+        changed = _entered(inner, kind.removeprefix(_JSON), steps=steps, edit=edit)
         return value if changed is None else json.dumps(changed)
     if kind != _EACH:
-        return _edited(value, steps, edit)
+        return _edited(value, steps, edit=edit)
     if value is None:
         return None
-    return [_edited(_object(each, absent=False), steps, edit) for each in _list(value)]
+    return [_edited(_object(each, absent=False), steps, edit=edit) for each in _list(value)]
 
 
 def _steps(place: str) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ def as_request(method: str, fields: Fields) -> RequestReplacement:
     return RequestReplacement(b"", query=urlencode(fields, doseq=True).encode("ascii"))
 
 
-def keeping(fields: Fields, path: str, allowed: Collection[str]) -> dict[str, Any]:
+def keeping(fields: Fields, path: str, *, allowed: Collection[str]) -> dict[str, Any]:
     """``fields`` without those elements of the list in ``path`` that lead to something not ``allowed``.
 
     ``path`` starts with the list: ``locations[].mlflow_experiment.experiment_id``.

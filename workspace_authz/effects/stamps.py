@@ -31,7 +31,7 @@ async def plan_stamps(
     if not route.stamps:
         return base
     if any(stamp.shape is Shape.SPANS for stamp in route.stamps):
-        return await _stamped_spans(reader, route, user)
+        return await _stamped_spans(reader, route, user=user)
     if base is not None:
         document, size = parse(base.content).as_object(), len(base.content)
     else:
@@ -44,7 +44,7 @@ async def plan_stamps(
     return RequestReplacement(content, query=base.query if base else None)
 
 
-async def _stamped_spans(reader: RequestReader, route: Route, user: UserInfo) -> RequestReplacement:
+async def _stamped_spans(reader: RequestReader, route: Route, *, user: UserInfo) -> RequestReplacement:
     spans = await reader.spans()
 
     def name(stamp: Stamp, sent: str) -> str:

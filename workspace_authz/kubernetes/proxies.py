@@ -9,14 +9,15 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import Final, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from workspace_authz.errors import ConfigurationError
 
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_PORTS = {"http": 80, "https": 443}
+_PORTS: Final = MappingProxyType({"http": 80, "https": 443})
 
 
 def proxy_for(url: str, *, configured: str | None, environ: Mapping[str, str]) -> str | None:

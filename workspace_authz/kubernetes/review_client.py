@@ -103,7 +103,12 @@ def _failed(kind: str, posted: HttpAnswer, *, own: bool) -> RequestError:
         return UnauthenticatedError(REJECTED)
     _log.warning("%s was answered with HTTP %d", kind, status)
     if status in (403, 404):
-        return MisconfiguredError(_MAY_NOT_ASK if own and status == 403 else _NOT_ANSWERED.format(kind=kind))
+        if own and status == 403:
+            return MisconfiguredError(_MAY_NOT_ASK)
+        return MisconfiguredError(
+            f"This cluster does not answer a {kind}, so nobody can be authorized. "
+            "An administrator finds the remedy with `workspace-authz check`."
+        )
     if status == 429:
         return ThrottledError(NO_ANSWER, status=status, after=retry_after(posted.retry_after, posted.date))
     if status in _IN_FRONT:
@@ -112,10 +117,6 @@ def _failed(kind: str, posted: HttpAnswer, *, own: bool) -> RequestError:
     return UnavailableError(NO_ANSWER)
 
 
-_NOT_ANSWERED: Final = (
-    "This cluster does not answer a {kind}, so nobody can be authorized. "
-    "An administrator finds the remedy with `workspace-authz check`."
-)
 _MAY_NOT_ASK: Final = (
     "The server's own account may not create subjectaccessreviews, so this caller cannot be authorized. "
     "An administrator binds the ClusterRole system:auth-delegator to it."

@@ -1,25 +1,31 @@
-"""What MLflow really serves, read off its app, and which of it the catalog does not know.
+"""The routes that MLflow's app serves, and those of them that the catalog does not know.
 
-Whatever the walk does not understand it reports: nothing is served without being known.
+A route object of an unknown kind is reported as uncovered, so that nothing is served without a rule.
+``python -m workspace_authz.mlflow_adapter.inventory`` prints the uncovered routes as JSON.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from fastapi import FastAPI
 from flask import Flask
+from mlflow.server.fastapi_app import create_fastapi_app
 from starlette.routing import Mount, Route, WebSocketRoute
 from werkzeug.routing import Rule
 
-from workspace_authz.catalog.compile import CompiledCatalog
+from workspace_authz.catalog.compile import CompiledCatalog, compile_catalog
 from workspace_authz.catalog.entries import ServedRoute
 from workspace_authz.catalog.model import Server
+from workspace_authz.mlflow_adapter.options import from_environment
 
 ANY_METHOD: Final = "*"
-"""Of a route object that the walk does not understand. No entry of the catalog has it."""
+"""Stands for the method of a route object of an unknown kind. No entry of the catalog has it."""
 
 WEBSOCKET: Final = "WEBSOCKET"
 """Stands for the method of a WebSocket. No entry of the catalog has it."""
@@ -29,21 +35,24 @@ _FLASK_CONVERTERS: Final = {None: "", "default": "", "string": "", "path": ":pat
 
 
 def served_routes(app: FastAPI) -> frozenset[ServedRoute]:
-    """Everything that ``app`` serves, native and mounted, but for HEAD of a GET and Flask's own OPTIONS."""
+    """The routes of ``app`` and of what is mounted in it, without HEAD of a GET and Flask's own OPTIONS."""
     return frozenset(_native(_routes(app), ""))
 
 
-def uncovered(app: FastAPI, catalog: CompiledCatalog) -> list[ServedRoute]:
+def uncovered_routes(app: FastAPI, catalog: CompiledCatalog) -> list[ServedRoute]:
     """The served routes without an entry in the catalog, sorted."""
     return sorted(route for route in served_routes(app) if not catalog.covers(route.method, route.path))
 
 
 def _routes(app: Any) -> Iterator[Any]:
-    """FastAPI 0.165 keeps an included router as one object, and frontends (``app.frontend``) apart."""
+    """The route objects of ``app``.
+
+    FastAPI 0.165 keeps an included router as one object, and frontends (``app.frontend``) in a separate list.
+    """
     for route in app.routes:
         if hasattr(route, "effective_route_contexts"):
             for context in route.effective_route_contexts():
-                # One of FastAPI's own routes is this context itself: it has the prefix, the original has not.
+                # For FastAPI's own routes the context stands for the route: only it has the router's prefix.
                 yield context.starlette_route or context
         else:
             yield route
@@ -96,7 +105,7 @@ def _parameter(found: re.Match[str]) -> str:
 
 
 def _methods(methods: Iterable[str] | None) -> Iterator[str]:
-    """Each method that needs an entry of its own: HEAD is judged as the GET that it comes with."""
+    """Each method that needs its own entry: HEAD is judged as GET where a route has both."""
     known = frozenset(methods or (ANY_METHOD,))
     return (method for method in known if method != "HEAD" or "GET" not in known)
 
@@ -105,3 +114,13 @@ def _unknown(route: object, path: str) -> ServedRoute:
     return ServedRoute(
         ANY_METHOD, f"{path} ({type(route).__module__}.{type(route).__qualname__})", Server.FASTAPI
     )
+
+
+def main() -> None:
+    """Print a JSON list of ``METHOD path`` on standard output."""
+    catalog = compile_catalog(static_prefix=from_environment(os.environ).static_prefix)
+    json.dump([str(route) for route in uncovered_routes(create_fastapi_app(), catalog)], sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""How ``mlflow server`` was started, seen from its parent process or from a worker.
+"""The options of ``mlflow server``, as its parent process and its workers see them.
 
 MLflow 3.17.2 tells the parent through click's context and the workers through environment variables
 (``mlflow.server._run_server``).
@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import click
 
-_TRUE = frozenset({"true", "1"})
-_WORKERS = 4
+_TRUE: Final = frozenset({"true", "1"})
+_DEFAULT_WORKERS: Final = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
-    """The options of the server that decide whether it can be guarded."""
+    """The options of the server that the guard depends on."""
 
     server: str
     """``uvicorn``, ``gunicorn`` or ``waitress``."""
@@ -28,13 +28,13 @@ class ServerOptions:
     serve_artifacts: bool
     artifacts_only: bool
     workers: int = 1
-    """Processes that will serve, as far as the parent knows."""
+    """How many processes will serve. Only the parent knows."""
     artifact_root: str | None = None
-    """Where MLflow puts new artifacts (``--default-artifact-root``), as a worker finds it."""
+    """Where MLflow puts new artifacts (``--default-artifact-root``). Only a worker knows."""
 
 
 def from_parent() -> ServerOptions | None:
-    """The options of the ``mlflow server`` command that is running in this process, or None."""
+    """The options of the ``mlflow server`` command that runs in this process; None in any other process."""
     context = click.get_current_context(silent=True)
     if context is None or "gunicorn_opts" not in context.params:
         return None
@@ -59,13 +59,13 @@ def _from_parameters(parameters: Mapping[str, Any]) -> ServerOptions:
 
 
 def _workers(parameters: Mapping[str, Any]) -> int:
-    """As ``_run_server`` and uvicorn count them: four unless said otherwise, one while reloading."""
+    """As ``_run_server`` and uvicorn count: four by default, one with ``--reload``."""
     reloads = parameters.get("dev") or "--reload" in (parameters.get("uvicorn_opts") or "").split()
-    return 1 if reloads else parameters.get("workers") or _WORKERS
+    return 1 if reloads else parameters.get("workers") or _DEFAULT_WORKERS
 
 
 def from_environment(environ: Mapping[str, str]) -> ServerOptions:
-    """The options as a worker finds them."""
+    """The options of the server that this process is a worker of."""
 
     def flag(name: str) -> bool:
         return environ.get(name, "").lower() in _TRUE

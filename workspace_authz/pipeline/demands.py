@@ -101,7 +101,7 @@ async def ask_by_name(left: OpenDemands, case: Case) -> Narrowing | None:
     narrowing: Narrowing | None = None
     for demand in left.by_name:
         if demand.needed.listing is None:
-            await require_names(demand.needed, case.reader, case)
+            await require_names(demand.needed, case.reader, case=case)
         else:
             narrowing = await ListNarrowing(demand.needed, case).narrowed()
     return narrowing
@@ -109,7 +109,7 @@ async def ask_by_name(left: OpenDemands, case: Case) -> Narrowing | None:
 
 async def _refuse_foreign(needed: Requirement, case: Case) -> None:
     """Refuse an object of another workspace in the words of one that is nowhere."""
-    if await names_of(needed, case.reader, case) is None:
+    if await names_of(needed, case.reader, case=case) is None:
         raise MissingError(
             f"The request refers to something that is not in workspace '{case.rights.namespace}'."
         )

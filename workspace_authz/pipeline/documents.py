@@ -68,9 +68,9 @@ class _Document:
         # As it will be asked: what was narrowed before counts.
         call = asked.changed(self.changes)
         if needed.listing is None:
-            await require_names(needed, Arguments(call), self.case)
+            await require_names(needed, Arguments(call), case=self.case)
         elif needed.names[0].origin is Origin.RESPONSE and needed.listing.clause is None:
-            self.filtered.setdefault(needed, []).append(_place_of(needed, call, self.calls))
+            self.filtered.setdefault(needed, []).append(_place_of(needed, call, among=self.calls))
         else:
             await self._narrow(ListNarrowing(needed, self.case), call)
 
@@ -86,7 +86,7 @@ class _Document:
             names = await listing.confirmed()
             theirs = (call.arguments.get(INPUT) or {}).get(clause.field, "")
             text = await self.case.reader.reading.narrowed_filter(
-                call.operation, clause, tuple(names), theirs
+                call.operation, clause, values=tuple(names), theirs=theirs
             )
             if text is None:
                 raise _cannot_be_kept(call)
@@ -148,10 +148,10 @@ class _Document:
         self.names.update(names)
 
 
-def _place_of(needed: Requirement, call: FieldCall, calls: Sequence[FieldCall]) -> Place:
+def _place_of(needed: Requirement, call: FieldCall, *, among: Sequence[FieldCall]) -> Place:
     """Where the answer will have the list of ``call``, and its elements the field that names them."""
     elements = (*call.path, "[]")
-    shown = [each for each in calls if each.path[:-1] == elements]
+    shown = [each for each in among if each.path[:-1] == elements]
     names = (each.path[-1] for each in shown if each.field.partition(".")[2] == needed.names[0].field)
     return Place(call.path, tuple(names))
 

@@ -54,7 +54,7 @@ class ListNarrowing:
         narrowing = Narrowing(self.broad.qualified_resource, tuple(sorted(set(kept.values()))))
         if len(kept) == len(values):
             return narrowing
-        fields = keeping(await self.case.reader.fields(), source.field, kept)
+        fields = keeping(await self.case.reader.fields(), source.field, allowed=kept)
         return replace(narrowing, request=await self._proved(fields))
 
     async def kept(self, source: NameSource, values: Collection[str]) -> Mapping[str, str]:
@@ -129,7 +129,7 @@ class ListNarrowing:
             return None
         fields = await reader.fields()
         text = await reader.reading.narrowed_filter(
-            route.operation, listing.clause, identities, _text(fields, listing.clause)
+            route.operation, listing.clause, values=identities, theirs=_text(fields, listing.clause)
         )
         if text is None:
             return None

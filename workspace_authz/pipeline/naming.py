@@ -87,10 +87,10 @@ def _unescaped(text: str) -> str:
         return text
 
 
-async def require_names(needed: Requirement, values: Values, case: Case) -> None:
+async def require_names(needed: Requirement, values: Values, *, case: Case) -> None:
     """Demand ``needed`` on each object that ``values`` name. Raises :class:`ForbiddenError`."""
     rights, broad = case.rights, case.rights.broad(needed)
-    names = await names_of(needed, values, case)
+    names = await names_of(needed, values, case=case)
     if names is None:
         raise rights.forbidden(broad)
     allowed = frozenset[str]()
@@ -106,7 +106,7 @@ async def require_names(needed: Requirement, values: Values, case: Case) -> None
             raise rights.forbidden(question if told else broad)
 
 
-async def names_of(needed: Requirement, values: Values, case: Case) -> tuple[ObjectName, ...] | None:
+async def names_of(needed: Requirement, values: Values, *, case: Case) -> tuple[ObjectName, ...] | None:
     """The objects of ``needed``; all of them must be allowed.
 
     None when names cannot fulfil it: a value identifies nothing in this workspace, or the request names no
@@ -116,18 +116,18 @@ async def names_of(needed: Requirement, values: Values, case: Case) -> tuple[Obj
     for source in needed.names:
         found = await values.values(source, complete=not needed.when_present)
         if found:
-            return await _named(needed, source, found, case=case)
+            return await _named(needed, source, values=found, case=case)
     return () if needed.when_present else None
 
 
 async def _named(
-    needed: Requirement, source: NameSource, values: tuple[str, ...], *, case: Case
+    needed: Requirement, source: NameSource, *, values: tuple[str, ...], case: Case
 ) -> tuple[ObjectName, ...] | None:
     found: dict[str, ObjectName] = {}
     wanted: dict[Identifier, list[str]] = {}
     for value in values:
         for identifier, key in references(
-            needed.resource, source.identifies, value, workspace=case.workspace
+            value, resource=needed.resource, identifier=source.identifies, workspace=case.workspace
         ):
             if identifier is Identifier.NAME:
                 found[key] = ObjectName(key, sent=True)

@@ -9,7 +9,7 @@ from typing import Final
 
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.catalog.compile import CompiledCatalog, Match
-from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Public, Refused, Route
+from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Public, Refused
 from workspace_authz.effects.effects import Effects, Narrowing
 from workspace_authz.effects.headers import HeaderSanitizer
 from workspace_authz.effects.rewriting import RequestReplacement
@@ -48,14 +48,32 @@ _GATEWAY_ONLY: Final = "What MLflow asks of itself is served by the AI gateway o
 class _Progress:
     """What is known of a request so far."""
 
-    route: Route | None = None
+    request: AccessRequest
+    match: Match | None = None
     caller: Caller | None = None
     workspace: str | None = None
     rights: Rights | None = None
 
+    @property
+    def is_gateway(self) -> bool:
+        """Whether the route calls an endpoint of MLflow's AI gateway, or lists those that can be called."""
+        return self.match is not None and self.match.route.path.startswith("/gateway/")
+
+    @property
+    def identified(self) -> Caller:
+        """The caller. Raises ``TypeError`` before one is identified."""
+        if self.caller is None:
+            raise TypeError("no caller has been identified")
+        return self.caller
+
     def findings(self) -> Findings:
-        checks = tuple(self.rights.asked.values()) if self.rights is not None else ()
-        return Findings(self.route, self.caller, self.workspace, checks)
+        """How far the request came."""
+        return Findings(
+            self.match.route if self.match is not None else None,
+            self.caller,
+            self.workspace,
+            tuple(self.rights.asked.values()) if self.rights is not None else (),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,113 +92,107 @@ class Pipeline:
 
     async def judge(self, request: AccessRequest) -> Verdict:
         """The verdict for one request. A refusal is a value; it is never raised."""
-        progress = _Progress()
+        progress = _Progress(request)
         try:
             async with asyncio.timeout(DEADLINE_SECONDS) as deadline:
-                unhurried = replace(request, body=UnhurriedBody(request.body, deadline))
-                effects = await self._judge(unhurried, progress)
+                progress.request = replace(request, body=UnhurriedBody(request.body, deadline))
+                effects = await self._judge(progress)
             return Pass(progress.findings(), effects)
         except RequestError as error:
             return Refuse(progress.findings(), error)
         except TimeoutError:
             return Refuse(progress.findings(), UnavailableError(NO_ANSWER))
 
-    async def _judge(self, request: AccessRequest, progress: _Progress) -> Effects:
-        match = self.catalog.match(request.method, request.path)
-        if match is not None:
-            progress.route = match.route
-            if isinstance(match.route.policy, Public) and request.by_mlflow is None:
-                return Effects(empty_body=True)
+    async def _judge(self, progress: _Progress) -> Effects:
+        request = progress.request
+        match = progress.match = self.catalog.match(request.method, request.path)
+        if match is not None and request.by_mlflow is None and isinstance(match.route.policy, Public):
+            return Effects(empty_body=True)
         with ExitStack() as prefetched:
-            progress.caller = await self._identify(request, match, prefetched)
-            if request.by_mlflow is not None and (match is None or not _is_gateway(match)):
+            progress.caller = await self._identify(progress, prefetched)
+            if request.by_mlflow is not None and not progress.is_gateway:
                 raise ForbiddenError(_GATEWAY_ONLY)
             if match is None:
                 raise UnknownRouteError(
                     f"No rule of workspace-authz covers {request.method} {request.path}, so it is refused."
                 )
-            return await self._decide(match, request, progress, progress.caller)
+            return await self._decide(match, progress)
 
-    async def _identify(self, request: AccessRequest, match: Match | None, prefetched: ExitStack) -> Caller:
+    async def _identify(self, progress: _Progress, prefetched: ExitStack) -> Caller:
+        """Who asks? Raises :class:`UnauthenticatedError`, among others."""
+        request, match = progress.request, progress.match
         if request.by_mlflow is not None:
             return await self.identity.confirm(request.by_mlflow.caller)
 
         def prefetch(credential: Credential) -> None:
             # One round trip instead of two: the first question seldom depends on the caller.
-            question = question_for_anybody(match, request, self.rule) if match is not None else None
+            question = question_for_anybody(match, request, rule=self.rule) if match is not None else None
             if question is not None:
                 prefetched.enter_context(self.authorizer.prefetch(credential, question))
 
-        presented = Presented(
-            request.headers, peer=request.peer, gateway=match is not None and _is_gateway(match)
-        )
+        presented = Presented(request.headers, request.peer, progress.is_gateway)
         return await self.identity.authenticate(presented, unverified=prefetch)
 
-    async def _decide(
-        self, match: Match, request: AccessRequest, progress: _Progress, caller: Caller
-    ) -> Effects:
+    async def _decide(self, match: Match, progress: _Progress) -> Effects:
         match match.route.policy:
             case Refused(reason=reason):
                 raise ForbiddenError(reason)
             case AnyRight(listing=True):
-                return self._effects(match, request, progress, visible=await self._visible(caller))
+                return self._effects(progress, visible=await self._visible(progress.identified))
             case AnyRight(parameter=parameter):
-                workspace = self._locate(request, progress, match.parameters.get(parameter))
-                if not await self.authorizer.holds_any_right(caller, workspace):
-                    raise forbidden(caller.user, Attributes(workspace, Verb.LIST, Resource.EXPERIMENTS))
-                await self._existing(workspace)
-                return self._effects(match, request, progress)
+                return await self._decide_any_right(match.parameters.get(parameter), progress)
             case Guarded() as guarded:
-                return await self._decide_guarded(guarded, match, request, progress)
+                return await self._decide_guarded(guarded, match, progress=progress)
             case Authenticated() | Public():
-                return self._effects(match, request, progress)
+                return self._effects(progress)
 
-    async def _decide_guarded(
-        self, guarded: Guarded, match: Match, request: AccessRequest, progress: _Progress
-    ) -> Effects:
-        workspace = self._locate(request, progress, None)
-        case = self._case(match, request, progress, workspace)
+    async def _decide_any_right(self, parameter: str | None, progress: _Progress) -> Effects:
+        workspace, caller = self._locate(progress, parameter), progress.identified
+        if not await self.authorizer.holds_any_right(caller, workspace):
+            raise forbidden(caller.user, Attributes(workspace, Verb.LIST, Resource.EXPERIMENTS))
+        await self._existing(workspace)
+        return self._effects(progress)
+
+    async def _decide_guarded(self, guarded: Guarded, match: Match, *, progress: _Progress) -> Effects:
+        workspace = self._locate(progress, None)
+        case = self._case(match, progress)
         left = await ask_broadly(guarded, case)
         narrowing = None
         if left:
-            await self._refuse_closed(case)
+            await self._refuse_closed(case.rights)
             narrowing = await ask_by_name(left, case)
         # Before the restrictions: these look objects up, and a closed workspace must not be looked into.
         uid = await self._existing(workspace)
         await self.restrictions.check(case.reader, workspace=case.workspace)
-        stamped = await plan_stamps(
+        replacement = await plan_stamps(
             case.reader,
             match.route,
             user=case.rights.user,
             base=narrowing.request if narrowing else None,
         )
-        effects = self._effects(match, request, progress, narrowing=narrowing, replacement=stamped)
-        if uid is not None and not guarded.reads and not request.dry:
+        if uid is not None and not guarded.reads and not progress.request.dry:
             await self._claim(workspace, uid)
-        return effects
+        return self._effects(progress, narrowing=narrowing, replacement=replacement)
 
-    def _case(self, match: Match, request: AccessRequest, progress: _Progress, workspace: str) -> Case:
-        if progress.caller is None:
-            raise TypeError("no caller has been identified")
-        rights = progress.rights = Rights(self.authorizer, progress.caller, workspace)
+    def _case(self, match: Match, progress: _Progress) -> Case:
+        namespace = progress.workspace or ""
+        rights = progress.rights = Rights(self.authorizer, progress.identified, namespace)
         mlflow = self.mlflow
         return Case(
-            reader=RequestReader(request, match, reading=mlflow.reading if mlflow else None),
+            reader=RequestReader(progress.request, match, reading=mlflow.reading if mlflow else None),
             rights=rights,
-            workspace=None if self.rule.single else workspace,
+            workspace=None if self.rule.single else namespace,
             store=mlflow.store if mlflow else None,
             lists=mlflow.lists if mlflow else None,
         )
 
-    def _locate(self, request: AccessRequest, progress: _Progress, parameter: str | None) -> str:
+    def _locate(self, progress: _Progress, parameter: str | None) -> str:
         """Where? Raises :class:`BadRequestError` when the request names no workspace, or two."""
-        if progress.caller is None:
-            raise TypeError("no caller has been identified")
         progress.workspace = requested_workspace(
             self.rule,
             parameter=parameter,
-            headers=request.header(WORKSPACE_HEADER),
-            user=progress.caller.user,
+            headers=progress.request.header(WORKSPACE_HEADER),
+            user=progress.identified.user,
         )
         return progress.workspace
 
@@ -189,13 +201,13 @@ class Pipeline:
             return frozenset()
         return await self.authorizer.namespaces_with_rights(caller, self.workspaces.names())
 
-    async def _refuse_closed(self, case: Case) -> None:
+    async def _refuse_closed(self, rights: Rights) -> None:
         """Before an object is looked up: in a closed workspace no answer may depend on what is in it.
 
         Holders of any right are told that it is closed; others are refused as for any other request. Memory
         alone is asked: a caller without rights must not tell a namespace from none by the time that it takes.
         """
-        rights, tenancy = case.rights, self._tenancy
+        tenancy = self._tenancy
         known = self.workspaces.get(rights.namespace) if self.workspaces is not None else None
         if known is None or tenancy is None:
             return
@@ -233,38 +245,32 @@ class Pipeline:
 
     def _effects(
         self,
-        match: Match,
-        request: AccessRequest,
         progress: _Progress,
         *,
         visible: frozenset[str] | None = None,
         narrowing: Narrowing | None = None,
         replacement: RequestReplacement | None = None,
     ) -> Effects:
-        caller, gateway = progress.caller, _is_gateway(match)
+        caller, request, gateway = progress.identified, progress.request, progress.is_gateway
         by_mlflow = request.by_mlflow
         headers = HeaderSanitizer(
             # Without workspaces MLflow refuses the header that names one.
             workspace=None if self.rule.single else progress.workspace,
-            credential=caller.credential if caller else None,
+            credential=caller.credential,
             gateway=gateway,
-            keeps_authorization=by_mlflow is None
-            and provider_keeps_authorization(request.headers, gateway=gateway),
+            keeps_authorization=gateway
+            and by_mlflow is None
+            and provider_keeps_authorization(request.headers, gateway=True),
             skips_guardrails=by_mlflow is not None and by_mlflow.skips_guardrails,
         )
         return Effects(
             headers=headers,
-            caller=caller.user if caller else None,
+            caller=caller.user,
             visible=visible,
             replacement=replacement,
             narrowing=narrowing,
             self_calls=gateway and by_mlflow is None,
         )
-
-
-def _is_gateway(match: Match) -> bool:
-    """Whether the route calls an endpoint of MLflow's AI gateway, or lists those that can be called."""
-    return match.route.path.startswith("/gateway/")
 
 
 def _first_refusal(rights: Rights) -> ForbiddenError:

@@ -13,7 +13,7 @@ from workspace_authz.workspaces.requested import WORKSPACE_HEADER, WorkspaceRule
 
 
 def question_for_anybody(
-    match: Match, request: AccessRequest, rule: WorkspaceRule
+    match: Match, request: AccessRequest, *, rule: WorkspaceRule
 ) -> Attributes | AnyRightIn | None:
     """The broad question of the first requirement that holds for every such request; None if none does.
 
@@ -22,10 +22,10 @@ def question_for_anybody(
     """
     match match.route.policy:
         case AnyRight(listing=False, parameter=parameter):
-            namespace = _namespace(request, rule, match.parameters.get(parameter))
+            namespace = _namespace(request, rule, parameter=match.parameters.get(parameter))
             return AnyRightIn(namespace) if namespace else None
         case Guarded(requirements=requirements):
-            needed, namespace = _unconditional(requirements), _namespace(request, rule, None)
+            needed, namespace = _unconditional(requirements), _namespace(request, rule, parameter=None)
             if needed is None or namespace is None:
                 return None
             return Attributes(namespace, needed.verb, needed.resource, needed.subresource)
@@ -40,5 +40,5 @@ def _unconditional(requirements: Iterable[Requirement]) -> Requirement | None:
     return None
 
 
-def _namespace(request: AccessRequest, rule: WorkspaceRule, parameter: str | None) -> str | None:
+def _namespace(request: AccessRequest, rule: WorkspaceRule, *, parameter: str | None) -> str | None:
     return foreseen_workspace(rule, parameter=parameter, headers=request.header(WORKSPACE_HEADER))

@@ -61,7 +61,9 @@ async def check_origin(values: Values, store: ObjectStore, *, workspace: str) ->
     ]
     for uri in await values.values(_SOURCE, complete=False):
         if _scheme(uri) in _TIED:
-            wanted += references(Resource.EXPERIMENTS, _SOURCE.identifies, uri, workspace=workspace)
+            wanted += references(
+                uri, resource=Resource.EXPERIMENTS, identifier=_SOURCE.identifies, workspace=workspace
+            )
     for identifier, key in wanted:
         if not await store.names(Resource.EXPERIMENTS, identifier, [key], workspace=workspace):
             raise _elsewhere()

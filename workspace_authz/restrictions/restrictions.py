@@ -38,9 +38,9 @@ class Restrictions:
         ``workspace`` is the request's; None on a server without workspaces.
         """
         for restriction in reader.match.route.restrictions:
-            await self._check(restriction, reader, workspace)
+            await self._check(restriction, reader, workspace=workspace)
 
-    async def _check(self, restriction: Restriction, reader: RequestReader, workspace: str | None) -> None:
+    async def _check(self, restriction: Restriction, reader: RequestReader, *, workspace: str | None) -> None:
         match restriction:
             case Restriction.NO_TRACE_LOCATION:
                 check_document(await reader.document())

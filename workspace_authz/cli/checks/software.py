@@ -15,7 +15,7 @@ OLDEST: Final = (3, 16)
 BEFORE: Final = (3, 18)
 """MLflow's releases that this one supports, as in pyproject.toml."""
 
-UNCOVERED_ROUTES: Final = "workspace_authz.doors.uncovered"
+UNCOVERED_ROUTES: Final = "workspace_authz.mlflow_adapter.inventory"
 UNCOVERED_SECONDS: Final = 120.0
 _SHOWN: Final = 5
 

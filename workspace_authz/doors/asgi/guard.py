@@ -97,10 +97,10 @@ class GuardMiddleware:
         )
         try:
             verdict = demand_applicable(await guard.pipeline.judge(request), self._applies)
-            _count(guard.metrics, verdict, audited.judged(verdict))
+            _count(guard.metrics, verdict, seconds=audited.judged(verdict))
             outgoing = audited.watch(send)
             if isinstance(verdict, Pass):
-                await self._pass(guard, verdict, scope, receive=body, send=outgoing)
+                await self._pass(guard, verdict, scope=scope, receive=body, send=outgoing)
                 return
             await refuse(verdict.error, outgoing, head=request.method == "HEAD")
             if by_mlflow is not None:
@@ -108,9 +108,9 @@ class GuardMiddleware:
         finally:
             audited.finish()
 
-    async def _pass(self, guard: Guard, verdict: Pass, scope: Scope, *, receive: Receive, send: Send) -> None:
+    async def _pass(self, guard: Guard, verdict: Pass, *, scope: Scope, receive: Receive, send: Send) -> None:
         effects = verdict.effects
-        calls = self._self_calls(guard, verdict, scope) if effects.self_calls else None
+        calls = self._self_calls(guard, verdict, scope=scope) if effects.self_calls else None
         inner, messages = _applied(effects, scope, receive)
         keep = effects.narrowing.answer if effects.narrowing is not None else None
         with _serving(effects, calls):
@@ -125,7 +125,7 @@ class GuardMiddleware:
                 return
             await answer.send(send)
 
-    def _self_calls(self, guard: Guard, verdict: Pass, scope: Scope) -> SelfCalls | None:
+    def _self_calls(self, guard: Guard, verdict: Pass, *, scope: Scope) -> SelfCalls | None:
         """What MLflow may ask of this server while it serves the request."""
         caller = verdict.findings.caller
         if caller is None:
@@ -166,7 +166,7 @@ def _state(scope: Scope, user: UserInfo | None) -> dict[str, Any]:
     return {**state, "username": user.username, "user_id": user.uid or user.username} if user else state
 
 
-def _count(metrics: Metrics, verdict: Verdict, seconds: float) -> None:
+def _count(metrics: Metrics, verdict: Verdict, *, seconds: float) -> None:
     """One request was judged within ``seconds``. Labels are words out of a fixed set each."""
     error = verdict.error
     metrics.judged(conclusion(verdict), code=error.code if error is not None else "", seconds=seconds)

@@ -1,1 +1,1 @@
-"""Changes to a running MLflow. Each names the upstream version and has a test."""
+"""Changes in a running MLflow: one named workaround for each module, with the upstream version and a test."""

@@ -1,8 +1,14 @@
-"""MLflow's own hooks for who is calling, filled with the guard's answer (MLflow 3.17.2).
+"""MLflow's server records the caller as the user (MLflow 3.16.1 and 3.17.2).
 
-``request.state`` is filled by the guard; it does not reach Flask, where handlers look at ``flask.g`` (owners
-of review queues, creators of jobs) and ``request.authorization`` (the user in whose name a job works). The
-header stays as it is: a service account's name holds colons, which Basic credentials cannot.
+Without this patch MLflow records nobody, or the user of the server's process:
+
+- Flask handlers read ``flask.g.mlflow_authenticated_user`` (owners of review queues, creators of jobs) and
+  ``flask.request.authorization`` (the user in whose name a job works). The guard fills ``request.state``,
+  which does not reach Flask. The header itself is kept: a service account's name holds colons, which Basic
+  credentials cannot hold.
+- ``mlflow.server.handlers._get_user`` names the process's user as the creator of guardrails.
+- ``mlflow.server.handlers.MlflowClient`` and ``mlflow.start_run`` create runs in the process user's name.
+- ``mlflow.server.handlers._is_server_auth_enabled`` is False, and then MLflow refuses budgets for one user.
 """
 
 from __future__ import annotations
@@ -24,41 +30,40 @@ from workspace_authz.mlflow_adapter.serving import current_user
 _USER_TAG: Final = "mlflow.user"
 
 
-def fill_hooks(app: flask.Flask) -> None:
-    """Let MLflow's Flask app, and what its handlers do in this process, know the caller."""
+def apply(app: flask.Flask) -> None:
+    """Patch ``app``, MLflow's Flask app, and the handlers of this process. A second call changes nothing."""
     functions = app.before_request_funcs.setdefault(None, [])
-    if announce_caller not in functions:
-        functions.insert(0, announce_caller)
+    if set_flask_user not in functions:
+        functions.insert(0, set_flask_user)
     providers = registry._run_context_provider_registry
-    if not any(isinstance(provider, CallersRunContext) for provider in providers):
-        providers.register(CallersRunContext)
-    # For guardrails and runs that handlers make themselves there is no hook: they ask for the process's user.
-    handlers._get_user = callers_name
-    handlers.MlflowClient = CallersClient
-    handlers._is_server_auth_enabled = callers_are_known
+    if not any(isinstance(provider, CurrentUserRunContext) for provider in providers):
+        providers.register(CurrentUserRunContext)
+    handlers._get_user = current_username
+    handlers.MlflowClient = CurrentUserClient
+    handlers._is_server_auth_enabled = is_server_auth_enabled
 
 
-def announce_caller() -> None:
-    """Before a request of Flask's: who is calling."""
+def set_flask_user() -> None:
+    """Tell Flask's handlers who is calling, before each request."""
     user = current_user.get()
     if user is not None:
         flask.g.mlflow_authenticated_user = user.username
         flask.request.authorization = Authorization("kubernetes", {"username": user.username})
 
 
-def callers_name() -> str:
-    """The caller; outside of requests the process's user, as in MLflow."""
+def current_username() -> str:
+    """The caller's name; outside of requests the process's user, as in MLflow."""
     user = current_user.get()
     name: str = user.username if user is not None else _get_user()
     return name
 
 
-def callers_are_known() -> bool:
-    """Whether calls of the AI gateway have a user: MLflow takes no budget for one otherwise."""
+def is_server_auth_enabled() -> bool:
+    """Whether calls of the AI gateway have a user: always, behind the guard."""
     return True
 
 
-class CallersRunContext(RunContextProvider):  # type: ignore[misc]  # MLflow is not followed by mypy
+class CurrentUserRunContext(RunContextProvider):  # type: ignore[misc]  # MLflow is not followed by mypy
     """Tags of runs that the server starts for a request, as issue detection does."""
 
     def in_context(self) -> bool:
@@ -66,12 +71,12 @@ class CallersRunContext(RunContextProvider):  # type: ignore[misc]  # MLflow is 
         return current_user.get() is not None
 
     def tags(self) -> dict[str, str]:
-        """The caller."""
-        return {_USER_TAG: callers_name()}
+        """The caller's name as the run's user."""
+        return {_USER_TAG: current_username()}
 
 
-class CallersClient(MlflowClient):  # type: ignore[misc]  # MLflow is not followed by mypy
-    """The client with which handlers make runs for their caller, as an evaluation does."""
+class CurrentUserClient(MlflowClient):  # type: ignore[misc]  # MLflow is not followed by mypy
+    """The client with which handlers create runs for their caller, as an evaluation does."""
 
     def create_run(
         self,
@@ -80,7 +85,7 @@ class CallersClient(MlflowClient):  # type: ignore[misc]  # MLflow is not follow
         tags: Mapping[str, Any] | None = None,
         run_name: str | None = None,
     ) -> Run:
-        """As MLflow's, in the caller's name."""
+        """Create a run in the caller's name; otherwise as MLflow's."""
         return super().create_run(
-            experiment_id, start_time, {**(tags or {}), _USER_TAG: callers_name()}, run_name
+            experiment_id, start_time, {**(tags or {}), _USER_TAG: current_username()}, run_name
         )

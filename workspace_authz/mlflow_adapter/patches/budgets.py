@@ -1,8 +1,8 @@
-"""What counts against a budget was spent in its own workspace.
+"""A gateway budget counts the costs of its own workspace only (MLflow 3.16.1 and 3.17.2).
 
-MLflow (``gateway.budget.calculate_existing_cost_for_windows``, 3.17.2) adds up what a user or an endpoint
-spent by all traces of the server that say so: the sum tells a workspace of another one's work, and a trace
-in one workspace uses up the budget of another.
+``mlflow.gateway.budget.calculate_existing_cost_for_windows`` sums up what a user or an endpoint has cost over
+the traces of all workspaces. Without this patch the sum tells a workspace about another one's work, and
+traces in one workspace use up the budget of another.
 """
 
 from __future__ import annotations
@@ -16,28 +16,30 @@ from mlflow.gateway.budget import calculate_existing_cost_for_windows
 from mlflow.utils.workspace_context import get_request_workspace
 
 
-def keep_spending_apart() -> None:
-    """Let MLflow add up each budget in the workspace of the request, which is that of the budget.
+def apply() -> None:
+    """Let MLflow sum up each budget in the workspace of the request.
 
-    It looks at budgets of no other: they are read anew for each request (``settings``).
+    That is the workspace of the budget: budgets are read anew for each request, because our settings switch
+    MLflow's cache of them off.
     """
-    budget.calculate_existing_cost_for_windows = spent_in_workspace
+    budget.calculate_existing_cost_for_windows = workspace_cost_for_windows
 
 
-def spent_in_workspace(store: Any, windows: Sequence[Any]) -> dict[str, float]:
-    """What was spent in each of ``windows``, by the id of its budget."""
-    spent: dict[str, float] = calculate_existing_cost_for_windows(_Spending(store), windows)
-    return spent
+def workspace_cost_for_windows(store: Any, windows: Sequence[Any]) -> dict[str, float]:
+    """The costs in the request's workspace within each of ``windows``, by the id of its budget."""
+    costs: dict[str, float] = calculate_existing_cost_for_windows(_WorkspaceCosts(store), windows)
+    return costs
 
 
 @dataclass(frozen=True, slots=True)
-class _Spending:
-    """As much of MLflow's store as the sums need."""
+class _WorkspaceCosts:
+    """The one method of MLflow's store that the sums need."""
 
     store: Any
 
-    def sum_gateway_trace_cost(self, *, workspace: str | None = None, **what: Any) -> float:
-        """See MLflow's store; in the request's workspace, on a server that has workspaces."""
-        there = get_request_workspace() or workspace
-        spent: float = self.store.sum_gateway_trace_cost(workspace=there, **what)
-        return spent
+    def sum_gateway_trace_cost(self, *, workspace: str | None = None, **terms: Any) -> float:
+        """As MLflow's store, but in the request's workspace on a server that has workspaces."""
+        cost: float = self.store.sum_gateway_trace_cost(
+            workspace=get_request_workspace() or workspace, **terms
+        )
+        return cost

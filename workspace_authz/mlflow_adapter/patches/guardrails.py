@@ -1,9 +1,13 @@
-"""MLflow's calls to itself, kept in the process (MLflow 3.16.1 and 3.17.2).
+"""MLflow's calls to itself stay in the process (MLflow 3.16.1 and 3.17.2).
 
-A guardrail asks this server twice: its judge an endpoint for an opinion (``judges.adapters.utils``), and the
-guardrail another one for a rewritten text (``gateway.guardrails``). Both go to the address that
-``get_server_base_url`` makes of the caller's ``Host``. Behind the guard that address is one that nothing
-resolves, by which the two calls are known here; whatever else went there would fail.
+A guardrail calls its own server twice: its judge asks one endpoint for an opinion
+(``mlflow.genai.judges.adapters.utils.send_chat_request``), and the guardrail asks another one for a rewritten
+text (``mlflow.gateway.guardrails.send_request``). Both go to the address that
+``mlflow.gateway.guardrail_utils.get_server_base_url`` takes from the caller's ``Host`` header. Without this
+patch they go over the network without the caller's credential, and the guard refuses them.
+
+With it the address is :data:`SELF_URL`. The two calls are recognized by it and made as
+:class:`~workspace_authz.mlflow_adapter.serving.SelfCall`; any other use of the address fails.
 """
 
 from __future__ import annotations
@@ -12,8 +16,6 @@ import json
 import time
 from collections.abc import Mapping
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Final
 
 import requests
@@ -24,65 +26,53 @@ from mlflow.gateway.constants import MLFLOW_GATEWAY_CALLER_HEADER
 from mlflow.gateway.guardrails import _SANITIZE_BYPASS_HEADER
 from mlflow.gateway.providers.utils import provider_call_duration_ms
 from mlflow.genai.judges.adapters import utils as judges
-from mlflow.genai.utils.gateway_utils import _resolve_gateway_uri
 
 from workspace_authz.errors import ForbiddenError, RequestError
 from workspace_authz.mlflow_adapter.serving import SelfAnswer, SelfCall, SelfCalls, self_calls
 
-OWN: Final = "http://workspace-authz.invalid"
+SELF_URL: Final = "http://workspace-authz.invalid"
 """``.invalid`` is never resolved (RFC 6761, 6.4)."""
 
-_STRUCTURED_JUDGE: Final = "mlflow.genai.judges.structured_judge"
-"""Since MLflow 3.17."""
-
-_NO_CHAIN: Final = "A guardrail can only use endpoints that have no guardrails of their own."
-_MAY_NOT: Final = "The guardrail works with a gateway endpoint that you may not use."
+_NESTED: Final = "A guardrail can only use endpoints that have no guardrails of their own."
+_FORBIDDEN: Final = "The guardrail works with a gateway endpoint that you may not use."
 """Without the endpoint's name, which the caller need not know; the audit record has it."""
 
 
-def keep_self_calls(static_prefix: str) -> None:
-    """Let the calls that this server's MLflow makes to itself stay in this process."""
-    guardrail_utils.get_server_base_url = partial(own_address, static_prefix)
-    guardrails.send_request = ask_for_rewriting
-    judges.requests = JudgesRequests()
-    if find_spec(_STRUCTURED_JUDGE) is not None:
-        structured_judge: Any = import_module(_STRUCTURED_JUDGE)
-        structured_judge._resolve_gateway_uri = judges_home
+def apply(*, static_prefix: str) -> None:
+    """Replace the three functions by which MLflow's guardrails call their server."""
+    guardrail_utils.get_server_base_url = partial(server_base_url, static_prefix)
+    guardrails.send_request = send_request
+    judges.requests = JudgeRequests()
 
 
-def own_address(static_prefix: str, request: object) -> str:
-    """Where MLflow reaches itself, which it looks up before it runs guardrails. Raises ``HTTPException``."""
-    if self_calls.get() is None:
-        # Over the network, an endpoint that judges itself would call itself without end.
-        raise HTTPException(status_code=400, detail=_NO_CHAIN)
-    return OWN + static_prefix
+def server_base_url(static_prefix: str, request: object) -> str:
+    """The address for MLflow's calls to itself. MLflow asks for it before it runs guardrails.
 
-
-def judges_home() -> str:
-    """By what a judge remembers which endpoints, of which it has the name, are of which kind.
-
-    MLflow 3.17.2 takes the server's address, which a server does not know of itself, so that no guardrail's
-    judge can use an endpoint; and it forgets the workspace, whose endpoint of that name is another.
+    Raises ``HTTPException`` when the request is such a call itself: a judge whose endpoint has that judge as
+    a guardrail would call itself without end.
     """
-    calls = self_calls.get()
-    home: str = _resolve_gateway_uri() if calls is None else f"{OWN}/{calls.workspace or ''}"
-    return home
+    if self_calls.get() is None:
+        raise HTTPException(status_code=400, detail=_NESTED)
+    return SELF_URL + static_prefix
 
 
-async def ask_for_rewriting(
+async def send_request(
     headers: Mapping[str, str], base_url: str, path: str, payload: object, **_: object
 ) -> Any:
-    """In place of ``send_request`` in a guardrail that rewrites. Raises ``HTTPException``, as that does."""
+    """The answer to a guardrail that asks for a rewritten text. The parameters are MLflow's.
+
+    Raises ``HTTPException``, as MLflow's own function does.
+    """
     call = SelfCall(
-        _path(f"{base_url}/{path}"),
-        payload,
+        path=_path(f"{base_url}/{path}"),
+        document=payload,
         skips_guardrails=headers.get(_SANITIZE_BYPASS_HEADER) == "1",
     )
     started = time.perf_counter()
     try:
         answer = await _calls().ask(call, seconds=MLFLOW_GATEWAY_ROUTE_TIMEOUT_SECONDS.get())
     except RequestError as error:
-        raise HTTPException(status_code=error.status, detail=_told(error)) from None
+        raise HTTPException(status_code=error.status, detail=_message(error)) from None
     except TimeoutError:
         raise HTTPException(status_code=504, detail="The endpoint that rewrites did not answer.") from None
     finally:
@@ -93,19 +83,23 @@ async def ask_for_rewriting(
     return json.loads(answer.body)
 
 
-class JudgesRequests:
-    """``requests`` as MLflow's judges know it, which tell failures apart and try again."""
+class JudgeRequests:
+    """The module ``requests`` as MLflow's judges use it: ``post``, and exceptions by which they try again."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(requests, name)
 
     def post(self, url: str, *, headers: Mapping[str, str], json: Any, timeout: float) -> Any:
-        """A judge's question, from a worker thread: to this server without the network, to others as ever."""
-        if not url.startswith(f"{OWN}/"):
+        """A judge's call, made in a worker thread. ``timeout`` in seconds.
+
+        A call to :data:`SELF_URL` stays in the process; any other is made by ``requests``, unchanged.
+        """
+        if not url.startswith(f"{SELF_URL}/"):
             return requests.post(url=url, headers=headers, json=json, timeout=timeout)
-        told = {name: value for name, value in headers.items() if name == MLFLOW_GATEWAY_CALLER_HEADER}
+        kept = {name: value for name, value in headers.items() if name == MLFLOW_GATEWAY_CALLER_HEADER}
+        call = SelfCall(path=_path(url), document=json, headers=kept)
         try:
-            answer = _calls().ask_from_thread(SelfCall(_path(url), json, told), seconds=timeout)
+            answer = _calls().ask_from_thread(call, seconds=timeout)
         except RequestError as error:
             return _response(_refusal(error))
         except TimeoutError:
@@ -121,16 +115,16 @@ def _calls() -> SelfCalls:
 
 
 def _path(url: str) -> str:
-    return url.removeprefix(OWN)
+    return url.removeprefix(SELF_URL)
 
 
-def _told(error: RequestError) -> str:
-    return _MAY_NOT if isinstance(error, ForbiddenError) else error.message
+def _message(error: RequestError) -> str:
+    return _FORBIDDEN if isinstance(error, ForbiddenError) else error.message
 
 
 def _refusal(error: RequestError) -> SelfAnswer:
-    content = {"error": {"message": _told(error)}}
-    return SelfAnswer(error.status, "application/json", json.dumps(content).encode())
+    content = {"error": {"message": _message(error)}}
+    return SelfAnswer(status=error.status, content_type="application/json", body=json.dumps(content).encode())
 
 
 def _response(answer: SelfAnswer) -> Any:

@@ -1,9 +1,10 @@
-"""MLflow's own two function middlewares without Starlette's ``BaseHTTPMiddleware`` around them.
+"""MLflow's function middlewares run without ``BaseHTTPMiddleware`` (MLflow 3.16.1 and 3.17.2).
 
-That class starts a task group and two memory streams for every request, and MLflow (3.17.2,
-``mlflow.server.fastapi_app``) has two: one sets the workspace, one times calls of the AI gateway. Here the
-first is done by the same functions of MLflow in plain ASGI, and the second is met by gateway calls only.
-What is not recognised stays as it is.
+``mlflow.server.fastapi_app`` adds ``add_fastapi_workspace_middleware``, which sets the workspace, and
+``add_gateway_timing_middleware``, which times calls of the AI gateway. Without this patch Starlette starts
+a task group and two memory streams for each of them in every request. Here the first is plain ASGI that calls
+the same functions of MLflow, and the second runs for gateway calls only. A middleware that is not recognized
+stays as it is.
 """
 
 from __future__ import annotations
@@ -24,23 +25,25 @@ _TIMING: Final = "add_gateway_timing_middleware.<locals>.gateway_timing_middlewa
 _HEADER: Final = WORKSPACE_HEADER_NAME.lower().encode()
 
 
-def lean(middlewares: Sequence[Middleware], *, static_prefix: str) -> list[Middleware]:
-    """``middlewares`` in their order, with the two in their cheaper form."""
-    return [_lean(middleware, f"{static_prefix}/gateway/") for middleware in middlewares]
+def replace_function_middlewares(
+    middlewares: Sequence[Middleware], *, static_prefix: str
+) -> list[Middleware]:
+    """``middlewares`` in the same order, MLflow's two replaced by their cheaper forms."""
+    return [_replaced(middleware, gateway=f"{static_prefix}/gateway/") for middleware in middlewares]
 
 
-def _lean(middleware: Middleware, gateway: str) -> Middleware:
+def _replaced(middleware: Middleware, *, gateway: str) -> Middleware:
     match getattr(middleware.kwargs.get("dispatch"), "__qualname__", ""):
         case name if name == _WORKSPACE:
             return Middleware(WorkspaceMiddleware)
         case name if name == _TIMING:
-            return Middleware(OnlyBelow, prefix=gateway, middleware=middleware)
+            return Middleware(PathPrefixMiddleware, prefix=gateway, middleware=middleware)
         case _:
             return middleware
 
 
 class WorkspaceMiddleware:
-    """Resolves the workspace of a request as MLflow does and keeps it for as long as the request runs."""
+    """Resolves the workspace of a request as MLflow does, and sets it for as long as the request runs."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -71,8 +74,8 @@ def _header(scope: MutableMapping[str, Any]) -> str | None:
     return None
 
 
-class OnlyBelow:
-    """Puts ``middleware`` before the requests whose path starts with ``prefix``; others pass it by."""
+class PathPrefixMiddleware:
+    """Applies ``middleware`` to requests whose path starts with ``prefix``, and to no others."""
 
     def __init__(self, app: ASGIApp, *, prefix: str, middleware: Middleware) -> None:
         build: Callable[..., ASGIApp] = middleware.cls

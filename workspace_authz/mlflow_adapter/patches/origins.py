@@ -1,8 +1,8 @@
-"""Another site's request changes nothing, on whichever path.
+"""MLflow's check of ``Origin`` on every path (MLflow 3.16.1 and 3.17.2).
 
-MLflow's own check (``fastapi_security.CORSBlockingMiddleware``) looks at ASGI's whole path for ``/api/`` and
-``/ajax-api/``: below uvicorn's ``--root-path`` it finds neither, and GraphQL, the AI gateway, OTLP and our
-own routes lie elsewhere.
+``mlflow.server.fastapi_security.CORSBlockingMiddleware`` looks for ``/api/`` and ``/ajax-api/`` at the
+beginning of ASGI's whole path. Without this patch another site's request changes data where it finds neither:
+below uvicorn's ``--root-path``, and on GraphQL, the AI gateway, OTLP and our own routes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from workspace_authz.aio.asgi import App, Receive, Scope, Send
 
 
 class OriginMiddleware:
-    """Refuses what MLflow's rule refuses; ``allowed`` are the origins that it is configured with."""
+    """Refuses what MLflow's rule refuses. ``allowed`` are the origins that MLflow is configured with."""
 
     def __init__(self, app: App, *, allowed: list[str]) -> None:
         self._app = app

@@ -65,7 +65,10 @@ def listed_path(request: AccessRequest) -> str:
 
 
 def check_file_name(path: object) -> None:
-    """Check the last segment of a path on the client's machine; a store appends it to the artifact path."""
+    """Check the last segment of a path on the client's machine; a store appends it to the artifact path.
+
+    Raises :class:`BadRequestError`.
+    """
     name = path.rpartition("/")[2] if isinstance(path, str) else ""
     if name in ("", ".", "..") or _CONTROL.search(name):
         raise BadRequestError("The path of an upload must end in the name of a file.")

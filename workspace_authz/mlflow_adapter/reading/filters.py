@@ -30,7 +30,7 @@ MOST_VALUES: Final = 300
 """In one clause. MLflow's parser takes 25 ms for that many and refuses more than about 5000."""
 
 
-def clause_first(operation: str, clause: Clause, values: Collection[str], theirs: str) -> str | None:
+def clause_first(operation: str, clause: Clause, *, values: Collection[str], theirs: str) -> str | None:
     """``theirs`` with ``clause`` over ``values`` before it; None where this MLflow does not understand that.
 
     Raises :class:`BadRequestError` for a filter that MLflow would refuse, or read otherwise behind a clause.

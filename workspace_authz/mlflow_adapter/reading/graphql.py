@@ -61,13 +61,13 @@ def read_calls(*, method: str, query: bytes, headers: Headers, body: bytes) -> t
     Raises :class:`BadRequestError` for a request of which MLflow would execute nothing, or a part only.
     """
     sent = read_document(method=method, query=query, headers=headers, body=body)
-    return calls_in(sent.text, sent.variables, sent.operation)
+    return calls_in(sent.text, variables=sent.variables, operation=sent.operation)
 
 
 def read_document(*, method: str, query: bytes, headers: Headers, body: bytes) -> Sent:
     """The document in a request; raises :class:`BadRequestError` where MLflow would find none."""
     try:
-        request = Request(environ_of(method, query, headers, body))
+        request = Request(environ_of(method=method, query=query, headers=headers, body=body))
         document = _get_request_json(request)
     except (ValueError, TypeError, RecursionError, MlflowException, HTTPException) as error:
         raise BadRequestError(_UNREADABLE) from error
@@ -76,8 +76,8 @@ def read_document(*, method: str, query: bytes, headers: Headers, body: bytes) -
     return Sent(document["query"], document.get("variables"), document.get("operationName"))
 
 
-def calls_in(text: str, variables: Any, operation: Any) -> tuple[FieldCall, ...]:
-    """As :func:`read_calls`, of the document ``text``."""
+def calls_in(text: str, *, variables: Any, operation: Any) -> tuple[FieldCall, ...]:
+    """As :func:`read_calls`, of the document ``text``. Raises :class:`BadRequestError`."""
     if len(text) > DOCUMENT_CHARACTERS:
         raise BadRequestError(f"A GraphQL document may have at most {DOCUMENT_CHARACTERS} characters.")
     recorder = _Recorder()
@@ -118,7 +118,7 @@ class _Recorder:
     ) -> Any:
         """The stand-in for one field."""
         if info.field_name.startswith("__") or info.parent_type.name.startswith("__"):
-            return _introspected(compute, root, info, arguments)
+            return _introspected(compute, root=root, info=info, arguments=arguments)
         keys = info.path.as_list()
         if len(keys) == 1:
             self._arguments[keys[0]] = {name: _plain(value) for name, value in arguments.items()}
@@ -134,7 +134,7 @@ class _Recorder:
 
 
 def _introspected(
-    compute: Callable[..., Any], root: Any, info: GraphQLResolveInfo, arguments: Mapping[str, Any]
+    compute: Callable[..., Any], *, root: Any, info: GraphQLResolveInfo, arguments: Mapping[str, Any]
 ) -> Any:
     """The schema itself is no secret, and large: no more of it than the executor insists on."""
     kind = info.return_type

@@ -64,7 +64,7 @@ def read_message(
         if route.server is Server.FASTAPI:
             document = json.loads(body)
         else:
-            request = Request(environ_of(method, query, headers, body))
+            request = Request(environ_of(method=method, query=query, headers=headers, body=body))
             descriptor = _MESSAGES.get(route.operation)
             if descriptor is not None:
                 message = _get_request_message(GetMessageClass(descriptor)(), flask_request=request)
@@ -92,7 +92,7 @@ def _query_fields(query: bytes) -> dict[str, Any]:
     return {name: found[0] if len(found) == 1 else found for name, found in values.items()}
 
 
-def environ_of(method: str, query: bytes, headers: Headers, body: bytes) -> dict[str, Any]:
+def environ_of(*, method: str, query: bytes, headers: Headers, body: bytes) -> dict[str, Any]:
     """As ``starlette.middleware.wsgi.build_environ``, through which MLflow's Flask app gets its requests."""
     environ: dict[str, Any] = {
         "REQUEST_METHOD": method,

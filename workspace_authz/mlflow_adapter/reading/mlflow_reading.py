@@ -59,10 +59,10 @@ class MLflowReading:
         return await self._run(partial(read_spans, body, encoding=encoding, as_json=as_json))
 
     async def narrowed_filter(
-        self, operation: str, clause: Clause, values: Collection[str], theirs: str
+        self, operation: str, clause: Clause, *, values: Collection[str], theirs: str
     ) -> str | None:
         """See :func:`clause_first`."""
-        return await self._run(partial(clause_first, operation, clause, values, theirs))
+        return await self._run(partial(clause_first, operation, clause, values=values, theirs=theirs))
 
     def has_field(self, route: Route, field: str) -> bool:
         """See :func:`workspace_authz.mlflow_adapter.reading.messages.has_field`."""

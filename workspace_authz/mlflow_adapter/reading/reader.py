@@ -70,7 +70,7 @@ class Reading(Protocol):
         """The OTLP export in a body."""
 
     async def narrowed_filter(
-        self, operation: str, clause: Clause, values: Collection[str], theirs: str
+        self, operation: str, clause: Clause, *, values: Collection[str], theirs: str
     ) -> str | None:
         """The filter ``theirs`` narrowed by ``clause``, None where MLflow does not understand it."""
 
@@ -271,7 +271,9 @@ class RequestReader:
             return []
         sent = self._parsed_query()
         names = [name for field in fields for name in spellings(field.removesuffix("[]"))]
-        return [text for name in names for text in sent.get(name, ())]
+        # MLflow leaves what is not UTF-8 encoded as it is: its values cannot be known here.
+        unknown = [] if self._query_is_text else [UNREADABLE]
+        return [*unknown, *(text for name in names for text in sent.get(name, ()))]
 
 
 def walk(value: Any, path: list[str]) -> Iterator[Any]:

@@ -27,7 +27,7 @@ GATEWAY_URI: Final = "gateway:/"
 
 
 def references(
-    resource: Resource, identifier: Identifier, text: str, *, workspace: str | None
+    text: str, *, resource: Resource, identifier: Identifier, workspace: str | None
 ) -> tuple[Reference, ...]:
     """The objects of ``resource`` that ``text`` refers to.
 

@@ -80,10 +80,10 @@ class Spans:
         chosen = list(stamps)
         for holder in self.message.resource_spans:
             for stamp in chosen:
-                _stamp_resource(holder.resource, stamp, name)
+                _stamp_resource(holder.resource, stamp, name=name)
         for span in self._spans():
             for stamp in chosen:
-                _stamp(span, stamp, name)
+                _stamp(span, stamp, name=name)
         content: bytes = self.message.SerializeToString()
         return content
 
@@ -163,11 +163,11 @@ def _with_base64_ids(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _stamp(span: Span, stamp: Stamp, name: Name) -> None:
+def _stamp(span: Span, stamp: Stamp, *, name: Name) -> None:
     if stamp.person is Person.END_USER:
-        _replace(span, lambda key: key == _USER_ID, lambda sent: name(stamp, sent))
+        _replace(span, lambda key: key == _USER_ID, name=lambda sent: name(stamp, sent))
     is_tag = _is_tag(stamp.key)
-    _replace(span, is_tag, lambda sent: name(stamp, sent))
+    _replace(span, is_tag, name=lambda sent: name(stamp, sent))
     # MLflow takes tags from the root only.
     if stamp.when_sent or span.parent_span_id:
         return
@@ -176,11 +176,11 @@ def _stamp(span: Span, stamp: Stamp, name: Name) -> None:
         span.attributes.append(KeyValue(key=_TAG + stamp.key, value=value))
 
 
-def _stamp_resource(resource: Resource, stamp: Stamp, name: Name) -> None:
+def _stamp_resource(resource: Resource, stamp: Stamp, *, name: Name) -> None:
     _replace(
         resource,
         lambda key: _is_own_tag(key) and same_key(key, stamp.key),
-        lambda sent: name(stamp, sent),
+        name=lambda sent: name(stamp, sent),
     )
 
 
@@ -193,7 +193,7 @@ def _is_tag(tag: str) -> Callable[[str], bool]:
     return lambda key: key.startswith(_TAG) and same_key(key[len(_TAG) :], tag)
 
 
-def _replace(holder: Span | Resource, wanted: Callable[[str], bool], name: Callable[[str], str]) -> None:
+def _replace(holder: Span | Resource, wanted: Callable[[str], bool], *, name: Callable[[str], str]) -> None:
     for attribute in holder.attributes:
         if wanted(attribute.key):
             written = name(attribute.value.string_value)

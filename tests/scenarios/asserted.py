@@ -1,0 +1,199 @@
+"""Callers who are known by name and groups only, and pipelines in this process that judge them.
+
+Nothing in the product brings such callers. A test asserts them in headers that only its authenticator reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass, field, replace
+
+import yaml
+from sqlalchemy import create_engine
+from sqlalchemy.orm import sessionmaker
+
+from tests.harness.plane import RBAC, Object, Plane
+from tests.harness.server import MlflowServer
+from tests.scenarios.people import SELECTOR, Cluster
+from workspace_authz.aio.clock import SystemClock
+from workspace_authz.aio.statistics import Statistics
+from workspace_authz.aio.supervisor import Supervisor
+from workspace_authz.authorizer.generations import Generations
+from workspace_authz.authorizer.rbac.index import RbacIndex
+from workspace_authz.authorizer.rbac.source import RbacSource
+from workspace_authz.authorizer.rbac.watcher import RbacWatcher
+from workspace_authz.catalog.compile import compile_catalog
+from workspace_authz.devplane.api import until
+from workspace_authz.effects.ciphers import AesCipher
+from workspace_authz.identity.authenticator import AuthenticatorChain, Presented
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.connection import server_connection
+from workspace_authz.kubernetes.credentials import AssertedUser
+from workspace_authz.kubernetes.lines import caller_transport
+from workspace_authz.kubernetes.reviews import AccessAnswer, ApiReviews, Reviews, RulesAnswer
+from workspace_authz.kubernetes.subject_reviews import ApiSubjectReviews
+from workspace_authz.mlflow_adapter.reading.mlflow_reading import MLflowReading
+from workspace_authz.mlflow_adapter.store.objects import StoreObjects
+from workspace_authz.pipeline.pipeline import Pipeline
+from workspace_authz.runtime.pipeline import ClusterParts, MLflowParts, build_pipeline
+from workspace_authz.settings import load_settings
+from workspace_authz.types import Attributes, Caller, Credential, UserInfo
+from workspace_authz.workspaces.directory import Directory
+from workspace_authz.workspaces.policy import NamespacePolicy
+from workspace_authz.workspaces.requested import WorkspaceRule
+
+ASSERTED = b"x-test-asserted-user"
+_SECONDS = 30.0
+_TIMEOUT_SECONDS = 5.0
+_REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+_DELEGATION: Object = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRoleBinding",
+    "metadata": {"name": "asserted-callers"},
+    "roleRef": {
+        "apiGroup": "rbac.authorization.k8s.io",
+        "kind": "ClusterRole",
+        "name": "system:auth-delegator",
+    },
+    "subjects": [{"kind": "ServiceAccount", "namespace": "mlflow", "name": "mlflow"}],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownCredential:
+    """A kind of credential for which the product has no reviewer."""
+
+    def is_in(self, value: bytes) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class AssertingAuthenticator:
+    """Believes the header; the caller gets ``credential``."""
+
+    credential: Credential
+    statistics: Statistics = field(default_factory=Statistics)
+
+    async def authenticate(
+        self, presented: Presented, *, unverified: Callable[[Credential], None]
+    ) -> Caller | None:
+        asserted = [value for name, value in presented.headers if name == ASSERTED]
+        if not asserted:
+            return None
+        unverified(self.credential)  # the product must not ask anything with it
+        name, *groups = json.loads(asserted[0])
+        return Caller(UserInfo(name, groups=tuple(groups)), self.credential)
+
+    async def confirm(self, caller: Caller) -> Caller | None:
+        return caller if caller.credential == self.credential else None
+
+
+class NoTokenReviews:
+    """Fails where a caller's token would be needed."""
+
+    async def who(self, token: str) -> UserInfo:
+        raise AssertionError("nobody has a token here")
+
+    async def may(self, token: str, attributes: Attributes) -> AccessAnswer:
+        raise AssertionError("nobody has a token here")
+
+    async def may_get(self, token: str, path: str) -> AccessAnswer:
+        raise AssertionError("nobody has a token here")
+
+    async def rules(self, token: str, namespace: str) -> RulesAnswer:
+        raise AssertionError("nobody has a token here")
+
+
+@dataclass(frozen=True, slots=True)
+class Pipelines:
+    """Three over the same cluster and the same objects. They share no cache."""
+
+    by_token: Pipeline
+    by_name: Pipeline
+    of_unknown_kind: Pipeline
+
+
+@asynccontextmanager
+async def pipelines(server: MlflowServer, cluster: Cluster) -> AsyncIterator[Pipelines]:
+    """Pipelines with the server's own account, as a worker of ``server`` has one."""
+    settings, clock = load_settings(), SystemClock()
+    configuration = await load_configuration(str(cluster.plane.server_kubeconfig))
+    async with AsyncExitStack() as stack:
+        callers = caller_transport(configuration, limit=settings.api_connections)
+        stack.push_async_callback(callers.close)
+        own = server_connection(configuration)
+        stack.push_async_callback(own.close)
+        supervisor = Supervisor()
+        stack.push_async_callback(supervisor.close)
+        directory = Directory(own, NamespacePolicy(label_selector=SELECTOR), clock=clock)
+        generations, index = Generations(time.monotonic), RbacIndex()
+        rbac = RbacWatcher(own, generations=generations, index=index, clock=clock)
+        supervisor.run("namespaces", directory.run)
+        supervisor.run("rbac", rbac.run)
+        await _followed(directory, generations)
+
+        sessions = sessionmaker(create_engine(server.database))
+        reading = stack.enter_context(closing(MLflowReading()))
+        objects = stack.enter_context(
+            closing(
+                StoreObjects(
+                    lambda: sessions, registry=lambda: sessions, workspaces=True, monotonic=time.monotonic
+                )
+            )
+        )
+        mlflow = MLflowParts(reading=reading, store=objects, cipher=AesCipher(None))
+
+        def built(reviews: Reviews, asserted: Credential | None) -> Pipeline:
+            parts = ClusterParts(
+                reviews,
+                subject_reviews=ApiSubjectReviews(own, timeout=_TIMEOUT_SECONDS),
+                workspaces=directory,
+                generations=generations,
+                rbac=RbacSource(index, generations),
+            )
+            pipeline = build_pipeline(
+                parts, mlflow, settings=settings, catalog=compile_catalog(), rule=WorkspaceRule()
+            )
+            if asserted is None:
+                return pipeline
+            chain = (AssertingAuthenticator(asserted), *pipeline.identity.authenticators)
+            return replace(pipeline, identity=AuthenticatorChain(chain))
+
+        yield Pipelines(
+            by_token=built(ApiReviews(callers, timeout=_TIMEOUT_SECONDS), None),
+            by_name=built(NoTokenReviews(), AssertedUser()),
+            of_unknown_kind=built(NoTokenReviews(), UnknownCredential()),
+        )
+
+
+async def _followed(directory: Directory, generations: Generations) -> None:
+    async def followed() -> bool:
+        return generations.followed_since is not None and directory.state.followed_since is not None
+
+    async with asyncio.timeout(_SECONDS):
+        await until(followed)
+
+
+@contextmanager
+def delegation(plane: Plane) -> Iterator[None]:
+    """The MLflow server's account may review others while the block lasts; the product never grants that."""
+    path = f"{RBAC}/clusterrolebindings"
+    plane.make(path, _DELEGATION)
+    _until_reviews_answer(plane, 201)
+    yield
+    plane.delete(f"{path}/{_DELEGATION['metadata']['name']}")
+    _until_reviews_answer(plane, 403)
+
+
+def _until_reviews_answer(plane: Plane, status: int) -> None:
+    """Wait until the API server's authorizer acts on the change."""
+    token = yaml.safe_load(plane.server_kubeconfig.read_text())["users"][0]["user"]["token"]
+    review = {"spec": {"user": "mallory", "nonResourceAttributes": {"verb": "get", "path": "/x"}}}
+    deadline = time.monotonic() + _SECONDS
+    while plane.ask("POST", _REVIEWS, review, token=token).status != status:
+        assert time.monotonic() < deadline, f"reviews by the server's account never answered {status}"
+        time.sleep(0.02)
