@@ -32,7 +32,6 @@ POSITIONAL: Final[Mapping[str, str]] = {
     "catalog/build:rpc": _COLUMNS,
     "catalog/gateway_calls:_call": _COLUMNS,
     "catalog/mcp:_mcp": _COLUMNS,
-    "kubernetes/lines:Lines._request": "removed unless the cold benchmark needs it",
     "mlflow_adapter/patches/attribution:CurrentUserClient.create_run": "overrides MLflow's method",
     "mlflow_adapter/patches/guardrails:send_request": "replaces MLflow's function",
     "mlflow_adapter/reading/graphql:_Recorder.resolve": "graphql-core's interface of a middleware",

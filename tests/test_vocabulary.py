@@ -48,7 +48,6 @@ ALLOWED_WORDS: Final = (
     Allowed("authorizer/rbac/*", _RBAC, "RBAC's RoleBindings"),
     Allowed("cli/checks/*", _RBAC, "RBAC's RoleBindings"),
     Allowed("devplane/*", _RBAC, "RBAC's RoleBindings"),
-    Allowed("kubernetes/lines", frozenset({"lines"}), "removed unless the cold benchmark needs it"),
 )
 
 ALLOWED_IDENTIFIERS: Final[Mapping[str, str]] = {
