@@ -115,7 +115,9 @@ class TokenAuthenticator:
         if self._verified.get(key):
             return _caller(await self._share(key, bearer), bearer)
         await self._rejections.admit(peer)
-        return _caller(await self._asking.share(key, lambda: self._verify(key, bearer, peer)), bearer)
+        return _caller(
+            await self._asking.share(key, lambda: self._verify(bearer, key=key, peer=peer)), bearer
+        )
 
     async def confirm(self, caller: Caller) -> Caller | None:
         """See :class:`~workspace_authz.identity.authenticator.Authenticator`.
@@ -141,19 +143,19 @@ class TokenAuthenticator:
         """The answer in the cache, refreshed in the background when it is time for that."""
         identity = self._known.get(key) or self._rejected.get(key)
         if identity is not None and identity.user is not None and self._monotonic() >= identity.refresh_after:
-            self._asking.start(key, lambda: self._ask(self._reviews, key, bearer))
+            self._asking.start(key, lambda: self._ask(bearer, key=key, reviews=self._reviews))
         return identity
 
     async def _share(self, key: bytes, bearer: BearerToken) -> _Identity:
-        return await self._asking.share(key, lambda: self._ask(self._reviews, key, bearer))
+        return await self._asking.share(key, lambda: self._ask(bearer, key=key, reviews=self._reviews))
 
-    async def _verify(self, key: bytes, bearer: BearerToken, peer: str) -> _Identity:
-        identity = await self._ask(self._unverified, key, bearer)
+    async def _verify(self, bearer: BearerToken, *, key: bytes, peer: str) -> _Identity:
+        identity = await self._ask(bearer, key=key, reviews=self._unverified)
         if identity.user is None:
             self._rejections.charge(peer)
         return identity
 
-    async def _ask(self, reviews: Reviews, key: bytes, bearer: BearerToken) -> _Identity:
+    async def _ask(self, bearer: BearerToken, *, key: bytes, reviews: Reviews) -> _Identity:
         asked = self._monotonic()
         try:
             user = await reviews.who(bearer.token)

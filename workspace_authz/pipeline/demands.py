@@ -45,9 +45,9 @@ async def ask_broadly(guarded: Guarded, case: Case) -> OpenDemands:
     """
     by_name: list[Demand] = []
     foreign_possible: list[Demand] = []
-    held = False
+    applied = False
     async for demand in _demands(guarded, case):
-        held = True
+        applied = True
         broad = case.rights.broad(demand.needed)
         if await case.rights.allowed(broad):
             if demand.needed.same_workspace and case.store is not None:
@@ -56,7 +56,7 @@ async def ask_broadly(guarded: Guarded, case: Case) -> OpenDemands:
             by_name.append(demand)
         else:
             raise case.rights.forbidden(broad)
-    if not held:
+    if not applied:
         await _refuse_nothing(guarded, case)
     return OpenDemands(tuple(by_name), tuple(foreign_possible))
 
