@@ -1,4 +1,4 @@
-"""Strangers learn of no namespace, and MLflow's protection against other sites and hosts stays in force."""
+"""Unknown callers learn of no namespace. MLflow's protection against other sites and hosts stays on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NATIVE = "/api/3.0/mlflow/mcp-servers"
 EXPLAIN = "/workspace-authz/explain"
 QUESTION = {"method": "GET", "path": "/api/2.0/mlflow/experiments/search"}
 
-# What a stranger may ask: everything that answers without a credential, and what answers 401.
+# What an unknown caller may ask: everything that answers without a credential, and what answers 401.
 OPEN = (
     *("/", "/version", "/health", "/static-files/index.html", "/static-files/absent.js", "/build/absent.js"),
     *("/api/3.0/mlflow/server-info", "/ajax-api/3.0/mlflow/server-info", "/livez", "/readyz"),
@@ -29,7 +29,7 @@ def plain(answer: Answer) -> Answer:
 
 
 @pytest.mark.parametrize("path", [*OPEN, *CLOSED])
-def test_no_workspace_header_changes_what_a_stranger_hears(guarded: World, path: str) -> None:
+def test_no_workspace_header_changes_what_an_unknown_caller_hears(guarded: World, path: str) -> None:
     expected = guarded.server.ask("GET", path)
     assert expected.status == 401 or path in OPEN
     for name in NAMES:
@@ -46,7 +46,7 @@ def test_nor_what_somebody_with_a_bad_token_hears(guarded: World, path: str) -> 
     assert [answer.status for answer in answers] == [401]
 
 
-def test_stock_mlflow_tells_strangers_which_workspaces_exist(stock: World) -> None:
+def test_stock_mlflow_tells_unknown_callers_which_workspaces_exist(stock: World) -> None:
     assert stock.server.ask("GET", "/version", workspace=TEAM_A).status == 200
     assert stock.server.ask("GET", "/version", workspace=ABSENT).status == 404
 

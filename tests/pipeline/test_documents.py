@@ -254,6 +254,10 @@ async def test_a_document_that_touches_nothing_is_for_who_holds_any_right() -> N
 
 async def test_a_body_that_is_too_large_is_refused() -> None:
     class Large:
+        @property
+        def limit(self) -> int:
+            return 1000
+
         async def read(self, at_most: int | None = None) -> bytes | None:
             return None
 

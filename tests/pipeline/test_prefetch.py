@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.harness.fakes import NO, ScriptedReviews, settle
+from tests.harness.fakes import NO, ScriptedReviews, run_pending
 from tests.pipeline.routes import KnownWorkspaces, pipeline_over
 from workspace_authz.errors import ForbiddenError, RequestError, UnauthenticatedError, UnavailableError
 from workspace_authz.kubernetes.reviews import ResourceRule, RulesAnswer
@@ -47,7 +47,7 @@ async def first_asked(
     """The tokens of the reviews that are asked before any is answered, and what comes of it."""
     reviews.hold()
     judging = asyncio.create_task(pipeline.judge(AccessRequest(method, path, headers=headers)))
-    await settle()
+    await run_pending()
     asked = list(reviews.tokens)
     reviews.release()
     return asked, await judging

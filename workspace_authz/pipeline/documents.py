@@ -13,6 +13,7 @@ from workspace_authz.effects.graphql_answers import ElementFilter, Place
 from workspace_authz.effects.rewriting import RequestReplacement
 from workspace_authz.errors import BadRequestError, ForbiddenError
 from workspace_authz.mlflow_adapter.reading.reader import Arguments
+from workspace_authz.mlflow_adapter.reading.request import GRAPHQL_BYTES
 from workspace_authz.pipeline.case import Case
 from workspace_authz.pipeline.lists import ListNarrowing
 from workspace_authz.pipeline.naming import require_names
@@ -115,7 +116,7 @@ class KeptDocument:
     async def _rewritten(self) -> RequestReplacement | None:
         """The request with the changes, read back as MLflow will read it; None where there are none."""
         request, reading = self.case.request, self.case.reader.reading
-        body = await request.body.read()
+        body = await request.body.read(GRAPHQL_BYTES)
         if not self.changes or body is None:
             return None
         content = await reading.changed_document(
