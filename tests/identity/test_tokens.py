@@ -155,7 +155,7 @@ async def test_a_rejection_is_remembered_for_its_own_time(
     for _ in range(2):
         with pytest.raises(UnauthenticatedError) as refusal:
             await authenticated(authenticator, "t")
-        assert refusal.value.message == REJECTED
+        assert refusal.value.message == f"{REJECTED} The token was read from Authorization (Bearer)."
     assert reviews.tokens == ["t"]
     clock.advance(5)
     reviews.who_answer = ALICE

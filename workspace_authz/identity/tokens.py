@@ -54,6 +54,7 @@ class TokenAuthenticator:
 
     ``unverified`` answers about tokens that the API server has not accepted lately; ``reviews`` if it is not
     given. ``server_time`` is the API server's time in seconds since the epoch, None while it is not known.
+    ``oauth_proxy``: see :func:`~workspace_authz.identity.credentials.find_credential`.
     """
 
     def __init__(
@@ -64,8 +65,10 @@ class TokenAuthenticator:
         clock: Clock,
         server_time: Callable[[], float | None] = lambda: None,
         terms: TokenTerms | None = None,
+        oauth_proxy: bool = False,
     ) -> None:
         self._reviews = reviews
+        self._oauth_proxy = oauth_proxy
         self._unverified = unverified or reviews
         self._monotonic = monotonic = clock.monotonic
         self._server_time = server_time
@@ -89,16 +92,24 @@ class TokenAuthenticator:
 
         Raises :class:`UnauthenticatedError`, ``TooManyRequestsError`` or ``UnavailableError``.
         """
-        bearer = find_credential(presented.headers, gateway=presented.gateway)
-        if bearer is None:
+        found = find_credential(presented.headers, gateway=presented.gateway, oauth_proxy=self._oauth_proxy)
+        if found is None:
             return None
+        try:
+            return await self._verified_caller(found.bearer, presented.peer, unverified=unverified)
+        except UnauthenticatedError as error:
+            # A client may send one that its user does not know of, for example out of a .netrc.
+            raise UnauthenticatedError(f"{error.message} The token was read from {found.header}.") from None
+
+    async def _verified_caller(
+        self, bearer: BearerToken, peer: str, *, unverified: Callable[[Credential], None]
+    ) -> Caller:
         key = self._key_of(bearer)
         cached = self._cached(key, bearer)
         if cached is not None:
             return _caller(cached, bearer)
         if self._seconds_left(bearer) <= 0:
             raise UnauthenticatedError(REJECTED)
-        peer = presented.peer
         if not self._rejections.recent(peer):
             unverified(bearer)
         if self._verified.get(key):
