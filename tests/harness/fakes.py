@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from workspace_authz.kubernetes.reviews import AccessAnswer, RulesAnswer
 from workspace_authz.types import Attributes, UserInfo
+
+T = TypeVar("T")
 
 YES = AccessAnswer(allowed=True)
 NO = AccessAnswer(allowed=False)
@@ -38,21 +40,17 @@ class ManualClock:
         await asyncio.sleep(0)
 
 
-class ScriptedReviews:
+class _Scripted:
     """Answers as a test says and writes down every question.
 
     ``hold()`` makes questions wait until ``release()``, so that a test can look at what is in flight.
     """
 
     def __init__(self) -> None:
-        self.who_answer: UserInfo | Exception = UserInfo("alice", groups=("system:authenticated",))
         self.may_answer: AccessAnswer | Exception | Callable[[Attributes], AccessAnswer] = YES
-        self.rules_answer: RulesAnswer | Exception = NO_RULES
         self.get_answer: AccessAnswer | Exception = YES
-        self.tokens: list[str] = []
         self.paths: list[str] = []
         self.questions: list[Attributes] = []
-        self.namespaces: list[str] = []
         self._gate = asyncio.Event()
         self._gate.set()
 
@@ -62,71 +60,68 @@ class ScriptedReviews:
     def release(self) -> None:
         self._gate.set()
 
+    async def _may(self, attributes: Attributes) -> AccessAnswer:
+        self.questions.append(attributes)
+        await self._gate.wait()
+        answer = self.may_answer
+        return _given(answer(attributes) if callable(answer) else answer)
+
+    async def _may_get(self, path: str) -> AccessAnswer:
+        self.paths.append(path)
+        await self._gate.wait()
+        return _given(self.get_answer)
+
+
+class ScriptedReviews(_Scripted):
+    """Reviews of the caller's own token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.who_answer: UserInfo | Exception = UserInfo("alice", groups=("system:authenticated",))
+        self.rules_answer: RulesAnswer | Exception = NO_RULES
+        self.tokens: list[str] = []
+        self.namespaces: list[str] = []
+
     async def who(self, token: str) -> UserInfo:
         self.tokens.append(token)
         await self._gate.wait()
-        if isinstance(self.who_answer, Exception):
-            raise self.who_answer
-        return self.who_answer
+        return _given(self.who_answer)
 
     async def may(self, token: str, attributes: Attributes) -> AccessAnswer:
         self.tokens.append(token)
-        self.questions.append(attributes)
-        await self._gate.wait()
-        if isinstance(self.may_answer, Exception):
-            raise self.may_answer
-        return self.may_answer(attributes) if callable(self.may_answer) else self.may_answer
+        return await self._may(attributes)
 
     async def may_get(self, token: str, path: str) -> AccessAnswer:
         self.tokens.append(token)
-        self.paths.append(path)
-        await self._gate.wait()
-        if isinstance(self.get_answer, Exception):
-            raise self.get_answer
-        return self.get_answer
+        return await self._may_get(path)
 
     async def rules(self, token: str, namespace: str) -> RulesAnswer:
         self.tokens.append(token)
         self.namespaces.append(namespace)
         await self._gate.wait()
-        if isinstance(self.rules_answer, Exception):
-            raise self.rules_answer
-        return self.rules_answer
+        return _given(self.rules_answer)
 
 
-class ScriptedSubjectReviews:
-    """The same for reviews about a user, asked with the server's own account."""
+class ScriptedSubjectReviews(_Scripted):
+    """Reviews about a user, asked with the server's own account."""
 
     def __init__(self) -> None:
-        self.may_answer: AccessAnswer | Exception | Callable[[Attributes], AccessAnswer] = YES
-        self.get_answer: AccessAnswer | Exception = YES
+        super().__init__()
         self.users: list[UserInfo] = []
-        self.paths: list[str] = []
-        self.questions: list[Attributes] = []
-        self._gate = asyncio.Event()
-        self._gate.set()
-
-    def hold(self) -> None:
-        self._gate.clear()
-
-    def release(self) -> None:
-        self._gate.set()
 
     async def may(self, user: UserInfo, attributes: Attributes) -> AccessAnswer:
         self.users.append(user)
-        self.questions.append(attributes)
-        await self._gate.wait()
-        if isinstance(self.may_answer, Exception):
-            raise self.may_answer
-        return self.may_answer(attributes) if callable(self.may_answer) else self.may_answer
+        return await self._may(attributes)
 
     async def may_get(self, user: UserInfo, path: str) -> AccessAnswer:
         self.users.append(user)
-        self.paths.append(path)
-        await self._gate.wait()
-        if isinstance(self.get_answer, Exception):
-            raise self.get_answer
-        return self.get_answer
+        return await self._may_get(path)
+
+
+def _given(answer: T | Exception) -> T:
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 async def run_pending() -> None:
