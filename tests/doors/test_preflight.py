@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from workspace_authz.doors.preflight import switch_off_caches
+from workspace_authz.doors.preflight import bound_calls, switch_off_caches
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.settings import SHARED_CACHES
+from workspace_authz.settings import BOUNDED_CALLS, SHARED_CACHES
 
 
 @pytest.mark.parametrize("value", [None, "0", " 0 "])
@@ -23,3 +23,10 @@ def test_caches_that_forget_the_workspace_are_off(value: str | None) -> None:
 def test_another_value_stops_the_start(variable: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"{variable} must be 0.*Unset it"):
         switch_off_caches({variable: value})
+
+
+def test_calls_to_other_servers_are_bounded_unless_the_operator_says_otherwise() -> None:
+    given = {"MLFLOW_WEBHOOK_REQUEST_TIMEOUT": "17"}
+    bound_calls(given)
+    assert given == {**BOUNDED_CALLS, "MLFLOW_WEBHOOK_REQUEST_TIMEOUT": "17"}
+    assert given["MLFLOW_MODEL_CATALOG_URI"] == ""

@@ -17,6 +17,7 @@ from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.runtime import process
 from workspace_authz.runtime.cluster import Cluster, cluster_over
+from workspace_authz.runtime.handler_threads import HandlerThreads, fair_share
 from workspace_authz.runtime.health import Health
 from workspace_authz.runtime.metrics_page import MetricsPage
 from workspace_authz.runtime.mlflow_data import Data, mlflow_data
@@ -63,7 +64,9 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
         api = ApiReviews(callers, timeout=settings.api_timeout_seconds, metrics=metrics)
         reviews = _reviews(api, settings, metrics=metrics, clock=clock)
         pipeline = _pipeline(config, reviews, cluster=cluster, data=data, server_time=api.server_time.now)
-        health = _health(config, cluster=cluster, data=data)
+        threads = HandlerThreads(fair_share(settings))
+        threads.resize(settings.handler_threads)
+        health = _health(config, cluster=cluster, data=data, threads=threads)
         runtime = Runtime(
             pipeline=pipeline,
             audit=audit,
@@ -72,8 +75,11 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
             metrics=metrics,
             health=health,
             metrics_page=_metrics_page(pipeline, config.workers, metrics=metrics),
+            request_bytes=settings.request_bytes,
+            share=threads.share,
         )
-        observed, sampled = _observed(runtime, cluster=cluster, data=data), _sampled(metrics, config)
+        observed = _observed(runtime, cluster=cluster, data=data, threads=threads)
+        sampled = _sampled(metrics, config)
         cluster.follow(supervisor)
         data.prepare(supervisor, cluster.directory)
         supervisor.run("gc freeze", partial(freeze_when_ready, health, clock))
@@ -129,7 +135,7 @@ def _metrics_page(pipeline: Pipeline, workers: WorkerRegistry, *, metrics: Metri
     )
 
 
-def _observed(runtime: Runtime, *, cluster: Cluster, data: Data) -> Observed:
+def _observed(runtime: Runtime, *, cluster: Cluster, data: Data, threads: HandlerThreads) -> Observed:
     pipeline = runtime.pipeline
     return Observed(
         statistics=(
@@ -139,6 +145,7 @@ def _observed(runtime: Runtime, *, cluster: Cluster, data: Data) -> Observed:
         ),
         informers=cluster.informers,
         audit=runtime.audit,
+        threads=threads,
         flush=runtime.metrics.flush,
     )
 
@@ -149,9 +156,9 @@ def _sampled(metrics: PrometheusMetrics, config: WorkerConfig) -> SampledMetrics
     return sampled
 
 
-def _health(config: WorkerConfig, *, cluster: Cluster, data: Data) -> Health:
+def _health(config: WorkerConfig, *, cluster: Cluster, data: Data, threads: HandlerThreads) -> Health:
     checks = cluster.checks() | data.checks(cluster.directory)
-    return Health(checks, notes=cluster.rbac.notes, workers=config.workers)
+    return Health(checks, notes=lambda: (*cluster.rbac.notes(), *threads.notes()), workers=config.workers)
 
 
 async def freeze_when_ready(health: Health, clock: Clock, *, freeze: Callable[[], None] = gc.freeze) -> None:
