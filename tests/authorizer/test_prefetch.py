@@ -69,7 +69,7 @@ async def test_the_answer_to_one_token_is_no_answer_to_another(
     assert reviews.tokens == ["mallory-token", "alice-token"]
 
 
-async def test_an_answer_that_nobody_joined_decides_nothing(
+async def test_an_answer_that_nobody_waits_for_decides_nothing(
     authorizer: Authorizer, reviews: ScriptedReviews
 ) -> None:
     with authorizer.prefetch(ALICE.credential, LIST):

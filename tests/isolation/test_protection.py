@@ -24,7 +24,7 @@ CLOSED = (FLASK, NATIVE, f"{ARTIFACTS}/1/x", "/api/3.0/mlflow/workspaces", "/gra
 NAMES = (TEAM_A, HIDDEN, ABSENT, DEFAULT, "kube-system", "No-Namespace", "", "../x", "api")
 
 
-def plain(answer: Answer) -> Answer:
+def comparable(answer: Answer) -> Answer:
     return answer.without("date", "last-modified", "etag", "expires", "cache-control")
 
 
@@ -37,12 +37,12 @@ def test_no_workspace_header_changes_what_an_unknown_caller_hears(guarded: World
             if token and path in CLOSED:
                 continue
             answer = guarded.server.ask("GET", path, workspace=name, token=token)
-            assert plain(answer) == plain(expected), name
+            assert comparable(answer) == comparable(expected), name
 
 
 @pytest.mark.parametrize("path", CLOSED)
 def test_nor_what_somebody_with_a_bad_token_hears(guarded: World, path: str) -> None:
-    answers = {plain(guarded.server.ask("GET", path, workspace=name, token="x")) for name in NAMES}
+    answers = {comparable(guarded.server.ask("GET", path, workspace=name, token="x")) for name in NAMES}
     assert [answer.status for answer in answers] == [401]
 
 

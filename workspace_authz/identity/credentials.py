@@ -76,8 +76,8 @@ class _Header:
         value = value.strip()
         if name == FORWARDED_TOKEN:
             return cls(name, b"", value)
-        scheme, _, rest = value.partition(b" ")
-        return cls(name, scheme.lower(), rest.strip())
+        scheme, _, credential = value.partition(b" ")
+        return cls(name, scheme.lower(), credential.strip())
 
     def __str__(self) -> str:
         """As it is told to the caller: never with the value."""

@@ -40,19 +40,8 @@ def field_demands(guarded: Guarded, calls: Sequence[FieldCall]) -> list[tuple[Re
     ]
 
 
-async def kept_document(demands: Iterable[tuple[Requirement, FieldCall]], case: Case) -> Narrowing | None:
-    """Ask for ``demands`` by name, in their order, and keep the document's lists to what may be seen.
-
-    None where the document stays as it is. Raises :class:`RequestError`.
-    """
-    document = _Document(case, await case.reader.calls())
-    for needed, call in demands:
-        await document.keep(needed, call)
-    return await document.narrowing()
-
-
 @dataclass(slots=True)
-class _Document:
+class KeptDocument:
     """A document that is kept to what the caller may see, field by field."""
 
     case: Case
