@@ -24,8 +24,8 @@ from workspace_authz.catalog.routes import all_routes
 from workspace_authz.doors.asgi.body import STALL_SECONDS
 from workspace_authz.effects.lists import SCANNED_PAGES
 from workspace_authz.identity.credentials import MAX_TOKEN_BYTES
-from workspace_authz.mlflow_adapter.patches.wsgi import UNREAD_SECONDS
 from workspace_authz.mlflow_adapter.reading.request import GRAPHQL_BYTES, SPANS_BYTES
+from workspace_authz.mlflow_adapter.serving import UNREAD_SECONDS
 from workspace_authz.pipeline.lists import MOST_NAMES
 from workspace_authz.pipeline.pipeline import DEADLINE_SECONDS
 from workspace_authz.roles.generate import deletions

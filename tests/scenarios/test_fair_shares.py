@@ -11,15 +11,16 @@ from typing import Final
 
 import pytest
 
-from tests.harness.http import Answer
+from tests.harness.http import Answer, Http, bearer
 from tests.harness.plane import EMBEDDED
-from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
+from tests.harness.server import WORKSPACE, MlflowServer, ServerOptions, mlflow_server
 from tests.scenarios.people import TEAM_A, TEAM_B, Cluster
 
 pytestmark = pytest.mark.parametrize("engine", [EMBEDDED], indirect=True)
 
 SLOW: Final = 45
 """More than anyio has threads."""
+_PATIENT_SECONDS: Final = 300.0
 WEBHOOKS: Final = "/api/2.0/mlflow/webhooks"
 ENVIRONMENT: Final = {
     "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
@@ -28,6 +29,7 @@ ENVIRONMENT: Final = {
     "MLFLOW_WEBHOOK_REQUEST_TIMEOUT": "100",
     "MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES": "0",
     "WORKSPACE_AUTHZ_WAITING_REQUESTS": "20",
+    "WORKSPACE_AUTHZ_WAITING_SECONDS": "300",
 }
 
 
@@ -56,6 +58,8 @@ class Silent:
                 self.busy.set()
 
     def close(self) -> None:
+        if not self._thread.is_alive():
+            return
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         self._thread.join()
@@ -91,7 +95,12 @@ def test_45_tests_of_a_webhook_that_does_not_answer_hold_up_nobody_else(
     path = f"{WEBHOOKS}/{made.json['webhook']['webhook_id']}/test"
 
     def slow(_: int) -> Answer:
-        return server.ask("POST", path, token=trainer, workspace=TEAM_A, json_body={})
+        own = Http(server.url, timeout=_PATIENT_SECONDS)
+        headers = {**bearer(trainer), WORKSPACE: TEAM_A, "Content-Type": "application/json"}
+        try:
+            return own.request("POST", path, headers=headers, body=b"{}")
+        finally:
+            own.close()
 
     with ThreadPoolExecutor(SLOW) as pool:
         asked = [pool.submit(slow, number) for number in range(SLOW)]

@@ -25,14 +25,14 @@ from starlette.middleware.wsgi import build_environ
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 
+from workspace_authz.mlflow_adapter.serving import UNREAD_SECONDS
+
 _log = logging.getLogger(__name__)
 
 BODY_IN_MEMORY: Final = 1024 * 1024
 """Bytes of a body that stay in memory; a larger one goes to a temporary file."""
 PIECE_BYTES: Final = 64 * 1024
 """An answer is sent in pieces of at least this size."""
-UNREAD_SECONDS: Final = 60.0
-"""How long a client may take none of an answer. Then the connection is closed."""
 
 Environ = MutableMapping[str, Any]
 
