@@ -15,7 +15,7 @@ from starlette.routing import Mount
 
 from workspace_authz.aio.asgi import Message
 from workspace_authz.mlflow_adapter.patches import wsgi
-from workspace_authz.mlflow_adapter.patches.wsgi import BODY_IN_MEMORY, PIECE_BYTES, WSGIBridge
+from workspace_authz.mlflow_adapter.patches.wsgi import PIECE_BYTES, SPOOLED_BYTES, WSGIBridge
 
 CHUNK = b"x" * 50_000
 CHUNKS = 100
@@ -96,7 +96,7 @@ async def served(
     await WSGIBridge(app.flask, unread_seconds=unread_seconds)(scope, client.receive, client.send)
 
 
-@pytest.mark.parametrize("size", [1, 1000, BODY_IN_MEMORY + 1, 3 * BODY_IN_MEMORY])
+@pytest.mark.parametrize("size", [1, 1000, SPOOLED_BYTES + 1, 3 * SPOOLED_BYTES])
 @pytest.mark.parametrize("chunked", [False, True])
 async def test_a_body_arrives_whole(size: int, chunked: bool) -> None:
     content = bytes(range(256)) * (size // 256) + b"e" * (size % 256)

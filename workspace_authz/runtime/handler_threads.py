@@ -35,10 +35,6 @@ class HandlerThreads:
 
     share: FairShare
 
-    def resize(self, threads: int) -> None:
-        """Let so many threads run. To be called in the event loop that serves."""
-        to_thread.current_default_thread_limiter().total_tokens = threads
-
     @property
     def busy(self) -> int:
         """Threads that run something now."""
@@ -53,3 +49,9 @@ class HandlerThreads:
             f"All {share.running} shared threads of MLflow's handlers are in use and "
             f"{share.waiting} requests wait.",
         )
+
+
+def handler_threads(settings: Settings) -> HandlerThreads:
+    """Give the pool its size. To be called in the event loop that serves."""
+    to_thread.current_default_thread_limiter().total_tokens = settings.handler_threads
+    return HandlerThreads(fair_share(settings))

@@ -29,7 +29,7 @@ from workspace_authz.mlflow_adapter.serving import UNREAD_SECONDS
 
 _log = logging.getLogger(__name__)
 
-BODY_IN_MEMORY: Final = 1024 * 1024
+SPOOLED_BYTES: Final = 1024 * 1024
 """Bytes of a body that stay in memory; a larger one goes to a temporary file."""
 PIECE_BYTES: Final = 64 * 1024
 """An answer is sent in pieces of at least this size."""
@@ -60,7 +60,7 @@ class WSGIBridge:
             await send({"type": "websocket.close", "code": 1000})
         if scope["type"] != "http":
             return
-        with SpooledTemporaryFile(max_size=BODY_IN_MEMORY) as body:
+        with SpooledTemporaryFile(max_size=SPOOLED_BYTES) as body:
             if not await _received(body, receive):
                 return
             await self._answer(_environ(scope, body), send)
@@ -103,7 +103,7 @@ async def _received(body: SpooledTemporaryFile[bytes], receive: Receive) -> bool
             return False
         chunk = message.get("body", b"")
         size += len(chunk)
-        if size > BODY_IN_MEMORY:
+        if size > SPOOLED_BYTES:
             await to_thread.run_sync(body.write, chunk)
         else:
             body.write(chunk)
@@ -163,8 +163,8 @@ class _Answer:
         if close is not None:
             close()
 
-    def _start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
-        self._exc_info = exc_info
+    def _start_response(self, status: str, headers: list[tuple[str, str]], *exc_info: Any) -> None:
+        self._exc_info = exc_info[0] if exc_info else None
         if self.start:
             return
         encoded = [
