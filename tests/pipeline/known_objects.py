@@ -13,6 +13,7 @@ from workspace_authz.catalog.listing import Clause
 from workspace_authz.catalog.model import Identifier, Route
 from workspace_authz.catalog.stamp import Stamp
 from workspace_authz.errors import BadRequestError, RequestError
+from workspace_authz.mlflow_adapter.reading.places import Place
 from workspace_authz.types import Resource
 
 Asked = tuple[Resource, Identifier, tuple[str, ...], str]
@@ -107,6 +108,13 @@ class KnownObjects:
         if workspace != self.workspace:
             return {}
         return {key: name for key, name in self.known.items() if len(key) < 3 and name in names}
+
+    async def experiments_at(self, place: Place, *, workspace: str) -> frozenset[str]:
+        """The location of each experiment is its id, in whatever store."""
+        names = await self.names(
+            Resource.EXPERIMENTS, Identifier.EXPERIMENT_ID, place.segments[:1], workspace=workspace
+        )
+        return frozenset(names.values())
 
     async def narrowed_filter(
         self, operation: str, clause: Clause, *, values: Collection[str], theirs: str
