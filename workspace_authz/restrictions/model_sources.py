@@ -1,4 +1,4 @@
-"""Where a model version may come from: the workspace's own runs, models and artifacts.
+"""Where a model version may come from: the runs, models and experiments of its workspace.
 
 MLflow (``handlers._create_model_version``) ties ``runs:``, ``models:`` and ``mlflow-artifacts:`` sources and
 local paths to a run or model of the workspace, but takes any object store's address as it is, and later opens
@@ -91,5 +91,5 @@ def _within(place: Place, *, root: str, workspace: str | None) -> bool:
 def _elsewhere() -> ForbiddenError:
     return ForbiddenError(
         "The source of a model version must be a run, a model or an artifact of its own workspace: "
-        "runs:/…, models:/… or a place below the workspace's artifact root."
+        "runs:/…, models:/… or a place in one of its experiments."
     )
