@@ -16,7 +16,7 @@ from tests.scenarios.people import TEAM_A
 from workspace_authz.catalog.compile import compile_catalog
 
 GATEWAY = "/api/3.0/mlflow/gateway"
-PROVIDERS = {"openai": "/v1", "anthropic": "/v1", "typesafe": "/v1", "databricks": ""}
+PROVIDERS = {"openai": "/tenant/v1", "anthropic": "/v1", "typesafe": "/v1", "databricks": ""}
 SECRET = "an-identity-that-must-not-leave"
 USER_AGENTS = [
     "python-requests/2.32",
@@ -199,7 +199,10 @@ def test_a_providers_own_key_goes_on_beside_the_callers_token(gateway: Gateway, 
 
 
 def proxied(gateway: Gateway, path: str) -> tuple[int, list[str]]:
-    """The answer to a raw call, and what arrived at the provider, whose base path is ``/v1``."""
+    """The answer to a raw call, and what arrived at the provider.
+
+    MLflow puts the path below ``/tenant``: callers name the version themselves (``proxy_root_url``).
+    """
     gateway.provider.take()
     answer = gateway.world.ask("POST", f"/gateway/proxy/{gateway.names['openai']}/{path}", json_body={})
     return answer.status, [one.path for one in gateway.provider.take()]
@@ -222,4 +225,4 @@ def test_no_dot_segment_leaves_the_base_path(gateway: Gateway, path: str) -> Non
 
 def test_other_paths_arrive_as_they_were_sent(gateway: Gateway) -> None:
     for path in ("chat/completions", "files/a..b", "models/m:generate?alt=sse"):
-        assert proxied(gateway, path) == (200, [f"/v1/{path}"])
+        assert proxied(gateway, path) == (200, [f"/tenant/{path}"])

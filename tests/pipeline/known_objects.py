@@ -93,7 +93,7 @@ class KnownObjects:
         return KnownSpans(body)
 
     async def names(
-        self, resource: Resource, identifier: Identifier, values: Collection[str], *, workspace: str
+        self, values: Collection[str], *, resource: Resource, identifier: Identifier, workspace: str
     ) -> Mapping[str, str]:
         self.asked.append((resource, identifier, tuple(values), workspace))
         if self.error is not None:
@@ -112,7 +112,10 @@ class KnownObjects:
     async def experiments_at(self, place: Place, *, workspace: str) -> frozenset[str]:
         """The location of each experiment is its id, in whatever store."""
         names = await self.names(
-            Resource.EXPERIMENTS, Identifier.EXPERIMENT_ID, place.segments[:1], workspace=workspace
+            place.segments[:1],
+            resource=Resource.EXPERIMENTS,
+            identifier=Identifier.EXPERIMENT_ID,
+            workspace=workspace,
         )
         return frozenset(names.values())
 

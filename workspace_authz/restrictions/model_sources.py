@@ -67,7 +67,9 @@ async def check_origin(values: Values, store: ObjectStore, *, workspace: str) ->
         if not is_place(uri):
             wanted += references(uri, resource=Resource.EXPERIMENTS, identifier=_SOURCE.identifies)
     for identifier, key in wanted:
-        if not await store.names(Resource.EXPERIMENTS, identifier, [key], workspace=workspace):
+        if not await store.names(
+            [key], resource=Resource.EXPERIMENTS, identifier=identifier, workspace=workspace
+        ):
             raise _elsewhere()
 
 

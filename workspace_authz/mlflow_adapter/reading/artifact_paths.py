@@ -23,10 +23,10 @@ _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f\\#]")
 def canonical(path: str) -> str:
     """The path as it is read in the end, without a final slash. Raises :class:`BadRequestError`."""
     decoded = _decoded(path)
-    plain = decoded.removesuffix("/")
-    if _UNSAFE.search(decoded) or any(segment in ("", ".", "..") for segment in plain.split("/")):
+    trimmed = decoded.removesuffix("/")
+    if _UNSAFE.search(decoded) or any(segment in ("", ".", "..") for segment in trimmed.split("/")):
         raise _unclear()
-    return plain
+    return trimmed
 
 
 def check_upstream_path(path: str) -> None:
