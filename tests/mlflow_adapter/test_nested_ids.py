@@ -58,7 +58,7 @@ DATABRICKS = ("inference_table", "uc_schema", "uc_table_prefix")
 
 _OVERRIDES = "MLflow takes an assessment of the same trace only (create_assessment)."
 JUDGED = {
-    "parts[].url": "Azure reads the id of a block in its query (azure_blob_artifact_repo). No store opens it.",
+    "parts[].url": "Azure reads the id of a block in its query (azure_blob_artifact_repo). None opens it.",
     "assessment.trace_id": "The trace in the path wins (handlers._create_assessment).",
     "assessment.assessment_id": "UpdateAssessment takes the id in the path (handlers._update_assessment).",
     "assessment.span_id": "A name within the trace. MLflow looks no span up by it alone.",
