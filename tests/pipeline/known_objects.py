@@ -74,7 +74,13 @@ class KnownObjects:
         self, *, method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
     ) -> Sequence[FieldCall]:
         self.read += 1
-        changes = json.loads(body).get("changes", {}) if self.obedient and body else {}
+        try:
+            document = json.loads(body or b"{}")
+        except (ValueError, RecursionError) as error:
+            raise BadRequestError("unreadable") from error
+        if not isinstance(document, dict):
+            raise BadRequestError("unreadable")
+        changes = document.get("changes", {}) if self.obedient else {}
         return [call.changed(changes) for call in self.calls]
 
     async def changed_document(
