@@ -156,7 +156,7 @@ def test_a_uri_is_a_place(uri: str, expected: Place, kind: Identifier) -> None:
     ],
 )
 def test_a_uri_that_could_be_read_otherwise_is_no_place(uri: str) -> None:
-    with pytest.raises(BadRequestError):
+    with pytest.raises(BadRequestError, match="source or location is refused"):
         place(uri, Identifier.MODEL_SOURCE_URI)
 
 

@@ -76,7 +76,10 @@ def place_of(uri: str, *, workspace: str | None) -> Place:
         raise _unclear()
     if scheme == PROXIED or (scheme in HTTP and _ANCHOR in split.path):
         path = split.path.removeprefix("/") if scheme == PROXIED else split.path.split(_ANCHOR, 1)[1]
-        return place_at_path(path, workspace=workspace) if path else Place(PROXIED, "", ())
+        try:
+            return place_at_path(path, workspace=workspace) if path else Place(PROXIED, "", ())
+        except BadRequestError:
+            raise _unclear() from None
     if _UNSAFE.search(unquote(uri)):
         raise _unclear()
     segments = unquote(split.path).split("/")
