@@ -69,6 +69,8 @@ class Audience:
     async def agree(self, right: Right | None = None) -> None:
         """Wait until everybody, or who asks for ``right``, gets what is theirs, of every worker."""
         askers = [asker for asker in self._askers if right is None or asker.right is right]
+        for asker in askers:
+            asker.agreed = 0  # what they said before a change that was just made says nothing
         with suppress(TimeoutError):
             await self.until(lambda: all(asker.agreed >= _AGREED for asker in askers))
         late = [f"{each.right.switch.kind} by {each.number}" for each in askers if not each.agreed]

@@ -131,7 +131,7 @@ class MisconfiguredWorkspaceStore(AbstractStore):  # type: ignore[misc]  # MLflo
         """There is none: what MLflow's parent asks before it comes to our check."""
         raise NotImplementedError
 
-    def _told(self) -> MlflowException:
+    def _exception(self) -> MlflowException:
         return MlflowException.invalid_parameter_value(str(self._error))
 
 
