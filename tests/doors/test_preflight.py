@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from tests.doors.test_app import GOOD
-from workspace_authz.doors.preflight import check, switch_off_caches
+from workspace_authz.doors.preflight import bound_calls, check, switch_off_caches
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.settings import SHARED_CACHES, load_settings
+from workspace_authz.settings import BOUNDED_CALLS, SHARED_CACHES, load_settings
 
 
 @pytest.mark.parametrize("value", [None, "0", " 0 "])
@@ -26,6 +26,13 @@ def test_caches_that_forget_the_workspace_are_off(value: str | None) -> None:
 def test_another_value_stops_the_start(variable: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"{variable} must be 0.*Unset it"):
         switch_off_caches({variable: value})
+
+
+def test_calls_to_other_servers_are_bounded_unless_the_operator_says_otherwise() -> None:
+    given = {"MLFLOW_WEBHOOK_REQUEST_TIMEOUT": "17"}
+    bound_calls(given)
+    assert given == {**BOUNDED_CALLS, "MLFLOW_WEBHOOK_REQUEST_TIMEOUT": "17"}
+    assert given["MLFLOW_MODEL_CATALOG_URI"] == ""
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.mlflow_adapter.options import ServerOptions, from_parent
 from workspace_authz.mlflow_adapter.reading.places import PROXIED, place_of, scheme_of
 from workspace_authz.settings import (
+    BOUNDED_CALLS,
     SHARED_CACHES,
     Settings,
     load_settings,
@@ -88,6 +89,12 @@ def switch_off_caches(environ: MutableMapping[str, str]) -> None:
         environ.setdefault(variable, "0")
 
 
+def bound_calls(environ: MutableMapping[str, str]) -> None:
+    """Bound what MLflow asks of other servers, for this process and those that it starts."""
+    for variable, value in BOUNDED_CALLS.items():
+        environ.setdefault(variable, value)
+
+
 def namespace_policy(options: ServerOptions, settings: Settings) -> NamespacePolicy | None:
     """Which namespaces are workspaces; None without workspaces. Raises :class:`ConfigurationError`."""
     if not options.workspaces:
@@ -143,6 +150,7 @@ def check_parent() -> None:
         settings = load_settings()
         check(options, settings, environ=os.environ)
         switch_off_caches(os.environ)
+        bound_calls(os.environ)
         asyncio.run(load_configuration(settings.kubeconfig))
         open_audit_sink(settings).close()
         make_run_directory(os.environ, workers=options.workers)
