@@ -102,6 +102,8 @@ class TenancyRegistry:
                 self._problem = error.message
                 await self._clock.sleep(_RETRY_SECONDS)
             else:
+                if self._problem is not None:
+                    _log.warning("The workspaces are claimed for their namespaces now.")
                 self._problem = None
                 return
 
