@@ -51,11 +51,11 @@ def allow_public_urls(setting: str | None, environ: MutableMapping[str, str]) ->
     if not urls:
         return
     hosts = [host for url in urls for host in url.hosts]
-    environ[HOSTS] = _joined(environ.get(HOSTS) or ",".join(LOOPBACK_HOSTS), hosts)
-    environ[ORIGINS] = _joined(environ.get(ORIGINS, ""), (url.origin for url in urls))
+    environ[HOSTS] = _merged(environ.get(HOSTS) or ",".join(LOOPBACK_HOSTS), hosts)
+    environ[ORIGINS] = _merged(environ.get(ORIGINS, ""), (url.origin for url in urls))
 
 
-def _joined(given: str, more: Iterable[str]) -> str:
+def _merged(given: str, more: Iterable[str]) -> str:
     entries = [entry.strip() for entry in given.split(",") if entry.strip()]
     return ",".join(entries if "*" in entries else dict.fromkeys([*entries, *more]))
 
