@@ -25,7 +25,7 @@ from workspace_authz.doors.asgi.body import STALL_SECONDS
 from workspace_authz.doors.request_head import MAX_HEAD_BYTES, MAX_HEADER_FIELDS
 from workspace_authz.effects.lists import SCANNED_PAGES
 from workspace_authz.identity.credentials import MAX_TOKEN_BYTES
-from workspace_authz.mlflow_adapter.reading.request import SPANS_BYTES, STAMPED_BYTES
+from workspace_authz.mlflow_adapter.reading.request import GRAPHQL_BYTES, SPANS_BYTES
 from workspace_authz.pipeline.lists import MOST_NAMES
 from workspace_authz.pipeline.pipeline import DEADLINE_SECONDS
 from workspace_authz.roles.generate import deletions
@@ -64,7 +64,7 @@ def limits_table() -> str:
         ("header fields of a request", f"{MAX_HEADER_FIELDS}", "431"),
         ("header fields and request line together", _size(MAX_HEAD_BYTES), "431"),
         ("a path", f"{LONGEST_PATH:,} characters", "404"),
-        ("a body in which the caller's name is written", _size(STAMPED_BYTES), "400"),
+        ("a body with a GraphQL document", _size(GRAPHQL_BYTES), "400"),
         ("spans (OTLP), after decompression", _size(SPANS_BYTES), "400"),
         ("single objects in one list", f"{MOST_NAMES:,}", "403"),
         ("MLflow's pages that one filtered list looks through", f"{SCANNED_PAGES}", "a page token"),

@@ -1,4 +1,4 @@
-"""A workspace limits its own spending, nobody else's."""
+"""A workspace limits its own costs, nobody else's."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 import uvloop
 
-from tests.harness.fakes import settle
+from tests.harness.fakes import run_pending
 from tests.kubernetes.listener import Listener
 from workspace_authz.devplane.pki import Pki, create_pki
 from workspace_authz.kubernetes import connection as connection_module
@@ -70,7 +70,7 @@ async def far() -> AsyncIterator[Far]:
     server.close()
     for writer in far.writers:
         writer.close()
-    await settle()
+    await run_pending()
 
 
 @asynccontextmanager

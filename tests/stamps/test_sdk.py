@@ -11,7 +11,7 @@ from tests.harness.sdk import Sdk
 from tests.stamps import steps
 from tests.stamps.conftest import ACCOUNT, API3, World, Writer
 
-pytestmark = pytest.mark.xdist_group("ownership")
+pytestmark = pytest.mark.xdist_group("stamps")
 
 
 def authors_of_records(reader: Writer, dataset_id: str) -> set[str]:

@@ -15,7 +15,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 from tests.stamps.conftest import ACCOUNT, AJAX3, API, API3, World, Writer
 
-pytestmark = pytest.mark.xdist_group("ownership")
+pytestmark = pytest.mark.xdist_group("stamps")
 
 VICTIM = "carol"
 PEOPLE = {"mlflow.user": VICTIM, "mlflow.trace.user": VICTIM, "kept": "as it is"}

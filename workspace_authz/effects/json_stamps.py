@@ -43,11 +43,11 @@ def person(stamp: Stamp, user: UserInfo, *, sent: str) -> str:
     """The name to write where ``sent`` was, which may be empty."""
     match stamp.person:
         case Person.AUTHOR:
-            return user.username
+            return user.recorded_name
         case Person.AUTHOR_UID:
-            return user.uid or user.username
+            return user.recorded_uid
         case Person.END_USER:
-            return sent if sent and user.service_account is not None else user.username
+            return sent if sent and user.service_account is not None else user.recorded_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,8 @@ from workspace_authz.catalog.model import Route
 from workspace_authz.catalog.stamp import Shape, Stamp
 from workspace_authz.effects.json_stamps import person, stamped_document
 from workspace_authz.effects.rewriting import RequestReplacement
-from workspace_authz.errors import BadRequestError
 from workspace_authz.mlflow_adapter.reading.documents import parse
 from workspace_authz.mlflow_adapter.reading.reader import PROTOBUF, RequestReader
-from workspace_authz.mlflow_adapter.reading.request import STAMPED_BYTES
 from workspace_authz.types import UserInfo
 
 _IN_THREAD: Final = 32 * 1024
@@ -35,10 +33,8 @@ async def plan_stamps(
     if base is not None:
         document, size = parse(base.content).as_object(), len(base.content)
     else:
-        body = await reader.request.body.read(STAMPED_BYTES)
-        if body is None:
-            raise BadRequestError(f"This request is refused: its body exceeds {STAMPED_BYTES} bytes.")
-        document, size = (await reader.json(STAMPED_BYTES)).as_object(), len(body)
+        document = await reader.document()
+        size = len(await reader.request.body.read() or b"")
     write = partial(stamped_document, document, route.stamps, user=user)
     content = write() if size < _IN_THREAD else await asyncio.to_thread(write)
     return RequestReplacement(content, query=base.query if base else None)
