@@ -1,4 +1,4 @@
-"""Request lines and header fields are bounded before anything else, whichever parser of HTTP the server has.
+"""What a request meets before the guard: bounds of its head, under two parsers of HTTP; hosts and origins.
 
 httptools is installed where these tests run.
 """
@@ -9,14 +9,17 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.harness.http import Answer
 from tests.harness.server import MlflowServer, ServerOptions, starting
 from tests.scenarios.test_start import KUBECONFIG
 
 H11, HTTPTOOLS = "h11", "httptools"
+PUBLIC_URL = "https://mlflow.example.com"
 PATHS = [
     *("/", "/livez", "/readyz", "/metrics", "/health", "/version", "/static-files/x", "/build/x", "/nowhere"),
     *("/api/2.0/mlflow/experiments/search", "/api/2.0/mlflow-artifacts/artifacts/1/x", "/v1/traces"),
@@ -32,14 +35,15 @@ def servers(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     state = tmp_path_factory.mktemp("bounds")
     kubeconfig = state / "kubeconfig"
     kubeconfig.write_text(KUBECONFIG)
+    options = ServerOptions(
+        kubeconfig=kubeconfig,
+        database=database,
+        environment={"WORKSPACE_AUTHZ_PUBLIC_URL": PUBLIC_URL},
+    )
     given = {H11: (), HTTPTOOLS: ("--uvicorn-opts", "--http httptools")}
     with ExitStack() as stack:
         started = {
-            name: stack.enter_context(
-                starting(
-                    state / name, ServerOptions(kubeconfig=kubeconfig, database=database, arguments=more)
-                )
-            )
+            name: stack.enter_context(starting(state / name, replace(options, arguments=more)))
             for name, more in given.items()
         }
         for server in started.values():
@@ -136,3 +140,20 @@ def test_combining_marks_in_an_origin_are_not_parsed(bounded: MlflowServer) -> N
     answer = answer_to(bounded, request.replace(b"GET", b"POST", 1))
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b"not ASCII" in answer
+
+
+def page_of(server: MlflowServer, origin: str, *, host: str) -> Answer:
+    """What a page of ``origin`` gets when it changes something. It has no token, so that 401 is the best."""
+    headers = {"Host": host, "Origin": origin}
+    return server.ask("POST", "/ajax-api/2.0/mlflow/runs/search", headers=headers, json_body={})
+
+
+def test_mlflows_own_pages_work_at_the_public_url(servers: Mapping[str, MlflowServer]) -> None:
+    """Given nothing but the public URL, then MLflow answers to it, and to a port-forward, and to no other."""
+    server = servers[H11]
+    assert page_of(server, PUBLIC_URL, host="mlflow.example.com").status == 401
+    for host in ("localhost:5000", "127.0.0.1:5000"):
+        assert page_of(server, f"http://{host}", host=host).status == 401
+    for origin in ("https://evil.example", "http://localhost:3000"):
+        assert page_of(server, origin, host="mlflow.example.com").text == "Cross-origin request blocked"
+    assert page_of(server, PUBLIC_URL, host="evil.example").text.startswith("Invalid Host header")
