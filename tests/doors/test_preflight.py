@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from tests.doors.test_app import GOOD
-from workspace_authz.doors.preflight import choose_http_parser, switch_off_caches
+from workspace_authz.doors.preflight import bound_calls, check, choose_http_parser, switch_off_caches
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.settings import SHARED_CACHES
+from workspace_authz.settings import BOUNDED_CALLS, SHARED_CACHES, load_settings
 
 
 @pytest.mark.parametrize("value", [None, "0", " 0 "])
@@ -68,3 +68,34 @@ def test_auto_is_h11_where_there_is_nothing_else(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     choose_http_parser(replace(GOOD, http="auto"), {})
     assert caplog.records == []
+
+
+def test_calls_to_other_servers_are_bounded_unless_the_operator_says_otherwise() -> None:
+    given = {"MLFLOW_WEBHOOK_REQUEST_TIMEOUT": "17"}
+    bound_calls(given)
+    assert given == {**BOUNDED_CALLS, "MLFLOW_WEBHOOK_REQUEST_TIMEOUT": "17"}
+    assert given["MLFLOW_MODEL_CATALOG_URI"] == ""
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        *("mlflow-artifacts:/workspaces", "mlflow-artifacts:/workspaces/x", "mlflow-artifacts:/a/../b"),
+        *("mlflow-artifacts:/a//b", "mlflow-artifacts:/%2e%2e/b", "mlflow-artifacts:/a?b"),
+    ],
+)
+def test_a_root_whose_artifacts_nobody_could_reach_stops_the_start(root: str) -> None:
+    with pytest.raises(ConfigurationError, match="--default-artifact-root"):
+        check(replace(GOOD, artifact_root=root), load_settings(), environ={})
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        None,
+        *("mlflow-artifacts:/", "mlflow-artifacts:/prod/mlflow", "mlflow-artifacts://host:5000/a/"),
+        *("s3://bucket/a b", "./mlruns", "/data/a b", "http://host/api/2.0/mlflow-artifacts/artifacts"),
+    ],
+)
+def test_any_other_root_does_not(root: str | None) -> None:
+    check(replace(GOOD, artifact_root=root), load_settings(), environ={})

@@ -49,6 +49,7 @@ def guarded_app() -> App:
     preflight.check(options, settings, environ=os.environ)
     preflight.switch_off_caches(os.environ)
     allow_public_urls(settings.public_url, os.environ)
+    preflight.bound_calls(os.environ)
     if RUN_DIRECTORY not in os.environ:
         make_run_directory(os.environ, workers=1)  # not started by `mlflow server`
     app = create_patched_app(static_prefix=options.static_prefix)

@@ -34,7 +34,7 @@ class ServerOptions:
     http: str | None = None
     """uvicorn's ``--http`` as the command line gives it. Only the parent knows."""
     artifact_root: str | None = None
-    """Where MLflow puts new artifacts (``--default-artifact-root``). Only a worker knows."""
+    """Where MLflow puts new artifacts (``--default-artifact-root``). None where MLflow chooses."""
 
 
 def from_parent() -> ServerOptions | None:
@@ -60,6 +60,7 @@ def _from_parameters(parameters: Mapping[str, Any]) -> ServerOptions:
         artifacts_only=bool(parameters.get("artifacts_only")),
         workers=_workers(parameters),
         http=_http(parameters),
+        artifact_root=parameters.get("default_artifact_root"),
     )
 
 

@@ -23,7 +23,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from workspace_authz.aio.asgi import App
-from workspace_authz.mlflow_adapter.patches import attribution, budgets, guardrails, judge_cache
+from workspace_authz.mlflow_adapter.patches import attribution, budgets, guardrails, judge_cache, wsgi
 from workspace_authz.mlflow_adapter.patches.middlewares import replace_function_middlewares
 from workspace_authz.mlflow_adapter.patches.origins import OriginMiddleware, without_loopback_origins
 
@@ -48,6 +48,7 @@ def create_patched_app(*, static_prefix: str) -> FastAPI:
     guardrails.apply(static_prefix=static_prefix)
     judge_cache.apply()
     app: FastAPI = create_fastapi_app()
+    wsgi.apply(app)
     return app
 
 
