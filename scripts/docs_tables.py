@@ -22,6 +22,7 @@ from workspace_authz.authorizer.authorizer import CONCURRENT_QUESTIONS
 from workspace_authz.catalog.compile import LONGEST_PATH
 from workspace_authz.catalog.routes import all_routes
 from workspace_authz.doors.asgi.body import STALL_SECONDS
+from workspace_authz.doors.request_head import MAX_HEAD_BYTES, MAX_HEADER_FIELDS
 from workspace_authz.effects.lists import SCANNED_PAGES
 from workspace_authz.identity.credentials import MAX_TOKEN_BYTES
 from workspace_authz.mlflow_adapter.reading.request import GRAPHQL_BYTES, SPANS_BYTES
@@ -69,6 +70,8 @@ def limits_table() -> str:
             "the connection ends",
         ),
         ("a token", _size(MAX_TOKEN_BYTES), "", "401"),
+        ("header fields of a request", f"{MAX_HEADER_FIELDS}", "", "431"),
+        ("header fields and request line together", _size(MAX_HEAD_BYTES), "", "431"),
         ("a path", f"{LONGEST_PATH:,} characters", "", "404"),
         ("a body with a GraphQL document", _size(GRAPHQL_BYTES), "", "400"),
         ("spans (OTLP), after decompression", _size(SPANS_BYTES), "", "400"),

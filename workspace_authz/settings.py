@@ -165,6 +165,12 @@ class Settings(BaseSettings):
         validation_alias=_names("namespace_exclude_globs", "MLFLOW_K8S_NAMESPACE_EXCLUDE_GLOBS"),
         description="Comma-separated glob patterns of namespaces that are not workspaces.",
     )
+    public_url: str | None = Field(
+        default=None,
+        description="The URL, or the comma-separated URLs, at which browsers and clients reach the server, "
+        "for example `https://mlflow.example.com`. MLflow answers to their host names and accepts their "
+        "origins, beside those in its own variables.",
+    )
     service_account_workspace: bool = Field(
         default=False, description="Whether the default workspace of a service account is its own namespace."
     )
