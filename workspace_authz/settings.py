@@ -169,6 +169,12 @@ class Settings(BaseSettings):
         ge=1024,
         description="The largest request body that is read to find the names of objects.",
     )
+    end_users: Literal["kept", "caller"] = Field(
+        default="kept",
+        description="What is recorded for people whom an application names. `kept`: a trace's end user as it "
+        "was sent, and so the human source of an assessment that a service account records. `caller`: the "
+        "caller, in both places.",
+    )
     audit_sink: str = Field(
         default="stderr",
         description="Where audit records are written: `stderr`, `stdout`, `off`, or the path of a file.",
