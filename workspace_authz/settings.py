@@ -99,6 +99,12 @@ class Settings(BaseSettings):
         description="How many new tokens of one client address the API server may reject per second, with a "
         "burst of ten times as many. Beyond that, new tokens from the address are answered 429.",
     )
+    oauth_proxy: bool = Field(
+        default=False,
+        description="Whether every request comes through an OAuth proxy that sends a Basic password of its "
+        "own (oauth2-proxy's `--basic-auth-password`). Then `Authorization: Basic` beside "
+        "`X-Forwarded-Access-Token` is not read. An empty password needs no setting.",
+    )
     username_claim: str | None = Field(
         default=None,
         validation_alias=_names("username_claim", "MLFLOW_K8S_AUTH_USERNAME_CLAIM"),
@@ -165,9 +171,10 @@ class Settings(BaseSettings):
         description="How many reviews a worker sends at the same time. A quarter is reserved for new tokens.",
     )
     body_bytes: int = Field(
-        default=4 * 2**20,
+        default=64 * 2**20,
         ge=1024,
-        description="The largest request body that is read to find the names of objects.",
+        description="The largest request body that is read: to find the names of objects, or to write the "
+        "caller's name. A larger one is answered 400 where it must be read; others stream through.",
     )
     end_users: Literal["kept", "caller"] = Field(
         default="kept",

@@ -6,6 +6,7 @@ The words are Kubernetes' own (k8s.io/apiserver ``user.Info``, ``authorizer.Attr
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -21,6 +22,23 @@ _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 def is_namespace_name(name: str) -> bool:
     """Whether a namespace can have this name: an RFC 1123 label. No other name is a safe part of a path."""
     return _LABEL.fullmatch(name) is not None
+
+
+LONGEST_RECORDED_NAME = 250
+"""Characters that every column of MLflow for a person can hold. The shortest is an assessment's source."""
+_DIGEST_CHARACTERS = 32
+
+
+def recorded(name: str) -> str:
+    """``name`` as MLflow can store it.
+
+    A longer name keeps its beginning and ends in ``~`` and a digest of the whole. A Kubernetes service
+    account's name can have 338 characters. PostgreSQL and MySQL refuse what is longer than the column.
+    """
+    if len(name) <= LONGEST_RECORDED_NAME:
+        return name
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_CHARACTERS]
+    return f"{name[: LONGEST_RECORDED_NAME - _DIGEST_CHARACTERS - 1]}~{digest}"
 
 
 class Verb(StrEnum):
@@ -67,6 +85,16 @@ class UserInfo:
     groups: tuple[str, ...] = ()
     extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Sorted by key, so that equal users compare equal."""
+
+    @property
+    def recorded_name(self) -> str:
+        """The username as MLflow records it; see :func:`recorded`."""
+        return recorded(self.username)
+
+    @property
+    def recorded_uid(self) -> str:
+        """The uid as MLflow records it, or the username when there is no uid."""
+        return recorded(self.uid or self.username)
 
     @property
     def service_account(self) -> tuple[str, str] | None:

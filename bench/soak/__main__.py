@@ -1,7 +1,7 @@
 """``python -m bench.soak``: 200 clients, servers with four workers, RBAC that keeps changing; two minutes.
 
 Each client knows at every moment what it may do; at half-time a real API server is frozen for a while. Ends
-non-zero when something was allowed or refused too late, failed or hung, or when memory does not settle.
+non-zero when something was allowed or refused too late, failed or hung, or when memory goes on growing.
 """
 
 from __future__ import annotations

@@ -37,13 +37,13 @@ async def agree(clients: Sequence[Client], tally: Tally) -> None:
     Too late is when requests that each took as long as they may would have had the right answers by then,
     one that was under way at the change not counted. An outage does not count either.
     """
-    patience = tally.bounds.stale + (AGREED + 1) * (tally.bounds.answer + 2 * clients[0].pause)
-    deadline = time.monotonic() + patience
+    allowed = tally.bounds.stale + (AGREED + 1) * (tally.bounds.answer + 2 * clients[0].pause)
+    deadline = time.monotonic() + allowed
     waiting = list(clients)
     while waiting := [client for client in waiting if not client.agreed(AGREED)]:
         now = time.monotonic()
         if tally.outages.excuse(sent=now, came=now):
-            deadline = now + patience
+            deadline = now + allowed
         elif now > deadline:
             kinds = sorted({client.case.switch.kind for client in waiting})
             tally.violation(f"{', '.join(kinds)}: a change did not take effect in time")

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.harness.fakes import settle
+from tests.harness.fakes import run_pending
 from workspace_authz.aio.coalesce import Coalescer
 
 
@@ -34,7 +34,7 @@ def shared() -> Coalescer[str, int]:
 async def test_everybody_who_asks_meanwhile_gets_the_one_result(shared: Coalescer[str, int]) -> None:
     work = Work()
     waiting = [asyncio.create_task(shared.share("k", work)) for _ in range(5)]
-    await settle()
+    await run_pending()
     assert len(shared) == 1
     work.gate.set()
     assert await asyncio.gather(*waiting) == [1] * 5
@@ -46,7 +46,7 @@ async def test_a_later_question_is_asked_again(shared: Coalescer[str, int]) -> N
     work = Work()
     work.gate.set()
     assert await shared.share("k", work) == 1
-    await settle()
+    await run_pending()
     assert len(shared) == 0
     assert await shared.share("k", work) == 2
 
@@ -65,7 +65,7 @@ async def test_a_cancelled_caller_does_not_cancel_the_others(shared: Coalescer[s
     work = Work()
     first = asyncio.create_task(shared.share("k", work))
     second = asyncio.create_task(shared.share("k", work))
-    await settle()
+    await run_pending()
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
@@ -80,12 +80,12 @@ async def test_everybody_gets_the_error_and_the_next_question_starts_anew(
     work = Work()
     work.error = ValueError("no")
     waiting = [asyncio.create_task(shared.share("k", work)) for _ in range(2)]
-    await settle()
+    await run_pending()
     work.gate.set()
     assert [type(error) for error in await asyncio.gather(*waiting, return_exceptions=True)] == [
         ValueError
     ] * 2
-    await settle()
+    await run_pending()
     work.error = None
     assert await shared.share("k", work) == 2
 
@@ -98,6 +98,6 @@ async def test_an_error_that_nobody_waits_for_is_not_reported_as_lost(shared: Co
     work.error = ValueError("no")
     work.gate.set()
     shared.start("k", work)
-    await settle()
+    await run_pending()
     assert len(shared) == 0
     assert complaints == []

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.harness.fakes import settle
+from tests.harness.fakes import run_pending
 from workspace_authz.aio.fan_out import fan_out
 
 
@@ -30,7 +30,7 @@ async def test_no_more_than_the_limit_run_at_a_time(limit: int) -> None:
         await end.wait()
 
     running = asyncio.create_task(fan_out(range(5), work, limit=limit))
-    await settle()
+    await run_pending()
     assert begun == list(range(limit))
     end.set()
     await running
@@ -63,7 +63,7 @@ async def test_cancelling_ends_all() -> None:
             ended.append(item)
 
     running = asyncio.create_task(fan_out(range(9), work, limit=3))
-    await settle()
+    await run_pending()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.harness.fakes import settle
+from tests.harness.fakes import run_pending
 from workspace_authz.aio.gate import Gate
 
 
@@ -31,7 +31,7 @@ class Crowd:
 async def test_no_more_are_inside_than_there_are_places() -> None:
     crowd = Crowd(Gate(2, waiting=3))
     tasks = [asyncio.create_task(crowd.enter()) for _ in range(5)]
-    await settle()
+    await run_pending()
     assert crowd.inside == 2
     crowd.go.set()
     await asyncio.gather(*tasks)
@@ -41,7 +41,7 @@ async def test_no_more_are_inside_than_there_are_places() -> None:
 async def test_who_finds_the_line_full_is_turned_away_at_once() -> None:
     crowd = Crowd(Gate(1, waiting=1))
     tasks = [asyncio.create_task(crowd.enter()) for _ in range(2)]
-    await settle()
+    await run_pending()
     with pytest.raises(FullError):
         await crowd.enter()
     crowd.go.set()
@@ -52,10 +52,10 @@ async def test_who_finds_the_line_full_is_turned_away_at_once() -> None:
 async def test_who_gives_up_waiting_leaves_the_line() -> None:
     crowd = Crowd(Gate(1, waiting=1))
     inside, waiting = [asyncio.create_task(crowd.enter()) for _ in range(2)]
-    await settle()
+    await run_pending()
     waiting.cancel()
-    await settle()
+    await run_pending()
     after = asyncio.create_task(crowd.enter())
-    await settle()
+    await run_pending()
     crowd.go.set()
     await asyncio.gather(inside, after)

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from tests.harness.fakes import settle
+from tests.harness.fakes import run_pending
 from workspace_authz.aio.supervisor import Supervisor
 
 
@@ -40,7 +40,7 @@ async def test_a_task_that_returns_is_done() -> None:
         runs.append(1)
 
     supervisor.run("once", work)
-    await settle()
+    await run_pending()
     await supervisor.close()
     assert runs == [1]
 
@@ -58,6 +58,6 @@ async def test_close_waits_until_every_task_has_cleaned_up() -> None:
 
     supervisor.run("a", lambda: work("a"))
     supervisor.run("b", lambda: work("b"))
-    await settle()
+    await run_pending()
     await supervisor.close()
     assert sorted(cleaned) == ["a", "b"]

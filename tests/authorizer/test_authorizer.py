@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.harness.fakes import NO, YES, ManualClock, ScriptedReviews, settle
+from tests.harness.fakes import NO, YES, ManualClock, ScriptedReviews, run_pending
 from workspace_authz.authorizer.authorizer import CONCURRENT_QUESTIONS, Authorizer
 from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.review_cache import Lifetimes
@@ -126,7 +126,7 @@ async def test_nobody_is_told_that_another_token_of_theirs_has_expired(
     waiting = [
         asyncio.create_task(authorizer.authorize(Caller(user, BearerToken(t)), LIST)) for t in ("old", "new")
     ]
-    await settle()
+    await run_pending()
     assert reviews.tokens == ["old", "new"]
     reviews.release()
     await asyncio.gather(*waiting)
@@ -137,7 +137,7 @@ async def test_identical_questions_in_flight_are_asked_once_and_survive_a_cancel
 ) -> None:
     reviews.hold()
     waiting = [asyncio.create_task(authorizer.authorize(ALICE, LIST)) for _ in range(5)]
-    await settle()
+    await run_pending()
     waiting[0].cancel()
     reviews.release()
     results = await asyncio.gather(*waiting, return_exceptions=True)
@@ -231,7 +231,7 @@ async def test_a_list_of_namespaces_is_asked_concurrently_within_the_bound(
     reviews.hold()
     names = sorted(f"n{number}" for number in range(CONCURRENT_QUESTIONS + 5))
     listing = asyncio.create_task(authorizer.namespaces_with_rights(ALICE, names))
-    await settle()
+    await run_pending()
     assert len(reviews.namespaces) == CONCURRENT_QUESTIONS
     reviews.release()
     assert await listing == frozenset(names)
@@ -262,7 +262,7 @@ async def test_many_questions_are_asked_concurrently_within_the_bound(
     reviews.hold()
     questions = [replace(LIST, name=f"experiment-{number}") for number in range(CONCURRENT_QUESTIONS + 5)]
     asking = asyncio.create_task(authorizer.authorize_all(ALICE, questions))
-    await settle()
+    await run_pending()
     assert len(reviews.questions) == CONCURRENT_QUESTIONS
     reviews.release()
     assert list(await asking) == questions

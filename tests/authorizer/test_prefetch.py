@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.harness.fakes import NO, YES, ManualClock, ScriptedReviews, settle
+from tests.harness.fakes import NO, YES, ManualClock, ScriptedReviews, run_pending
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.review_cache import Lifetimes
@@ -33,10 +33,10 @@ async def test_a_decision_joins_the_question_and_is_remembered(
 ) -> None:
     reviews.hold()
     with authorizer.prefetch(ALICE.credential, LIST):
-        await settle()
+        await run_pending()
         assert reviews.questions == [LIST]
         deciding = asyncio.create_task(authorizer.authorize(ALICE, LIST))
-        await settle()
+        await run_pending()
         reviews.release()
         assert (await deciding).source is Source.REVIEW
     assert (await authorizer.authorize(ALICE, LIST)).source is Source.CACHE
@@ -46,7 +46,7 @@ async def test_a_decision_joins_the_question_and_is_remembered(
 async def test_many_requests_ask_once(authorizer: Authorizer, reviews: ScriptedReviews) -> None:
     async def request() -> Outcome:
         with authorizer.prefetch(ALICE.credential, LIST):
-            await settle()  # the answer is there before it is known whose the token is
+            await run_pending()  # the answer is there before it is known whose the token is
             return (await authorizer.authorize(ALICE, LIST)).outcome
 
     assert set(await asyncio.gather(*(request() for _ in range(20)))) == {Outcome.ALLOW}
@@ -63,17 +63,17 @@ async def test_the_answer_to_one_token_is_no_answer_to_another(
     authorizer: Authorizer, reviews: ScriptedReviews
 ) -> None:
     with authorizer.prefetch(BearerToken("mallory-token"), LIST):
-        await settle()
+        await run_pending()
         reviews.may_answer = NO
         assert (await authorizer.authorize(ALICE, LIST)).outcome is Outcome.NO_OPINION
     assert reviews.tokens == ["mallory-token", "alice-token"]
 
 
-async def test_an_answer_that_nobody_joined_decides_nothing(
+async def test_an_answer_that_nobody_waits_for_decides_nothing(
     authorizer: Authorizer, reviews: ScriptedReviews
 ) -> None:
     with authorizer.prefetch(ALICE.credential, LIST):
-        await settle()
+        await run_pending()
     reviews.may_answer = NO
     assert (await authorizer.authorize(ALICE, LIST)).outcome is Outcome.NO_OPINION
     assert reviews.questions == [LIST, LIST]
@@ -85,7 +85,7 @@ async def test_a_failure_is_that_of_the_decision_and_not_remembered(
 ) -> None:
     reviews.may_answer = error
     with authorizer.prefetch(ALICE.credential, LIST):
-        await settle()
+        await run_pending()
         with pytest.raises(type(error)):
             await authorizer.authorize(ALICE, LIST)
     assert reviews.questions == [LIST]
@@ -99,7 +99,7 @@ async def test_a_failure_that_nobody_wants_disturbs_nobody(
     reviews.may_answer = UnavailableError("down")
     with authorizer.prefetch(ALICE.credential, LIST):
         pass
-    await settle()
+    await run_pending()
     assert caplog.text == ""
 
 
@@ -112,9 +112,9 @@ async def test_who_goes_away_takes_nothing_from_the_others(
 
     reviews.hold()
     first, second = asyncio.create_task(request()), asyncio.create_task(request())
-    await settle()
+    await run_pending()
     first.cancel()
-    await settle()
+    await run_pending()
     reviews.release()
     assert await second is Outcome.ALLOW
     assert reviews.questions == [LIST]

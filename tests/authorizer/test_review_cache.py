@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.harness.fakes import NO, YES, ManualClock, ScriptedReviews, settle
+from tests.harness.fakes import NO, YES, ManualClock, ScriptedReviews, run_pending
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.review_cache import Lifetimes
@@ -114,7 +114,7 @@ async def test_what_was_asked_while_changes_could_be_missed_ends_soon_although_t
 async def test_what_is_asked_before_a_change_is_never_remembered(world: World) -> None:
     world.reviews.hold()
     asking = asyncio.create_task(world.asked())
-    await settle()
+    await run_pending()
     world.generations.touch({"team-a"})
     world.reviews.release()
     assert await asking
@@ -125,7 +125,7 @@ async def test_an_old_answer_from_before_a_change_is_asked_for_again(world: Worl
     """A slow API server may have decided before the change; the caller gets an answer from after it."""
     world.reviews.hold()
     asking = asyncio.create_task(world.outcome())
-    await settle()
+    await run_pending()
     world.generations.touch({"team-a"})
     world.clock.advance(0.2)
     answers = iter([YES, NO])
@@ -137,10 +137,10 @@ async def test_an_old_answer_from_before_a_change_is_asked_for_again(world: Worl
 async def test_nobody_after_a_change_shares_a_question_from_before_it(world: World) -> None:
     world.reviews.hold()
     before = asyncio.create_task(world.outcome())
-    await settle()
+    await run_pending()
     world.generations.touch({"team-a"})
     after = [asyncio.create_task(world.outcome()) for _ in range(3)]
-    await settle()
+    await run_pending()
     assert len(world.reviews.questions) == 2
     world.reviews.release()
     await asyncio.gather(before, *after)
@@ -150,17 +150,17 @@ async def test_nobody_after_a_change_shares_a_question_from_before_it(world: Wor
 async def test_an_answer_from_before_a_change_never_replaces_one_from_after_it(world: World) -> None:
     world.reviews.hold()
     before = asyncio.create_task(world.outcome())
-    await settle()
+    await run_pending()
     world.generations.touch({"team-a"})
-    held, world.reviews._gate = world.reviews._gate, asyncio.Event()
+    first_gate, world.reviews._gate = world.reviews._gate, asyncio.Event()
     world.reviews.release()
     assert await world.asked()
-    held.set()
+    first_gate.set()
     await before
     assert not await world.asked()
 
 
-async def test_after_a_change_an_answer_is_kept_briefly_until_the_change_has_settled(world: World) -> None:
+async def test_after_a_change_an_answer_is_kept_briefly_until_the_change_is_old(world: World) -> None:
     """The API server's authorizer may hear of a change later than we: its answer may be from before it."""
     world.generations.touch({"team-a"})
     assert await world.asked()
@@ -193,7 +193,7 @@ async def test_a_long_review_is_kept_briefly_from_when_it_came(world: World) -> 
     world.generations.touch({"team-a"})
     world.reviews.hold()
     asking = asyncio.create_task(world.asked())
-    await settle()
+    await run_pending()
     world.clock.advance(0.5)
     world.reviews.release()
     await asking
@@ -206,7 +206,7 @@ async def test_a_long_review_is_kept_briefly_from_when_it_came(world: World) -> 
 async def test_a_lifetime_begins_when_the_question_is_sent(world: World) -> None:
     world.reviews.hold()
     asking = asyncio.create_task(world.asked())
-    await settle()
+    await run_pending()
     world.clock.advance(4)
     world.reviews.release()
     await asking
@@ -219,7 +219,7 @@ async def test_a_lifetime_begins_when_the_question_is_sent(world: World) -> None
 async def test_a_prefetched_question_is_as_old_as_it_is(world: World) -> None:
     """A slow request keeps its prefetched question; a change meanwhile is noticed."""
     with world.authorizer.prefetch(ALICE.credential, LIST):
-        await settle()
+        await run_pending()
         world.generations.touch({"team-a"})
         world.clock.advance(0.2)
         world.reviews.may_answer = NO
@@ -230,7 +230,7 @@ async def test_a_prefetched_question_is_as_old_as_it_is(world: World) -> None:
 async def test_a_prefetched_answer_that_a_change_may_not_have_reached_is_served_briefly(world: World) -> None:
     world.generations.touch({"team-a"})
     with world.authorizer.prefetch(ALICE.credential, LIST):
-        await settle()
+        await run_pending()
         world.clock.advance(0.05)
         assert await world.outcome() is ALLOW
         world.clock.advance(0.06)
@@ -254,6 +254,6 @@ async def test_beside_another_authorizer_following_lengthens_nothing_but_still_f
     assert await world.asked()
 
 
-async def test_the_source_tells_a_review_from_memory(world: World) -> None:
+async def test_the_source_tells_a_review_from_the_cache(world: World) -> None:
     assert (await world.authorizer.authorize(ALICE, LIST)).source is Source.REVIEW
     assert (await world.authorizer.authorize(ALICE, LIST)).source is Source.CACHE

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.authorizer.rbac.worlds import World
-from tests.harness.fakes import NO, YES, ManualClock, ScriptedReviews, ScriptedSubjectReviews, settle
+from tests.harness.fakes import NO, YES, ManualClock, ScriptedReviews, ScriptedSubjectReviews, run_pending
 from workspace_authz.authorizer.authorizer import CONCURRENT_QUESTIONS, Authorizer
 from workspace_authz.authorizer.candidates import CandidateSource
 from workspace_authz.authorizer.generations import Generations
@@ -108,7 +108,7 @@ async def test_another_asserted_user_shares_neither_a_decision_nor_a_question(
         asyncio.create_task(site.authorizer.authorize(Caller(user, AssertedUser()), LIST))
         for user in (USER, USER, other)
     ]
-    await settle()
+    await run_pending()
     assert site.subject_reviews.users == [USER, other]
     site.subject_reviews.release()
     await asyncio.gather(*asking)
@@ -119,7 +119,7 @@ async def test_two_kinds_of_credentials_share_no_question_in_flight(site: Site) 
     site.reviews.hold()
     site.subject_reviews.hold()
     asking = [asyncio.create_task(site.authorizer.authorize(each, LIST)) for each in (WITH_TOKEN, ASSERTED)]
-    await settle()
+    await run_pending()
     assert (len(site.reviews.questions), len(site.subject_reviews.questions)) == (1, 1)
     site.reviews.release()
     site.subject_reviews.release()
@@ -147,7 +147,7 @@ async def test_every_right_of_an_asserted_user_is_asked_about_within_the_bound(s
     site.subject_reviews.may_answer = NO
     site.subject_reviews.hold()
     asking = asyncio.create_task(site.authorizer.holds_any_right(ASSERTED, "team-a"))
-    await settle()
+    await run_pending()
     assert len(site.subject_reviews.questions) == CONCURRENT_QUESTIONS
     site.subject_reviews.release()
     assert not await asking
@@ -165,7 +165,7 @@ async def test_an_asserted_users_namespaces_are_asked_about_within_the_bound(sit
     site.subject_reviews.hold()
     names = [f"n{number}" for number in range(CONCURRENT_QUESTIONS + 5)]
     asking = asyncio.create_task(site.authorizer.namespaces_with_rights(ASSERTED, names))
-    await settle()
+    await run_pending()
     assert len(site.subject_reviews.questions) == CONCURRENT_QUESTIONS
     site.subject_reviews.release()
     assert await asking == frozenset({"n7"})
@@ -213,7 +213,7 @@ async def test_nothing_is_prefetched_for_who_has_no_token(
 ) -> None:
     """Without the user there is nobody to ask about."""
     with site.authorizer.prefetch(AssertedUser(), question):
-        await settle()
+        await run_pending()
         assert (site.reviews.tokens, site.subject_reviews.users) == ([], [])
         assert (await site.authorizer.authorize(ASSERTED, LIST)).outcome is Outcome.ALLOW
 

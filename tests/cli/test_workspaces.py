@@ -229,10 +229,10 @@ def test_a_database_that_cannot_be_used_is_one_line_without_its_password(
 
 
 def test_who_may_not_list_namespaces_learns_nothing(run: Run, server: Server, tmp_path: Path) -> None:
-    stranger = tmp_path / "stranger.kubeconfig"
+    unknown = tmp_path / "unknown.kubeconfig"
     text = server.plane.admin.read_text()
-    stranger.write_text(text.replace(_token(text), "mallory-token-0123456789"))
-    result = run("workspaces", "list", "--backend-store-uri", server.url, "--kubeconfig", stranger)
+    unknown.write_text(text.replace(_token(text), "mallory-token-0123456789"))
+    result = run("workspaces", "list", "--backend-store-uri", server.url, "--kubeconfig", unknown)
     assert (result.status, result.out) == (2, "")
     assert "cannot be listed with your credential" in result.err
 

@@ -86,7 +86,7 @@ async def shell(tmp_path: Path) -> AsyncIterator[Shell]:
             "PATH": path,
             "HOME": str(home),
             "KUBECONFIG": files["admin_kubeconfig"],
-            # On a busy machine importing MLflow takes longer than uvicorn's patience with a worker, 5 s.
+            # On a busy machine importing MLflow takes longer than uvicorn waits for a worker, 5 s.
             "UVICORN_TIMEOUT_WORKER_HEALTHCHECK": "120",
         }
         for name in ("KUBEBUILDER_ASSETS", "XDG_CACHE_HOME"):

@@ -140,6 +140,10 @@ async def test_a_client_that_falls_silent_is_told_so() -> None:
 
 async def test_the_deadline_of_others_stands_still_while_a_body_comes() -> None:
     class Slow:
+        @property
+        def limit(self) -> int:
+            return 1000
+
         async def read(self, at_most: int | None = None) -> bytes | None:
             await asyncio.sleep(0.1)
             return b"late"

@@ -79,7 +79,7 @@ async def test_of_what_is_not_ours_none(explaining: ExplainMiddleware, audit: Re
     assert audit.kept == []
 
 
-async def test_before_the_server_has_started_there_is_no_trail() -> None:
+async def test_before_the_server_has_started_the_answer_is_503() -> None:
     def starting() -> Runtime:
         raise UnavailableError("Starting.")
 

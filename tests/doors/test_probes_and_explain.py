@@ -111,7 +111,7 @@ async def test_a_server_explains_the_callers_own_rights() -> None:
     assert (document["user"], document["decision"], document["status"]) == ("alice", "deny", 403)
 
 
-async def test_strangers_learn_nothing_not_even_what_is_public() -> None:
+async def test_unknown_callers_learn_nothing_not_even_what_is_public() -> None:
     reviews = ScriptedReviews()
     public = json.dumps({"method": "GET", "path": "/public"}).encode()
 

@@ -35,7 +35,7 @@ class Gateway:
     doing: Doing
     scopes: list[Scope] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
-    held: list[SelfCalls | None] = field(default_factory=list)
+    offered: list[SelfCalls | None] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
     stopped: bool = False
     silence: asyncio.Event = field(default_factory=asyncio.Event)
@@ -44,7 +44,7 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         calls = self_calls.get()
         self.scopes.append(scope)
-        self.held.append(calls)
+        self.offered.append(calls)
         self.seen.append(outside.get())
         if calls is not None:
             outside.set("a span of the call")
@@ -105,8 +105,8 @@ async def test_it_knows_nothing_of_the_call_that_is_being_served_and_starts_no_o
 
     door, app = entrance(ask)
     await door.request("POST", INVOKE, TOKEN, TEAM_A)
-    assert app.held[0] is not None
-    assert app.held[1] is None
+    assert app.offered[0] is not None
+    assert app.offered[1] is None
     assert app.seen == ["nothing", "nothing"]
     assert self_calls.get() is None
 
@@ -115,7 +115,7 @@ async def test_only_a_call_of_the_gateway_gives_the_right_to_ask() -> None:
     door, app = entrance(nothing)
     door.client = [{"type": "http.request", "body": b""}]
     await door.request("GET", "/search", TOKEN, TEAM_A)
-    assert app.held == [None]
+    assert app.offered == [None]
 
 
 @pytest.mark.parametrize("path", ["/search", "/public", "/link", "/known", "/nowhere", "/gatewayinvoke"])

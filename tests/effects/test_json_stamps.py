@@ -89,8 +89,8 @@ def test_of_several_tags_one_remains() -> None:
     assert stamped({"tags": sent}, tag(Shape.PAIRS)) == {
         "tags": [pair(USER_TAG, "alice"), pair("a", "1"), pair("b", "2")]
     }
-    held = {"a": "1", USER_TAG: "bob", "mlflow.usér": "bob"}
-    assert stamped({"tags": held}, tag(Shape.MAP)) == {"tags": {USER_TAG: "alice", "a": "1"}}
+    mapping = {"a": "1", USER_TAG: "bob", "mlflow.usér": "bob"}
+    assert stamped({"tags": mapping}, tag(Shape.MAP)) == {"tags": {USER_TAG: "alice", "a": "1"}}
 
 
 def test_one_tag_is_written_if_it_is_the_one() -> None:

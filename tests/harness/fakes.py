@@ -129,7 +129,7 @@ class ScriptedSubjectReviews:
         return self.get_answer
 
 
-async def settle() -> None:
+async def run_pending() -> None:
     """Let every task that can run do so."""
     for _ in range(10):
         await asyncio.sleep(0)

@@ -111,6 +111,12 @@ async def test_a_request_without_a_credential_is_told_how_to_get_one(chain: Auth
     assert HOW_TO in refusal.value.message
 
 
+async def test_headers_that_present_nothing_are_named(chain: AuthenticatorChain) -> None:
+    with pytest.raises(UnauthenticatedError, match="carries no Kubernetes token") as refusal:
+        await authenticate(chain, (b"authorization", b"Bearer "), (b"x-forwarded-access-token", b""))
+    assert "empty: Authorization (Bearer), X-Forwarded-Access-Token." in refusal.value.message
+
+
 async def test_the_credential_is_told_before_its_owner_is_known(
     chain: AuthenticatorChain, reviews: ScriptedReviews
 ) -> None:

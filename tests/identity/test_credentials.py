@@ -9,6 +9,7 @@ import pytest
 from workspace_authz.errors import UnauthenticatedError
 from workspace_authz.identity.credentials import (
     MAX_TOKEN_BYTES,
+    empty_headers,
     find_credential,
     provider_keeps_authorization,
 )
@@ -24,7 +25,7 @@ def basic(user: str, password: str) -> bytes:
 def token_of(*headers: tuple[bytes, bytes], gateway: bool = False) -> str:
     found = find_credential(headers, gateway=gateway)
     assert found is not None
-    return found.token
+    return found.bearer.token
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,7 @@ def test_a_token_is_found(headers: Headers) -> None:
         [],
         [(b"authorization", b"Negotiate abc")],
         [(b"cookie", b"token=" + TOKEN.encode())],
+        [(b"authorization", b"Negotiate")],
         [(b"x-mlflow-authorization", b"Bearer " + TOKEN.encode())],  # not a gateway route
     ],
 )
@@ -62,15 +64,11 @@ def test_a_request_without_a_token_presents_none(headers: Headers) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        b"Bearer",
-        b"Bearer ",
         b"Bearer two words",
         "Bearer tök".encode(),
         b"Bearer a\x00b",
         b"Bearer " + b"x" * (MAX_TOKEN_BYTES + 1),
-        b"Basic ",
         b"Basic not-base64!",
-        basic("user", ""),
         basic("user", "p w"),
     ],
 )
@@ -93,6 +91,82 @@ def test_what_cannot_be_a_token_is_refused_and_not_repeated(value: bytes) -> Non
 def test_two_credentials_that_disagree_are_refused(other: tuple[bytes, bytes]) -> None:
     with pytest.raises(UnauthenticatedError, match="two different credentials"):
         token_of((b"authorization", b"Bearer " + TOKEN.encode()), other)
+
+
+EMPTY: Headers = [
+    (b"authorization", b""),
+    (b"authorization", b"Bearer"),
+    (b"authorization", b"Bearer "),
+    (b"authorization", b"Basic "),
+    (b"authorization", basic("", "")),
+    (b"authorization", basic("alice", "")),  # oauth2-proxy's and OpenShift oauth-proxy's default
+    (b"authorization", basic("system:serviceaccount:team-a:trainer", "")),
+    (b"x-forwarded-access-token", b""),
+    (b"x-forwarded-access-token", b"  "),
+]
+GIVEN: Headers = [
+    (b"authorization", b"Bearer " + TOKEN.encode()),
+    (b"authorization", basic("alice", TOKEN)),
+    (b"x-forwarded-access-token", TOKEN.encode()),
+]
+
+
+@pytest.mark.parametrize("empty", EMPTY)
+@pytest.mark.parametrize("given", GIVEN)
+def test_a_header_that_presents_nothing_is_no_credential(
+    empty: tuple[bytes, bytes], given: tuple[bytes, bytes]
+) -> None:
+    assert find_credential([empty], gateway=False) is None
+    assert token_of(empty, given) == token_of(given, empty) == TOKEN
+
+
+@pytest.mark.parametrize("value", [b"", b"Bearer", b"Bearer ", basic("alice", "")])
+def test_an_empty_header_of_the_gateway_leaves_authorization_to_this_server(value: bytes) -> None:
+    headers = [(b"authorization", b"Bearer " + TOKEN.encode()), (b"x-mlflow-authorization", value)]
+    assert token_of(*headers, gateway=True) == TOKEN
+    assert not provider_keeps_authorization(headers, gateway=True)
+
+
+FORWARDED = (b"x-forwarded-access-token", TOKEN.encode())
+PROXYS_OWN = (b"authorization", basic("alice", "the-proxys-password"))
+
+
+def test_a_proxys_own_password_is_not_read_where_a_setting_says_that_there_is_a_proxy() -> None:
+    with pytest.raises(UnauthenticatedError, match="two different credentials"):
+        find_credential([PROXYS_OWN, FORWARDED], gateway=False)
+    found = find_credential([PROXYS_OWN, FORWARDED], gateway=False, oauth_proxy=True)
+    assert found is not None
+    assert (found.bearer.token, found.header) == (TOKEN, "X-Forwarded-Access-Token")
+
+
+def test_behind_a_proxy_too_other_credentials_must_agree() -> None:
+    headers = [(b"authorization", b"Bearer other"), FORWARDED]
+    with pytest.raises(UnauthenticatedError, match="two different credentials"):
+        find_credential(headers, gateway=False, oauth_proxy=True)
+    # Without a forwarded token, Basic holds the caller's.
+    found = find_credential([(b"authorization", basic("alice", TOKEN))], gateway=False, oauth_proxy=True)
+    assert found is not None
+    assert found.bearer.token == TOKEN
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ((b"authorization", basic("u", "p w")), "Authorization (Basic)"),
+        ((b"authorization", b"Bearer p w"), "Authorization (Bearer)"),
+        ((b"x-forwarded-access-token", b"p w"), "X-Forwarded-Access-Token"),
+    ],
+)
+def test_a_refusal_names_the_header_that_was_read(header: tuple[bytes, bytes], told: str) -> None:
+    with pytest.raises(UnauthenticatedError) as refusal:
+        find_credential([header], gateway=False)
+    assert f"no Kubernetes token; it was read from {told}. " in refusal.value.message
+
+
+def test_empty_headers_are_named_and_their_values_are_not() -> None:
+    headers = [(b"authorization", basic("alice", "")), (b"x-forwarded-access-token", b"")]
+    assert empty_headers(headers, gateway=False) == "Authorization (Basic), X-Forwarded-Access-Token"
+    assert empty_headers([FORWARDED], gateway=False) == ""
 
 
 def test_on_a_gateway_route_the_gateways_header_counts_and_authorization_is_the_providers() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.harness.fakes import ManualClock, ScriptedReviews, settle
+from tests.harness.fakes import ManualClock, ScriptedReviews, run_pending
 from tests.identity.jwts import jwt
 from tests.identity.requests import authenticated
 from workspace_authz.errors import TooManyRequestsError, UnauthenticatedError, UnavailableError
@@ -95,7 +95,7 @@ async def test_who_is_known_does_not_notice_a_flood(lists: Lists) -> None:
         lists.clock.advance(seconds)
         await lists.flood(2 * BURST)
         assert await lists.ask("alice") == ALICE
-        await settle()
+        await run_pending()
     assert lists.known.tokens == ["alice"] * 4
 
 

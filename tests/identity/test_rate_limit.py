@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.harness.fakes import ManualClock, settle
+from tests.harness.fakes import ManualClock, run_pending
 from workspace_authz.errors import TooManyRequestsError
 from workspace_authz.identity.rate_limit import BURST_SECONDS, LONGEST_DELAY_SECONDS, MOST_DELAYED, Rejections
 
@@ -127,16 +127,16 @@ async def test_who_is_refused_waits_for_it_and_so_do_a_bounded_number() -> None:
     rejections = Rejections(Waiting(), per_second=PER_SECOND, jitter=lambda: 0.25)
     spend(rejections)
     delayed = [asyncio.ensure_future(rejections.admit(PEER)) for _ in range(MOST_DELAYED)]
-    await settle()
+    await run_pending()
     assert not any(each.done() for each in delayed)
     with pytest.raises(TooManyRequestsError):  # at once: there is no place to wait
         await rejections.admit(PEER)
     await rejections.admit("10.0.0.2")  # nobody else waits
 
     delayed[0].cancel()  # a client that goes away gives its place to another
-    await settle()
+    await run_pending()
     another = asyncio.ensure_future(rejections.admit(PEER))
-    await settle()
+    await run_pending()
     assert not another.done()
     begin.set()
     told = await asyncio.gather(*delayed[1:], another, return_exceptions=True)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.harness.fakes import ManualClock, ScriptedReviews, settle
+from tests.harness.fakes import ManualClock, ScriptedReviews, run_pending
 from tests.identity.requests import authenticated
 from workspace_authz.errors import UnauthenticatedError, UnavailableError
 from workspace_authz.identity.tokens import TokenAuthenticator, TokenTerms
@@ -62,10 +62,10 @@ async def test_a_token_in_use_is_refreshed_in_the_background(
     reviews.hold()
     for _ in range(3):
         assert (await authenticated(authenticator, "t")).user == ALICE  # nobody waits
-    await settle()
+    await run_pending()
     assert reviews.tokens == ["t", "t"]  # and only one refresh is under way
     reviews.release()
-    await settle()
+    await run_pending()
     assert (await authenticated(authenticator, "t")).user == RENAMED
     clock.advance(14)
     assert (await authenticated(authenticator, "t")).user == RENAMED
@@ -78,7 +78,7 @@ async def test_a_refresh_that_is_rejected_ends_the_identity(
     clock.advance(8)
     reviews.who_answer = UnauthenticatedError("gone")
     await authenticated(authenticator, "t")
-    await settle()
+    await run_pending()
     with pytest.raises(UnauthenticatedError):
         await authenticated(authenticator, "t")
 
@@ -90,7 +90,7 @@ async def test_a_refresh_that_fails_does_not_lengthen_the_identity(
     clock.advance(8)
     reviews.who_answer = UnavailableError("down")
     assert (await authenticated(authenticator, "t")).user == ALICE
-    await settle()
+    await run_pending()
     clock.advance(7)
     with pytest.raises(UnavailableError):
         await authenticated(authenticator, "t")
@@ -101,14 +101,14 @@ async def test_an_answer_counts_from_when_it_was_asked_for(
 ) -> None:
     reviews.hold()
     asking = asyncio.create_task(authenticated(authenticator, "t"))
-    await settle()
+    await run_pending()
     clock.advance(9)
     reviews.release()
     await asking
     clock.advance(6)
     reviews.hold()
     asking = asyncio.create_task(authenticated(authenticator, "t"))
-    await settle()
+    await run_pending()
     assert not asking.done()
     reviews.release()
     assert (await asking).user == ALICE
@@ -126,7 +126,7 @@ async def test_a_deleted_account_is_refused_within_30_seconds(
         passed += 0.5 if busy else 14.5
         if passed >= 10:
             reviews.who_answer = UnauthenticatedError("deleted")
-        await settle()
+        await run_pending()
         try:
             await authenticated(authenticator, "t")
         except UnauthenticatedError:
@@ -139,7 +139,7 @@ async def test_identical_questions_in_flight_are_asked_once(
 ) -> None:
     reviews.hold()
     waiting = [asyncio.create_task(authenticated(authenticator, "t")) for _ in range(10)]
-    await settle()
+    await run_pending()
     assert reviews.tokens == ["t"]
     waiting[0].cancel()
     reviews.release()
@@ -155,7 +155,7 @@ async def test_a_rejection_is_remembered_for_its_own_time(
     for _ in range(2):
         with pytest.raises(UnauthenticatedError) as refusal:
             await authenticated(authenticator, "t")
-        assert refusal.value.message == REJECTED
+        assert refusal.value.message == f"{REJECTED} The token was read from Authorization (Bearer)."
     assert reviews.tokens == ["t"]
     clock.advance(5)
     reviews.who_answer = ALICE

@@ -76,9 +76,9 @@ def _command(step: Step) -> tuple[list[str], bytes | None]:
 
 def _parts(path: str) -> tuple[str, str, str]:
     """Namespace, resource and name of a path of the Kubernetes API; empty where it has none."""
-    rest = path.split("/")[4 if path.startswith("/apis/") else 3 :]
-    namespace = rest[1] if rest[0] == "namespaces" and len(rest) > 2 else ""
-    resource, *name = rest[2:] if namespace else rest
+    parts = path.split("/")[4 if path.startswith("/apis/") else 3 :]
+    namespace = parts[1] if parts[0] == "namespaces" and len(parts) > 2 else ""
+    resource, *name = parts[2:] if namespace else parts
     return namespace, resource, name[0] if name else ""
 
 

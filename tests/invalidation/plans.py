@@ -31,7 +31,7 @@ _USUAL: Final = st.one_of(
     _step("turn", _KIND),
     _step("meet", _KIND),
     _step("end", st.sampled_from(["token", "namespace"])),
-    _step("rest"),
+    _step("wait_until_old"),
     _step("agree"),
     _step("delay", _WORKER, st.sampled_from([0.0, 0.05, 0.3])),
     _step("cut", _WORKER),

@@ -55,7 +55,7 @@ class Play:
         self._unmet = {kind: list(right.tokens) for kind, right in site.rights.items()}
 
     async def run(self, steps: Sequence[Step]) -> None:
-        """Play; then everything heals, all agree, and what is still held is taken away."""
+        """Play; then everything heals, all agree, and what is still granted is taken away."""
         try:
             for kind in self._site.rights:
                 await self.meet(kind)
@@ -65,9 +65,9 @@ class Play:
             for number in range(len(self._workers)):
                 await self.heal(number)
             await self.agree()
-            await self.rest()
+            await self.wait_until_old()
             for kind, right in self._site.rights.items():
-                if right.held:
+                if right.granted:
                     await self.turn(kind)
             await self.agree()
         finally:
@@ -98,13 +98,13 @@ class Play:
             return
         await self._given(kind)
         token = self._unmet[kind].pop()
-        with way.hold(token) as held:
+        with way.hold(token) as delayed:
             asking = asyncio.create_task(self._workers[number].allows(token, right.namespace))
             async with asyncio.timeout(ANSWER_SECONDS):
-                await held.given.wait()
+                await delayed.given.wait()
             await self.turn(kind)
             await self.agree()
-            await self.rest()
+            await self.wait_until_old()
         await asking
         self._audience.join(right, token)
         await self.agree()
@@ -160,7 +160,7 @@ class Play:
     async def restart(self) -> None:
         """The API server ends and starts again."""
         self._audience.tell("the API server ends")
-        lost = [right for right in self._audience.rights if right.held and self._site.forgetful]
+        lost = [right for right in self._audience.rights if right.granted and self._site.forgetful]
         for right in lost:
             right.ledger.begin(allowed=False)
         await self._site.restart()
@@ -170,7 +170,7 @@ class Play:
 
     # Time.
 
-    async def rest(self) -> None:
+    async def wait_until_old(self) -> None:
         """So long that what is asked from now on is kept for as long as it may."""
         await asyncio.sleep(SETTLING_SECONDS + 0.3)
 
@@ -179,16 +179,16 @@ class Play:
         await self._audience.agree()
 
     async def _given(self, kind: str) -> None:
-        """It is held, and that has been so for long."""
-        if not self._site.rights[kind].held:
+        """It is granted, and has been for long."""
+        if not self._site.rights[kind].granted:
             await self.turn(kind)
         await self.agree()
-        await self.rest()
+        await self.wait_until_old()
 
     async def _turn(self, kind: str) -> None:
         right = self._site.rights[kind]
         await self._site.turn(right)
-        self._audience.tell(f"{kind} {'given' if right.held else 'taken'}")
+        self._audience.tell(f"{kind} {'given' if right.granted else 'taken'}")
 
 
 @asynccontextmanager

@@ -45,7 +45,7 @@ class Right:
     """Seconds for which the API server itself, or what it says of a token, is behind."""
 
     @property
-    def held(self) -> bool:
+    def granted(self) -> bool:
         return self.ledger.present.allowed
 
 
@@ -72,7 +72,7 @@ class Site:
 
     async def turn(self, right: Right) -> None:
         """Give the right, or take it away."""
-        on = not right.held
+        on = not right.granted
         right.ledger.begin(allowed=on)
         await right.switch.turn(self.api, on=on, run=self.change)
         right.ledger.answered()
@@ -99,7 +99,7 @@ class Site:
             await self.prepare()
 
     async def ending(self, how: str) -> Right:
-        """A new right, held by an account, that is ended by ``how`` and never comes back."""
+        """A new right of an account, that is ended by ``how`` and never comes back."""
         self._ended += 1
         namespace = f"end-{self._ended}"
         await self._namespace(namespace, {LABEL: "yes"})

@@ -24,7 +24,7 @@ LAG_SECONDS: Final = 0.2
 
 
 @dataclass(slots=True)
-class Held:
+class DelayedAnswer:
     """An answer that has been given and is still on its way."""
 
     given: asyncio.Event = field(default_factory=asyncio.Event)
@@ -47,7 +47,7 @@ class Way:
     """Reviews reach an API server that hears of the next change later than the watches do: until
     ``LAG_SECONDS`` after the first event it says what it said before."""
     url: str = ""
-    _held: dict[str, Held] = field(default_factory=dict, repr=False)
+    _delayed: dict[str, DelayedAnswer] = field(default_factory=dict, repr=False)
     _said: dict[tuple[str, bytes], tuple[int, bytes]] = field(default_factory=dict, repr=False)
     _changes: int = 0
     _heard: float = math.inf
@@ -86,14 +86,14 @@ class Way:
         self.cut()
 
     @contextmanager
-    def hold(self, token: str) -> Iterator[Held]:
+    def hold(self, token: str) -> Iterator[DelayedAnswer]:
         """Within the block the next answer to an access review of ``token`` waits to be delivered."""
-        held = self._held[bearer(token)["Authorization"]] = Held()
+        delayed = self._delayed[bearer(token)["Authorization"]] = DelayedAnswer()
         try:
-            yield held
+            yield delayed
         finally:
-            held.delivered.set()
-            self._held.pop(bearer(token)["Authorization"], None)
+            delayed.delivered.set()
+            self._delayed.pop(bearer(token)["Authorization"], None)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer as the API server, or not."""
@@ -113,9 +113,9 @@ class Way:
                 status, said = answer.status, await answer.read()
             if review and not self.lagging and changes == self._changes:
                 self._said[question] = (status, said)
-        if review and (held := self._held.pop(question[0], None)) is not None:
-            held.given.set()
-            await held.delivered.wait()
+        if review and (delayed := self._delayed.pop(question[0], None)) is not None:
+            delayed.given.set()
+            await delayed.delivered.wait()
         return web.Response(status=status, body=said, content_type="application/json")
 
     def _ask(

@@ -17,9 +17,8 @@ from workspace_authz.authorizer.rbac.source import RbacSource
 from workspace_authz.authorizer.rbac.watcher import RbacWatcher
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.kubernetes.configuration import load_configuration
-from workspace_authz.kubernetes.connection import server_connection
+from workspace_authz.kubernetes.connection import caller_connection, server_connection
 from workspace_authz.kubernetes.informer_state import Timing
-from workspace_authz.kubernetes.lines import caller_transport
 from workspace_authz.kubernetes.retries import review_priorities
 from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest
@@ -64,7 +63,7 @@ async def working(
     """A worker for as long as the block lasts. Namespaces with ``label`` are workspaces."""
     configuration = await load_configuration(str(kubeconfig))
     async with AsyncExitStack() as stack:
-        callers = caller_transport(configuration, limit=settings.api_connections)
+        callers = caller_connection(configuration, limit=settings.api_connections)
         stack.push_async_callback(callers.close)
         server = server_connection(configuration)
         stack.push_async_callback(server.close)

@@ -1,4 +1,4 @@
-"""Strangers learn of no namespace, and MLflow's protection against other sites and hosts stays in force."""
+"""Unknown callers learn of no namespace. MLflow's protection against other sites and hosts stays on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NATIVE = "/api/3.0/mlflow/mcp-servers"
 EXPLAIN = "/workspace-authz/explain"
 QUESTION = {"method": "GET", "path": "/api/2.0/mlflow/experiments/search"}
 
-# What a stranger may ask: everything that answers without a credential, and what answers 401.
+# What an unknown caller may ask: everything that answers without a credential, and what answers 401.
 OPEN = (
     *("/", "/version", "/health", "/static-files/index.html", "/static-files/absent.js", "/build/absent.js"),
     *("/api/3.0/mlflow/server-info", "/ajax-api/3.0/mlflow/server-info", "/livez", "/readyz"),
@@ -24,12 +24,12 @@ CLOSED = (FLASK, NATIVE, f"{ARTIFACTS}/1/x", "/api/3.0/mlflow/workspaces", "/gra
 NAMES = (TEAM_A, HIDDEN, ABSENT, DEFAULT, "kube-system", "No-Namespace", "", "../x", "api")
 
 
-def plain(answer: Answer) -> Answer:
+def comparable(answer: Answer) -> Answer:
     return answer.without("date", "last-modified", "etag", "expires", "cache-control")
 
 
 @pytest.mark.parametrize("path", [*OPEN, *CLOSED])
-def test_no_workspace_header_changes_what_a_stranger_hears(guarded: World, path: str) -> None:
+def test_no_workspace_header_changes_what_an_unknown_caller_hears(guarded: World, path: str) -> None:
     expected = guarded.server.ask("GET", path)
     assert expected.status == 401 or path in OPEN
     for name in NAMES:
@@ -37,16 +37,16 @@ def test_no_workspace_header_changes_what_a_stranger_hears(guarded: World, path:
             if token and path in CLOSED:
                 continue
             answer = guarded.server.ask("GET", path, workspace=name, token=token)
-            assert plain(answer) == plain(expected), name
+            assert comparable(answer) == comparable(expected), name
 
 
 @pytest.mark.parametrize("path", CLOSED)
 def test_nor_what_somebody_with_a_bad_token_hears(guarded: World, path: str) -> None:
-    answers = {plain(guarded.server.ask("GET", path, workspace=name, token="x")) for name in NAMES}
+    answers = {comparable(guarded.server.ask("GET", path, workspace=name, token="x")) for name in NAMES}
     assert [answer.status for answer in answers] == [401]
 
 
-def test_stock_mlflow_tells_strangers_which_workspaces_exist(stock: World) -> None:
+def test_stock_mlflow_tells_unknown_callers_which_workspaces_exist(stock: World) -> None:
     assert stock.server.ask("GET", "/version", workspace=TEAM_A).status == 200
     assert stock.server.ask("GET", "/version", workspace=ABSENT).status == 404
 

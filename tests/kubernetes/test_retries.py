@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.harness.fakes import NO, YES, ManualClock, ScriptedReviews, settle
+from tests.harness.fakes import NO, YES, ManualClock, ScriptedReviews, run_pending
 from workspace_authz.errors import (
     MisconfiguredError,
     OverloadedError,
@@ -205,7 +205,7 @@ async def test_no_more_are_asked_at_once_than_there_are_places(
 ) -> None:
     reviews.hold()
     asking = [asyncio.create_task(retrying.may("t", ASKED)) for _ in range(10)]
-    await settle()
+    await run_pending()
     assert len(reviews.questions) == 2
     reviews.release()
     assert await asyncio.gather(*asking) == [YES] * 10
@@ -216,7 +216,7 @@ async def test_a_slow_api_server_gets_no_endless_line(
 ) -> None:
     reviews.hold()
     asking = [asyncio.create_task(retrying.may("t", ASKED)) for _ in range(100)]
-    await settle()
+    await run_pending()
     turned_away = [task for task in asking if task.done()]
     assert len(turned_away) == 100 - 2 * 17
     assert all(isinstance(task.exception(), OverloadedError) for task in turned_away)
@@ -232,7 +232,7 @@ async def test_hanging_questions_end_in_time_and_open_the_circuit(
     retrying = RetryingReviews(reviews, retrier)
     reviews.hold()
     asking = [asyncio.create_task(retrying.may("t", ASKED)) for _ in range(FAILURES)]
-    await settle()
+    await run_pending()
     clock.advance(SILENT_SECONDS)
     ended = await asyncio.gather(*asking, return_exceptions=True)
     assert all(isinstance(error, UnavailableError) for error in ended)
@@ -241,16 +241,16 @@ async def test_hanging_questions_end_in_time_and_open_the_circuit(
     assert len(reviews.questions) == FAILURES
 
 
-async def test_strangers_never_take_the_places_of_the_known(
+async def test_unknown_callers_never_take_the_places_of_the_known(
     reviews: ScriptedReviews, clock: ManualClock
 ) -> None:
     both = review_priorities(reviews, places=8, seconds=SECONDS, clock=clock)
     reviews.hold()
     waiting = [asyncio.create_task(both.unverified.who(f"invented-{number}")) for number in range(100)]
-    await settle()
+    await run_pending()
     assert len(reviews.tokens) == 2
     known = [asyncio.create_task(both.known.may("t", ASKED)) for _ in range(10)]
-    await settle()
+    await run_pending()
     assert len(reviews.questions) == 6
     reviews.release()
     assert await asyncio.gather(*known) == [YES] * 10

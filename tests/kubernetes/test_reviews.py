@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from functools import partial
 from typing import Any, Protocol
 
 import pytest
@@ -23,8 +22,6 @@ from workspace_authz.errors import (
 )
 from workspace_authz.kubernetes.configuration import ApiConfiguration
 from workspace_authz.kubernetes.connection import caller_connection
-from workspace_authz.kubernetes.http import ReviewTransport
-from workspace_authz.kubernetes.lines import Lines
 from workspace_authz.kubernetes.own_credential import FileCredential
 from workspace_authz.kubernetes.reviews import AccessAnswer, ApiReviews
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
@@ -54,15 +51,14 @@ class ReviewsOf(Protocol):
     ) -> AbstractAsyncContextManager[ApiReviews]: ...
 
 
-@pytest.fixture(params=[caller_connection, Lines], ids=["connection", "lines"])
-def reviews_of(request: pytest.FixtureRequest) -> ReviewsOf:
-    """Over both kinds of pools."""
-    return partial(_reviews_of, request.param)
+@pytest.fixture
+def reviews_of() -> ReviewsOf:
+    """Over callers' connections."""
+    return _reviews_of
 
 
 @asynccontextmanager
 async def _reviews_of(
-    pool: Callable[[ApiConfiguration], ReviewTransport],
     handler: Handler,
     *,
     timeout: float = 5.0,
@@ -75,7 +71,7 @@ async def _reviews_of(
         configuration = ApiConfiguration(
             host=str(server.make_url("/")), credential=FileCredential("the-servers-own")
         )
-        connection = pool(configuration)
+        connection = caller_connection(configuration)
         try:
             yield ApiReviews(connection, timeout=timeout, metrics=metrics)
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Final, TypedDict
 
 import pytest
 from mlflow.store.tracking.dbmodels.models import SqlTraceInfo
@@ -38,8 +39,17 @@ KINDS = (
     (Resource.GATEWAY_SECRETS, Identifier.MODEL_DEFINITION_ID, "secret"),
     (Resource.GATEWAY_MODEL_DEFINITIONS, Identifier.MODEL_DEFINITION_ID, "definition"),
 )
-RUN = (Resource.EXPERIMENTS, Identifier.RUN_ID)
-EXPERIMENT = (Resource.EXPERIMENTS, Identifier.EXPERIMENT_ID)
+
+
+class ByIdentifier(TypedDict):
+    """What is looked for, and by what."""
+
+    resource: Resource
+    identifier: Identifier
+
+
+RUN: Final[ByIdentifier] = {"resource": Resource.EXPERIMENTS, "identifier": Identifier.RUN_ID}
+EXPERIMENT: Final[ByIdentifier] = {"resource": Resource.EXPERIMENTS, "identifier": Identifier.EXPERIMENT_ID}
 
 
 @pytest.fixture
@@ -59,26 +69,29 @@ async def test_an_id_leads_to_the_name_in_its_workspace_only(
     objects: StoreObjects, world: World, resource: Resource, identifier: Identifier, kind: str
 ) -> None:
     value = world.ids[TEAM_A][identifier]
-    assert await objects.names(resource, identifier, [value], workspace=TEAM_A) == {
+    assert await objects.names([value], resource=resource, identifier=identifier, workspace=TEAM_A) == {
         value: f"{kind}-of-{TEAM_A}"
     }
-    assert await objects.names(resource, identifier, [value], workspace=TEAM_B) == {}
+    assert await objects.names([value], resource=resource, identifier=identifier, workspace=TEAM_B) == {}
 
 
 async def test_what_does_not_exist_and_what_is_of_another_kind_have_no_name(
     objects: StoreObjects, world: World
 ) -> None:
     run = world.ids[TEAM_A][Identifier.RUN_ID]
-    for resource, identifier in ((Resource.EXPERIMENTS, Identifier.TRACE_ID), (Resource.DATASETS, RUN[1])):
-        assert await objects.names(resource, identifier, [run], workspace=TEAM_A) == {}
+    for resource, identifier in (
+        (Resource.EXPERIMENTS, Identifier.TRACE_ID),
+        (Resource.DATASETS, Identifier.RUN_ID),
+    ):
+        assert await objects.names([run], resource=resource, identifier=identifier, workspace=TEAM_A) == {}
     for nothing in ("", "no-such", "\0", "x" * 5000, run.upper(), f" {run}"):
-        assert await objects.names(*RUN, [nothing], workspace=TEAM_A) == {}
+        assert await objects.names([nothing], **RUN, workspace=TEAM_A) == {}
 
 
 async def test_many_values_are_asked_in_parts(objects: StoreObjects, world: World) -> None:
     run = world.ids[TEAM_A][Identifier.RUN_ID]
     values = [f"{number:032x}" for number in range(2500)] + [run]
-    assert await objects.names(*RUN, values, workspace=TEAM_A) == {run: f"experiment-of-{TEAM_A}"}
+    assert await objects.names(values, **RUN, workspace=TEAM_A) == {run: f"experiment-of-{TEAM_A}"}
 
 
 @pytest.mark.parametrize(
@@ -88,17 +101,17 @@ async def test_an_experiment_id_counts_in_its_one_spelling(
     objects: StoreObjects, world: World, spelling: str
 ) -> None:
     value = spelling.format(world.ids[TEAM_A][Identifier.EXPERIMENT_ID])
-    assert await objects.names(*EXPERIMENT, [value], workspace=TEAM_A) == {}
+    assert await objects.names([value], **EXPERIMENT, workspace=TEAM_A) == {}
 
 
 async def test_a_new_name_counts_at_once(objects: StoreObjects, world: World, clock: ManualClock) -> None:
     """Whoever renamed it, in whatever process; the clock stands still."""
     ids = populate(world.store, "team-c").ids["team-c"]
     experiment = ids[Identifier.EXPERIMENT_ID]
-    asked = [(*RUN, ids[Identifier.RUN_ID]), (*EXPERIMENT, experiment)]
+    asked = [(RUN, ids[Identifier.RUN_ID]), (EXPERIMENT, experiment)]
     for name in ("experiment-of-team-c", "renamed"):
-        for resource, identifier, value in asked:
-            found = await objects.names(resource, identifier, [value], workspace="team-c")
+        for kind, value in asked:
+            found = await objects.names([value], **kind, workspace="team-c")
             assert found == {value: name}
         with WorkspaceContext("team-c"):
             world.store.rename_experiment(experiment, "renamed")
@@ -111,16 +124,16 @@ async def test_where_something_lies_is_remembered_for_seconds(
     trace, run = ids[Identifier.TRACE_ID], ids[Identifier.RUN_ID]
     other = world.ids[TEAM_A][Identifier.EXPERIMENT_ID]
     for identifier, value in ((Identifier.TRACE_ID, trace), (Identifier.RUN_ID, run)):
-        await objects.names(Resource.EXPERIMENTS, identifier, [value], workspace="team-d")
+        await objects.names([value], resource=Resource.EXPERIMENTS, identifier=identifier, workspace="team-d")
     with world.store.ManagedSessionMaker(read_only=False) as session:
         session.execute(
             update(SqlTraceInfo).where(SqlTraceInfo.request_id == trace).values(experiment_id=other)
         )
-    asked = (Resource.EXPERIMENTS, Identifier.TRACE_ID, [trace])
-    assert await objects.names(*asked, workspace="team-d") == {trace: "experiment-of-team-d"}
+    asked: ByIdentifier = {"resource": Resource.EXPERIMENTS, "identifier": Identifier.TRACE_ID}
+    assert await objects.names([trace], **asked, workspace="team-d") == {trace: "experiment-of-team-d"}
     clock.advance(EXPERIMENT_ID_SECONDS)
-    assert await objects.names(*asked, workspace="team-d") == {}
-    assert await objects.names(*asked, workspace=TEAM_A) == {trace: f"experiment-of-{TEAM_A}"}
+    assert await objects.names([trace], **asked, workspace="team-d") == {}
+    assert await objects.names([trace], **asked, workspace=TEAM_A) == {trace: f"experiment-of-{TEAM_A}"}
 
 
 async def test_without_workspaces_everything_lies_in_the_one_namespace(tmp_path: Path) -> None:
@@ -133,14 +146,14 @@ async def test_without_workspaces_everything_lies_in_the_one_namespace(tmp_path:
         monotonic=ManualClock().monotonic,
     )
     run = world.ids["default"][Identifier.RUN_ID]
-    assert await objects.names(*RUN, [run], workspace="any-namespace") == {run: "experiment-of-default"}
+    assert await objects.names([run], **RUN, workspace="any-namespace") == {run: "experiment-of-default"}
     objects.close()
     store.engine.dispose()
 
 
 async def test_a_store_of_files_knows_no_names(clock: ManualClock) -> None:
     objects = StoreObjects(lambda: None, registry=lambda: None, workspaces=True, monotonic=clock.monotonic)
-    assert await objects.names(*RUN, ["r"], workspace=TEAM_A) == {}
+    assert await objects.names(["r"], **RUN, workspace=TEAM_A) == {}
     objects.close()
 
 
@@ -157,6 +170,6 @@ async def test_a_database_that_fails_is_no_decision(clock: ManualClock) -> None:
         lambda: sessions, registry=lambda: None, workspaces=True, monotonic=clock.monotonic
     )
     with pytest.raises(UnavailableError, match="database gave no answer") as raised:
-        await objects.names(*RUN, ["r"], workspace=TEAM_A)
+        await objects.names(["r"], **RUN, workspace=TEAM_A)
     assert "query" not in raised.value.message
     objects.close()

@@ -20,6 +20,10 @@ METRICS = body("metrics[].model_id", Identifier.LOGGED_MODEL_ID)
 
 
 class TooLarge:
+    @property
+    def limit(self) -> int:
+        return 1000
+
     async def read(self, at_most: int | None = None) -> bytes | None:
         return None
 

@@ -18,7 +18,7 @@ def workers(server: MlflowServer) -> list[int]:
 
 @contextmanager
 def only(server: MlflowServer, worker: int) -> Iterator[None]:
-    """Let one worker serve; the others stand still meanwhile. For less than uvicorn's patience, 5 seconds."""
+    """Let one worker serve and stop the others, for less than uvicorn's timeout for workers (5 seconds)."""
     others = [pid for pid in workers(server) if pid != worker]
     for pid in others:
         os.kill(pid, signal.SIGSTOP)

@@ -92,7 +92,7 @@ class KnownObjects:
         return KnownSpans(body)
 
     async def names(
-        self, resource: Resource, identifier: Identifier, values: Collection[str], *, workspace: str
+        self, values: Collection[str], *, resource: Resource, identifier: Identifier, workspace: str
     ) -> Mapping[str, str]:
         self.asked.append((resource, identifier, tuple(values), workspace))
         if self.error is not None:

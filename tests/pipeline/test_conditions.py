@@ -24,6 +24,10 @@ class Given:
     def __init__(self, content: bytes | None) -> None:
         self.content = content
 
+    @property
+    def limit(self) -> int:
+        return 1000
+
     async def read(self, at_most: int | None = None) -> bytes | None:
         return self.content
 
@@ -66,6 +70,10 @@ async def present(
 
 async def test_an_unconditional_requirement_reads_nothing() -> None:
     class Untouchable:
+        @property
+        def limit(self) -> int:
+            return 1000
+
         async def read(self, at_most: int | None = None) -> bytes | None:
             raise AssertionError("the body was read")
 

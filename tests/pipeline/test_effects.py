@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.harness.fakes import settle
+from tests.harness.fakes import run_pending
 from tests.pipeline.world import KNOWN, OWN, SIBLING, V2, World
 from workspace_authz.catalog.build import EXPERIMENT, body, experiments
 from workspace_authz.catalog.compile import compile_routes
@@ -90,7 +90,7 @@ async def test_rights_on_several_names_are_asked_at_once_and_bounded() -> None:
     asked = len(world.reviews.questions)
     world.reviews.hold()
     judging = asyncio.create_task(world.judge("POST", "/many", experiment_ids=[*known, *known]))
-    await settle()
+    await run_pending()
     assert len(world.reviews.questions) - asked == 32
     world.reviews.release()
     verdict = await judging

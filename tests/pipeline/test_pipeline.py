@@ -259,6 +259,10 @@ async def test_a_slow_upload_takes_nothing_of_that_time(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Slow:
+        @property
+        def limit(self) -> int:
+            return 1000
+
         async def read(self, at_most: int | None = None) -> bytes | None:
             await asyncio.sleep(0.1)
             return b'{"dataset_id": "d"}'

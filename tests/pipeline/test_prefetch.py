@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from tests.harness.fakes import NO, ScriptedReviews, settle
+from tests.harness.fakes import NO, ScriptedReviews, run_pending
 from tests.pipeline.routes import KnownWorkspaces, pipeline_over
 from workspace_authz.errors import ForbiddenError, RequestError, UnauthenticatedError, UnavailableError
 from workspace_authz.kubernetes.reviews import ResourceRule, RulesAnswer
@@ -47,7 +47,7 @@ async def first_asked(
     """The tokens of the reviews that are asked before any is answered, and what comes of it."""
     reviews.hold()
     judging = asyncio.create_task(pipeline.judge(AccessRequest(method, path, headers=headers)))
-    await settle()
+    await run_pending()
     asked = list(reviews.tokens)
     reviews.release()
     return asked, await judging
@@ -77,7 +77,7 @@ async def test_where_workspaces_are_listed_the_identity_comes_first(
     assert asked == IDENTITY
 
 
-async def test_any_right_asked_early_for_a_rejected_token_lets_nobody_in(
+async def test_any_right_prefetched_for_a_rejected_token_lets_nobody_in(
     pipeline: Pipeline, reviews: ScriptedReviews
 ) -> None:
     reviews.rules_answer = RULES
@@ -86,7 +86,7 @@ async def test_any_right_asked_early_for_a_rejected_token_lets_nobody_in(
     assert isinstance(verdict.error, UnauthenticatedError)
 
 
-async def test_where_tokens_are_invented_nothing_is_asked_early(
+async def test_where_tokens_are_invented_nothing_is_prefetched(
     pipeline: Pipeline, reviews: ScriptedReviews
 ) -> None:
     reviews.who_answer = UnauthenticatedError("bad")
@@ -105,7 +105,7 @@ async def test_many_at_once_ask_once(pipeline: Pipeline, reviews: ScriptedReview
     assert reviews.tokens == BOTH
 
 
-async def test_a_no_asked_early_is_a_no(pipeline: Pipeline, reviews: ScriptedReviews) -> None:
+async def test_a_prefetched_no_is_a_no(pipeline: Pipeline, reviews: ScriptedReviews) -> None:
     reviews.may_answer = NO
     _, verdict = await first_asked(pipeline, reviews, "/search", TOKEN, TEAM_A)
     assert isinstance(verdict.error, ForbiddenError)
@@ -184,7 +184,7 @@ async def test_the_workspace_is_foreseen_where_it_does_not_depend_on_the_caller(
     assert reviews.tokens == BOTH
 
 
-async def test_who_is_known_is_not_asked_about_early(pipeline: Pipeline, reviews: ScriptedReviews) -> None:
+async def test_nothing_is_prefetched_for_a_known_caller(pipeline: Pipeline, reviews: ScriptedReviews) -> None:
     await first_asked(pipeline, reviews, "/known", TOKEN)
     asked, _ = await first_asked(pipeline, reviews, "/search", TOKEN, TEAM_A)
     assert asked == BOTH  # the identity by the first request, the decision by this

@@ -124,7 +124,7 @@ class Asker:
                 ),
                 (f"system:serviceaccount:{namespace}:{account}", []),
                 ("", [f"{prefix}-devs"]),
-                (f"{prefix}-stranger", [f"{prefix}-leads"]),
+                (f"{prefix}-unbound", [f"{prefix}-leads"]),
                 ("system:anonymous", ["system:unauthenticated"]),
                 ("root", ["system:masters"]),
             ]

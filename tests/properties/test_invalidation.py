@@ -9,7 +9,7 @@ from typing import Any, Final
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.harness.fakes import settle
+from tests.harness.fakes import run_pending
 from tests.properties.lagging import (
     AUTHORIZER_SECONDS,
     LONG,
@@ -101,11 +101,11 @@ class Simulation:
         self.api.put(ROLES[0], {"rules": [QUESTION_RULE]})
         self.api.put(BINDINGS[1], _binding("ClusterRole"))
         try:
-            await settle()
+            await run_pending()
             await self.move(6.0)
             for name, *arguments in steps:
                 await getattr(self, name)(*arguments)
-                await settle()
+                await run_pending()
             await self.move(1.0)
             for task in self.asked:
                 await task
@@ -132,7 +132,7 @@ class Simulation:
     async def answered(self) -> None:
         """Ask, and wait for the answer."""
         await self.ask()
-        await settle()
+        await run_pending()
         self.api.move(0.001)
 
     async def deliver(self, feed: str) -> None:
@@ -158,7 +158,7 @@ class Simulation:
         """In small steps first, so that nothing takes longer than it may."""
         for part in (min(seconds, REVIEW_SECONDS), *[min(seconds, WATCH_SECONDS)] * 2):
             self.api.move(part)
-            await settle()
+            await run_pending()
         if seconds > WATCH_SECONDS:
             self.api.move(seconds)
 
@@ -210,12 +210,12 @@ async def test_the_simulation_sees_a_grant_and_its_end() -> None:
 
     async def question() -> None:
         task = asyncio.create_task(simulation.authorizer.authorize(ALICE, QUESTION))
-        await settle()
+        await run_pending()
         await simulation.move(0.05)
         asked.append((await task).outcome is Outcome.ALLOW)
 
     following = asyncio.create_task(simulation.follower.run())
-    await settle()
+    await run_pending()
     await question()
     simulation.api.put(ROLES[0], {"rules": [QUESTION_RULE]})
     simulation.api.put(BINDINGS[1], _binding("ClusterRole"))

@@ -31,9 +31,8 @@ from workspace_authz.devplane.api import until
 from workspace_authz.effects.ciphers import AesCipher
 from workspace_authz.identity.authenticator import AuthenticatorChain, Presented
 from workspace_authz.kubernetes.configuration import load_configuration
-from workspace_authz.kubernetes.connection import server_connection
+from workspace_authz.kubernetes.connection import caller_connection, server_connection
 from workspace_authz.kubernetes.credentials import AssertedUser
-from workspace_authz.kubernetes.lines import caller_transport
 from workspace_authz.kubernetes.reviews import AccessAnswer, ApiReviews, Reviews, RulesAnswer
 from workspace_authz.kubernetes.subject_reviews import ApiSubjectReviews
 from workspace_authz.mlflow_adapter.reading.mlflow_reading import MLflowReading
@@ -123,7 +122,7 @@ async def pipelines(server: MlflowServer, cluster: Cluster) -> AsyncIterator[Pip
     settings, clock = load_settings(), SystemClock()
     configuration = await load_configuration(str(cluster.plane.server_kubeconfig))
     async with AsyncExitStack() as stack:
-        callers = caller_transport(configuration, limit=settings.api_connections)
+        callers = caller_connection(configuration, limit=settings.api_connections)
         stack.push_async_callback(callers.close)
         own = server_connection(configuration)
         stack.push_async_callback(own.close)

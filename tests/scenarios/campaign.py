@@ -18,7 +18,7 @@ from tests.harness.http import Answer, Headers, Http, bearer
 from tests.harness.plane import Plane, User, rights
 from tests.harness.server import WORKSPACE, MlflowServer
 from tests.scenarios.people import ABSENT, MATRIX, People
-from tests.scenarios.recipes import LEAN, RECIPES
+from tests.scenarios.recipes import MINIMAL, RECIPES
 from tests.scenarios.recipes.model import Call, Recipe
 from tests.scenarios.studio import Studio
 from workspace_authz.catalog.entries import Entry
@@ -56,7 +56,7 @@ class Observation:
     """Who holds every right on another object."""
     holder: Seen | None = None
     """Who holds exactly what the route needs."""
-    lean: Seen | None = None
+    minimal: Seen | None = None
     """Who holds less, enough for the same operation called with fewer names."""
     root: Seen | None = None
     answers: frozenset[int] = frozenset()
@@ -129,8 +129,8 @@ def _called_for(requirement: Requirement, recipe: Recipe) -> bool:
 def given_holders(plane: Plane, people: People, entries: Sequence[Entry]) -> Mapping[frozenset[str], User]:
     """A user for each set of rights that some entry needs, with a Role of exactly these; and otto's Role."""
     _bind_to(plane, people.otto, [{**rule, "resourceNames": [ANOTHER]} for rule in rights(*EVERY_RIGHT)])
-    lean = {frozenset(needed(entry, LEAN)) for entry in entries if entry.route.operation in LEAN}
-    wanted = sorted({frozenset(needed(entry)) for entry in entries} - {frozenset()} | lean, key=sorted)
+    minimal = {frozenset(needed(entry, MINIMAL)) for entry in entries if entry.route.operation in MINIMAL}
+    wanted = sorted({frozenset(needed(entry)) for entry in entries} - {frozenset()} | minimal, key=sorted)
     holders = dict(zip(wanted, people.holders, strict=False))
     assert len(holders) == len(wanted)
     for held, user in holders.items():
@@ -217,9 +217,9 @@ class Campaign:
                 observed.elsewhere = self._as(self.people.carol, entry, call)
                 observed.other = self._as(self.people.otto, entry, call)
                 observed.holder = self._as(self.holders[frozenset(needed(entry))], entry, call)
-                if entry.route.operation in LEAN:
-                    call = LEAN[entry.route.operation].make(self.studio)
-                    observed.lean = self._as(self.holders[frozenset(needed(entry, LEAN))], entry, call)
+                if entry.route.operation in MINIMAL:
+                    call = MINIMAL[entry.route.operation].make(self.studio)
+                    observed.minimal = self._as(self.holders[frozenset(needed(entry, MINIMAL))], entry, call)
         return observed
 
     def _answers(self, entry: Entry) -> frozenset[int]:

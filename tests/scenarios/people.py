@@ -67,8 +67,8 @@ class Cluster:
     people: People
     trainer: str = field(repr=False)
     """A token of team-a's service account ``trainer``, bound to mlflow-integration."""
-    stranger: str = field(repr=False)
-    """A token of team-a's service account ``stranger``, bound to nothing."""
+    unbound: str = field(repr=False)
+    """A token of team-a's service account ``unbound``, bound to nothing."""
 
 
 def given_two_teams(plane: Plane, people: People) -> Cluster:
@@ -87,11 +87,11 @@ def given_two_teams(plane: Plane, people: People) -> Cluster:
     plane.bind(TEAM_B, "admin", user=people.carol.name)
     plane.bind(HIDDEN, "edit", user=people.alice.name)
     trainer = plane.service_account(TEAM_A, "trainer")
-    stranger = plane.service_account(TEAM_A, "stranger")
+    unbound = plane.service_account(TEAM_A, "unbound")
     plane.bind(TEAM_A, INTEGRATION, account=(TEAM_A, "trainer"))
     plane.wait_for_access(people.alice.token, TEAM_A, verb="create", resource="experiments")
     plane.wait_for_access(people.alice.token, HIDDEN, verb="create", resource="experiments")
     plane.wait_for_access(people.bob.token, TEAM_A, verb="list", resource="experiments")
     plane.wait_for_access(people.carol.token, TEAM_B, verb="create", resource="gatewaybudgets")
     plane.wait_for_access(trainer, TEAM_A, verb="create", resource="experiments")
-    return Cluster(plane, people, trainer, stranger)
+    return Cluster(plane, people, trainer, unbound)

@@ -22,10 +22,10 @@ from tests.harness.server import WORKSPACE, MlflowServer
 from tests.scenarios.asserted import ASSERTED, delegation, pipelines
 from tests.scenarios.campaign import elsewhere, needed, request_of
 from tests.scenarios.people import ABSENT, MATRIX, Cluster, People
-from tests.scenarios.recipes import LEAN, RECIPES
+from tests.scenarios.recipes import MINIMAL, RECIPES
 from tests.scenarios.recipes.model import Call
 from tests.scenarios.studio import Studio
-from tests.scenarios.test_every_route import PLAIN, name_of
+from tests.scenarios.test_every_route import UNPREFIXED, name_of
 from tests.scenarios.tracking_studio import Ask
 from workspace_authz.catalog.entries import Entry
 from workspace_authz.catalog.model import AnyRight, Guarded, Public, Refused
@@ -80,18 +80,18 @@ def judgements(server: MlflowServer, cluster: Cluster, holders: Mapping[frozense
     """Every route as every role, on objects that are there."""
     with model_provider() as provider:
         studio = Studio(_asking(server, cluster.people.root), MATRIX, server.database, provider.url)
-        roles = {entry: _roles(entry, studio, cluster.people, holders=holders) for entry in PLAIN}
+        roles = {entry: _roles(entry, studio, cluster.people, holders=holders) for entry in UNPREFIXED}
     with delegation(cluster.plane):
         return asyncio.run(_judge_all(server, cluster, roles))
 
 
-@pytest.mark.parametrize("entry", PLAIN, ids=name_of)
+@pytest.mark.parametrize("entry", UNPREFIXED, ids=name_of)
 def test_a_name_is_judged_as_the_token_of_the_same_user(judgements: Judgements, entry: Entry) -> None:
     for role, judged in judgements[entry].items():
         assert judged.by_name == judged.by_token, role
 
 
-@pytest.mark.parametrize("entry", PLAIN, ids=name_of)
+@pytest.mark.parametrize("entry", UNPREFIXED, ids=name_of)
 def test_who_may_what(judgements: Judgements, entry: Entry) -> None:
     """Without a right nothing passes that needs one; with exactly the right it does."""
     by_name = {role: judged.by_name for role, judged in judgements[entry].items()}
@@ -113,7 +113,7 @@ def test_who_may_what(judgements: Judgements, entry: Entry) -> None:
 
 
 def test_every_route_was_judged_as_every_role(judgements: Judgements) -> None:
-    assert judgements.keys() == set(PLAIN)
+    assert judgements.keys() == set(UNPREFIXED)
     everywhere = {"nobody", "mallory", "mallory elsewhere", "carol", "otto", "root"}
     assert all(everywhere <= roles.keys() for roles in judgements.values())
 
@@ -141,7 +141,7 @@ def test_an_unknown_kind_of_credential_is_never_allowed(server: MlflowServer, cl
 
 
 def _search(user: User) -> AccessRequest:
-    entry = next(entry for entry in PLAIN if (entry.method, entry.path) == ("GET", SEARCH))
+    entry = next(entry for entry in UNPREFIXED if (entry.method, entry.path) == ("GET", SEARCH))
     return _request(entry, Role(user, Call()), asserted=True)
 
 
@@ -161,9 +161,9 @@ def _roles(
     }
     if held := frozenset(needed(entry)):
         roles["holder"] = Role(holders[held], call)
-    if entry.route.operation in LEAN:
-        lean = LEAN[entry.route.operation].make(studio)
-        roles["lean"] = Role(holders[frozenset(needed(entry, LEAN))], lean)
+    if entry.route.operation in MINIMAL:
+        minimal = MINIMAL[entry.route.operation].make(studio)
+        roles["minimal"] = Role(holders[frozenset(needed(entry, MINIMAL))], minimal)
     return roles
 
 

@@ -90,9 +90,9 @@ def test_head_is_answered_as_by_mlflow(
     theirs = unguarded.ask("HEAD", path)
     assert (ours.status, ours.body) == (theirs.status, b"")
     assert ours.header("content-type") == theirs.header("content-type")
-    stranger = server.ask("HEAD", path, workspace=TEAM_A)
-    assert stranger.status == (200 if path in ("/", "/health", "/version") else 401)
-    assert stranger.body == b""
+    anonymous = server.ask("HEAD", path, workspace=TEAM_A)
+    assert anonymous.status == (200 if path in ("/", "/health", "/version") else 401)
+    assert anonymous.body == b""
 
 
 def test_the_page_itself_is_mlflows_own(server: MlflowServer, unguarded: MlflowServer) -> None:

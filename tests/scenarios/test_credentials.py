@@ -150,7 +150,7 @@ def test_a_gateway_call_may_bring_the_providers_own_credential(
     body = {"model": endpoint, "messages": [{"role": "user", "content": "hello"}]}
     path = "/gateway/openai/v1/chat/completions"
     assert server.ask("POST", path, headers=headers, workspace=TEAM_A, json_body=body).status == 200
-    stranger = {**headers, "X-MLflow-Authorization": "Bearer garbage"}
-    assert server.ask("POST", path, headers=stranger, workspace=TEAM_A, json_body=body).status == 401
+    unknown = {**headers, "X-MLflow-Authorization": "Bearer garbage"}
+    assert server.ask("POST", path, headers=unknown, workspace=TEAM_A, json_body=body).status == 401
     elsewhere = server.ask("GET", SEARCH, headers=headers, workspace=TEAM_A)
     assert elsewhere.status == 401  # outside the gateway it is Authorization that counts

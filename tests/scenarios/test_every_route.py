@@ -17,7 +17,7 @@ from tests.harness.provider import model_provider
 from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
 from tests.scenarios.campaign import Campaign, Observation, Seen, needed
 from tests.scenarios.people import ABSENT, MATRIX, TEAM_B, Cluster
-from tests.scenarios.recipes import LEAN, RECIPES
+from tests.scenarios.recipes import MINIMAL, RECIPES
 from tests.scenarios.recipes.model import Recipe
 from tests.scenarios.tracking_studio import ENVIRONMENT
 from workspace_authz.catalog.compile import compile_catalog
@@ -33,17 +33,19 @@ def judged_by_the_guard(static_prefix: str = "") -> tuple[Entry, ...]:
     return tuple(entry for entry in entries if entry.route.operation != "PrometheusMetrics")
 
 
-PLAIN: Final = judged_by_the_guard()
+UNPREFIXED: Final = judged_by_the_guard()
 PREFIXED: Final = judged_by_the_guard(PREFIX)
 
 Observations = Mapping[Entry, Observation]
 
 
 @pytest.fixture(scope="session")
-def plain(server: MlflowServer, cluster: Cluster, holders: Mapping[frozenset[str], User]) -> Observations:
+def unprefixed(
+    server: MlflowServer, cluster: Cluster, holders: Mapping[frozenset[str], User]
+) -> Observations:
     """Every route on a server without a prefix."""
     with model_provider() as provider:
-        return Campaign(server, cluster.people, holders, provider.url).run(PLAIN)
+        return Campaign(server, cluster.people, holders, provider.url).run(UNPREFIXED)
 
 
 @pytest.fixture(scope="session")
@@ -72,16 +74,16 @@ def oldest(
 ) -> Observations:
     """Every route on a server of the oldest MLflow that is supported."""
     with model_provider() as provider:
-        return Campaign(oldest_server, cluster.people, holders, provider.url, oldest=True).run(PLAIN)
+        return Campaign(oldest_server, cluster.people, holders, provider.url, oldest=True).run(UNPREFIXED)
 
 
 def name_of(entry: Entry) -> str:
     return f"{entry.method} {entry.path} {entry.server}"
 
 
-@pytest.mark.parametrize("entry", PLAIN, ids=name_of)
-def test_route(plain: Observations, entry: Entry) -> None:
-    judge(entry, plain[entry])
+@pytest.mark.parametrize("entry", UNPREFIXED, ids=name_of)
+def test_route(unprefixed: Observations, entry: Entry) -> None:
+    judge(entry, unprefixed[entry])
 
 
 @pytest.mark.parametrize("engine", [EMBEDDED], indirect=True)
@@ -91,18 +93,18 @@ def test_route_below_a_prefix(prefixed: Observations, entry: Entry) -> None:
 
 
 @pytest.mark.parametrize("engine", [EMBEDDED], indirect=True)
-@pytest.mark.parametrize("entry", PLAIN, ids=name_of)
+@pytest.mark.parametrize("entry", UNPREFIXED, ids=name_of)
 def test_route_of_the_oldest_mlflow(oldest: Observations, entry: Entry) -> None:
     """Newer routes are judged, too; they are not there then."""
     judge(entry, oldest[entry])
 
 
-def test_no_route_was_left_out(plain: Observations) -> None:
+def test_no_route_was_left_out(unprefixed: Observations) -> None:
     """Then what was called is what the catalog holds, and each operation open to anybody has a recipe."""
-    assert plain.keys() == set(PLAIN)
-    open_to_some = {e.route.operation for e in PLAIN if not isinstance(e.route.policy, Refused)}
+    assert unprefixed.keys() == set(UNPREFIXED)
+    open_to_some = {e.route.operation for e in UNPREFIXED if not isinstance(e.route.policy, Refused)}
     assert RECIPES.keys() == open_to_some
-    assert LEAN.keys() <= RECIPES.keys()
+    assert MINIMAL.keys() <= RECIPES.keys()
 
 
 def judge(entry: Entry, observed: Observation) -> None:
@@ -130,8 +132,8 @@ def judge(entry: Entry, observed: Observation) -> None:
             then_rights_elsewhere_are_none(observed)
             then_rights_on_another_object_reach_no_other(entry, observed)
             then_the_holder_may(entry, observed, observed.holder, RECIPES)
-            if entry.route.operation in LEAN:
-                then_the_holder_may(entry, observed, observed.lean, LEAN)
+            if entry.route.operation in MINIMAL:
+                then_the_holder_may(entry, observed, observed.minimal, MINIMAL)
 
 
 def seen(one: Seen | None) -> Seen:
@@ -226,8 +228,8 @@ def then_mlflow_answered(observed: Observation, caller: Seen | None) -> None:
 
 def comparable(answer: Answer, word: str) -> tuple[int, object, bytes]:
     """An answer without a word that differs for good reason."""
-    plain = answer.without("date", "content-length")
-    return plain.status, plain.headers, plain.body.replace(word.encode(), b"WORD")
+    compared = answer.without("date", "content-length")
+    return compared.status, compared.headers, compared.body.replace(word.encode(), b"WORD")
 
 
 def workspaces(caller: Seen | None) -> list[str]:

@@ -19,7 +19,7 @@ from tests.harness.server import WORKSPACE, MlflowServer, ServerOptions, mlflow_
 from tests.scenarios.people import LABEL, Cluster
 from tests.scenarios.waiting import until
 
-TEAM = "team-coherent"
+TEAM = "team-invalidated"
 SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
 LIST = "/api/3.0/mlflow/workspaces"
 CONNECTIONS = 6
@@ -108,24 +108,24 @@ def test_the_rules_of_a_role(servers: Servers, kind: str) -> None:
     """Given a binding that stays, when its role's rules change, then so does what it opens."""
     dora, plane = servers.cluster.people.dora, servers.plane
     roles = f"{RBAC}/clusterroles" if kind == "ClusterRole" else f"{RBAC}/namespaces/{TEAM}/roles"
-    plane.make(roles, {"metadata": {"name": "coherent"}, "rules": NOTHING})
-    binding = plane.bind(TEAM, "coherent", user=dora.name, kind=kind)
+    plane.make(roles, {"metadata": {"name": "invalidated"}, "rules": NOTHING})
+    binding = plane.bind(TEAM, "invalidated", user=dora.name, kind=kind)
     servers.everybody_sees(dora, HALF)
     for rules, state in ((READ, IN), (NOTHING, HALF), ([], OUT)):
-        assert plane.ask("PATCH", f"{roles}/coherent", {"rules": rules}).status == 200
+        assert plane.ask("PATCH", f"{roles}/invalidated", {"rules": rules}).status == 200
         servers.everybody_sees(dora, state)
     plane.delete(binding)
-    plane.delete(f"{roles}/coherent")
+    plane.delete(f"{roles}/invalidated")
 
 
 def test_a_cluster_role_that_is_aggregated(servers: Servers) -> None:
     dora, plane = servers.cluster.people.dora, servers.plane
     roles = f"{RBAC}/clusterroles"
-    selector = {"clusterRoleSelectors": [{"matchLabels": {"coherent": "yes"}}]}
+    selector = {"clusterRoleSelectors": [{"matchLabels": {"invalidated": "yes"}}]}
     plane.make(roles, {"metadata": {"name": "whole"}, "aggregationRule": selector})
     binding = plane.bind(TEAM, "whole", user=dora.name)
     servers.everybody_sees(dora, OUT)
-    plane.make(roles, {"metadata": {"name": "part", "labels": {"coherent": "yes"}}, "rules": READ})
+    plane.make(roles, {"metadata": {"name": "part", "labels": {"invalidated": "yes"}}, "rules": READ})
     servers.everybody_sees(dora, IN)
     plane.delete(f"{roles}/part")
     servers.everybody_sees(dora, OUT)

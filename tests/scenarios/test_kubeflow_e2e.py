@@ -29,7 +29,7 @@ def viewer(using_sdk: As, cluster: Cluster) -> Sdk:
 
 @pytest.fixture
 def nobody(using_sdk: As, cluster: Cluster) -> Sdk:
-    return using_sdk(token=cluster.stranger, workspace=TEAM_A)
+    return using_sdk(token=cluster.unbound, workspace=TEAM_A)
 
 
 def test_health(server: MlflowServer) -> None:
@@ -123,5 +123,5 @@ def test_without_privileges(nobody: Sdk, editor: Sdk) -> None:
         nobody.fails(steps.model_names),
     ):
         assert error.error_code == "PERMISSION_DENIED"
-        assert 'User "system:serviceaccount:team-a:stranger"' in error.message
+        assert 'User "system:serviceaccount:team-a:unbound"' in error.message
     assert nobody.run(steps.workspace_names) == []

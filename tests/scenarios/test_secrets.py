@@ -120,7 +120,7 @@ def test_no_token_appears_in_what_the_other_scenarios_left(server: MlflowServer,
         cluster.plane.process.log,
     ):
         content = file.read_bytes()
-        for token in (*cluster.plane.tokens, cluster.trainer, cluster.stranger):
+        for token in (*cluster.plane.tokens, cluster.trainer, cluster.unbound):
             assert token.encode() not in content, file
 
 

@@ -82,12 +82,12 @@ class World:
         """Let so much time pass for the sleeper at once."""
         self.slept += seconds
         self.sleepers_clock.jump(self.slept)
-        _until_ahead(self.sleeper, self.slept)
+        _until_clock_differs(self.sleeper, self.slept)
 
     def set_clock(self, seconds: int) -> None:
         """Set the jumper's time of day so far ahead of the machine's."""
         self.jumpers_clock.jump(seconds)
-        _until_ahead(self.jumper, seconds)
+        _until_clock_differs(self.jumper, seconds)
 
     def status(self, server: MlflowServer, token: str) -> int:
         """What a search gets, in time."""
@@ -153,14 +153,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             yield World(plane, api, files, secret, sleeper, sleepers, jumper, jumpers, editor)
 
 
-def _until_ahead(server: MlflowServer, seconds: int) -> None:
+def _until_clock_differs(server: MlflowServer, seconds: int) -> None:
     """Wait until the server has seen its clock jump: it tells the time with each answer."""
 
-    def ahead() -> float:
+    def difference() -> float:
         said = parsedate_to_datetime(server.ask("GET", "/health").header("date")[0])
         return said.timestamp() - time.time()
 
-    until(lambda: abs(ahead() - seconds) < _PRECISELY)
+    until(lambda: abs(difference() - seconds) < _PRECISELY)
 
 
 def _made(directory: Path) -> Path:

@@ -57,8 +57,8 @@ def test_a_401_says_how_to_get_a_token(server: MlflowServer) -> None:
 @pytest.mark.parametrize("path", ["/api/3.0/mlflow/workspaces/{}", "/ajax-api/3.0/mlflow/workspaces/{}"])
 def test_a_workspace_in_the_path_reveals_no_more(server: MlflowServer, cluster: Cluster, path: str) -> None:
     """Given rights nowhere, when a workspace is asked for, then the answer does not tell if it exists."""
-    strangers = {server.ask("GET", path.format(name)).without("date") for name in NAMESPACES}
-    assert [answer.status for answer in strangers] == [401]
+    answers = {server.ask("GET", path.format(name)).without("date") for name in NAMESPACES}
+    assert [answer.status for answer in answers] == [401]
     token = cluster.people.mallory.token
     denied = {comparable(server.ask("GET", path.format(name), token=token), name) for name in NAMESPACES}
     assert [answer.status for answer in denied] == [403]
@@ -108,7 +108,7 @@ def test_rights_in_a_hidden_namespace_open_no_workspace(server: MlflowServer, cl
 
 
 @pytest.mark.parametrize("path", ["/health", "/version", "/", "/api/3.0/mlflow/server-info"])
-def test_public_routes_stay_open_whatever_a_stranger_names(server: MlflowServer, path: str) -> None:
+def test_public_routes_stay_open_whatever_an_unknown_caller_names(server: MlflowServer, path: str) -> None:
     """... and show no difference between namespaces: unguarded MLflow answers 404 to a missing one."""
     answers = {server.ask("GET", path, workspace=name).without("date") for name in NAMESPACES}
     assert [answer.status for answer in answers] == [200]

@@ -27,7 +27,7 @@ def test_everybody_sees_exactly_the_workspaces_in_which_they_hold_a_right(
     assert listed(server, people.bob.token) == [TEAM_A]
     assert listed(server, people.carol.token) == [TEAM_B]
     assert listed(server, cluster.trainer) == [TEAM_A]
-    assert listed(server, cluster.stranger) == []
+    assert listed(server, cluster.unbound) == []
     assert listed(server, people.mallory.token) == []
     assert {TEAM_A, TEAM_B, MATRIX} <= set(listed(server, people.root.token))
 

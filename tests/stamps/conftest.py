@@ -60,7 +60,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Two teams; in team-a alice, bob and trainer may do everything."""
     preload()
     people = People()
-    with devplane(EMBEDDED, tmp_path_factory.mktemp("ownership") / "plane", users=people.all) as plane:
+    with devplane(EMBEDDED, tmp_path_factory.mktemp("stamps") / "plane", users=people.all) as plane:
         given = given_two_teams(plane, people)
         plane.bind(TEAM_A, "admin", user=people.alice.name)
         plane.bind(TEAM_A, "admin", user=people.bob.name)
@@ -86,7 +86,7 @@ def world(cluster: Cluster, server: MlflowServer) -> World:
     """An experiment of team-a."""
     people = cluster.people
     alice = Writer(people.alice.name, people.alice.token, server)
-    made = alice.do("POST", f"{API}/experiments/create", {"name": "ownership"})
+    made = alice.do("POST", f"{API}/experiments/create", {"name": "stamps"})
     return World(
         alice=alice,
         bob=Writer(people.bob.name, people.bob.token, server),

@@ -13,7 +13,7 @@ from mlflow.genai.scorers import Guidelines
 from tests.isolation.listener import listening
 from tests.stamps.conftest import API, API3, World, Writer
 
-pytestmark = pytest.mark.xdist_group("ownership")
+pytestmark = pytest.mark.xdist_group("stamps")
 
 VICTIM = "carol"
 GATEWAY = f"{API3}/gateway"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.stamps.conftest import AJAX, API, World, Writer
 
-pytestmark = pytest.mark.xdist_group("ownership")
+pytestmark = pytest.mark.xdist_group("stamps")
 
 VICTIM = "carol"
 SPOOFED_TAGS = [

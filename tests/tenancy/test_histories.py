@@ -99,7 +99,7 @@ class History(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
-    @precondition(lambda self: self.now is not None and self._settled())
+    @precondition(lambda self: self.now is not None and self._up_to_date())
     @rule()
     def adopt(self) -> None:
         assert self.now is not None
@@ -108,7 +108,7 @@ class History(RuleBasedStateMachine):
         for worker in range(WORKERS):
             assert self._allowed(worker, self.now, writes=False)
 
-    @precondition(lambda self: self._settled() and self._unused())
+    @precondition(lambda self: self._up_to_date() and self._unused())
     @rule()
     def purge(self) -> None:
         delete_rows(self.engine, WORKSPACE, progress=lambda *_: None)
@@ -155,7 +155,7 @@ class History(RuleBasedStateMachine):
             query = select(SqlExperiment.name).where(SqlExperiment.workspace == WORKSPACE)
             return list(connection.execute(query).scalars())
 
-    def _settled(self) -> bool:
+    def _up_to_date(self) -> bool:
         """An administrator acts minutes after the change, and the watches report within milliseconds."""
         return all(seen == self.now for seen in self.seen)
 

@@ -145,7 +145,7 @@ class ReviewCache(Generic[Q, A]):
         user = stable(caller.user)
         number = self._generations.generation(question.namespace).number
         return await self._asking.share(
-            (user, question, number, caller.credential), lambda: self._review(user, caller, question)
+            (user, question, number, caller.credential), lambda: self._review(caller, question, user=user)
         )
 
     async def timed(self, namespace: str, answer: Awaitable[A]) -> Asked[A]:
@@ -153,7 +153,7 @@ class ReviewCache(Generic[Q, A]):
         generation, at = self._generations.generation(namespace), self._monotonic()
         return Asked(await answer, generation, at, came=self._monotonic())
 
-    async def _review(self, user: UserInfo, caller: Caller, question: Q) -> A:
+    async def _review(self, caller: Caller, question: Q, *, user: UserInfo) -> A:
         namespace = question.namespace
         prefetched = self._prefetched.join(caller.credential, question)
         asked = await (prefetched or self.timed(namespace, self._ask.verified(caller, question)))

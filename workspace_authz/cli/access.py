@@ -124,7 +124,7 @@ def _checked(token: str, source: str) -> str:
         raise ConfigurationError(f"What {source} gives is no token.") from error
     if found is None:
         raise ConfigurationError(f"What {source} gives is no token.")
-    return found.token
+    return found.bearer.token
 
 
 async def _own_token(configuration: ApiConfiguration, source: str) -> tuple[str, str]:

@@ -105,7 +105,7 @@ async def _can_i(options: argparse.Namespace, asked: tuple[Verb, Resource, str] 
     access = await find_access(options, impersonation=impersonation)
     namespace = demand_namespace(options, access)
     if asked is None:
-        return await _list(options, access, namespace)
+        return await _list(options, access, namespace=namespace)
     verb, resource, subresource = asked
     attributes = Attributes(namespace, verb, resource, subresource, options.name)
     (allowed,) = await _answers(access, [attributes])
@@ -126,7 +126,7 @@ async def _can_i(options: argparse.Namespace, asked: tuple[Verb, Resource, str] 
     return OK if allowed else NO
 
 
-async def _list(options: argparse.Namespace, access: Access, namespace: str) -> int:
+async def _list(options: argparse.Namespace, access: Access, *, namespace: str) -> int:
     questions = list(_every_question(namespace, options.name))
     answers = await _answers(access, questions)
     rights: dict[str, list[str]] = {}

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
+from typing import Final
 
 from workspace_authz.devplane.apply import Manifest, read_manifests
 from workspace_authz.devplane.embedded import EmbeddedEngine
@@ -21,10 +23,12 @@ from workspace_authz.devplane.pki import create_pki
 from workspace_authz.devplane.populate import SERVER_NAMESPACE, populate
 from workspace_authz.errors import AuthzError, ConfigurationError
 
-ENGINES: Mapping[str, Callable[[EngineOptions], Engine]] = {
-    "embedded": EmbeddedEngine,
-    "kube-apiserver": KubeApiserverEngine,
-}
+ENGINES: Final[Mapping[str, Callable[[EngineOptions], Engine]]] = MappingProxyType(
+    {
+        "embedded": EmbeddedEngine,
+        "kube-apiserver": KubeApiserverEngine,
+    }
+)
 """By the name that ``--engine`` takes."""
 
 

@@ -39,7 +39,7 @@ class Author:
 
     def name(self, stamp: Stamp, *, sent: str) -> str:
         """The name to write where ``sent`` was, which may be empty."""
-        return sent if sent and self.keeps(stamp) else self.user.username
+        return sent if sent and self.keeps(stamp) else self.user.recorded_name
 
     def keeps(self, stamp: Stamp) -> bool:
         """Whether what was sent in the place of ``stamp`` stays."""
@@ -125,10 +125,10 @@ class _Writer:
         sent = [source[name] for name in spellings(_SOURCE_ID) if name in source]
         if not (_has_machine_source(source) or (self.stamp.when_sent and not sent)):
             if self.author.keeps_sources and any(isinstance(name, str) and name for name in sent):
-                metadata = {self.stamp.key: self.author.user.username, **metadata}
+                metadata = {self.stamp.key: self.author.user.recorded_name, **metadata}
             else:
                 others = {key: value for key, value in source.items() if key not in spellings(_SOURCE_ID)}
-                source = {_SOURCE_ID: self.author.user.username, **others}
+                source = {_SOURCE_ID: self.author.user.recorded_name, **others}
         stamped = {name: value for name, value in ((_SOURCE, source), (_METADATA, metadata)) if value}
         return {**stamped, **{name: value for name, value in assessment.items() if name not in stamped}}
 

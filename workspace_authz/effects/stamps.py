@@ -10,10 +10,8 @@ from workspace_authz.catalog.model import Route
 from workspace_authz.catalog.stamp import Shape
 from workspace_authz.effects.json_stamps import Author, stamped_document
 from workspace_authz.effects.rewriting import RequestReplacement
-from workspace_authz.errors import BadRequestError
 from workspace_authz.mlflow_adapter.reading.documents import parse
 from workspace_authz.mlflow_adapter.reading.reader import PROTOBUF, RequestReader
-from workspace_authz.mlflow_adapter.reading.request import STAMPED_BYTES
 
 _IN_THREAD: Final = 32 * 1024
 """Bytes. From this size on, a worker thread writes."""
@@ -34,10 +32,8 @@ async def plan_stamps(
     if base is not None:
         document, size = parse(base.content).as_object(), len(base.content)
     else:
-        body = await reader.request.body.read(STAMPED_BYTES)
-        if body is None:
-            raise BadRequestError(f"This request is refused: its body exceeds {STAMPED_BYTES} bytes.")
-        document, size = (await reader.json(STAMPED_BYTES)).as_object(), len(body)
+        document = await reader.document()
+        size = len(await reader.request.body.read() or b"")
     write = partial(stamped_document, document, route.stamps, author=author)
     content = write() if size < _IN_THREAD else await asyncio.to_thread(write)
     return RequestReplacement(content, query=base.query if base else None)
@@ -46,5 +42,5 @@ async def plan_stamps(
 async def _stamped_spans(reader: RequestReader, route: Route, *, author: Author) -> RequestReplacement:
     spans = await reader.spans()
     stamps = [stamp for stamp in route.stamps if not author.keeps(stamp)]
-    name = author.user.username
+    name = author.user.recorded_name
     return RequestReplacement(await asyncio.to_thread(spans.stamped, stamps, name), PROTOBUF)

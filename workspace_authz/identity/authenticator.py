@@ -8,7 +8,7 @@ from typing import Protocol
 
 from workspace_authz.aio.statistics import Statistics
 from workspace_authz.errors import UnauthenticatedError
-from workspace_authz.identity.credentials import HOW_TO
+from workspace_authz.identity.credentials import HOW_TO, empty_headers
 from workspace_authz.types import Caller, Credential
 
 
@@ -67,7 +67,9 @@ class AuthenticatorChain:
             caller = await authenticator.authenticate(presented, unverified=unverified)
             if caller is not None:
                 return caller
-        raise UnauthenticatedError(f"This request carries no Kubernetes token. {HOW_TO}")
+        empty = empty_headers(presented.headers, gateway=presented.gateway)
+        read = f" These headers are empty: {empty}." if empty else ""
+        raise UnauthenticatedError(f"This request carries no Kubernetes token.{read} {HOW_TO}")
 
     async def confirm(self, caller: Caller) -> Caller:
         """``caller`` as they are now. See :meth:`Authenticator.confirm`.

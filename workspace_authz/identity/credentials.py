@@ -7,6 +7,10 @@
 | ``X-Forwarded-Access-Token`` | an OAuth proxy in front |
 | ``X-MLflow-Authorization`` | callers of the AI gateway, whose ``Authorization`` belongs to the provider |
 
+A header that is present and presents nothing is no credential: an empty value, a scheme without a value, or
+Basic with an empty password, as oauth2-proxy and OpenShift's oauth-proxy send by default beside
+``X-Forwarded-Access-Token``.
+
 Nothing in here trusts a token: only the API server says whose it is.
 """
 
@@ -16,7 +20,9 @@ import base64
 import binascii
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from workspace_authz.errors import UnauthenticatedError
@@ -25,7 +31,15 @@ from workspace_authz.kubernetes.credentials import BearerToken
 AUTHORIZATION = b"authorization"
 FORWARDED_TOKEN = b"x-forwarded-access-token"
 GATEWAY_AUTHORIZATION = b"x-mlflow-authorization"
-_CREDENTIAL_HEADERS: Final = frozenset({AUTHORIZATION, FORWARDED_TOKEN, GATEWAY_AUTHORIZATION})
+_TITLES: Final[Mapping[bytes, str]] = MappingProxyType(
+    {
+        AUTHORIZATION: "Authorization",
+        FORWARDED_TOKEN: "X-Forwarded-Access-Token",
+        GATEWAY_AUTHORIZATION: "X-MLflow-Authorization",
+    }
+)
+"""The headers that can hold a token, as they are named to the caller."""
+_SCHEMES: Final = frozenset({b"bearer", b"basic"})
 
 _VISIBLE: Final = bytes(range(0x21, 0x7F))
 """What a token may consist of. RFC 6750 allows even less."""
@@ -39,31 +53,113 @@ HOW_TO = (
 )
 
 
-def find_credential(headers: Iterable[tuple[bytes, bytes]], *, gateway: bool) -> BearerToken | None:
-    """The one token that the request presents, not yet verified; None when it presents none.
+@dataclass(frozen=True, slots=True)
+class FoundToken:
+    """A token that a request presents, not yet verified."""
+
+    bearer: BearerToken
+    header: str
+    """Where it was read: ``Authorization (Basic)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """One header that can hold a token, with its scheme taken off."""
+
+    name: bytes
+    scheme: bytes
+    """``bearer``, ``basic``, or another in lower case; empty for a header without schemes."""
+    value: bytes
+
+    @classmethod
+    def read(cls, name: bytes, value: bytes) -> _Header:
+        value = value.strip()
+        if name == FORWARDED_TOKEN:
+            return cls(name, b"", value)
+        scheme, _, credential = value.partition(b" ")
+        return cls(name, scheme.lower(), credential.strip())
+
+    def __str__(self) -> str:
+        """As it is told to the caller: never with the value."""
+        title = _TITLES[self.name]
+        return f"{title} ({self.scheme.decode().title()})" if self.scheme in _SCHEMES else title
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the header is one in which a Kubernetes token is looked for."""
+        return self.name == FORWARDED_TOKEN or self.scheme in _SCHEMES
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it presents nothing."""
+        if self.scheme == b"basic":
+            return not self.value or self._password() == b""
+        return not self.value and (self.is_ours or not self.scheme)
+
+    def token(self) -> str:
+        """The token in it. Raises :class:`UnauthenticatedError` for what cannot be one."""
+        token = self._password() if self.scheme == b"basic" else self.value
+        if not token or len(token) > MAX_TOKEN_BYTES or token.translate(None, _VISIBLE):
+            raise UnauthenticatedError(
+                f"The credential of this request is no Kubernetes token; it was read from {self}. {HOW_TO}"
+            )
+        return token.decode("ascii")
+
+    def _password(self) -> bytes | None:
+        """The password of Basic; None where there is no base64."""
+        try:
+            decoded = base64.b64decode(self.value, validate=True)
+        except binascii.Error:
+            return None
+        # RFC 7617 splits at the first colon, but service accounts' names hold colons and tokens never do.
+        return decoded.rpartition(b":")[2]
+
+
+def find_credential(
+    headers: Iterable[tuple[bytes, bytes]], *, gateway: bool, oauth_proxy: bool = False
+) -> FoundToken | None:
+    """The one token that the request presents; None when it presents none.
 
     ``gateway`` says that the route is one of the AI gateway's, where ``X-MLflow-Authorization`` counts and,
-    if present, ``Authorization`` does not. Raises :class:`UnauthenticatedError` when two tokens disagree, or
-    when one cannot be a token.
+    if it presents something, ``Authorization`` does not. ``oauth_proxy`` says that ``Authorization: Basic``
+    beside ``X-Forwarded-Access-Token`` is the proxy's own and holds no token. Raises
+    :class:`UnauthenticatedError` when two tokens disagree, or when one cannot be a token.
     """
-    found = [(name, value) for name, value in headers if name in _CREDENTIAL_HEADERS]
-    ours = GATEWAY_AUTHORIZATION if provider_keeps_authorization(found, gateway=gateway) else AUTHORIZATION
-    tokens = set[str]()
-    for name, value in found:
-        if name == FORWARDED_TOKEN:
-            tokens.add(_checked(value.strip()))
-        elif name == ours and (token := _from_scheme(value)) is not None:
-            tokens.add(token)
+    found = _counted(headers, gateway=gateway)
+    presenting = [header for header in found if not header.is_empty]
+    if oauth_proxy and any(header.name == FORWARDED_TOKEN for header in presenting):
+        presenting = [header for header in presenting if header.scheme != b"basic"]
+    tokens = {header.token(): header for header in presenting}
     if not tokens:
         return None
     if len(tokens) > 1:
-        raise UnauthenticatedError("This request carries two different credentials; send only one.")
-    return BearerToken(tokens.pop())
+        names = " and ".join(map(str, tokens.values()))
+        raise UnauthenticatedError(
+            f"This request carries two different credentials, in {names}; send only one."
+        )
+    token, header = tokens.popitem()
+    return FoundToken(BearerToken(token), str(header))
+
+
+def empty_headers(headers: Iterable[tuple[bytes, bytes]], *, gateway: bool) -> str:
+    """The headers that present nothing, as text for the caller; empty when there are none."""
+    found = _counted(headers, gateway=gateway)
+    return ", ".join(dict.fromkeys(str(header) for header in found if header.is_empty))
 
 
 def provider_keeps_authorization(headers: Iterable[tuple[bytes, bytes]], *, gateway: bool) -> bool:
     """Whether ``Authorization`` is not for this server but for the provider behind the AI gateway."""
-    return gateway and any(name == GATEWAY_AUTHORIZATION for name, _ in headers)
+    return gateway and any(
+        name == GATEWAY_AUTHORIZATION and not _Header.read(name, value).is_empty for name, value in headers
+    )
+
+
+def _counted(headers: Iterable[tuple[bytes, bytes]], *, gateway: bool) -> list[_Header]:
+    """The headers that count on this route and in which a token is looked for."""
+    sent = [(name, value) for name, value in headers if name in _TITLES]
+    ours = GATEWAY_AUTHORIZATION if provider_keeps_authorization(sent, gateway=gateway) else AUTHORIZATION
+    read = [_Header.read(name, value) for name, value in sent if name in (FORWARDED_TOKEN, ours)]
+    return [header for header in read if header.is_ours]
 
 
 def expiry(token: str) -> float | None:
@@ -88,35 +184,3 @@ def expiry(token: str) -> float | None:
     except OverflowError:
         return None
     return end if math.isfinite(end) else None
-
-
-def _from_scheme(value: bytes) -> str | None:
-    """The token of a Bearer or Basic header; None for a scheme that is not ours."""
-    scheme, _, encoded = value.strip().partition(b" ")
-    match scheme.lower():
-        case b"bearer":
-            return _checked(encoded.strip())
-        case b"basic":
-            return _from_basic(encoded.strip())
-        case _:
-            return None
-
-
-def _from_basic(encoded: bytes) -> str:
-    try:
-        decoded = base64.b64decode(encoded, validate=True)
-    except binascii.Error:
-        raise _unusable() from None
-    # RFC 7617 splits at the first colon, but service accounts' names hold colons and tokens never do.
-    return _checked(decoded.rpartition(b":")[2])
-
-
-def _checked(token: bytes) -> str:
-    """A token as text."""
-    if not token or len(token) > MAX_TOKEN_BYTES or token.translate(None, _VISIBLE):
-        raise _unusable()
-    return token.decode("ascii")
-
-
-def _unusable() -> UnauthenticatedError:
-    return UnauthenticatedError(f"The credential of this request holds no Kubernetes token. {HOW_TO}")

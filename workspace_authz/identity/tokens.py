@@ -54,6 +54,7 @@ class TokenAuthenticator:
 
     ``unverified`` answers about tokens that the API server has not accepted lately; ``reviews`` if it is not
     given. ``server_time`` is the API server's time in seconds since the epoch, None while it is not known.
+    ``oauth_proxy``: see :func:`~workspace_authz.identity.credentials.find_credential`.
     """
 
     def __init__(
@@ -64,8 +65,10 @@ class TokenAuthenticator:
         clock: Clock,
         server_time: Callable[[], float | None] = lambda: None,
         terms: TokenTerms | None = None,
+        oauth_proxy: bool = False,
     ) -> None:
         self._reviews = reviews
+        self._oauth_proxy = oauth_proxy
         self._unverified = unverified or reviews
         self._monotonic = monotonic = clock.monotonic
         self._server_time = server_time
@@ -89,22 +92,32 @@ class TokenAuthenticator:
 
         Raises :class:`UnauthenticatedError`, ``TooManyRequestsError`` or ``UnavailableError``.
         """
-        bearer = find_credential(presented.headers, gateway=presented.gateway)
-        if bearer is None:
+        found = find_credential(presented.headers, gateway=presented.gateway, oauth_proxy=self._oauth_proxy)
+        if found is None:
             return None
+        try:
+            return await self._verified_caller(found.bearer, presented.peer, unverified=unverified)
+        except UnauthenticatedError as error:
+            # A client may send one that its user does not know of, for example out of a .netrc.
+            raise UnauthenticatedError(f"{error.message} The token was read from {found.header}.") from None
+
+    async def _verified_caller(
+        self, bearer: BearerToken, peer: str, *, unverified: Callable[[Credential], None]
+    ) -> Caller:
         key = self._key_of(bearer)
         cached = self._cached(key, bearer)
         if cached is not None:
             return _caller(cached, bearer)
         if self._seconds_left(bearer) <= 0:
             raise UnauthenticatedError(REJECTED)
-        peer = presented.peer
         if not self._rejections.recent(peer):
             unverified(bearer)
         if self._verified.get(key):
             return _caller(await self._share(key, bearer), bearer)
         await self._rejections.admit(peer)
-        return _caller(await self._asking.share(key, lambda: self._verify(key, bearer, peer)), bearer)
+        return _caller(
+            await self._asking.share(key, lambda: self._verify(bearer, key=key, peer=peer)), bearer
+        )
 
     async def confirm(self, caller: Caller) -> Caller | None:
         """See :class:`~workspace_authz.identity.authenticator.Authenticator`.
@@ -130,19 +143,19 @@ class TokenAuthenticator:
         """The answer in the cache, refreshed in the background when it is time for that."""
         identity = self._known.get(key) or self._rejected.get(key)
         if identity is not None and identity.user is not None and self._monotonic() >= identity.refresh_after:
-            self._asking.start(key, lambda: self._ask(self._reviews, key, bearer))
+            self._asking.start(key, lambda: self._ask(bearer, key=key, reviews=self._reviews))
         return identity
 
     async def _share(self, key: bytes, bearer: BearerToken) -> _Identity:
-        return await self._asking.share(key, lambda: self._ask(self._reviews, key, bearer))
+        return await self._asking.share(key, lambda: self._ask(bearer, key=key, reviews=self._reviews))
 
-    async def _verify(self, key: bytes, bearer: BearerToken, peer: str) -> _Identity:
-        identity = await self._ask(self._unverified, key, bearer)
+    async def _verify(self, bearer: BearerToken, *, key: bytes, peer: str) -> _Identity:
+        identity = await self._ask(bearer, key=key, reviews=self._unverified)
         if identity.user is None:
             self._rejections.charge(peer)
         return identity
 
-    async def _ask(self, reviews: Reviews, key: bytes, bearer: BearerToken) -> _Identity:
+    async def _ask(self, bearer: BearerToken, *, key: bytes, reviews: Reviews) -> _Identity:
         asked = self._monotonic()
         try:
             user = await reviews.who(bearer.token)

@@ -145,7 +145,7 @@ class Connection:
         """
         auth = await self._auth(token)
         options = {"json": json, "params": query, "timeout": timeout}
-        async with self._sent(method, path, auth, options) as response:
+        async with self._sent(method, path, auth=auth, options=options) as response:
             if response.status != 401 or not self._as_server:
                 yield response
                 return
@@ -153,7 +153,7 @@ class Connection:
             if renewed == auth:
                 yield response
                 return
-        async with self._sent(method, path, renewed, options) as response:
+        async with self._sent(method, path, auth=renewed, options=options) as response:
             yield response
 
     async def _auth(self, token: str | None) -> ClientAuth:
@@ -165,7 +165,7 @@ class Connection:
 
     @asynccontextmanager
     async def _sent(
-        self, method: str, path: str, auth: ClientAuth, options: Mapping[str, Any]
+        self, method: str, path: str, *, auth: ClientAuth, options: Mapping[str, Any]
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         headers = CIMultiDict(self._impersonation)
         if auth.token:

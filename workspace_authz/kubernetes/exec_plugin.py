@@ -37,7 +37,7 @@ _SECONDS: Final = 60.0
 """The longest that a plugin may take,"""
 _INTERACTIVE_SECONDS: Final = 300.0
 """where somebody must log in by a browser."""
-_EARLY_SECONDS: Final = 60.0
+_RENEW_BEFORE_SECONDS: Final = 60.0
 """A credential is renewed so long before it expires; a short-lived one after 80 % of its time."""
 _PAUSE_SECONDS: Final = 5.0
 """The least time between two runs of a plugin while there is a credential that has not expired."""
@@ -139,7 +139,9 @@ class ExecPlugin:
             await asyncio.to_thread(auth.certificate.check)
         now = self._clock.time()
         self._auth, self._expires = auth, expires
-        self._renew_at = None if expires is None else expires - min(_EARLY_SECONDS, (expires - now) / 5)
+        self._renew_at = (
+            None if expires is None else expires - min(_RENEW_BEFORE_SECONDS, (expires - now) / 5)
+        )
         return auth
 
 

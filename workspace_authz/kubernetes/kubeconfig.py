@@ -38,7 +38,7 @@ class Fields:
         return tuple(_text(value, name) for value in self.list(name))
 
     def flag(self, name: str) -> bool:
-        """True or false; false where there is none."""
+        """True or false; false where there is none. Raises :class:`ConfigurationError` for another value."""
         value = self.values.get(name)
         if value not in (None, True, False):
             raise unusable(f"{name} is neither true nor false")
@@ -50,7 +50,7 @@ class Fields:
         return self.folder / value if value else None
 
     def data(self, name: str) -> bytes | None:
-        """Bytes that are written in base64."""
+        """Bytes that are written in base64. Raises :class:`ConfigurationError` when they are not."""
         value = self.text(name)
         if not value:
             return None
@@ -60,7 +60,7 @@ class Fields:
             raise unusable(f"{name} is not base64") from None
 
     def fields(self, name: str) -> Fields | None:
-        """Fields below this entry; None where there are none."""
+        """Fields below this entry, or None. Raises :class:`ConfigurationError` when they are malformed."""
         value = self.values.get(name)
         if value is None:
             return None
@@ -69,7 +69,7 @@ class Fields:
         return Fields(value, self.folder)
 
     def list(self, name: str) -> Sequence[Any]:
-        """A list of anything."""
+        """A list of anything. Raises :class:`ConfigurationError` when it is no list."""
         value = self.values.get(name) or []
         if not isinstance(value, list):
             raise unusable(f"{name} is not a list")
@@ -103,13 +103,14 @@ def read_context(paths: Sequence[Path]) -> CurrentContext:
     for document in found:
         current = current or document.text("current-context")
         for section, entry in _SECTIONS:
-            sections[section] = {**_entries(document, section, entry), **sections[section]}
+            sections[section] = {**_entries(document, section=section, entry=entry), **sections[section]}
     if not current:
         raise unusable("it names no current context")
-    context = _chosen(sections, "contexts", current)
+    context = _chosen(sections["contexts"], current, section="contexts")
+    user = context.text("user")
     return CurrentContext(
-        cluster=_chosen(sections, "clusters", context.text("cluster")),
-        user=_chosen(sections, "users", context.text("user")) if context.text("user") else Fields(),
+        cluster=_chosen(sections["clusters"], context.text("cluster"), section="clusters"),
+        user=_chosen(sections["users"], user, section="users") if user else Fields(),
         namespace=context.text("namespace"),
     )
 
@@ -128,7 +129,7 @@ def _document(path: Path) -> Fields | None:
     return Fields(document, path.absolute().parent)
 
 
-def _entries(document: Fields, section: str, entry: str) -> dict[str, Fields]:
+def _entries(document: Fields, *, section: str, entry: str) -> dict[str, Fields]:
     entries: dict[str, Fields] = {}
     for item in document.list(section):
         if not isinstance(item, dict):
@@ -141,9 +142,9 @@ def _entries(document: Fields, section: str, entry: str) -> dict[str, Fields]:
     return entries
 
 
-def _chosen(sections: Mapping[str, Mapping[str, Fields]], section: str, name: str) -> Fields:
+def _chosen(entries: Mapping[str, Fields], name: str, *, section: str) -> Fields:
     try:
-        return sections[section][name]
+        return entries[name]
     except KeyError:
         raise unusable(f"its {section} have no {name!r}") from None
 

@@ -39,7 +39,7 @@ _TRANSPORT_ERRORS: Final = (aiohttp.ClientError, TimeoutError, OSError, Credenti
 async def get_object(connection: Connection, path: str, *, timeout: float) -> JsonObject | None:
     """Fetch one object; None when there is none. Raises :class:`ListWatchError`."""
     try:
-        async with asyncio.timeout(timeout), _get(connection, path, {}) as response:
+        async with asyncio.timeout(timeout), _get(connection, path, query={}) as response:
             if response.status == 404:
                 return None
             demand_ok(response.status)
@@ -51,7 +51,7 @@ async def get_object(connection: Connection, path: str, *, timeout: float) -> Js
 async def get_page(connection: Connection, path: str, *, query: Query, timeout: float) -> Page:
     """Fetch one page of a list. Raises :class:`ListWatchError`."""
     try:
-        async with asyncio.timeout(timeout), _get(connection, path, query) as response:
+        async with asyncio.timeout(timeout), _get(connection, path, query=query) as response:
             # The first page of a list names no resource version, so nothing else can be wrong with it.
             if response.status == 400 and "labelSelector" in query and "continue" not in query:
                 raise SelectorError(
@@ -81,7 +81,7 @@ async def watch(
     opened = False
     try:
         async with asyncio.timeout(min(silence, 3 * CONNECT_SECONDS)) as deadline:
-            async with _get(connection, path, {**query, "watch": "true"}) as response:
+            async with _get(connection, path, query={**query, "watch": "true"}) as response:
                 demand_ok(response.status)
                 opened = True
                 on_open()
@@ -105,6 +105,6 @@ async def _line(content: aiohttp.StreamReader) -> bytes:
 
 
 def _get(
-    connection: Connection, path: str, query: Query
+    connection: Connection, path: str, *, query: Query
 ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
     return connection.request("GET", path, query=query, timeout=_UNBOUNDED)

@@ -1,8 +1,7 @@
-"""What a request must be allowed: first by rights on all objects, then, where these are missing, by name."""
+"""What a request must be allowed: each requirement by the right on all objects, or else by name."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from workspace_authz.catalog.graphql import FieldCall
@@ -10,7 +9,7 @@ from workspace_authz.catalog.model import Guarded, Requirement
 from workspace_authz.effects.effects import Narrowing
 from workspace_authz.errors import ForbiddenError, MissingError
 from workspace_authz.pipeline.case import Case
-from workspace_authz.pipeline.documents import field_demands, kept_document
+from workspace_authz.pipeline.documents import KeptDocument, field_demands
 from workspace_authz.pipeline.lists import ListNarrowing
 from workspace_authz.pipeline.naming import applies, nameable, names_of, require_names
 
@@ -24,92 +23,87 @@ class Demand:
     """The place in a GraphQL document at which it holds."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenDemands:
-    """What the broad rights left open."""
+async def possible_demands(guarded: Guarded, case: Case) -> list[Demand]:
+    """The requirements that can hold for this request, in the catalog's order.
 
-    by_name: tuple[Demand, ...] = ()
-    """The broad right is missing: each object that is named must be allowed."""
-    foreign_possible: tuple[Demand, ...] = ()
-    """The broad right is there, and MLflow would take an object of another workspace."""
-
-    def __bool__(self) -> bool:
-        return bool(self.by_name or self.foreign_possible)
-
-
-async def ask_broadly(guarded: Guarded, case: Case) -> OpenDemands:
-    """Ask for the right on all objects, requirement by requirement. Looks nothing up.
-
-    Raises :class:`ForbiddenError` where a right is missing that no right on single objects can replace: the
-    first in the catalog's order is told.
+    Raises :class:`RequestError` for a GraphQL document that MLflow would not execute, or with a field that
+    the catalog does not know.
     """
-    by_name: list[Demand] = []
-    foreign_possible: list[Demand] = []
-    held = False
-    async for demand in _demands(guarded, case):
-        held = True
-        broad = case.rights.broad(demand.needed)
-        if await case.rights.allowed(broad):
-            if demand.needed.same_workspace and case.store is not None:
-                foreign_possible.append(demand)
-        elif _may_be_named(demand, case):
-            by_name.append(demand)
-        else:
-            raise case.rights.forbidden(broad)
-    if not held:
-        await _refuse_nothing(guarded, case)
-    return OpenDemands(tuple(by_name), tuple(foreign_possible))
-
-
-async def _demands(guarded: Guarded, case: Case) -> AsyncIterator[Demand]:
-    """Lazily: a body is read only for a caller whom the requirements before have not refused."""
     if guarded.by_document and case.reader.has_mlflow:
-        for needed, call in field_demands(guarded, await case.reader.calls()):
-            yield Demand(needed, call)
-        return
-    for needed in guarded.requirements:
-        if await applies(needed, case.reader):
-            yield Demand(needed)
+        calls = await case.reader.calls()
+        return [Demand(needed, call) for needed, call in field_demands(guarded, calls)]
+    return [Demand(needed) for needed in guarded.requirements]
 
 
-def _may_be_named(demand: Demand, case: Case) -> bool:
-    """Whether rights on single objects could do. The Content-Length of a HEAD tells how much is hidden."""
-    if case.store is None or not case.reader.has_mlflow or not nameable(demand.needed):
+class Fulfilment:
+    """How the demands of one request are fulfilled, and how its lists are narrowed for that."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self._narrowing: Narrowing | None = None
+        self._document: KeptDocument | None = None
+
+    async def holds(self, demand: Demand) -> bool:
+        """Whether the requirement holds. A body is read for it only now, if at all."""
+        return demand.call is not None or await applies(demand.needed, self._case.reader)
+
+    async def refuse_nothing(self, guarded: Guarded) -> None:
+        """Raise :class:`ForbiddenError` for a request that has demanded no right.
+
+        A GraphQL document that touches nothing is for holders of any right.
+        """
+        rights = self._case.rights
+        if rights.asked:
+            return
+        if not guarded.by_document:
+            raise ForbiddenError("This request names nothing that could be allowed.")
+        if not await rights.holds_any():
+            raise rights.forbidden(rights.broad(guarded.requirements[0]))
+
+    async def by_broad_right(self, demand: Demand) -> bool:
+        """Ask for the right on all objects. False where objects must be looked up before it is clear.
+
+        Raises :class:`ForbiddenError` where no right on single objects can replace the missing one.
+        """
+        rights, broad = self._case.rights, self._case.rights.broad(demand.needed)
+        if await rights.allowed(broad):
+            return not (demand.needed.same_workspace and self._case.store is not None)
+        if not self._may_be_named(demand):
+            raise rights.forbidden(broad)
         return False
-    return demand.needed.listing is None or (case.lists is not None and case.request.method != "HEAD")
 
+    def _may_be_named(self, demand: Demand) -> bool:
+        """Whether rights on single objects could do. The length of a HEAD would tell how much is hidden."""
+        case = self._case
+        if case.store is None or not case.reader.has_mlflow or not nameable(demand.needed):
+            return False
+        return demand.needed.listing is None or (case.lists is not None and case.request.method != "HEAD")
 
-async def _refuse_nothing(guarded: Guarded, case: Case) -> None:
-    """A request about no object is refused; a document that touches nothing is for holders of any right."""
-    if not guarded.by_document:
-        raise ForbiddenError("This request names nothing that could be allowed.")
-    if not await case.rights.holds_any():
-        raise case.rights.forbidden(case.rights.broad(guarded.requirements[0]))
+    async def by_names(self, demand: Demand) -> None:
+        """Look up what the request is about and ask by name.
 
-
-async def ask_by_name(left: OpenDemands, case: Case) -> Narrowing | None:
-    """Look up what the broad rights left open and ask by name. Returns how a list is narrowed, if one is.
-
-    Raises :class:`ForbiddenError` for an object that the caller holds no right on, and
-    :class:`MissingError` for an object of another workspace.
-    """
-    for demand in left.foreign_possible:
-        await _refuse_foreign(demand.needed, case)
-    calls = [(demand.needed, demand.call) for demand in left.by_name if demand.call is not None]
-    if calls:
-        return await kept_document(calls, case)
-    narrowing: Narrowing | None = None
-    for demand in left.by_name:
-        if demand.needed.listing is None:
-            await require_names(demand.needed, case.reader, case=case)
+        Raises :class:`ForbiddenError` for an object that the caller holds no right on, and
+        :class:`MissingError` for an object of another workspace.
+        """
+        case, needed = self._case, demand.needed
+        if await case.rights.allowed(case.rights.broad(needed)):
+            await self._refuse_foreign(needed)
+        elif demand.call is not None:
+            if self._document is None:
+                self._document = KeptDocument(case, await case.reader.calls())
+            await self._document.keep(needed, demand.call)
+        elif needed.listing is not None:
+            self._narrowing = await ListNarrowing(needed, case).narrowed()
         else:
-            narrowing = await ListNarrowing(demand.needed, case).narrowed()
-    return narrowing
+            await require_names(needed, case.reader, case=case)
 
+    async def narrowing(self) -> Narrowing | None:
+        """How a list is kept to what the caller may see, if it is. Raises :class:`RequestError`."""
+        return await self._document.narrowing() if self._document is not None else self._narrowing
 
-async def _refuse_foreign(needed: Requirement, case: Case) -> None:
-    """Refuse an object of another workspace in the words of one that is nowhere."""
-    if await names_of(needed, case.reader, case=case) is None:
-        raise MissingError(
-            f"The request refers to something that is not in workspace '{case.rights.namespace}'."
-        )
+    async def _refuse_foreign(self, needed: Requirement) -> None:
+        """Refuse an object of another workspace in the words of one that is nowhere."""
+        if await names_of(needed, self._case.reader, case=self._case) is None:
+            raise MissingError(
+                f"The request refers to something that is not in workspace '{self._case.rights.namespace}'."
+            )

@@ -13,6 +13,7 @@ from workspace_authz.effects.graphql_answers import ElementFilter, Place
 from workspace_authz.effects.rewriting import RequestReplacement
 from workspace_authz.errors import BadRequestError, ForbiddenError
 from workspace_authz.mlflow_adapter.reading.reader import Arguments
+from workspace_authz.mlflow_adapter.reading.request import GRAPHQL_BYTES
 from workspace_authz.pipeline.case import Case
 from workspace_authz.pipeline.lists import ListNarrowing
 from workspace_authz.pipeline.naming import require_names
@@ -39,19 +40,8 @@ def field_demands(guarded: Guarded, calls: Sequence[FieldCall]) -> list[tuple[Re
     ]
 
 
-async def kept_document(demands: Iterable[tuple[Requirement, FieldCall]], case: Case) -> Narrowing | None:
-    """Ask for ``demands`` by name, in their order, and keep the document's lists to what may be seen.
-
-    None where the document stays as it is. Raises :class:`RequestError`.
-    """
-    document = _Document(case, await case.reader.calls())
-    for needed, call in demands:
-        await document.keep(needed, call)
-    return await document.narrowing()
-
-
 @dataclass(slots=True)
-class _Document:
+class KeptDocument:
     """A document that is kept to what the caller may see, field by field."""
 
     case: Case
@@ -126,7 +116,7 @@ class _Document:
     async def _rewritten(self) -> RequestReplacement | None:
         """The request with the changes, read back as MLflow will read it; None where there are none."""
         request, reading = self.case.request, self.case.reader.reading
-        body = await request.body.read()
+        body = await request.body.read(GRAPHQL_BYTES)
         if not self.changes or body is None:
             return None
         content = await reading.changed_document(

@@ -63,7 +63,10 @@ class ListNarrowing:
         Raises :class:`ForbiddenError`.
         """
         named = await self.store.names(
-            self.broad.resource, source.identifies, values, workspace=self.broad.namespace
+            values,
+            resource=self.broad.resource,
+            identifier=source.identifies,
+            workspace=self.broad.namespace,
         )
         allowed = await self._allowed(set(named.values()))
         kept = {value: named[value] for value in values if named.get(value) in allowed}

@@ -134,7 +134,9 @@ async def _named(
             else:
                 wanted.setdefault(identifier, []).append(key)
     for identifier, keys in wanted.items():
-        names = await _store(case).names(needed.resource, identifier, keys, workspace=case.rights.namespace)
+        names = await _store(case).names(
+            keys, resource=needed.resource, identifier=identifier, workspace=case.rights.namespace
+        )
         if identifier is not Identifier.NEW_TRACE_ID and not all(key in names for key in keys):
             return None
         for name in names.values():

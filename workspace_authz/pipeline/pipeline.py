@@ -28,7 +28,7 @@ from workspace_authz.kubernetes.reviews import NO_ANSWER
 from workspace_authz.mlflow_adapter.reading.reader import RequestReader
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest, UnhurriedBody
 from workspace_authz.pipeline.case import Case
-from workspace_authz.pipeline.demands import ask_broadly, ask_by_name
+from workspace_authz.pipeline.demands import Fulfilment, possible_demands
 from workspace_authz.pipeline.parts import MLflowAtHand, Tenancy, Workspaces
 from workspace_authz.pipeline.prefetch import question_for_anybody
 from workspace_authz.pipeline.refusals import forbidden
@@ -159,11 +159,7 @@ class Pipeline:
     async def _decide_guarded(self, guarded: Guarded, match: Match, *, progress: _Progress) -> Effects:
         workspace = self._locate(progress, None)
         case = self._case(match, progress)
-        left = await ask_broadly(guarded, case)
-        narrowing = None
-        if left:
-            await self._refuse_closed(case.rights)
-            narrowing = await ask_by_name(left, case)
+        narrowing = await self._fulfil(guarded, case)
         # Before the restrictions: these look objects up, and a closed workspace must not be looked into.
         uid = await self._existing(workspace)
         await self.restrictions.check(case.reader, workspace=case.workspace)
@@ -176,6 +172,19 @@ class Pipeline:
         if uid is not None and not guarded.reads and not progress.request.dry:
             await self._claim(workspace, uid)
         return self._effects(progress, narrowing=narrowing, replacement=replacement)
+
+    async def _fulfil(self, guarded: Guarded, case: Case) -> Narrowing | None:
+        """May they, on all objects or on each that the request is about? Returns how a list is narrowed."""
+        fulfilment, is_open = Fulfilment(case), False
+        for demand in await possible_demands(guarded, case):
+            if not await fulfilment.holds(demand) or await fulfilment.by_broad_right(demand):
+                continue
+            if not is_open:
+                await self._refuse_closed(case.rights)
+                is_open = True
+            await fulfilment.by_names(demand)
+        await fulfilment.refuse_nothing(guarded)
+        return await fulfilment.narrowing()
 
     def _case(self, match: Match, progress: _Progress) -> Case:
         namespace = progress.workspace or ""

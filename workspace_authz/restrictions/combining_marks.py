@@ -18,7 +18,6 @@ from typing import Any, Final
 from workspace_authz.catalog.normalized_text import KEYS, URLS
 from workspace_authz.errors import BadRequestError
 from workspace_authz.mlflow_adapter.reading.reader import RequestReader
-from workspace_authz.mlflow_adapter.reading.request import STAMPED_BYTES
 from workspace_authz.mlflow_adapter.reading.spellings import LONGEST_KEY, spellings
 
 MAX_MARKS: Final = 30
@@ -29,14 +28,17 @@ _IN_THREAD: Final = 8 * 1024
 async def check_marks(reader: RequestReader) -> None:
     """Check every text of the request that is normalized. Raises :class:`BadRequestError`.
 
-    A body that cannot be read is left to MLflow, which cannot read it either.
+    That is also for a body that is too large to be read. One that is no JSON is left to MLflow, which cannot
+    read it either.
     """
     operation = reader.match.route.operation
     keys, urls = KEYS.get(operation, ()), URLS.get(operation, ())
     if not keys and not urls:
         return
-    body = await reader.json(STAMPED_BYTES)
+    body = await reader.json()
     if not body.readable:
+        if await reader.request.body.read() is None:
+            await reader.document()
         return
     # A longer key is not normalized, and MLflow refuses it.
     texts = [

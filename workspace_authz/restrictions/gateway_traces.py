@@ -55,7 +55,10 @@ async def check_trace(reader: RequestReader, store: ObjectStore | None, *, works
     if not found:
         return
     recorded = await store.names(
-        Resource.GATEWAY_ENDPOINTS, Identifier.GATEWAY_TRACE_ID, sorted(found), workspace=workspace
+        sorted(found),
+        resource=Resource.GATEWAY_ENDPOINTS,
+        identifier=Identifier.GATEWAY_TRACE_ID,
+        workspace=workspace,
     )
     if recorded:
         raise ForbiddenError(

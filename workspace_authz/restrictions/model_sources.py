@@ -65,7 +65,9 @@ async def check_origin(values: Values, store: ObjectStore, *, workspace: str) ->
                 uri, resource=Resource.EXPERIMENTS, identifier=_SOURCE.identifies, workspace=workspace
             )
     for identifier, key in wanted:
-        if not await store.names(Resource.EXPERIMENTS, identifier, [key], workspace=workspace):
+        if not await store.names(
+            [key], resource=Resource.EXPERIMENTS, identifier=identifier, workspace=workspace
+        ):
             raise _elsewhere()
 
 

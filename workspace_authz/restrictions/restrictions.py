@@ -71,7 +71,10 @@ class Restrictions:
         if self.store is None or workspace is None:
             return
         found = await self.store.names(
-            Resource.EXPERIMENTS, Identifier.EXPERIMENT_ID, [experiment], workspace=workspace
+            [experiment],
+            resource=Resource.EXPERIMENTS,
+            identifier=Identifier.EXPERIMENT_ID,
+            workspace=workspace,
         )
         if not found:
             raise MissingError(f"The experiment of this artifact path is not in workspace '{workspace}'.")

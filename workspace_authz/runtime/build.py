@@ -11,8 +11,7 @@ from typing import Final
 from workspace_authz.aio.clock import Clock, SystemClock
 from workspace_authz.aio.supervisor import Supervisor
 from workspace_authz.kubernetes.configuration import load_configuration
-from workspace_authz.kubernetes.connection import server_connection
-from workspace_authz.kubernetes.lines import caller_transport
+from workspace_authz.kubernetes.connection import caller_connection, server_connection
 from workspace_authz.kubernetes.retries import ReviewPriorities, review_priorities
 from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.pipeline.pipeline import Pipeline
@@ -47,7 +46,7 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
     async with AsyncExitStack() as stack:
         audit = open_audit_sink(settings)
         stack.callback(audit.close)
-        callers = caller_transport(configuration, limit=settings.api_connections)
+        callers = caller_connection(configuration, limit=settings.api_connections)
         stack.push_async_callback(callers.close)
         server = server_connection(configuration)
         stack.push_async_callback(server.close)

@@ -96,6 +96,7 @@ def _identity(cluster: ClusterParts, settings: Settings) -> AuthenticatorChain:
             rejected_seconds=settings.deny_seconds,
             rejections_per_second=settings.rejections_per_second,
         ),
+        oauth_proxy=settings.oauth_proxy,
     )
     return AuthenticatorChain((tokens,))
 

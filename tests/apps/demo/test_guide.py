@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.harness.fakes import settle
+from tests.harness.fakes import run_pending
 from workspace_authz.apps.demo.guide import Row, take
 from workspace_authz.apps.demo.performers import Result
 from workspace_authz.apps.demo.table import table
@@ -38,7 +38,7 @@ async def test_side_by_side_nobody_waits_for_another_and_rows_keep_the_order_of_
     )
 
     rows = asyncio.create_task(take(stage, {"alice": alice, "bob": bob}))
-    await settle()
+    await run_pending()
 
     assert "bob b1" in asked
     assert "alice a2" not in asked

@@ -49,7 +49,7 @@ def test_whoever_takes_a_step_knows_how(step: Step) -> None:
     assert step.action in known[step.who]
 
 
-def test_strangers_are_refused_and_teams_do_not_mix() -> None:
+def test_who_has_no_rights_is_refused_and_teams_do_not_mix() -> None:
     refused = {(step.who, step.workspace or "") for step in STEPS if step.expected == FORBIDDEN}
 
     assert {

@@ -136,14 +136,16 @@ async def test_no_namespace_and_no_name_is_missed(changes: list[tuple[str, Any]]
     for user in USERS:
         candidates = world.source.of(user, EVERYTHING)
         assert candidates is not None
-        held = {namespace: world.truth(user, namespace) for namespace in NAMESPACES}
-        assert {namespace for namespace, rights in held.items() if rights} <= set(candidates.namespaces)
-        for namespace, rights in held.items():
+        rights_by_namespace = {namespace: world.truth(user, namespace) for namespace in NAMESPACES}
+        assert {namespace for namespace, rights in rights_by_namespace.items() if rights} <= set(
+            candidates.namespaces
+        )
+        for namespace, rights in rights_by_namespace.items():
             # No question in vain: whoever is worth asking about is allowed the first one.
             asked = list(candidates.questions(namespace))
             assert all(question in rights or world.allowed(user, question) for question in asked)
         assert all(world.allowed(user, question) for question in candidates.everywhere)
-        await names_are_known(world, Caller(user, BearerToken("t")), held["a"])
+        await names_are_known(world, Caller(user, BearerToken("t")), rights_by_namespace["a"])
 
 
 async def names_are_known(world: World, caller: Caller, rights: frozenset[Attributes]) -> None:

@@ -93,7 +93,7 @@ class Following:
 
     def reach(self, user: UserInfo = ALICE) -> set[str]:
         """The namespaces in which the index knows a right; empty: in all."""
-        return {namespace for namespace, _ in self.index.held_by(user)}
+        return {namespace for namespace, _ in self.index.granted_to(user)}
 
     async def write(self, method: str, path: str, body: Any = None) -> None:
         kind = MERGE if method == "PATCH" else "application/json"

@@ -80,10 +80,12 @@ async def test_with_a_certificate_the_bearer_token_is_ignored(running: Running, 
     assert user["username"] == "admin"
 
 
-async def test_a_certificate_of_a_stranger_fails_the_handshake(running: Running, tmp_path: Path) -> None:
-    stranger = create_pki(tmp_path / "stranger")
+async def test_a_certificate_of_another_authority_fails_the_handshake(
+    running: Running, tmp_path: Path
+) -> None:
+    other = create_pki(tmp_path / "other")
     with pytest.raises(aiohttp.ClientError):
-        await with_certificate(running, (stranger.admin_cert, stranger.admin_key))
+        await with_certificate(running, (other.admin_cert, other.admin_key))
 
 
 async def test_a_service_account_token_lives_as_long_as_it_may(running: Running) -> None:

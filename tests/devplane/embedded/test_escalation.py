@@ -144,7 +144,7 @@ async def test_what_only_a_garbage_collector_changes_needs_no_rights(running: Ru
 
 
 @pytest.mark.parametrize(
-    ("held", "wanted", "covered"),
+    ("granted", "wanted", "covered"),
     [
         (PolicyRule(("*",), ("*",), ("*",)), PolicyRule(("get",), ("",), ("pods", "pods/log"), ("a",)), True),
         (PolicyRule(("get",), ("",), ("pods",)), PolicyRule(("get",), ("",), ("pods",), ("a",)), True),
@@ -164,10 +164,10 @@ async def test_what_only_a_garbage_collector_changes_needs_no_rights(running: Ru
         (PolicyRule(("get",), ("*",), ("*",)), PolicyRule(("get",), urls=("/api",)), False),
     ],
 )
-def test_covering(held: PolicyRule, wanted: PolicyRule, covered: bool) -> None:
-    assert (not list(uncovered([held], [wanted]))) is covered
+def test_covering(granted: PolicyRule, wanted: PolicyRule, covered: bool) -> None:
+    assert (not list(uncovered([granted], [wanted]))) is covered
 
 
 def test_several_rules_together_cover_one() -> None:
-    held = [PolicyRule(("get",), ("",), ("pods",)), PolicyRule(("list",), ("",), ("pods",))]
-    assert not list(uncovered(held, [PolicyRule(("get", "list"), ("",), ("pods",))]))
+    granted = [PolicyRule(("get",), ("",), ("pods",)), PolicyRule(("list",), ("",), ("pods",))]
+    assert not list(uncovered(granted, [PolicyRule(("get", "list"), ("",), ("pods",))]))

@@ -170,9 +170,9 @@ def test_rules_for_a_user_are_those_of_the_namespace_and_of_the_cluster() -> Non
         Binding("vain", "team-a", RoleRef("Role", "gone"), subject),
     ]
     authorizer = holding(bindings, {("", "read"): READ, ("", "delete"): delete})
-    held = authorizer.rules_for(ALICE, "team-a")
-    assert held.rules == (READ, delete)
-    assert held.missing == (RoleRef("Role", "gone"),)
+    granted = authorizer.rules_for(ALICE, "team-a")
+    assert granted.rules == (READ, delete)
+    assert granted.missing == (RoleRef("Role", "gone"),)
     assert authorizer.rules_for(ALICE, "team-b").rules == (READ,)
 
 

@@ -115,10 +115,10 @@ def test_a_deleted_namespace_terminates_and_takes_its_contents(registry: Registr
 
 @pytest.mark.parametrize("inside", [True, False], ids=["contents", "itself"])
 def test_a_namespace_stays_while_something_holds_it(registry: Registry, inside: bool) -> None:
-    held = {"finalizers": ["a.test/b"]}
-    namespace = create(registry, NAMESPACES, "a", metadata={} if inside else held)
+    unfinished = {"finalizers": ["a.test/b"]}
+    namespace = create(registry, NAMESPACES, "a", metadata={} if inside else unfinished)
     if inside:
-        create(registry, SECRETS, "s", "a", metadata=held)
+        create(registry, SECRETS, "s", "a", metadata=unfinished)
     registry.delete(NAMESPACES, namespace)
     registry.finish_namespaces()
     before = registry.store.version

@@ -33,7 +33,7 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
     }
 )
 
-LEAN: Final[Mapping[str, Recipe]] = MappingProxyType(
-    {**tracking.LEAN, **tracing.LEAN, **registry.LEAN, **gateway.LEAN}
+MINIMAL: Final[Mapping[str, Recipe]] = MappingProxyType(
+    {**tracking.MINIMAL, **tracing.MINIMAL, **registry.MINIMAL, **gateway.MINIMAL}
 )
 """Some of them again, without the names on which further rights depend."""

@@ -191,7 +191,7 @@ CALLS: Mapping[str, Recipe] = {
 
 RECIPES: Mapping[str, Recipe] = {**CONFIGURED, **CALLS}
 
-LEAN: Mapping[str, Recipe] = {
+MINIMAL: Mapping[str, Recipe] = {
     "CreateGatewayEndpoint": recipe(
         lambda s: Call(fields={"name": s.a_name("endpoint"), "model_configs": [_linked(s, s.definition)]}),
         absent="experiment_id",

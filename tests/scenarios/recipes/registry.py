@@ -128,7 +128,7 @@ DATASETS: Mapping[str, Recipe] = {
 
 RECIPES: Mapping[str, Recipe] = {**LOGGED_MODELS, **MODELS, **DATASETS}
 
-LEAN: Mapping[str, Recipe] = {
+MINIMAL: Mapping[str, Recipe] = {
     "CreateLoggedModel": recipe(
         lambda s: Call(fields={"experiment_id": s.experiment, "name": s.a_name("logged")}),
         absent="source_run_id",

@@ -210,7 +210,7 @@ RECIPES: Mapping[str, Recipe] = {
     "DeletePromptOptimizationJob": recipe(lambda s: Call(path={"job_id": s.new_job()})),
 }
 
-LEAN: Mapping[str, Recipe] = {
+MINIMAL: Mapping[str, Recipe] = {
     "StartTraceV3": recipe(
         lambda s: Call(fields={"trace": {"trace_info": _new_trace_info(s)}}),
         absent="trace.trace_info.assessments[].assessment_name",

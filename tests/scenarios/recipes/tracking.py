@@ -165,7 +165,7 @@ RECIPES: Mapping[str, Recipe] = {
     ),
 }
 
-LEAN: Mapping[str, Recipe] = {
+MINIMAL: Mapping[str, Recipe] = {
     "GraphQL": recipe(
         lambda s: Call(json={"query": _RUN_ONLY, "variables": {"r": s.run}}),
         absent="""

@@ -16,22 +16,22 @@ def table(stages: Iterable[tuple[str, Sequence[Row]]]) -> str:
     """One row per step below each stage's title, then whatever was not as expected, in full."""
     stages = list(stages)
     rows = [row for _, some in stages for row in some]
-    cells = [_HEADINGS, *(_cells(row) for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(_HEADINGS))]
+    grid = [_HEADINGS, *(_columns(row) for row in rows)]
+    widths = [max(len(line[column]) for line in grid) for column in range(len(_HEADINGS))]
 
     def line(values: Sequence[str]) -> str:
         return "  ".join(value.ljust(width) for value, width in zip(values, widths, strict=True)).rstrip()
 
     lines = [line(_HEADINGS), line([("-" * width) for width in widths])]
     for title, some in stages:
-        lines += ["", title, *(line(_cells(row)) for row in some)]
+        lines += ["", title, *(line(_columns(row)) for row in some)]
     wrong = [row for row in rows if not row.as_expected]
     lines += ["", f"{len(rows) - len(wrong)} of {len(rows)} as expected."]
     lines += [f"{row.step.who} {row.step.what}: {row.got} {row.detail}" for row in wrong]
     return "\n".join(lines)
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _columns(row: Row) -> tuple[str, ...]:
     verdict = "ok" if row.as_expected else "NO"
     waited = f" (after {row.seconds:.1f} s)" if row.step.within else ""
     return (verdict, row.step.who, row.credential, row.step.what, row.step.expected, row.got + waited)

@@ -36,8 +36,8 @@ class RbacIndex:
     def put_binding(self, key: BindingKey, *, old: Binding | None, new: Binding | None) -> None:
         """A binding's present state; None when it is not there."""
         if old is not None:
-            _take(self._users, old.users, key)
-            _take(self._groups, old.groups, key)
+            _take(self._users, key, names=old.users)
+            _take(self._groups, key, names=old.groups)
         if new is not None:
             for bound, names in ((self._users, new.users), (self._groups, new.groups)):
                 for name in names:
@@ -47,7 +47,7 @@ class RbacIndex:
         """Whether its role grants some MLflow right at the moment."""
         return binding is not None and binding.role_key(key[0]) in self._roles
 
-    def held_by(self, user: UserInfo) -> Iterator[tuple[str, Role]]:
+    def granted_to(self, user: UserInfo) -> Iterator[tuple[str, Role]]:
         """``(namespace, role)`` of every binding that names ``user`` and matters; no namespace: in all."""
         for bound, names in ((self._users, (user.username,)), (self._groups, user.groups)):
             for name in names:
@@ -57,7 +57,7 @@ class RbacIndex:
                         yield key[0], role
 
 
-def _take(bound: _Bound, names: tuple[str, ...], key: BindingKey) -> None:
+def _take(bound: _Bound, key: BindingKey, *, names: tuple[str, ...]) -> None:
     for name in names:
         bindings = bound.get(name, {})
         bindings.pop(key, None)

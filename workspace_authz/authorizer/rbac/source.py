@@ -32,7 +32,7 @@ class RbacSource:
         within: dict[str, dict[Attributes, None]] = {}
         if _SUPERUSERS in user.groups:
             everywhere[_ANYTHING] = None
-        for namespace, role in self.index.held_by(user):
+        for namespace, role in self.index.granted_to(user):
             if not namespace:
                 everywhere[role.witness] = None
             elif namespace in namespaces:
@@ -46,6 +46,8 @@ class RbacSource:
         if self.generations.followed_since is None:
             return None
         roles = (
-            role for namespace, role in self.index.held_by(caller.user) if namespace in ("", broad.namespace)
+            role
+            for namespace, role in self.index.granted_to(caller.user)
+            if namespace in ("", broad.namespace)
         )
         return frozenset(name for role in roles for name in granted_names(role.rules, broad))

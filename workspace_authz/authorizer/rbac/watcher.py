@@ -46,6 +46,7 @@ class RbacWatcher:
 
         def informer(
             path: str,
+            *,
             keep: Callable[[JsonObject], T | None],
             on_change: Callable[[Sequence[Change[T]]], None],
         ) -> Informer[T]:
@@ -61,10 +62,10 @@ class RbacWatcher:
 
         read_role = RoleReader()
         self._informers: tuple[Informer[Role] | Informer[Binding], ...] = (
-            informer(f"{_API}/clusterroles", read_role, changes.of_roles),
-            informer(f"{within}/roles", read_role, changes.of_roles),
-            informer(f"{_API}/clusterrolebindings", read_binding, changes.of_bindings),
-            informer(f"{within}/rolebindings", read_binding, changes.of_bindings),
+            informer(f"{_API}/clusterroles", keep=read_role, on_change=changes.of_roles),
+            informer(f"{within}/roles", keep=read_role, on_change=changes.of_roles),
+            informer(f"{_API}/clusterrolebindings", keep=read_binding, on_change=changes.of_bindings),
+            informer(f"{within}/rolebindings", keep=read_binding, on_change=changes.of_bindings),
         )
 
     @property

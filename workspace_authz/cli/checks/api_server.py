@@ -33,7 +33,7 @@ async def reachable(connection: Connection) -> tuple[bool, list[Finding]]:
     """Whether there is any use in asking more, and what was seen."""
     check = "api-server"
     try:
-        answer = await ask(connection, "GET", "/version")
+        answer = await ask(connection, "/version")
     except NoAnswerError as error:
         fix = "check the address, the network policy and the CA in the kubeconfig or the pod"
         return False, [failing(check, f"{connection.host}: {error}", fix=fix)]
@@ -85,7 +85,7 @@ async def basic_user(connection: Connection) -> Finding:
         if answer.status not in (200, 201):
             return failing(check, f"reviews are refused: {answer.message}", fix=_RESTORE)
     # The server may have more rights than callers have, so look at the binding too, where it can be read.
-    binding = await ask(connection, "GET", _BASIC_USER)
+    binding = await ask(connection, _BASIC_USER)
     if binding.status == 403:
         return ok(check, "access reviews and rules reviews are answered")
     groups = {subject.get("name") for subject in binding.body.get("subjects") or ()}

@@ -54,9 +54,7 @@ async def _read(connection: Connection, names: Iterable[str]) -> dict[str, Answe
     names = tuple(names)
     path = f"/apis/{RBAC}/v1/clusterroles/"
     return dict(
-        zip(
-            names, await asyncio.gather(*(ask(connection, "GET", path + name) for name in names)), strict=True
-        )
+        zip(names, await asyncio.gather(*(ask(connection, path + name) for name in names)), strict=True)
     )
 
 

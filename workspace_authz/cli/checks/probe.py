@@ -42,7 +42,7 @@ class Answer:
         return str(self.body.get("message") or f"HTTP {self.status}")
 
 
-async def ask(connection: Connection, method: str, path: str, *, body: Any = None) -> Answer:
+async def ask(connection: Connection, path: str, *, method: str = "GET", body: Any = None) -> Answer:
     """Send one request. Raises :class:`NoAnswerError`."""
     started = time.monotonic()
     try:
@@ -93,7 +93,7 @@ def username(answer: Answer) -> str:
 
 
 async def _post(connection: Connection, review: access_reviews.Review) -> Answer:
-    return await ask(connection, "POST", review.path, body=review.document)
+    return await ask(connection, review.path, method="POST", body=review.document)
 
 
 def _object(text: bytes) -> Mapping[str, Any]:

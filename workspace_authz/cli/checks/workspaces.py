@@ -17,7 +17,7 @@ async def workspaces(connection: Connection, policy: NamespacePolicy) -> Finding
     check, names, token = "workspaces", set[str](), ""
     while True:
         query = {"labelSelector": policy.label_selector, "limit": _PAGE, "continue": token}
-        answer = await ask(connection, "GET", f"/api/v1/namespaces?{urlencode(query)}")
+        answer = await ask(connection, f"/api/v1/namespaces?{urlencode(query)}")
         if answer.status == 400:
             what = f"the API server does not accept the label selector {policy.label_selector!r}"
             return failing(check, f"{what}: {answer.message}", fix="correct the selector")
@@ -30,10 +30,10 @@ async def workspaces(connection: Connection, policy: NamespacePolicy) -> Finding
             names.update(() if policy.hides(name) else (name,))
         token = (answer.body.get("metadata") or {}).get("continue") or ""
         if not token:
-            return _judged(check, names, policy)
+            return _judged(check, names=names, policy=policy)
 
 
-def _judged(check: str, names: set[str], policy: NamespacePolicy) -> Finding:
+def _judged(check: str, *, names: set[str], policy: NamespacePolicy) -> Finding:
     if not names:
         label = f" with {policy.label_selector}" if policy.label_selector else ""
         return warning(

@@ -117,8 +117,8 @@ def _unreadable() -> ApiError:
 def decode_object(kind: Kind, document: Any, *, field_validation: str) -> Object:
     """An object of ``kind``, reduced to the fields that the kind has.
 
-    ``field_validation`` is the query parameter ``fieldValidation``: with ``Strict`` an unknown field is a
-    400. So is another kind, or a field of the wrong type, in any case.
+    ``field_validation`` is the query parameter ``fieldValidation``. Raises a 400 for another kind and for a
+    field of the wrong type; with ``Strict`` for an unknown field, too.
     """
     if not isinstance(document, dict):
         raise bad_request(f"a {kind.kind} is an object")

@@ -7,6 +7,8 @@ components are left out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 from workspace_authz.devplane.embedded.kinds import CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NAMESPACES, Kind
 from workspace_authz.devplane.embedded.objects import Object
@@ -16,8 +18,8 @@ from workspace_authz.devplane.embedded.registry import Registry
 from workspace_authz.devplane.embedded.userfacing import ADMIN, EDIT, VIEW
 
 _AUTHENTICATION, _AUTHORIZATION = "authentication.k8s.io", "authorization.k8s.io"
-_LABELS = {"kubernetes.io/bootstrapping": "rbac-defaults"}
-_ANNOTATIONS = {"rbac.authorization.kubernetes.io/autoupdate": "true"}
+_LABELS: Final = MappingProxyType({"kubernetes.io/bootstrapping": "rbac-defaults"})
+_ANNOTATIONS: Final = MappingProxyType({"rbac.authorization.kubernetes.io/autoupdate": "true"})
 _INFO_URLS = ("/healthz", "/livez", "/readyz", "/version", "/version/")
 _DISCOVERY_URLS = ("/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*")
 _HEALTH_URLS = ("/healthz", "/healthz/*", "/livez", "/livez/*", "/readyz", "/readyz/*")
@@ -41,14 +43,16 @@ def install_defaults(registry: Registry) -> None:
         _create(registry, CLUSTER_ROLE_BINDINGS, obj=_binding(name, groups))
 
 
-_BINDINGS: Mapping[str, Sequence[str]] = {
-    "cluster-admin": (SUPERUSERS,),
-    "system:basic-user": ("system:authenticated",),
-    "system:discovery": ("system:authenticated",),
-    "system:monitoring": ("system:monitoring",),
-    "system:public-info-viewer": ("system:authenticated", "system:unauthenticated"),
-    "system:service-account-issuer-discovery": ("system:serviceaccounts",),
-}
+_BINDINGS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
+    {
+        "cluster-admin": (SUPERUSERS,),
+        "system:basic-user": ("system:authenticated",),
+        "system:discovery": ("system:authenticated",),
+        "system:monitoring": ("system:monitoring",),
+        "system:public-info-viewer": ("system:authenticated", "system:unauthenticated"),
+        "system:service-account-issuer-discovery": ("system:serviceaccounts",),
+    }
+)
 """Name of the role and of its binding, to the groups that are bound."""
 
 
@@ -86,7 +90,7 @@ def _user_facing_roles() -> Iterator[Object]:
 def _role(name: str, rules: Sequence[Object], *, part_of: str = "") -> Object:
     labels = {**_LABELS, **({_gathered(part_of): "true"} if part_of else {})}
     return {
-        "metadata": {"name": name, "labels": labels, "annotations": _ANNOTATIONS},
+        "metadata": {"name": name, "labels": labels, "annotations": dict(_ANNOTATIONS)},
         "rules": list(rules),
     }
 
@@ -110,7 +114,7 @@ def _urls(*urls: str, verb: str = "get") -> Object:
 
 def _binding(name: str, groups: Sequence[str]) -> Object:
     return {
-        "metadata": {"name": name, "labels": _LABELS, "annotations": _ANNOTATIONS},
+        "metadata": {"name": name, "labels": dict(_LABELS), "annotations": dict(_ANNOTATIONS)},
         "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": name},
         "subjects": [{"apiGroup": RBAC, "kind": "Group", "name": group} for group in groups],
     }

@@ -7,6 +7,8 @@ the kinds that are served here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 from workspace_authz.devplane.embedded import kinds
 from workspace_authz.devplane.embedded.kinds import Kind
@@ -16,25 +18,24 @@ OPENAPI_V2 = "/openapi/v2"
 OPENAPI_V2_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 """Served empty: kubectl only falls back to it when v3 does not know a kind."""
 
-VERSION: Mapping[str, str] = {
-    "major": "1",
-    "minor": "36",
-    "gitVersion": "v1.36.3+embedded",
-    "gitCommit": "",
-    "gitTreeState": "clean",
-    "buildDate": "1970-01-01T00:00:00Z",
-    "goVersion": "none",
-    "compiler": "CPython",
-    "platform": "any",
-}
+VERSION: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "major": "1",
+        "minor": "36",
+        "gitVersion": "v1.36.3+embedded",
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z",
+        "goVersion": "none",
+        "compiler": "CPython",
+        "platform": "any",
+    }
+)
 """``/version``: the release whose behaviour this engine follows."""
 
 _STORED_VERBS = ("create", "delete", "get", "list", "patch", "update", "watch")
 _OPENAPI_V3 = "/openapi/v3"
-_PARAMETERS = [
-    {"name": name, "in": "query", "schema": {"type": "string"}}
-    for name in ("dryRun", "fieldManager", "fieldValidation")
-]
+_PARAMETERS: Final = ("dryRun", "fieldManager", "fieldValidation")
 _SERVED = (*kinds.STORED, *kinds.REVIEWS)
 
 
@@ -121,6 +122,6 @@ def _operation(kind: Kind, action: str) -> Object:
     return {
         "x-kubernetes-action": action,
         "x-kubernetes-group-version-kind": named,
-        "parameters": _PARAMETERS,
+        "parameters": [{"name": name, "in": "query", "schema": {"type": "string"}} for name in _PARAMETERS],
         "responses": {"200": {"description": "OK"}},
     }

@@ -52,8 +52,8 @@ class EscalationGuard:
         target = kind.target(name_of(obj))
         self._confirm(_rules(obj), user=user, namespace=namespace, target=target)
         if _aggregates(obj) or (old is not None and _aggregates(old)):
-            held = self._authorizer.rules_for(user, "").rules
-            if any(uncovered(held, _EVERYTHING)):
+            granted = self._authorizer.rules_for(user, "").rules
+            if any(uncovered(granted, _EVERYTHING)):
                 raise forbidden(target, "must have cluster-admin privileges to use the aggregationRule")
 
     def _check_binding(self, kind: Kind, obj: Object, *, user: UserInfo, namespace: str) -> None:
@@ -74,26 +74,28 @@ class EscalationGuard:
     def _confirm(
         self, rules: Iterable[PolicyRule], *, user: UserInfo, namespace: str, target: Target
     ) -> None:
-        held = self._authorizer.rules_for(user, namespace)
-        missing = list(uncovered(held.rules, rules))
+        granted = self._authorizer.rules_for(user, namespace)
+        missing = list(uncovered(granted.rules, rules))
         if not missing:
             return
-        lines = sorted({_describe(rule) for rule in _joined(missing)})
+        lines = sorted({_describe(rule) for rule in _merged(missing)})
         why = (
             f"user {quoted(user.username)} (groups={_quoted_list(user.groups)}) is attempting to grant RBAC "
             "permissions not currently held:\n" + "\n".join(lines)
         )
-        if held.missing:
-            errors = aggregate(f"{target.qualified} {quoted(role.name)} not found" for role in held.missing)
+        if granted.missing:
+            errors = aggregate(
+                f"{target.qualified} {quoted(role.name)} not found" for role in granted.missing
+            )
             why += f"; resolution errors: [{errors}]"
         raise forbidden(target, why)
 
 
-def uncovered(held: Sequence[PolicyRule], wanted: Iterable[PolicyRule]) -> Iterator[PolicyRule]:
-    """The smallest parts of ``wanted`` that no single rule of ``held`` includes."""
+def uncovered(granted: Sequence[PolicyRule], wanted: Iterable[PolicyRule]) -> Iterator[PolicyRule]:
+    """The smallest parts of ``wanted`` that no single rule of ``granted`` includes."""
     for rule in wanted:
         for part in _parts(rule):
-            if not any(_covers(own, part) for own in held):
+            if not any(_covers(own, part) for own in granted):
                 yield part
 
 
@@ -135,7 +137,7 @@ def _covers_url(own: str, url: str) -> bool:
     return own == url or (own.endswith("*") and url.startswith(own.rstrip("*")))
 
 
-def _joined(parts: Sequence[PolicyRule]) -> Sequence[PolicyRule]:
+def _merged(parts: Sequence[PolicyRule]) -> Sequence[PolicyRule]:
     """Parts that differ only by verb, as one rule."""
     verbs: dict[PolicyRule, tuple[str, ...]] = {}
     for part in parts:

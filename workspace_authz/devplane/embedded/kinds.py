@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 from workspace_authz.devplane.embedded.schema import (
     BOOLEAN,
@@ -94,7 +96,7 @@ _RULE = Struct(
 )
 _SUBJECT = Struct(dict.fromkeys(("kind", "apiGroup", "name", "namespace"), STRING))
 _ROLE_REF = Struct(dict.fromkeys(("apiGroup", "kind", "name"), STRING))
-_BINDING: Mapping[str, Schema] = {"subjects": ListOf(_SUBJECT), "roleRef": _ROLE_REF}
+_BINDING: Final[Mapping[str, Schema]] = MappingProxyType({"subjects": ListOf(_SUBJECT), "roleRef": _ROLE_REF})
 _EXPRESSION = Struct({"key": STRING, "operator": STRING, "values": STRINGS})
 _SELECTOR = Struct({"matchLabels": MapOf(STRING), "matchExpressions": ListOf(_EXPRESSION)})
 _AGGREGATION = Struct({"clusterRoleSelectors": ListOf(_SELECTOR)})
@@ -163,11 +165,15 @@ _RESOURCE_ATTRIBUTES = Struct(
         "labelSelector": _SELECTOR_ATTRIBUTES,
     }
 )
-_ATTRIBUTES: Mapping[str, Schema] = {
-    "resourceAttributes": _RESOURCE_ATTRIBUTES,
-    "nonResourceAttributes": Struct({"path": STRING, "verb": STRING}),
-}
-_WHO: Mapping[str, Schema] = {"user": STRING, "groups": STRINGS, "extra": MapOf(STRINGS), "uid": STRING}
+_ATTRIBUTES: Final[Mapping[str, Schema]] = MappingProxyType(
+    {
+        "resourceAttributes": _RESOURCE_ATTRIBUTES,
+        "nonResourceAttributes": Struct({"path": STRING, "verb": STRING}),
+    }
+)
+_WHO: Final[Mapping[str, Schema]] = MappingProxyType(
+    {"user": STRING, "groups": STRINGS, "extra": MapOf(STRINGS), "uid": STRING}
+)
 _BOUND_OBJECT = Struct(dict.fromkeys(("kind", "apiVersion", "name", "uid"), STRING))
 _TOKEN_SPEC = Struct(
     {"audiences": STRINGS, "expirationSeconds": INTEGER, "boundObjectRef": _BOUND_OBJECT},

@@ -61,7 +61,7 @@ class Registry:
         self._clock = clock
 
     def get(self, kind: Kind, *, namespace: str, name: str) -> Object:
-        """The object, or a 404."""
+        """The object. Raises a 404 when there is none."""
         found = self.store.get(kind.resource, namespace, name=name)
         if found is None:
             raise not_found(kind.target(name))

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
 
 from workspace_authz.devplane.embedded.policy import AccessAttributes
 from workspace_authz.devplane.embedded.selectors import exact_name
 from workspace_authz.devplane.embedded.status import ApiError, Target, bad_request, forbidden, quoted
 from workspace_authz.types import UserInfo
 
-_VERBS = {
-    "GET": "get",
-    "HEAD": "get",
-    "POST": "create",
-    "PUT": "update",
-    "PATCH": "patch",
-    "DELETE": "delete",
-}
+_VERBS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "GET": "get",
+        "HEAD": "get",
+        "POST": "create",
+        "PUT": "update",
+        "PATCH": "patch",
+        "DELETE": "delete",
+    }
+)
 _NAMESPACE_SUBRESOURCES = frozenset(("status", "finalize"))
 
 

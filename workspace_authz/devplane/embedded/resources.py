@@ -81,7 +81,11 @@ class Resources:
         return self._update(call, new, old=self.get(call))
 
     def patch(self, call: Call, body: Body) -> Object:
-        """Change an object as the body says."""
+        """Change an object as the body says.
+
+        Raises a 400 for an unreadable body, a 404 where there is no such object, and a 422 for a result that
+        may not be stored.
+        """
         kind, validation = call.kind, call.request.field_validation
         patch, old = bodies.parse_patch(kind, body), self.get(call)
         document = bodies.merge_patch(old, patch)
@@ -95,7 +99,10 @@ class Resources:
         return self._update(call, new, old=old)
 
     def delete(self, call: Call, body: Body) -> Object:
-        """Delete one object: the object where Kubernetes returns it, else a ``Status``."""
+        """Delete one object: the object where Kubernetes returns it, else a ``Status``.
+
+        Raises a 404 where there is no such object, and a 422 for preconditions, which are not supported.
+        """
         options, kind = bodies.parse_delete_options(body), call.kind
         if options.get("preconditions"):
             raise unsupported("preconditions of a deletion")

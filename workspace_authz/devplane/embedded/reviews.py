@@ -94,14 +94,14 @@ class Reviewer:
         namespace = (review.get("spec") or {}).get("namespace")
         if not namespace:
             raise bad_request("no namespace on request")
-        held = self._authorizer.rules_for(user, namespace)
+        granted = self._authorizer.rules_for(user, namespace)
         status: Object = {
-            "resourceRules": [_resource_rule(rule) for rule in held.rules if rule.resources],
-            "nonResourceRules": [_url_rule(rule) for rule in held.rules if rule.urls],
+            "resourceRules": [_resource_rule(rule) for rule in granted.rules if rule.resources],
+            "nonResourceRules": [_url_rule(rule) for rule in granted.rules if rule.urls],
             "incomplete": False,
         }
-        if held.missing:
-            status["evaluationError"] = aggregate(map(missing_role, held.missing))
+        if granted.missing:
+            status["evaluationError"] = aggregate(map(missing_role, granted.missing))
         return status
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Final, Literal
 
 from workspace_authz.devplane.embedded.objects import Object
 from workspace_authz.devplane.embedded.status import bad_request
@@ -64,7 +65,7 @@ BYTES = Scalar("string", "byte")
 TIME = Scalar("string", "date-time")
 STRINGS = ListOf(STRING)
 
-_PYTHON_TYPES: Mapping[str, type] = {"string": str, "integer": int, "boolean": bool}
+_PYTHON_TYPES: Final[Mapping[str, type]] = MappingProxyType({"string": str, "integer": int, "boolean": bool})
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from workspace_authz.devplane.embedded.objects import Object, labels_of, metadata
 from workspace_authz.devplane.embedded.status import bad_request
@@ -19,12 +20,14 @@ _SET = re.compile(r"(?P<key>\S+)\s+(?P<operator>in|notin)\s*\((?P<values>[^()]*)
 _EQUALITY = re.compile(r"(?P<key>[^\s!=]+)\s*(?P<operator>==|=|!=)\s*(?P<value>\S*)")
 _EXISTENCE = re.compile(r"(?P<absent>!?)\s*(?P<key>[^\s!=<>()]+)")
 _TERM_SEPARATOR = re.compile(r",(?![^(]*\))")
-_FIELDS: Mapping[str, Callable[[Object], str]] = {
-    "metadata.name": lambda obj: str(metadata(obj).get("name", "")),
-    "metadata.namespace": lambda obj: str(metadata(obj).get("namespace", "")),
-    "type": lambda obj: str(obj.get("type", "")),
-    "status.phase": lambda obj: str((obj.get("status") or {}).get("phase", "")),
-}
+_FIELDS: Final[Mapping[str, Callable[[Object], str]]] = MappingProxyType(
+    {
+        "metadata.name": lambda obj: str(metadata(obj).get("name", "")),
+        "metadata.namespace": lambda obj: str(metadata(obj).get("namespace", "")),
+        "type": lambda obj: str(obj.get("type", "")),
+        "status.phase": lambda obj: str((obj.get("status") or {}).get("phase", "")),
+    }
+)
 
 
 def selection(*, labels: str, fields: str) -> Selection:

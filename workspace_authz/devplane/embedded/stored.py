@@ -24,7 +24,7 @@ class StoredApi:
         self._bookmark_seconds = bookmark_seconds
 
     async def answer(self, call: Call, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request that was allowed."""
+        """Answer a request that was allowed. Raises a 405 for a method that the path does not have."""
         resources, verb = self._resources, call.request.attributes.verb
         match verb:
             case "get":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from workspace_authz.devplane.embedded import kinds
 from workspace_authz.devplane.embedded.kinds import Kind
@@ -27,7 +28,9 @@ from workspace_authz.devplane.embedded.status import (
     required_value,
 )
 
-_GO_NAMES = {"apiGroup": "APIGroup", "kind": "Kind", "name": "Name"}
+_GO_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {"apiGroup": "APIGroup", "kind": "Kind", "name": "Name"}
+)
 
 Problems = Iterator[FieldProblem]
 
@@ -67,9 +70,11 @@ def _nothing(_: Mapping[str, Any]) -> Problems:
     return iter(())
 
 
-_RULES: Mapping[str, Callable[[Mapping[str, Any]], Problems]] = {
-    kinds.ROLES.resource: role_problems,
-    kinds.CLUSTER_ROLES.resource: cluster_role_problems,
-    kinds.ROLE_BINDINGS.resource: role_binding_problems,
-    kinds.CLUSTER_ROLE_BINDINGS.resource: cluster_role_binding_problems,
-}
+_RULES: Final[Mapping[str, Callable[[Mapping[str, Any]], Problems]]] = MappingProxyType(
+    {
+        kinds.ROLES.resource: role_problems,
+        kinds.CLUSTER_ROLES.resource: cluster_role_problems,
+        kinds.ROLE_BINDINGS.resource: role_binding_problems,
+        kinds.CLUSTER_ROLE_BINDINGS.resource: cluster_role_binding_problems,
+    }
+)

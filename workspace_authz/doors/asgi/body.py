@@ -26,6 +26,11 @@ class ReplayedBody:
         self._complete = False
         self._gone = False
 
+    @property
+    def limit(self) -> int:
+        """See :class:`workspace_authz.mlflow_adapter.reading.request.Body`."""
+        return self._limit
+
     async def read(self, at_most: int | None = None) -> bytes | None:
         """See :class:`workspace_authz.mlflow_adapter.reading.request.Body`."""
         limit = self._limit if at_most is None else at_most

@@ -163,7 +163,7 @@ def _serving(effects: Effects, calls: SelfCalls | None) -> Iterator[None]:
 def _state(scope: Scope, user: UserInfo | None) -> dict[str, Any]:
     """``request.state``, where MLflow's native routes find the user: for budgets, creators, traces."""
     state: dict[str, Any] = scope.get("state", {})
-    return {**state, "username": user.username, "user_id": user.uid or user.username} if user else state
+    return {**state, "username": user.recorded_name, "user_id": user.recorded_uid} if user else state
 
 
 def _count(metrics: Metrics, verdict: Verdict, *, seconds: float) -> None:

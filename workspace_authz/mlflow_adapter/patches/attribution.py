@@ -47,14 +47,14 @@ def set_flask_user() -> None:
     """Tell Flask's handlers who is calling, before each request."""
     user = current_user.get()
     if user is not None:
-        flask.g.mlflow_authenticated_user = user.username
-        flask.request.authorization = Authorization("kubernetes", {"username": user.username})
+        flask.g.mlflow_authenticated_user = user.recorded_name
+        flask.request.authorization = Authorization("kubernetes", {"username": user.recorded_name})
 
 
 def current_username() -> str:
     """The caller's name; outside of requests the process's user, as in MLflow."""
     user = current_user.get()
-    name: str = user.username if user is not None else _get_user()
+    name: str = user.recorded_name if user is not None else _get_user()
     return name
 
 

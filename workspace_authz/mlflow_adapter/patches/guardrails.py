@@ -92,7 +92,8 @@ class JudgeRequests:
     def post(self, url: str, *, headers: Mapping[str, str], json: Any, timeout: float) -> Any:
         """A judge's call, made in a worker thread. ``timeout`` in seconds.
 
-        A call to :data:`SELF_URL` stays in the process; any other is made by ``requests``, unchanged.
+        A call to :data:`SELF_URL` stays in the process; any other is made by ``requests``, unchanged. Raises
+        ``requests.exceptions.Timeout`` when no answer comes in time, and what ``requests.post`` raises.
         """
         if not url.startswith(f"{SELF_URL}/"):
             return requests.post(url=url, headers=headers, json=json, timeout=timeout)

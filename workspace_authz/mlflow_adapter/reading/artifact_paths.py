@@ -42,10 +42,10 @@ def experiment_in(path: str, *, workspace: str | None) -> str:
 def canonical(path: str) -> str:
     """The path as it is read in the end, without a final slash. Raises :class:`BadRequestError`."""
     decoded = _decoded(path)
-    plain = decoded.removesuffix("/")
-    if _UNSAFE.search(decoded) or any(segment in ("", ".", "..") for segment in plain.split("/")):
+    trimmed = decoded.removesuffix("/")
+    if _UNSAFE.search(decoded) or any(segment in ("", ".", "..") for segment in trimmed.split("/")):
         raise _unclear()
-    return plain
+    return trimmed
 
 
 def listed_path(request: AccessRequest) -> str:

@@ -32,9 +32,13 @@ class JsonBody:
     """False for a body that is too large, encoded or no JSON."""
     doubled: bool = False
     """A key stands twice in one object."""
+    limit: int | None = None
+    """The bound in bytes that the body exceeds; None for a body that does not."""
 
     def as_object(self) -> dict[str, Any]:
         """The JSON object; an empty one for no body. Raises :class:`BadRequestError` for anything else."""
+        if self.limit is not None:
+            raise too_large(self.limit)
         if not self.readable or self.doubled:
             raise unreadable()
         if self.value is None:
@@ -47,9 +51,11 @@ class JsonBody:
 UNREADABLE: Final = JsonBody(readable=False)
 
 
-async def read_json(body: bytes | None, *, encoded: bool) -> JsonBody:
-    """Parse a body. None stands for one that is too large; ``encoded`` says that it is compressed."""
-    if body is None or encoded:
+async def read_json(body: bytes | None, *, encoded: bool, limit: int) -> JsonBody:
+    """Parse a body. None stands for one of more than ``limit`` bytes; ``encoded`` says it is compressed."""
+    if body is None:
+        return JsonBody(readable=False, limit=limit)
+    if encoded:
         return UNREADABLE
     if not body:
         return JsonBody()
@@ -92,6 +98,14 @@ def texts(value: Any) -> Iterator[str]:
             stack.extend(found.values())
         elif isinstance(found, list):
             stack.extend(found)
+
+
+def too_large(limit: int) -> BadRequestError:
+    """The refusal of a body that must be read and has more than ``limit`` bytes."""
+    return BadRequestError(
+        f"The body is too large: the server must read it to decide on this request, and reads at most "
+        f"{limit} bytes. Send less at once; the server's setting WORKSPACE_AUTHZ_BODY_BYTES raises the limit."
+    )
 
 
 def unreadable() -> BadRequestError:

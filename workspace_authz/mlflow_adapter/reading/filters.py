@@ -69,8 +69,8 @@ def _parsed(parser: Any, text: str) -> object:
 
 def _quoted(value: str) -> str:
     """A literal that is one token for MLflow's SQL parser, and whose value is read as Python reads it."""
-    plain = "".join(
+    escaped = "".join(
         letter if letter.isascii() and (letter.isalnum() or letter in "-_./") else f"\\U{ord(letter):08x}"
         for letter in value
     )
-    return f"'{plain}'"
+    return f"'{escaped}'"

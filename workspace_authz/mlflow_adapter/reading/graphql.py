@@ -121,7 +121,7 @@ class _Recorder:
             return _introspected(compute, root=root, info=info, arguments=arguments)
         keys = info.path.as_list()
         if len(keys) == 1:
-            self._arguments[keys[0]] = {name: _plain(value) for name, value in arguments.items()}
+            self._arguments[keys[0]] = {name: _as_read(value) for name, value in arguments.items()}
         self.calls.append(
             FieldCall(
                 field=f"{info.parent_type.name}.{info.field_name}",
@@ -146,8 +146,8 @@ def _introspected(
 def computed(kind: GraphQLObjectType, field: str) -> bool:
     """Whether graphene calls a function of MLflow's, and not its own that reads an attribute."""
     found = kind.fields[field]
-    plain = isinstance(found.resolve, partial) and found.resolve.func is get_default_resolver()
-    return bool(found.args) or not plain
+    by_default = isinstance(found.resolve, partial) and found.resolve.func is get_default_resolver()
+    return bool(found.args) or not by_default
 
 
 def _stand_in(kind: GraphQLOutputType) -> Any:
@@ -158,10 +158,10 @@ def _stand_in(kind: GraphQLOutputType) -> Any:
     return _PRESENT if isinstance(kind, GraphQLObjectType) else None
 
 
-def _plain(value: Any) -> Any:
+def _as_read(value: Any) -> Any:
     """An argument as MLflow's resolvers read it, ``vars(input)``; None counts as not sent."""
     if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in vars(value).items() if inner is not None}
+        return {key: _as_read(inner) for key, inner in vars(value).items() if inner is not None}
     if isinstance(value, Iterable) and not isinstance(value, str):
-        return [_plain(inner) for inner in value]
+        return [_as_read(inner) for inner in value]
     return value

@@ -14,8 +14,8 @@ from workspace_authz.catalog.listing import Clause
 from workspace_authz.catalog.model import NameSource, Origin, Route
 from workspace_authz.catalog.stamp import Stamp
 from workspace_authz.errors import BadRequestError, UnavailableError
-from workspace_authz.mlflow_adapter.reading.documents import JsonBody, read_json
-from workspace_authz.mlflow_adapter.reading.request import SPANS_BYTES, AccessRequest
+from workspace_authz.mlflow_adapter.reading.documents import JsonBody, read_json, too_large
+from workspace_authz.mlflow_adapter.reading.request import GRAPHQL_BYTES, SPANS_BYTES, AccessRequest
 from workspace_authz.mlflow_adapter.reading.spellings import spellings
 
 MAX_VALUES: Final = 1000
@@ -134,12 +134,13 @@ class RequestReader:
         """Whether MLflow's own reading is at hand."""
         return self._reading is not None
 
-    async def json(self, at_most: int | None = None) -> JsonBody:
-        """The JSON of the body. ``at_most`` replaces the usual bound, in bytes."""
-        if self._json is None or (at_most is not None and not self._json.readable):
+    async def json(self) -> JsonBody:
+        """The JSON of the body."""
+        if self._json is None:
             encodings = self.request.header(b"content-encoding")
             encoded = any(value.strip().lower() not in (b"", b"identity") for value in encodings)
-            self._json = await read_json(await self.request.body.read(at_most), encoded=encoded)
+            body = self.request.body
+            self._json = await read_json(await body.read(), encoded=encoded, limit=body.limit)
         return self._json
 
     async def document(self) -> dict[str, Any]:
@@ -151,7 +152,7 @@ class RequestReader:
         if self._message is None:
             body = await self.request.body.read()
             if body is None:
-                raise BadRequestError("The body is too large to be searched for the names of objects.")
+                raise too_large(self.request.body.limit)
             self._message = await self.reading.message(
                 self.match.route,
                 method=self.request.method,
@@ -167,9 +168,11 @@ class RequestReader:
         The body counts whatever the method, as in ``handlers._graphql``, and never the query string.
         """
         if self._calls is None:
-            body = await self.request.body.read()
+            body = await self.request.body.read(GRAPHQL_BYTES)
             if body is None:
-                raise BadRequestError("The body is too large for a GraphQL document.")
+                raise BadRequestError(
+                    f"A GraphQL document is refused in a body of over {GRAPHQL_BYTES} bytes."
+                )
             self._calls = await self.reading.document(
                 method=self.request.method,
                 query=self.request.query,

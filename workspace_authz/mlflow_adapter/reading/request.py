@@ -11,12 +11,16 @@ from workspace_authz.types import Caller
 
 SPANS_BYTES: Final = 64 * 2**20
 """The largest OTLP export, also after decompression: exporters send many spans in one body."""
-STAMPED_BYTES: Final = 64 * 2**20
-"""The largest body that is written anew: dataset records come many at once. MLflow reads it whole, too."""
+GRAPHQL_BYTES: Final = 4 * 2**20
+"""The largest body with a GraphQL document. MLflow's UI sends some kilobytes."""
 
 
 class Body(Protocol):
     """The body of a request. It is read only when something in it is needed."""
+
+    @property
+    def limit(self) -> int:
+        """The usual bound, in bytes."""
 
     async def read(self, at_most: int | None = None) -> bytes | None:
         """All of it, or None when it is larger than the bound or the client went away.
@@ -31,6 +35,11 @@ class GivenBody:
 
     content: bytes = b""
 
+    @property
+    def limit(self) -> int:
+        """See :class:`Body`."""
+        return len(self.content)
+
     async def read(self, at_most: int | None = None) -> bytes | None:
         """See :class:`Body`. There is no bound: whoever made the body had one."""
         return self.content
@@ -42,6 +51,11 @@ class UnhurriedBody:
 
     body: Body
     deadline: asyncio.Timeout
+
+    @property
+    def limit(self) -> int:
+        """See :class:`Body`."""
+        return self.body.limit
 
     async def read(self, at_most: int | None = None) -> bytes | None:
         """See :class:`Body`."""

@@ -73,7 +73,7 @@ class StoreObjects:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def names(
-        self, resource: Resource, identifier: Identifier, values: Collection[str], *, workspace: str
+        self, values: Collection[str], *, resource: Resource, identifier: Identifier, workspace: str
     ) -> Mapping[str, str]:
         """The RBAC name of each object of ``workspace`` that one of ``values`` identifies, by value.
 

@@ -13,7 +13,7 @@ class ObjectStore(Protocol):
     """Finds objects of a workspace. Both methods raise :class:`UnavailableError` without an answer."""
 
     async def names(
-        self, resource: Resource, identifier: Identifier, values: Collection[str], *, workspace: str
+        self, values: Collection[str], *, resource: Resource, identifier: Identifier, workspace: str
     ) -> Mapping[str, str]:
         """The RBAC names of what ``values`` identify in ``workspace``, as far as they identify something."""
 
