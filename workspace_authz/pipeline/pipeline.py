@@ -226,9 +226,11 @@ class Pipeline:
         try:
             await tenancy.check(rights.namespace, known.uid, writes=False)
         except ForbiddenError:
-            if await rights.holds_any():
+            lacking = [check.attributes for check in rights.asked.values() if not check.allowed]
+            # A right that was just allowed counts at once; the list of rules may be older.
+            if len(lacking) < len(rights.asked) or await rights.holds_any():
                 raise
-            raise _first_refusal(rights) from None
+            raise rights.forbidden(lacking[0]) from None
 
     async def _existing(self, workspace: str) -> str | None:
         """The UID of the namespace, for a caller who is allowed there; None on a server without workspaces.
@@ -283,9 +285,3 @@ class Pipeline:
             narrowing=narrowing,
             self_calls=gateway and by_mlflow is None,
         )
-
-
-def _first_refusal(rights: Rights) -> ForbiddenError:
-    """The refusal of the first right that the caller lacks."""
-    lacking = [check.attributes for check in rights.asked.values() if not check.allowed]
-    return rights.forbidden(lacking[0])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from workspace_authz.aio.asgi import App, Message, Receive, Scope, Send
-from workspace_authz.doors.asgi.body import GivenMessages
+from workspace_authz.doors.asgi.body import Disconnection, GivenMessages
 from workspace_authz.effects.graphql_answers import ElementFilter
 from workspace_authz.effects.lists import (
     SCANNED_PAGES,
@@ -57,7 +57,7 @@ def replaced(request: RequestReplacement, scope: Scope, receive: Receive) -> tup
     """``request`` in place of ``scope`` and ``receive``; nothing more is read of the caller's body."""
     query = {} if request.query is None else {"query_string": request.query}
     inner = {**scope, **query, "headers": request.headers(scope["headers"])}
-    return inner, GivenMessages(request.content, then=receive)
+    return inner, GivenMessages(request.content, then=Disconnection(receive))
 
 
 async def filtered_answer(
