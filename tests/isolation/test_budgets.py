@@ -183,7 +183,7 @@ def test_behind_the_guard_only_what_was_spent_in_its_workspace_counts(guarded: W
 
 
 V2, V3 = "/api/2.0/mlflow/traces", "/api/3.0/mlflow/traces"
-COST = json.dumps({"input_cost": -1.0, "output_cost": -1e9, "total_cost": -1e9})
+COST = json.dumps({"input_cost": 1.0, "output_cost": 4.0, "total_cost": 5.0})
 
 
 def _started(world: World, *, trace_id: str = "", time_sent: str = "", **metadata: str) -> Answer:
@@ -201,16 +201,15 @@ def _started(world: World, *, trace_id: str = "", time_sent: str = "", **metadat
 
 def test_in_stock_mlflow_a_client_forges_what_was_spent(stock: World) -> None:
     endpoint = studio_in(stock, TEAM_A).endpoint
-    policy = _limited(stock, "WORKSPACE", "")
-    before = _spent(stock, policy)
+    before = _spent(stock, _limited(stock, "ENDPOINT", endpoint))
     assert _started(stock, mlflow__gateway__endpointId=endpoint, mlflow__trace__cost=COST).status == 200
-    assert _spent(stock, _limited(stock, "WORKSPACE", "")) < before
+    assert _spent(stock, _limited(stock, "ENDPOINT", endpoint)) == before + 5.0
 
 
 def test_behind_the_guard_only_the_gateway_marks_a_trace(guarded: World) -> None:
     """The client's own cost is kept: it counts for no budget."""
     endpoint = studio_in(guarded, TEAM_A).endpoint
-    before = _spent(guarded, _limited(guarded, "WORKSPACE", ""))
+    before = _spent(guarded, _limited(guarded, "ENDPOINT", endpoint))
     for key in ("mlflow__gateway__endpointId", "MLflow__Gateway__endpointId"):
         sent = {key: endpoint, "mlflow__auth__username": "alice", "mlflow__trace__cost": COST, "kept": "1"}
         answer = _started(guarded, **sent)
@@ -219,13 +218,13 @@ def test_behind_the_guard_only_the_gateway_marks_a_trace(guarded: World) -> None
         assert not [found for found in kept if found.lower().startswith(("mlflow.gateway", "mlflow.auth"))]
         assert kept["kept"] == "1"
         assert json.loads(kept["mlflow.trace.cost"]) == json.loads(COST)
-    assert _spent(guarded, _limited(guarded, "WORKSPACE", "")) == before
+    assert _spent(guarded, _limited(guarded, "ENDPOINT", endpoint)) == before
 
 
 def test_behind_the_guard_no_client_changes_what_the_gateway_recorded(guarded: World) -> None:
     endpoint = studio_in(guarded, TEAM_A).endpoint
     trace = _spend(guarded, endpoint, workspace=TEAM_A)
-    before = _spent(guarded, _limited(guarded, "WORKSPACE", ""))
+    before = _spent(guarded, _limited(guarded, "ENDPOINT", endpoint))
     changed = [
         _started(guarded, trace_id=trace, mlflow__trace__cost=COST),
         _started(guarded, trace_id=trace, time_sent="2020-01-01T00:00:00Z"),
@@ -241,7 +240,7 @@ def test_behind_the_guard_no_client_changes_what_the_gateway_recorded(guarded: W
         _exported(guarded, trace.removeprefix("tr-")),
     ]
     assert [(answer.status, "AI gateway" in answer.text) for answer in changed] == [(403, True)] * 4
-    assert _spent(guarded, _limited(guarded, "WORKSPACE", "")) == before
+    assert _spent(guarded, _limited(guarded, "ENDPOINT", endpoint)) == before
     # What is no bookkeeping is the client's, as before.
     tag = guarded.ask("PATCH", f"{V3}/{trace}/tags", json_body={"key": "seen", "value": "yes"})
     assert tag.status == 200, tag.text
