@@ -110,7 +110,10 @@ class SlowClientError(RequestError):
 
 
 class TooManyRequestsError(RequestError):
-    """The client's address has sent too many rejected credentials. ``after``: seconds to wait."""
+    """The client's address has sent too many rejected credentials, or its share of the server is in use.
+
+    ``after``: seconds to wait.
+    """
 
     status = 429
     code = "REQUEST_LIMIT_EXCEEDED"

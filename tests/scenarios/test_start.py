@@ -66,6 +66,10 @@ MISTAKES = {
         "runs under uvicorn, not waitress.*--uvicorn-opts", ("--waitress-opts", "--threads=2")
     ),
     "artifacts-only": Mistake("cannot guard --artifacts-only", ("--artifacts-only",), backend_store=False),
+    "artifacts of nobody": Mistake(
+        "--default-artifact-root mlflow-artifacts:/workspaces/x .*'workspaces'",
+        ("--default-artifact-root", "mlflow-artifacts:/workspaces/x"),
+    ),
     "custom scorers": Mistake(
         "unset MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS",
         environment={"MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS": "true"},

@@ -46,6 +46,7 @@ def guarded_app() -> App:
     options = from_environment(os.environ)
     preflight.check(options, settings, environ=os.environ)
     preflight.switch_off_caches(os.environ)
+    preflight.bound_calls(os.environ)
     if RUN_DIRECTORY not in os.environ:
         make_run_directory(os.environ, workers=1)  # not started by `mlflow server`
     app = create_patched_app(static_prefix=options.static_prefix)

@@ -18,10 +18,12 @@ from urllib.parse import urlsplit
 
 import click
 
-from workspace_authz.errors import ConfigurationError
+from workspace_authz.errors import ConfigurationError, RequestError
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.mlflow_adapter.options import ServerOptions, from_parent
+from workspace_authz.mlflow_adapter.reading.places import PROXIED, place_of, scheme_of
 from workspace_authz.settings import (
+    BOUNDED_CALLS,
     SHARED_CACHES,
     Settings,
     load_settings,
@@ -54,10 +56,27 @@ def check(options: ServerOptions, settings: Settings, *, environ: Mapping[str, s
             "Custom scorers run a tenant's code on the server of all tenants: "
             "unset MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS."
         )
+    _check_artifact_root(options.artifact_root)
     resolve_single_namespace(settings, mlflow_workspaces=options.workspaces)
     namespace_policy(options, settings)
     if settings.username_claim:
         _log.warning("MLFLOW_K8S_AUTH_USERNAME_CLAIM has no effect: the API server names the user.")
+
+
+def _check_artifact_root(root: str | None) -> None:
+    """Check that clients can reach what lies below a proxied root, by its path.
+
+    Raises :class:`ConfigurationError`.
+    """
+    if root is None or scheme_of(root) != PROXIED:
+        return
+    try:
+        place_of(root, workspace=None)
+    except RequestError as error:
+        raise ConfigurationError(
+            f"Artifacts below --default-artifact-root {root} could not be reached by anybody: choose a path "
+            "without dot or empty segments that does not begin with 'workspaces'."
+        ) from error
 
 
 def switch_off_caches(environ: MutableMapping[str, str]) -> None:
@@ -68,6 +87,12 @@ def switch_off_caches(environ: MutableMapping[str, str]) -> None:
     refuse_shared_caches(environ)
     for variable in SHARED_CACHES:
         environ.setdefault(variable, "0")
+
+
+def bound_calls(environ: MutableMapping[str, str]) -> None:
+    """Bound what MLflow asks of other servers, for this process and those that it starts."""
+    for variable, value in BOUNDED_CALLS.items():
+        environ.setdefault(variable, value)
 
 
 def namespace_policy(options: ServerOptions, settings: Settings) -> NamespacePolicy | None:
@@ -125,6 +150,7 @@ def check_parent() -> None:
         settings = load_settings()
         check(options, settings, environ=os.environ)
         switch_off_caches(os.environ)
+        bound_calls(os.environ)
         asyncio.run(load_configuration(settings.kubeconfig))
         open_audit_sink(settings).close()
         make_run_directory(os.environ, workers=options.workers)

@@ -30,7 +30,7 @@ class ServerOptions:
     workers: int = 1
     """How many processes will serve. Only the parent knows."""
     artifact_root: str | None = None
-    """Where MLflow puts new artifacts (``--default-artifact-root``). Only a worker knows."""
+    """Where MLflow puts new artifacts (``--default-artifact-root``). None where MLflow chooses."""
 
 
 def from_parent() -> ServerOptions | None:
@@ -55,6 +55,7 @@ def _from_parameters(parameters: Mapping[str, Any]) -> ServerOptions:
         serve_artifacts=bool(parameters.get("serve_artifacts", True)),
         artifacts_only=bool(parameters.get("artifacts_only")),
         workers=_workers(parameters),
+        artifact_root=parameters.get("default_artifact_root"),
     )
 
 

@@ -29,6 +29,7 @@ from workspace_authz.mlflow_adapter.patches import (
     guardrails,
     judge_cache,
     span_threads,
+    wsgi,
 )
 from workspace_authz.mlflow_adapter.patches.middlewares import replace_function_middlewares
 from workspace_authz.mlflow_adapter.patches.origins import OriginMiddleware
@@ -55,6 +56,7 @@ def create_patched_app(*, static_prefix: str) -> FastAPI:
     judge_cache.apply()
     span_threads.apply()
     app: FastAPI = create_fastapi_app()
+    wsgi.apply(app)
     return app
 
 

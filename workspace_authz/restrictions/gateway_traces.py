@@ -42,7 +42,7 @@ async def check_trace(reader: RequestReader, store: ObjectStore | None, *, works
 
     Raises :class:`ForbiddenError`, and :class:`BadRequestError` where the trace cannot be known.
     """
-    if store is None or workspace is None:
+    if store is None:
         return
     found: set[Any] = set()
     for source in _sources(reader):
@@ -58,7 +58,7 @@ async def check_trace(reader: RequestReader, store: ObjectStore | None, *, works
         sorted(found),
         resource=Resource.GATEWAY_ENDPOINTS,
         identifier=Identifier.GATEWAY_TRACE_ID,
-        workspace=workspace,
+        workspace=workspace or "",
     )
     if recorded:
         raise ForbiddenError(
