@@ -197,6 +197,12 @@ class Settings(BaseSettings):
         description="The largest request body that is read: to find the names of objects, or to write the "
         "caller's name. A larger one is answered 400 where it must be read; others stream through.",
     )
+    end_users: Literal["kept", "caller"] = Field(
+        default="kept",
+        description="What is recorded for people whom an application names. `kept`: a trace's end user as it "
+        "was sent, and so the human source of an assessment that a service account records. `caller`: the "
+        "caller, in both places.",
+    )
     request_bytes: int = Field(
         default=256 * 2**20,
         ge=1024,

@@ -23,7 +23,14 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from workspace_authz.aio.asgi import App
-from workspace_authz.mlflow_adapter.patches import attribution, budgets, guardrails, judge_cache, wsgi
+from workspace_authz.mlflow_adapter.patches import (
+    attribution,
+    budgets,
+    guardrails,
+    judge_cache,
+    span_threads,
+    wsgi,
+)
 from workspace_authz.mlflow_adapter.patches.middlewares import replace_function_middlewares
 from workspace_authz.mlflow_adapter.patches.origins import OriginMiddleware, without_loopback_origins
 
@@ -47,6 +54,7 @@ def create_patched_app(*, static_prefix: str) -> FastAPI:
     budgets.apply()
     guardrails.apply(static_prefix=static_prefix)
     judge_cache.apply()
+    span_threads.apply()
     app: FastAPI = create_fastapi_app()
     wsgi.apply(app)
     return app
