@@ -22,13 +22,16 @@ from workspace_authz.authorizer.authorizer import CONCURRENT_QUESTIONS
 from workspace_authz.catalog.compile import LONGEST_PATH
 from workspace_authz.catalog.routes import all_routes
 from workspace_authz.doors.asgi.body import STALL_SECONDS
+from workspace_authz.doors.request_head import MAX_HEAD_BYTES, MAX_HEADER_FIELDS
 from workspace_authz.effects.lists import SCANNED_PAGES
 from workspace_authz.identity.credentials import MAX_TOKEN_BYTES
 from workspace_authz.mlflow_adapter.reading.request import GRAPHQL_BYTES, SPANS_BYTES
+from workspace_authz.mlflow_adapter.serving import UNREAD_SECONDS
 from workspace_authz.pipeline.lists import MOST_NAMES
 from workspace_authz.pipeline.pipeline import DEADLINE_SECONDS
 from workspace_authz.roles.generate import deletions
 from workspace_authz.roles.policy import ROLES, Right, Role
+from workspace_authz.runtime.handler_threads import LEFT_TO_PUBLIC_ROUTES
 from workspace_authz.settings import Settings
 from workspace_authz.telemetry.prometheus import PrometheusMetrics
 from workspace_authz.telemetry.sampled import SampledMetrics
@@ -55,19 +58,62 @@ def _text(default: object) -> str:
 
 
 def limits_table() -> str:
-    """The bounds that are in no setting."""
+    """Every bound, its setting if it has one, and what a client sees beyond it."""
     rows = (
-        ("a verdict, without waiting for the caller's body", f"{DEADLINE_SECONDS:g} s", "503"),
-        ("silence of a caller whose body is needed", f"{STALL_SECONDS:g} s", "408"),
-        ("a token", _size(MAX_TOKEN_BYTES), "401"),
-        ("a path", f"{LONGEST_PATH:,} characters", "404"),
-        ("a body with a GraphQL document", _size(GRAPHQL_BYTES), "400"),
-        ("spans (OTLP), after decompression", _size(SPANS_BYTES), "400"),
-        ("single objects in one list", f"{MOST_NAMES:,}", "403"),
-        ("MLflow's pages that one filtered list looks through", f"{SCANNED_PAGES}", "a page token"),
-        ("questions to the API server at once, for one request", f"{CONCURRENT_QUESTIONS}", "they wait"),
+        *_bounds_with_settings(),
+        ("a verdict, without waiting for the caller's body", f"{DEADLINE_SECONDS:g} s", "", "503"),
+        ("silence of a caller whose body is awaited, except an artifact", f"{STALL_SECONDS:g} s", "", "408"),
+        (
+            "a Flask answer of which its client takes nothing",
+            f"{UNREAD_SECONDS:g} s",
+            "",
+            "the connection ends",
+        ),
+        ("a token", _size(MAX_TOKEN_BYTES), "", "401"),
+        ("header fields of a request", f"{MAX_HEADER_FIELDS}", "", "431"),
+        ("header fields and request line together", _size(MAX_HEAD_BYTES), "", "431"),
+        ("a path", f"{LONGEST_PATH:,} characters", "", "404"),
+        ("a body with a GraphQL document", _size(GRAPHQL_BYTES), "", "400"),
+        ("spans (OTLP), after decompression", _size(SPANS_BYTES), "", "400"),
+        ("single objects in one list", f"{MOST_NAMES:,}", "", "403"),
+        ("MLflow's pages that one filtered list looks through", f"{SCANNED_PAGES}", "", "a page token"),
+        ("questions to the API server at once, for one request", f"{CONCURRENT_QUESTIONS}", "", "they wait"),
     )
-    return _table(("what", "at most", "beyond it"), rows)
+    return _table(("what", "at most", "setting", "beyond it"), rows)
+
+
+def _bounds_with_settings() -> Iterator[Sequence[str]]:
+    defaults = Settings.model_construct()
+    shared = defaults.handler_threads - defaults.handler_threads // LEFT_TO_PUBLIC_ROUTES
+    bounds = (
+        ("a body that is read for names, or to write the caller's", _size(defaults.body_bytes), "body_bytes"),
+        ("any other body, except an artifact", _size(defaults.request_bytes), "request_bytes"),
+    )
+    for what, most, field in bounds:
+        yield what, most, _variable(field), "400"
+    running = (
+        ("requests in MLflow's handlers, in a worker", f"{shared}", "handler_threads"),
+        ("… of one caller", f"{defaults.caller_requests}", "caller_requests"),
+        ("… of one workspace", f"{defaults.workspace_requests}", "workspace_requests"),
+    )
+    for what, most, field in running:
+        yield what, most, _variable(field), "they wait"
+    waiting = (
+        ("requests of one caller that wait", f"{defaults.waiting_requests}", "waiting_requests"),
+        ("the time that they wait", f"{defaults.waiting_seconds:g} s", "waiting_seconds"),
+    )
+    for what, most, field in waiting:
+        yield what, most, _variable(field), "429, `Retry-After: 1`"
+    yield (
+        "a webhook's receiver is waited for, twice at most",
+        "5 s",
+        "`MLFLOW_WEBHOOK_REQUEST_TIMEOUT`",
+        "500",
+    )
+
+
+def _variable(field: str) -> str:
+    return f"`WORKSPACE_AUTHZ_{field.upper()}`"
 
 
 def _size(number: int) -> str:

@@ -34,6 +34,21 @@ SHARED_CACHES: Final[Mapping[str, str]] = MappingProxyType(
 the cache must be off. MLflow reads the variables at each use."""
 
 
+BOUNDED_CALLS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "MLFLOW_MODEL_CATALOG_URI": "",
+        "MLFLOW_WEBHOOK_REQUEST_TIMEOUT": "5",
+        "MLFLOW_WEBHOOK_REQUEST_MAX_RETRIES": "1",
+    }
+)
+"""Variables of MLflow that bound the time for which its handlers wait for other servers, and our values.
+
+Such a handler holds a thread. With MLflow's own values a webhook's test may take two minutes
+(``webhooks.delivery``), and the list of models on a server without Internet 12 minutes (``utils.providers``,
+98 files). An operator's own values are kept.
+"""
+
+
 def _names(field: str, plugin: str) -> AliasChoices:
     return AliasChoices(_PREFIX + field.upper(), plugin)
 
@@ -150,6 +165,12 @@ class Settings(BaseSettings):
         validation_alias=_names("namespace_exclude_globs", "MLFLOW_K8S_NAMESPACE_EXCLUDE_GLOBS"),
         description="Comma-separated glob patterns of namespaces that are not workspaces.",
     )
+    public_url: str | None = Field(
+        default=None,
+        description="The URL, or the comma-separated URLs, at which browsers and clients reach the server, "
+        "for example `https://mlflow.example.com`. MLflow answers to their host names and accepts their "
+        "origins, beside those in its own variables.",
+    )
     service_account_workspace: bool = Field(
         default=False, description="Whether the default workspace of a service account is its own namespace."
     )
@@ -175,6 +196,40 @@ class Settings(BaseSettings):
         ge=1024,
         description="The largest request body that is read: to find the names of objects, or to write the "
         "caller's name. A larger one is answered 400 where it must be read; others stream through.",
+    )
+    request_bytes: int = Field(
+        default=256 * 2**20,
+        ge=1024,
+        description="The largest request body of all, except in uploads of artifacts, which stream. A larger "
+        "one is answered 400.",
+    )
+    handler_threads: int = Field(
+        default=40,
+        ge=5,
+        le=1000,
+        description="How many of MLflow's handlers run at the same time in a worker, each in a thread. A "
+        "fifth is left to the UI's files and to other public routes.",
+    )
+    caller_requests: int = Field(
+        default=10,
+        ge=1,
+        description="How many of these threads one caller may use at the same time.",
+    )
+    workspace_requests: int = Field(
+        default=16,
+        ge=1,
+        description="How many of these threads one workspace may use at the same time.",
+    )
+    waiting_requests: int = Field(
+        default=100,
+        ge=0,
+        description="How many requests of one caller may wait for a thread in a worker, and half of how many "
+        "of one workspace. More are answered 429.",
+    )
+    waiting_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="How long a request waits for a thread before it is answered 429.",
     )
     audit_sink: str = Field(
         default="stderr",
@@ -252,6 +307,7 @@ def resolve_single_namespace(settings: Settings, *, mlflow_workspaces: bool) -> 
 
 
 __all__ = [
+    "BOUNDED_CALLS",
     "SHARED_CACHES",
     "Settings",
     "load_settings",

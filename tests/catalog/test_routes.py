@@ -233,6 +233,7 @@ def test_what_requests_may_contain_is_restricted_wherever_they_could_cross_works
         Restriction.OWN_ARTIFACT_LIST: {"ListArtifactsMlflowArtifacts"},
         Restriction.FILE_NAME: uploads,
         Restriction.OWN_SOURCE: {"CreateModelVersion"},
+        Restriction.UPSTREAM_PATH: {"RawProxy"},
         Restriction.NO_GLOBAL_BUDGET: {"CreateGatewayBudgetPolicy", "UpdateGatewayBudgetPolicy"},
     }
 

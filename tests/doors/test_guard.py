@@ -13,6 +13,7 @@ import pytest
 from tests.harness.fakes import NO, Records, ScriptedReviews
 from tests.pipeline.routes import KnownWorkspaces, pipeline_over
 from workspace_authz.aio.asgi import Message, Receive, Scope, Send
+from workspace_authz.aio.fair_share import FairShare, Shares
 from workspace_authz.doors.asgi.guard import EVERY_EFFECT, GuardMiddleware
 from workspace_authz.doors.asgi.protocol import route_path
 from workspace_authz.effects.effects import EffectKind
@@ -27,6 +28,9 @@ TEAM_A = (b"x-mlflow-workspace", b"team-a")
 Header = tuple[bytes, bytes]
 
 
+SHARES = Shares(total=4, caller=2, workspace=3, waiting=1, waiting_seconds=5.0)
+
+
 @dataclass
 class Guard:
     """What the middleware needs of a worker."""
@@ -35,6 +39,8 @@ class Guard:
     audit: Records
     body_bytes: int = 1000
     metrics: Metrics = field(default_factory=NoMetrics)
+    request_bytes: int = 5000
+    share: FairShare = field(default_factory=lambda: FairShare(SHARES))
 
 
 @dataclass

@@ -16,7 +16,7 @@ from tests.scenarios.people import TEAM_A
 from workspace_authz.catalog.compile import compile_catalog
 
 GATEWAY = "/api/3.0/mlflow/gateway"
-PROVIDERS = {"openai": "/v1", "anthropic": "/v1", "typesafe": "/v1", "databricks": ""}
+PROVIDERS = {"openai": "/tenant/v1", "anthropic": "/v1", "typesafe": "/v1", "databricks": ""}
 SECRET = "an-identity-that-must-not-leave"
 USER_AGENTS = [
     "python-requests/2.32",
@@ -196,3 +196,33 @@ def test_a_providers_own_key_goes_on_beside_the_callers_token(gateway: Gateway, 
     (arrived,) = gateway.call("/gateway/anthropic/v1/messages", mine)
     assert "authorization" not in arrived.headers
     assert arrived.headers["x-api-key"] == "the-providers-key"
+
+
+def proxied(gateway: Gateway, path: str) -> tuple[int, list[str]]:
+    """The answer to a raw call, and what arrived at the provider.
+
+    MLflow puts the path below ``/tenant``: callers name the version themselves (``proxy_root_url``).
+    """
+    gateway.provider.take()
+    answer = gateway.world.ask("POST", f"/gateway/proxy/{gateway.names['openai']}/{path}", json_body={})
+    return answer.status, [one.path for one in gateway.provider.take()]
+
+
+def test_stock_mlflow_lets_a_caller_leave_the_base_path(on_stock: Gateway) -> None:
+    assert proxied(on_stock, "%2e%2e/admin") == (200, ["/admin"])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("%2e%2e/admin", "../admin", "chat/%2e%2e/%2e%2e/admin", "%252e%252e/admin", "%2E./admin"),
+        *("..%2fadmin", "..%5cadmin", "./admin", "%2e", "chat/..", "%25252e%25252e%25252fadmin"),
+    ],
+)
+def test_no_dot_segment_leaves_the_base_path(gateway: Gateway, path: str) -> None:
+    assert proxied(gateway, path) == (400, [])
+
+
+def test_other_paths_arrive_as_they_were_sent(gateway: Gateway) -> None:
+    for path in ("chat/completions", "files/a..b", "models/m:generate?alt=sse"):
+        assert proxied(gateway, path) == (200, [f"/tenant/{path}"])

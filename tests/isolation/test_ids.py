@@ -88,6 +88,51 @@ def test_the_id_of_an_assessment_is_mlflows_choice(guarded: World, guarded_ids: 
     assert shown(guarded, trace).json == before
 
 
+def overridden(world: World, ids: Ids) -> tuple[str, str]:
+    """The ids of a trace of team-b and of its assessment, which another one overrides."""
+    trace, first = assessed(world, ids)
+    document = {"assessment": assessment(trace_id=trace, overrides=first)}
+    world.make(f"{V3}/traces/{trace}/assessments", document, workspace=TEAM_B)
+    return trace, first
+
+
+def valid(world: World, trace: str, assessment_id: str) -> bool:
+    """Whether team-b sees its assessment as valid."""
+    answer = world.ask("GET", f"{V3}/traces/{trace}/assessments/{assessment_id}", workspace=TEAM_B)
+    assert answer.status == 200, answer.text
+    return bool(answer.json["assessment"].get("valid"))
+
+
+def override(world: World, ids: Ids, taken: str, field: str = "overrides") -> None:
+    """Start a trace of team-a whose assessment overrides ``taken``, and delete that assessment."""
+    own = f"tr-{secrets.token_hex(16)}"
+    given = assessment(**{field: taken})
+    assert start(world, own, ids[TEAM_A], assessments=[given]).status == 200
+    (made,) = shown(world, own, TEAM_A).json["trace"]["trace_info"]["assessments"]
+    path = f"{V3}/traces/{own}/assessments/{made['assessment_id']}"
+    assert world.ask("DELETE", path).status == 200
+
+
+def test_stock_mlflow_makes_an_assessment_of_another_workspace_valid_again(
+    stock: World, stock_ids: dict[str, str]
+) -> None:
+    trace, first = overridden(stock, stock_ids)
+    assert not valid(stock, trace, first)
+    override(stock, stock_ids, first)
+    assert valid(stock, trace, first)
+
+
+def test_no_assessment_overrides_one_of_another_trace(guarded: World, guarded_ids: dict[str, str]) -> None:
+    trace, first = overridden(guarded, guarded_ids)
+    override(guarded, guarded_ids, first)
+    assert not valid(guarded, trace, first)
+    own = new_trace(guarded, guarded_ids, TEAM_A)
+    document = {"assessment": assessment(trace_id=own, overrides=first)}
+    # MLflow itself looks for it among the assessments of the trace.
+    assert guarded.ask("POST", f"{V3}/traces/{own}/assessments", json_body=document).status == 404
+    assert not valid(guarded, trace, first)
+
+
 def _answers(world: World, ids: Ids, trace: str) -> dict[str, Answer]:
     """What is said of ``trace`` to somebody in team-a, by operation."""
     run = world.make(f"{V2}/runs/create", {"experiment_id": ids[TEAM_A], "start_time": 1})

@@ -168,10 +168,10 @@ S3 = "s3://bucket/mlflow"
         ("dbfs:/mlflow/workspaces/team-a/1", "dbfs:/mlflow", TEAM_A),
     ],
 )
-def test_the_workspaces_part_of_the_artifact_root_is_its_own(
+async def test_the_workspaces_part_of_the_artifact_root_is_its_own(
     source: str, root: str, workspace: str | None
 ) -> None:
-    check_source(source, artifact_root=root, workspace=workspace)
+    await check_source(source, artifact_root=root, workspace=workspace, store=None)
 
 
 @pytest.mark.parametrize("workspace", [TEAM_A, DEFAULT, None])
@@ -200,11 +200,11 @@ def test_the_workspaces_part_of_the_artifact_root_is_its_own(
         "",
     ],
 )
-def test_the_rest_of_the_artifact_root_is_not(source: str, workspace: str | None) -> None:
+async def test_the_rest_of_the_artifact_root_is_not(source: str, workspace: str | None) -> None:
     with pytest.raises(RequestError):
-        check_source(source, artifact_root=S3, workspace=workspace)
+        await check_source(source, artifact_root=S3, workspace=workspace, store=None)
 
 
-def test_without_an_artifact_root_no_bucket_is_anybodys() -> None:
+async def test_without_an_artifact_root_no_bucket_is_anybodys() -> None:
     with pytest.raises(RequestError):
-        check_source(f"{S3}/1/model", artifact_root=None, workspace=None)
+        await check_source(f"{S3}/1/model", artifact_root=None, workspace=None, store=None)

@@ -13,6 +13,7 @@ from workspace_authz.catalog.listing import Clause
 from workspace_authz.catalog.model import Identifier, Route
 from workspace_authz.catalog.stamp import Stamp
 from workspace_authz.errors import BadRequestError, RequestError
+from workspace_authz.mlflow_adapter.reading.places import Place
 from workspace_authz.types import Resource
 
 Asked = tuple[Resource, Identifier, tuple[str, ...], str]
@@ -73,7 +74,13 @@ class KnownObjects:
         self, *, method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
     ) -> Sequence[FieldCall]:
         self.read += 1
-        changes = json.loads(body).get("changes", {}) if self.obedient and body else {}
+        try:
+            document = json.loads(body or b"{}")
+        except (ValueError, RecursionError) as error:
+            raise BadRequestError("unreadable") from error
+        if not isinstance(document, dict):
+            raise BadRequestError("unreadable")
+        changes = document.get("changes", {}) if self.obedient else {}
         return [call.changed(changes) for call in self.calls]
 
     async def changed_document(
@@ -107,6 +114,16 @@ class KnownObjects:
         if workspace != self.workspace:
             return {}
         return {key: name for key, name in self.known.items() if len(key) < 3 and name in names}
+
+    async def experiments_at(self, place: Place, *, workspace: str) -> frozenset[str]:
+        """The location of each experiment is its id, in whatever store."""
+        names = await self.names(
+            place.segments[:1],
+            resource=Resource.EXPERIMENTS,
+            identifier=Identifier.EXPERIMENT_ID,
+            workspace=workspace,
+        )
+        return frozenset(names.values())
 
     async def narrowed_filter(
         self, operation: str, clause: Clause, *, values: Collection[str], theirs: str

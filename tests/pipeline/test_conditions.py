@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from workspace_authz.catalog.compile import Match
 from workspace_authz.catalog.model import Authenticated, Identifier, NameSource, Origin, Requirement, Route
 from workspace_authz.errors import BadRequestError
 from workspace_authz.mlflow_adapter.reading.reader import RequestReader
-from workspace_authz.mlflow_adapter.reading.request import AccessRequest
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest, GivenBody
 from workspace_authz.pipeline.naming import applies
 from workspace_authz.types import Resource, Verb
 
@@ -210,17 +211,28 @@ async def test_another_model_uri_does_not_count(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"),
+    ("value", "of_experiment", "of_model"),
     [
-        ("models:/m/1", True),
-        (" runs:/r/model", True),
-        ("s3://bucket/models:/m", False),
-        ("mlflow-artifacts:/1/r", False),
+        ("models:/m/1", True, True),
+        (" runs:/r/model", True, True),
+        ("s3://bucket/models:/m", True, False),
+        ("mlflow-artifacts:/1/r", True, False),
+        ("/1/r", True, False),
+        ("prompt-template", False, False),
+        ("dummy-source", False, False),
     ],
 )
-async def test_a_source_counts_where_it_names_an_object_of_mlflow(value: str, expected: bool) -> None:
+async def test_a_source_counts_where_it_names_an_object_or_a_place(
+    value: str, of_experiment: bool, of_model: bool
+) -> None:
     source = body_field("source", Identifier.MODEL_SOURCE_URI)
-    assert await present(source, body={"source": value}) is expected
+    needed = wanting(source)
+    request = AccessRequest("POST", "/", body=GivenBody(json.dumps({"source": value}).encode()))
+    for resource, expected in (
+        (Resource.EXPERIMENTS, of_experiment),
+        (Resource.REGISTERED_MODELS, of_model),
+    ):
+        assert await applies(replace(needed, resource=resource), reader_of(request)) is expected
 
 
 @pytest.mark.parametrize(

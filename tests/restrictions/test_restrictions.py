@@ -16,11 +16,12 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationSc
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
+from tests.pipeline.known_objects import KnownObjects
 from workspace_authz.catalog.compile import Match
 from workspace_authz.catalog.model import Authenticated, Restriction, Route
 from workspace_authz.doors.asgi.body import ReplayedBody
-from workspace_authz.errors import BadRequestError, ForbiddenError, RequestError
-from workspace_authz.mlflow_adapter.reading.artifact_paths import canonical, check_file_name, experiment_in
+from workspace_authz.errors import BadRequestError, ForbiddenError, MissingError, RequestError
+from workspace_authz.mlflow_adapter.reading.artifact_paths import canonical, check_file_name
 from workspace_authz.mlflow_adapter.reading.mlflow_reading import MLflowReading
 from workspace_authz.mlflow_adapter.reading.reader import RequestReader
 from workspace_authz.mlflow_adapter.reading.request import SPANS_BYTES, AccessRequest, GivenBody
@@ -57,6 +58,14 @@ async def check(
     await Restrictions(root).check(reader, workspace="team-a")
 
 
+async def check_artifact(path: str, *, workspace: str | None) -> None:
+    """Where the workspace has one experiment, 12, at its usual place."""
+    objects = KnownObjects({"12": "fraud"}, workspace=workspace or "")
+    match = Match(route(Restriction.OWN_ARTIFACT), {"artifact_path": path})
+    reader = RequestReader(AccessRequest("GET", "/x"), match, reading=None)
+    await Restrictions(store=objects).check(reader, workspace=workspace)
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -71,8 +80,8 @@ async def check(
         "12/..x",
     ],
 )
-def test_an_artifact_path_names_its_experiment(path: str) -> None:
-    assert experiment_in(path, workspace="team-a") == "12"
+async def test_an_artifact_path_lies_in_its_experiment(path: str) -> None:
+    await check_artifact(path, workspace="team-a")
 
 
 @pytest.mark.parametrize(
@@ -102,9 +111,36 @@ def test_a_path_that_must_be_resolved_is_refused(path: str) -> None:
     ],
 )
 @pytest.mark.parametrize("workspace", ["team-a", "default", None])
-def test_a_path_outside_of_the_workspaces_experiments_is_refused(path: str, workspace: str | None) -> None:
+async def test_a_path_outside_of_the_workspaces_experiments_is_refused(
+    path: str, workspace: str | None
+) -> None:
     with pytest.raises(ForbiddenError):
-        experiment_in(path, workspace=workspace)
+        await check_artifact(path, workspace=workspace)
+
+
+@pytest.mark.parametrize("workspace", ["team-a", None])
+async def test_an_experiment_that_is_not_there_is_told_so(workspace: str | None) -> None:
+    with pytest.raises(MissingError, match="is not in"):
+        await check_artifact("13/x", workspace=workspace)
+
+
+@pytest.mark.parametrize(
+    "path", ["v1/models/../../admin", "..", "v1/%2e%2e/admin", "%252e%252E/x", "v1\\..\\x"]
+)
+async def test_a_path_that_leaves_the_provider_is_refused(path: str) -> None:
+    match = Match(route(Restriction.UPSTREAM_PATH), {"path": path})
+    reader = RequestReader(AccessRequest("POST", "/x"), match, reading=None)
+    with pytest.raises(BadRequestError, match="path is refused"):
+        await Restrictions().check(reader, workspace="team-a")
+
+
+@pytest.mark.parametrize(
+    "path", ["v1/models", "v1beta/models/gemini-pro:generateContent", "files/100%", "a/"]
+)
+async def test_a_path_below_the_provider_is_not(path: str) -> None:
+    match = Match(route(Restriction.UPSTREAM_PATH), {"path": path})
+    reader = RequestReader(AccessRequest("POST", "/x"), match, reading=None)
+    await Restrictions().check(reader, workspace="team-a")
 
 
 @pytest.mark.parametrize("path", ["/home/me/x.bin", "x", "C:\\x.bin", "a b", "..x"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -23,9 +23,10 @@ from tests.scenarios.named import (
     then_siblings_and_foreign_objects_answer_alike,
 )
 from tests.scenarios.naming import FOREIGN, OWN, SIBLING
-from tests.scenarios.people import NAMED, Cluster
+from tests.scenarios.people import NAMED, TEAM_A, Cluster
 from tests.scenarios.studio import Studio
 from tests.scenarios.tracking_studio import ENVIRONMENT
+from workspace_authz.types import recorded
 
 BROKEN: Final = frozenset({"AddDatasetToExperiments"})
 """MLflow 3.17.2 compares experiments' numbers with texts there, which psycopg 3 does not let pass."""
@@ -82,3 +83,27 @@ def test_the_sdk_works_in_an_experiment_that_is_known_by_name(
         assert nora.run(steps.run_content, run)["metrics"] == {"accuracy": 0.5, "loss": 0.1}
         assert nora.run(steps.download, run, "note.txt") == b"content"
         assert trace in nora.run(steps.trace_ids, own.experiment)
+
+
+LONG: Final = "a" * 253
+"""The longest name that a service account may have."""
+
+
+def test_a_service_account_whose_name_exceeds_mlflows_columns_can_create(
+    on_postgres: MlflowServer, cluster: Cluster
+) -> None:
+    account = f"system:serviceaccount:{TEAM_A}:{LONG}"
+    token = cluster.plane.service_account(TEAM_A, LONG)
+    cluster.plane.bind(TEAM_A, "edit", account=(TEAM_A, LONG))
+    cluster.plane.wait_for_access(token, TEAM_A, verb="create", resource="datasets")
+
+    def made(path: str, document: object) -> Any:
+        answer = on_postgres.ask("POST", path, token=token, workspace=TEAM_A, json_body=document)
+        assert answer.status == 200, answer.text
+        return answer.json
+
+    experiment = made("/api/2.0/mlflow/experiments/create", {"name": "of-a-long-name"})["experiment_id"]
+    run = made("/api/2.0/mlflow/runs/create", {"experiment_id": experiment})["run"]
+    dataset = made("/api/3.0/mlflow/datasets/create", {"name": "d", "experiment_ids": [experiment]})
+    assert run["info"]["user_id"] == dataset["dataset"]["created_by"] == recorded(account)
+    assert account.startswith(run["info"]["user_id"][:200])

@@ -66,6 +66,12 @@ MISTAKES = {
         "runs under uvicorn, not waitress.*--uvicorn-opts", ("--waitress-opts", "--threads=2")
     ),
     "artifacts-only": Mistake("cannot guard --artifacts-only", ("--artifacts-only",), backend_store=False),
+    "artifacts of nobody": Mistake(
+        "--default-artifact-root mlflow-artifacts:/workspaces/x .*'workspaces'",
+        ("--default-artifact-root", "mlflow-artifacts:/workspaces/x"),
+        environment={"MLFLOW_K8S_AUTH_NAMESPACE": "team-a"},
+        workspaces=False,  # with workspaces MLflow itself refuses it
+    ),
     "custom scorers": Mistake(
         "unset MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS",
         environment={"MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS": "true"},

@@ -1,4 +1,4 @@
-"""MLflow's artifact proxy. Every path lies in an experiment: ``[workspaces/<ws>/]<experiment_id>/…``.
+"""MLflow's artifact proxy. Every path lies in the recorded location of an experiment.
 
 FastAPI serves upload and download and ignores ``--static-prefix`` (``artifact_router.py``). Flask serves the
 same two below the prefix. A path without an experiment has no RBAC name, so it needs the broad right.

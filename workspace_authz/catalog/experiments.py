@@ -32,6 +32,7 @@ _RUN: Final = body("run_id", Identifier.RUN_ID)
 _RUN_OR_UUID: Final = body("run_id", Identifier.RUN_ID, "run_uuid")
 _RUNS: Final = body("run_ids[]", Identifier.RUN_ID)
 _MODEL: Final = body("model_id", Identifier.LOGGED_MODEL_ID)
+_LOCATION: Final = body("artifact_location", Identifier.ARTIFACT_LOCATION)
 _LINKED_MODELS: Final = body("models[].model_id", Identifier.LOGGED_MODEL_ID)
 _THEIRS: Final = listed(Verb.LIST, Resource.EXPERIMENTS, _EXPERIMENTS)
 _FOUND: Final = search(
@@ -41,7 +42,13 @@ _FOUND: Final = search(
 )
 
 _EXPERIMENT_ROUTES: Final[tuple[Route, ...]] = (
-    *rpc("POST", "2.0/mlflow/experiments/create", "CreateExperiment", experiments(Verb.CREATE)),
+    *rpc(
+        "POST",
+        "2.0/mlflow/experiments/create",
+        "CreateExperiment",
+        # A location within that of another experiment would give a right on the other's artifacts.
+        all_of(experiments(Verb.CREATE), experiments(Verb.UPDATE, _LOCATION, when_present=True)),
+    ),
     *rpc("GET", "2.0/mlflow/experiments/get", "GetExperiment", experiments(Verb.GET, EXPERIMENT)),
     *rpc(
         "GET",

@@ -16,9 +16,10 @@ from workspace_authz.catalog.build import (
     listed,
     path,
     response,
+    restricted,
     use,
 )
-from workspace_authz.catalog.model import Route, Server
+from workspace_authz.catalog.model import Restriction, Route, Server
 from workspace_authz.types import Resource, Verb
 
 _BY_PATH: Final = use(Resource.GATEWAY_ENDPOINTS, path("endpoint_name"))
@@ -50,7 +51,10 @@ _NATIVE_ROUTES: Final[tuple[Route, ...]] = (
     *_call("POST", "anthropic/v1/messages", "AnthropicMessages", _BY_MODEL),
     *_call("POST", f"{_GEMINI}:generateContent", "GeminiGenerateContent", _BY_PATH),
     *_call("POST", f"{_GEMINI}:streamGenerateContent", "GeminiStreamGenerateContent", _BY_PATH),
-    *_call("POST", "proxy/{endpoint_name}/{path:path}", "RawProxy", _BY_PATH),
+    *restricted(
+        Restriction.UPSTREAM_PATH,
+        _call("POST", "proxy/{endpoint_name}/{path:path}", "RawProxy", _BY_PATH),
+    ),
 )
 
 # The old deployments proxy reaches one gateway for the whole server (MLFLOW_DEPLOYMENTS_TARGET), whose

@@ -71,6 +71,16 @@ def _new_id(assessment: str) -> Stamp:
     return Stamp(Shape.LEFT_OUT, "assessment_id", assessment, when_sent=True)
 
 
+def _overridden(assessment: str) -> Stamp:
+    """Removes the id of the assessment that a new one overrides.
+
+    MLflow stores it without looking (``sqlalchemy_store._start_trace_once``), and makes that assessment valid
+    again when the new one is deleted, in whatever workspace it is. The assessments of a new trace have new
+    ids, so none can be meant.
+    """
+    return Stamp(Shape.LEFT_OUT, "overrides", assessment, when_sent=True)
+
+
 STAMPS: Final[Mapping[str, Stamps]] = MappingProxyType(
     {
         "CreateRun": _RUN,
@@ -91,6 +101,7 @@ STAMPS: Final[Mapping[str, Stamps]] = MappingProxyType(
             *_trace(Shape.MAP, metadata=f"{_INFO}.trace_metadata", tags=f"{_INFO}.tags", starts=True),
             _source(f"{_INFO}.assessments[]"),
             _new_id(f"{_INFO}.assessments[]"),
+            _overridden(f"{_INFO}.assessments[]"),
         ),
         "SetTraceTag": _TRACE_TAG,
         "SetTraceTagV3": _TRACE_TAG,

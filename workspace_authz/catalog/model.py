@@ -55,7 +55,9 @@ class Identifier(StrEnum):
     SCORER_ID = "scorer_id"
     JOB_ID = "job_id"
     ARTIFACT_PATH = "artifact_path"
-    """``[workspaces/<ws>/]<experiment_id>/…`` below the artifact destination."""
+    """A path below the artifact destination. It is of the experiment in whose recorded location it lies."""
+    ARTIFACT_LOCATION = "artifact_location"
+    """Where a new experiment is to keep its artifacts. It counts only if an experiment has its own there."""
     SECRET_ID = "secret_id"  # noqa: S105 - an identifier's kind, not a secret
     ENDPOINT_ID = "endpoint_id"
     MODEL_DEFINITION_ID = "model_definition_id"
@@ -63,7 +65,8 @@ class Identifier(StrEnum):
     GATEWAY_MODEL_URI = "gateway_model_uri"
     """A JSON text or URI. It counts only if it holds ``gateway:/<endpoint>``."""
     MODEL_SOURCE_URI = "model_source_uri"
-    """``models:/<name>/<version>``, ``models:/<model_id>`` or ``runs:/<run_id>/…``."""
+    """``models:/<name>/<version>``, ``models:/<model_id>``, ``runs:/<run_id>/…``, or the place of artifacts,
+    which is of the experiment in whose recorded location it lies."""
     FLAG = "flag"
     """A switch of the request, which identifies nothing. It counts if it is set."""
 
@@ -238,14 +241,16 @@ class Restriction(StrEnum):
     NO_SPAN_TRACE_LOCATION = "no trace location in spans"
     """The same for OTLP, where attributes ``mlflow.traceTag.<tag>`` become tags."""
     OWN_ARTIFACT = "an experiment's artifact"
-    """The path parameter ``artifact_path`` is ``[workspaces/<workspace>/]<experiment id>[/…]``, and the
-    experiment belongs to the workspace."""
+    """The path parameter ``artifact_path`` lies in the recorded location of an experiment of the
+    workspace."""
     OWN_ARTIFACT_LIST = "an experiment's artifacts"
     """The same for the query parameter ``path``, which must be present."""
     FILE_NAME = "a file name"
     """The body's ``path`` ends in a file name. The store appends that name to the artifact path."""
     OWN_SOURCE = "a source in the workspace"
     """``source`` is a run, a model or an artifact of the workspace."""
+    UPSTREAM_PATH = "a path without dot segments"
+    """The path parameter ``path`` does not leave the base URL of the provider, however it is encoded."""
     NO_GLOBAL_BUDGET = "no GLOBAL scope"
 
 

@@ -12,6 +12,9 @@ from typing import Final, Protocol
 
 from workspace_authz.types import UserInfo
 
+UNREAD_SECONDS: Final = 60.0
+"""How long a client may take none of an answer of Flask's. Then the connection is closed."""
+
 current_user: Final[ContextVar[UserInfo | None]] = ContextVar("current_user", default=None)
 """The caller. None: nobody was identified, or no request is being served."""
 

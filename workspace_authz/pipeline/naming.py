@@ -8,11 +8,18 @@ from typing import Final
 
 from workspace_authz.catalog.model import Identifier, NameSource, Requirement
 from workspace_authz.errors import BadRequestError
+from workspace_authz.mlflow_adapter.reading.places import Place
 from workspace_authz.mlflow_adapter.reading.reader import UNREADABLE, RequestReader, Values
-from workspace_authz.mlflow_adapter.reading.references import GATEWAY_URI, mentions_issue, references
+from workspace_authz.mlflow_adapter.reading.references import (
+    GATEWAY_URI,
+    artifact_place,
+    is_place,
+    mentions_issue,
+    references,
+)
 from workspace_authz.mlflow_adapter.store.protocol import ObjectStore
 from workspace_authz.pipeline.case import Case
-from workspace_authz.types import Verb
+from workspace_authz.types import Resource, Verb
 
 _SOURCE_URIS: Final = ("models:/", "runs:/")
 
@@ -46,7 +53,7 @@ async def applies(requirement: Requirement, reader: RequestReader) -> bool:
         return True
     for source in requirement.names:
         values = await reader.possible_values(source)
-        if any(value is UNREADABLE or _counts(source, value) for value in values):
+        if any(value is UNREADABLE or _counts(requirement, source, value=value) for value in values):
             return True
     return False
 
@@ -64,7 +71,7 @@ async def _certainly_named(requirement: Requirement, reader: RequestReader) -> b
     return False
 
 
-def _counts(source: NameSource, value: object) -> bool:
+def _counts(requirement: Requirement, source: NameSource, *, value: object) -> bool:
     if value in (None, "", [], {}) or (source.identifies is Identifier.FLAG and value is False):
         return False
     text = value if isinstance(value, str) else json.dumps(value)
@@ -72,7 +79,8 @@ def _counts(source: NameSource, value: object) -> bool:
         case Identifier.GATEWAY_MODEL_URI:
             return GATEWAY_URI in _unescaped(text).lower()
         case Identifier.MODEL_SOURCE_URI:
-            return text.strip().lower().startswith(_SOURCE_URIS)
+            of_experiment = requirement.resource is Resource.EXPERIMENTS and is_place(text)
+            return of_experiment or text.strip().lower().startswith(_SOURCE_URIS)
         case Identifier.ISSUE_MENTION:
             return mentions_issue(text)
         case _:
@@ -126,9 +134,15 @@ async def _named(
     found: dict[str, ObjectName] = {}
     wanted: dict[Identifier, list[str]] = {}
     for value in values:
-        for identifier, key in references(
-            value, resource=needed.resource, identifier=source.identifies, workspace=case.workspace
-        ):
+        place = artifact_place(value, identifier=source.identifies, workspace=case.workspace)
+        if place is not None:
+            owners = await _owners(needed, place, case=case)
+            if not owners and not _may_be_nobodys(needed, source):
+                return None
+            for name in owners:
+                found.setdefault(name, ObjectName(name, sent=False))
+            continue
+        for identifier, key in references(value, resource=needed.resource, identifier=source.identifies):
             if identifier is Identifier.NAME:
                 found[key] = ObjectName(key, sent=True)
             else:
@@ -142,6 +156,18 @@ async def _named(
         for name in names.values():
             found.setdefault(name, ObjectName(name, sent=False))
     return tuple(found.values()) if found or needed.when_present else None
+
+
+async def _owners(needed: Requirement, place: Place, *, case: Case) -> list[str]:
+    """The experiments whose artifacts lie at ``place``. It is nothing of another resource."""
+    if needed.resource is not Resource.EXPERIMENTS:
+        return []
+    return sorted(await _store(case).experiments_at(place, workspace=case.rights.namespace))
+
+
+def _may_be_nobodys(needed: Requirement, source: NameSource) -> bool:
+    """Whether a place needs no owner: a new location needs none, and a place is nothing of a model."""
+    return source.identifies is Identifier.ARTIFACT_LOCATION or needed.resource is not Resource.EXPERIMENTS
 
 
 def _store(case: Case) -> ObjectStore:

@@ -6,21 +6,27 @@ They are checked after the rights and before MLflow runs. What cannot be read is
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from typing import Final
 
-from workspace_authz.catalog.model import Identifier, Restriction
+from workspace_authz.catalog.model import Restriction
 from workspace_authz.errors import ForbiddenError, MissingError
-from workspace_authz.mlflow_adapter.reading.artifact_paths import check_file_name, experiment_in, listed_path
+from workspace_authz.mlflow_adapter.reading.artifact_paths import (
+    check_file_name,
+    check_upstream_path,
+    listed_path,
+)
+from workspace_authz.mlflow_adapter.reading.places import place_at_path
 from workspace_authz.mlflow_adapter.reading.reader import RequestReader
 from workspace_authz.mlflow_adapter.reading.spellings import spellings
 from workspace_authz.mlflow_adapter.store.protocol import ObjectStore
 from workspace_authz.restrictions.model_sources import check_origin, check_source
 from workspace_authz.restrictions.trace_locations import check_document, check_trace_tags
-from workspace_authz.types import Resource
 
 _SCOPES: Final = frozenset({"WORKSPACE", "ENDPOINT", "USER"})
 _TARGET_SCOPE: Final = "target_scope"
+_EXPERIMENT_ID: Final = re.compile("[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +61,33 @@ class Restrictions:
                 check_file_name((await reader.document()).get("path"))
             case Restriction.OWN_SOURCE:
                 await self._check_source(reader, workspace)
+            case Restriction.UPSTREAM_PATH:
+                check_upstream_path(reader.match.parameters["path"])
             case Restriction.NO_GLOBAL_BUDGET:
                 await _check_budget(reader)
 
     async def _check_artifact(self, path: str, workspace: str | None) -> None:
-        """Check that the experiment of an artifact path is one of the workspace: MLflow looks for none."""
-        experiment = experiment_in(path, workspace=workspace)
-        if self.store is None or workspace is None:
+        """Check that an artifact path lies in an experiment of the workspace: MLflow looks for none."""
+        place = place_at_path(path, workspace=workspace)
+        if self.store is None or await self.store.experiments_at(place, workspace=workspace or ""):
             return
-        found = await self.store.names(
-            [experiment],
-            resource=Resource.EXPERIMENTS,
-            identifier=Identifier.EXPERIMENT_ID,
-            workspace=workspace,
+        whose = "this server" if workspace is None else f"workspace '{workspace}'"
+        if place.segments and _EXPERIMENT_ID.fullmatch(place.segments[0]):
+            raise MissingError(f"The experiment of this artifact path is not in {whose}.")
+        raise ForbiddenError(
+            f"This artifact path lies in no experiment of {whose}: it must begin with the recorded artifact "
+            "location of one."
         )
-        if not found:
-            raise MissingError(f"The experiment of this artifact path is not in workspace '{workspace}'.")
 
     async def _check_source(self, reader: RequestReader, workspace: str | None) -> None:
         document = await reader.document()
         if "source" in document:
-            check_source(document["source"], artifact_root=self.artifact_root, workspace=workspace)
+            await check_source(
+                document["source"],
+                artifact_root=self.artifact_root,
+                workspace=workspace,
+                store=self.store if reader.has_mlflow else None,
+            )
         if self.store is not None and reader.has_mlflow and workspace is not None:
             await check_origin(reader, self.store, workspace=workspace)
 

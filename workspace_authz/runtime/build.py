@@ -11,12 +11,13 @@ from typing import Final
 from workspace_authz.aio.clock import Clock, SystemClock
 from workspace_authz.aio.supervisor import Supervisor
 from workspace_authz.kubernetes.configuration import load_configuration
-from workspace_authz.kubernetes.connection import caller_connection, server_connection
+from workspace_authz.kubernetes.connection import Connection, caller_connection, server_connection
 from workspace_authz.kubernetes.retries import ReviewPriorities, review_priorities
 from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.runtime import process
 from workspace_authz.runtime.cluster import Cluster, cluster_over
+from workspace_authz.runtime.handler_threads import HandlerThreads, handler_threads
 from workspace_authz.runtime.health import Health
 from workspace_authz.runtime.metrics_page import MetricsPage
 from workspace_authz.runtime.mlflow_data import Data, mlflow_data
@@ -56,28 +57,28 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
         stack.callback(data.close)
         supervisor = Supervisor()
         stack.push_async_callback(supervisor.close)
-
         metrics = PrometheusMetrics(slot.number)
         stack.callback(metrics.flush)
         cluster = cluster_over(server, config, clock=clock)
-        api = ApiReviews(callers, timeout=settings.api_timeout_seconds, metrics=metrics)
-        reviews = _reviews(api, settings, metrics=metrics, clock=clock)
-        pipeline = _pipeline(config, reviews, cluster=cluster, data=data, server_time=api.server_time.now)
-        health = _health(config, cluster=cluster, data=data)
+        pipeline = _pipeline(config, callers, cluster=cluster, data=data, metrics=metrics)
+        threads = handler_threads(settings)
         runtime = Runtime(
             pipeline=pipeline,
             audit=audit,
             body_bytes=settings.body_bytes,
             directory=cluster.directory,
             metrics=metrics,
-            health=health,
+            health=_health(config, cluster=cluster, data=data, threads=threads),
             metrics_page=_metrics_page(pipeline, config.workers, metrics=metrics),
+            request_bytes=settings.request_bytes,
+            share=threads.share,
         )
-        observed, sampled = _observed(runtime, cluster=cluster, data=data), _sampled(metrics, config)
+        observed = _observed(runtime, cluster=cluster, data=data, threads=threads)
         cluster.follow(supervisor)
         data.prepare(supervisor, cluster.directory)
-        supervisor.run("gc freeze", partial(freeze_when_ready, health, clock))
-        supervisor.run("sampler", Sampler(observed, health, metrics=sampled, slot=slot, clock=clock).run)
+        supervisor.run("gc freeze", partial(freeze_when_ready, runtime.health, clock))
+        sampler = Sampler(observed, runtime.health, metrics=_sampled(metrics, config), slot=slot, clock=clock)
+        supervisor.run("sampler", sampler.run)
         process.install(runtime)
         stack.callback(process.uninstall)
         yield runtime
@@ -95,17 +96,20 @@ def _reviews(api: ApiReviews, settings: Settings, *, metrics: Metrics, clock: Cl
 
 def _pipeline(
     config: WorkerConfig,
-    reviews: ReviewPriorities,
+    callers: Connection,
     *,
     cluster: Cluster,
     data: Data,
-    server_time: Callable[[], float | None],
+    metrics: Metrics,
 ) -> Pipeline:
+    settings = config.settings
+    api = ApiReviews(callers, timeout=settings.api_timeout_seconds, metrics=metrics)
+    reviews = _reviews(api, settings, metrics=metrics, clock=SystemClock())
     return build_pipeline(
         ClusterParts(
             reviews.known,
             unverified=reviews.unverified,
-            server_time=server_time,
+            server_time=api.server_time.now,
             workspaces=cluster.directory,
             generations=cluster.generations,
             rbac=cluster.rights,
@@ -117,7 +121,7 @@ def _pipeline(
             tenancy=data.tenancy if cluster.directory is not None else None,
             cipher=data.cipher,
         ),
-        settings=config.settings,
+        settings=settings,
         catalog=config.catalog,
         rule=config.rule,
     )
@@ -129,7 +133,7 @@ def _metrics_page(pipeline: Pipeline, workers: WorkerRegistry, *, metrics: Metri
     )
 
 
-def _observed(runtime: Runtime, *, cluster: Cluster, data: Data) -> Observed:
+def _observed(runtime: Runtime, *, cluster: Cluster, data: Data, threads: HandlerThreads) -> Observed:
     pipeline = runtime.pipeline
     return Observed(
         statistics=(
@@ -139,6 +143,7 @@ def _observed(runtime: Runtime, *, cluster: Cluster, data: Data) -> Observed:
         ),
         informers=cluster.informers,
         audit=runtime.audit,
+        threads=threads,
         flush=runtime.metrics.flush,
     )
 
@@ -149,9 +154,9 @@ def _sampled(metrics: PrometheusMetrics, config: WorkerConfig) -> SampledMetrics
     return sampled
 
 
-def _health(config: WorkerConfig, *, cluster: Cluster, data: Data) -> Health:
+def _health(config: WorkerConfig, *, cluster: Cluster, data: Data, threads: HandlerThreads) -> Health:
     checks = cluster.checks() | data.checks(cluster.directory)
-    return Health(checks, notes=cluster.rbac.notes, workers=config.workers)
+    return Health(checks, notes=lambda: (*cluster.rbac.notes(), *threads.notes()), workers=config.workers)
 
 
 async def freeze_when_ready(health: Health, clock: Clock, *, freeze: Callable[[], None] = gc.freeze) -> None:

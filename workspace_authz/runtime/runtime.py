@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from workspace_authz.aio.fair_share import FairShare
 from workspace_authz.pipeline.pipeline import Pipeline
+from workspace_authz.runtime.handler_threads import fair_share
 from workspace_authz.runtime.health import Health
 from workspace_authz.runtime.metrics_page import MetricsPage
+from workspace_authz.settings import Settings
 from workspace_authz.telemetry.audit import AuditSink
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 from workspace_authz.workspaces.directory import Directory
@@ -19,10 +22,14 @@ class Runtime:
     pipeline: Pipeline
     audit: AuditSink
     body_bytes: int
-    """The largest request body in which names are looked for."""
+    """The largest request body that is read."""
     directory: Directory | None
     """The namespaces that are workspaces; None on a server without workspaces."""
     metrics: Metrics = field(default_factory=NoMetrics)
     health: Health = field(default_factory=Health)
     metrics_page: MetricsPage | None = None
     """None where nothing is counted."""
+    request_bytes: int = Settings.model_construct().request_bytes
+    """The largest request body that is handed on, except in an upload of an artifact."""
+    share: FairShare = field(default_factory=lambda: fair_share(Settings.model_construct()))
+    """Shares the threads of MLflow's handlers."""

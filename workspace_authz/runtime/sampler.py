@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from workspace_authz.aio.clock import Clock
+from workspace_authz.aio.fair_share import FairShare
 from workspace_authz.aio.statistics import Statistics
 from workspace_authz.kubernetes.informer_state import InformerState
 from workspace_authz.runtime.health import Health
@@ -21,6 +22,18 @@ _PROBLEM_SECONDS: Final = 0.05
 """The interval while there is a problem."""
 
 
+class Threads(Protocol):
+    """The threads of MLflow's handlers."""
+
+    @property
+    def share(self) -> FairShare:
+        """Who uses them."""
+
+    @property
+    def busy(self) -> int:
+        """How many run something now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """The parts of a worker that are sampled."""
@@ -29,6 +42,8 @@ class Observed:
     informers: Callable[[], Mapping[str, InformerState]]
     """The state of each informer, by resource."""
     audit: AuditSink
+    threads: Threads | None = None
+    """None where no handlers run."""
     flush: Callable[[], None] = lambda: None
     """Writes buffered metrics."""
 
@@ -64,6 +79,11 @@ class Sampler:
                 self._metrics.coalesced(name, coalescer.coalesced)
         for resource, state in self._observed.informers().items():
             self._metrics.informer(resource, self._informer(state))
+        if self._observed.threads is not None:
+            share = self._observed.threads.share
+            self._metrics.handlers(
+                busy=self._observed.threads.busy, waiting=share.waiting, refused=share.refused
+            )
         self._metrics.audit_dropped(self._observed.audit.dropped)
         checks = self._health.own()
         ready = not any(checks.values())

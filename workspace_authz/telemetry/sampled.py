@@ -60,6 +60,15 @@ class SampledMetrics:
         self._dropped = self._counter(
             "audit_dropped_total", "Audit records that were lost: the queue was full, or a write failed."
         )
+        self._busy = self._gauge(
+            "handler_threads_busy", "Threads in which handlers of MLflow run now.", mode="livesum"
+        )
+        self._waiting = self._gauge(
+            "handler_requests_waiting", "Requests that wait for a thread of their share.", mode="livesum"
+        )
+        self._throttled = self._counter(
+            "handler_requests_refused_total", "Requests answered 429: their share of threads was in use."
+        )
         self._synced = self._informer("synced", "1 when the first list is complete in every worker.")
         self._last_contact = self._informer(
             "last_contact_timestamp_seconds",
@@ -92,6 +101,12 @@ class SampledMetrics:
     def coalesced(self, question: str, total: int) -> None:
         """Record how often this kind of question has waited for the same question in flight."""
         self._increase(self._coalesced.labels(question), ("coalesced", question), to=total)
+
+    def handlers(self, *, busy: int, waiting: int, refused: int) -> None:
+        """Record the threads of MLflow's handlers and the requests that wait for one."""
+        self._busy.set(busy)
+        self._waiting.set(waiting)
+        self._increase(self._throttled, ("refused", ""), to=refused)
 
     def audit_dropped(self, total: int) -> None:
         """Record the number of lost audit records."""

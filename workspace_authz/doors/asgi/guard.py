@@ -8,11 +8,13 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from workspace_authz.aio.asgi import App, Receive, Scope, Send
+from workspace_authz.aio.fair_share import FairShare
 from workspace_authz.doors.asgi.answers import filtered_answer, replaced
 from workspace_authz.doors.asgi.audit import AuditedRequest
-from workspace_authz.doors.asgi.body import Disconnection, GivenMessages, ReplayedBody
-from workspace_authz.doors.asgi.protocol import peer_of, refuse, route_path
+from workspace_authz.doors.asgi.body import BoundedBody, Disconnection, GivenMessages, ReplayedBody
+from workspace_authz.doors.asgi.protocol import StartedAnswer, peer_of, refuse, route_path
 from workspace_authz.doors.asgi.self_calls import GuardedSelfCalls
+from workspace_authz.doors.asgi.threads import thread_share
 from workspace_authz.effects.effects import EffectKind, Effects
 from workspace_authz.effects.rewriting import without_body
 from workspace_authz.errors import RequestError
@@ -24,6 +26,7 @@ from workspace_authz.telemetry.audit import AuditSink
 from workspace_authz.telemetry.metrics import Metrics
 from workspace_authz.types import UserInfo
 
+_UPLOADS: Final = frozenset({"UploadArtifact"})
 EVERY_EFFECT: Final = frozenset(EffectKind)
 
 
@@ -44,7 +47,15 @@ class Guard(Protocol):
 
     @property
     def body_bytes(self) -> int:
-        """The largest body in which names are looked for."""
+        """The largest body that is read."""
+
+    @property
+    def request_bytes(self) -> int:
+        """The largest body that is handed on, except in an upload of an artifact."""
+
+    @property
+    def share(self) -> FairShare:
+        """Shares the threads of MLflow's handlers."""
 
 
 class GuardMiddleware:
@@ -100,7 +111,14 @@ class GuardMiddleware:
             _count(guard.metrics, verdict, seconds=audited.judged(verdict))
             outgoing = audited.watch(send)
             if isinstance(verdict, Pass):
-                await self._pass(guard, verdict, scope=scope, receive=body, send=outgoing)
+                answer = StartedAnswer(outgoing)
+                try:
+                    async with thread_share(guard.share, verdict, path=request.path):
+                        await self._pass(guard, verdict, scope=scope, receive=body, send=answer)
+                except RequestError as error:
+                    if answer.started:
+                        raise
+                    await refuse(error, outgoing, head=request.method == "HEAD")
                 return
             await refuse(verdict.error, outgoing, head=request.method == "HEAD")
             if by_mlflow is not None:
@@ -111,7 +129,8 @@ class GuardMiddleware:
     async def _pass(self, guard: Guard, verdict: Pass, *, scope: Scope, receive: Receive, send: Send) -> None:
         effects = verdict.effects
         calls = self._self_calls(guard, verdict, scope=scope) if effects.self_calls else None
-        inner, messages = _applied(effects, scope, receive)
+        limit = None if _uploads(verdict) else guard.request_bytes
+        inner, messages = _applied(effects, scope, receive, limit=limit)
         keep = effects.narrowing.answer if effects.narrowing is not None else None
         with _serving(effects, calls):
             if keep is None:
@@ -135,13 +154,21 @@ class GuardMiddleware:
         )
 
 
-def _applied(effects: Effects, scope: Scope, receive: Receive) -> tuple[Scope, Receive]:
-    """The request that MLflow gets."""
+def _uploads(verdict: Verdict) -> bool:
+    """Whether the body is an artifact, which goes to a file and may have any size."""
+    route = verdict.findings.route
+    return route is not None and route.operation in _UPLOADS
+
+
+def _applied(effects: Effects, scope: Scope, receive: Receive, *, limit: int | None) -> tuple[Scope, Receive]:
+    """The request that MLflow gets. ``limit`` bounds a body that is handed on; None does not."""
     if effects.empty_body:
         scope = {**scope, "headers": without_body(scope["headers"])}
         receive = GivenMessages(b"", then=Disconnection(receive))
     elif effects.replacement is not None:
         scope, receive = replaced(effects.replacement, scope, receive)
+    elif limit is not None:
+        receive = BoundedBody(receive, limit=limit)
     headers = effects.headers.applied(scope["headers"])
     return {**scope, "headers": headers, "state": _state(scope, effects.caller)}, receive
 

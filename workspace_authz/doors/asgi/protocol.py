@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from workspace_authz.aio.asgi import Scope, Send
+from workspace_authz.aio.asgi import Message, Scope, Send
 from workspace_authz.errors import RequestError
 
 
@@ -21,6 +21,19 @@ def peer_of(scope: Scope) -> str:
     """The client's address, or that of the last proxy that uvicorn was not told to trust."""
     client = scope.get("client")
     return str(client[0]) if client else ""
+
+
+class StartedAnswer:
+    """A ``send`` that knows whether an answer has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        """Send one message."""
+        self.started = True
+        await self._send(message)
 
 
 async def refuse(error: RequestError | None, send: Send, *, head: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Paths below the artifact proxy: ``[workspaces/<own>/]<experiment id>[/…]`` and nothing else.
+"""Paths below the artifact proxy, and below the provider of a gateway endpoint: read in one way, or refused.
 
 MLflow decodes a path again and again (``mlflow.utils.uri.validate_path_is_safe``, up to ten times, and its
 artifact repositories once more), then puts ``workspaces/<workspace>/`` before it, but for the workspace
@@ -12,31 +12,12 @@ import re
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlparse, urlunparse
 
-from workspace_authz.errors import BadRequestError, ForbiddenError
+from workspace_authz.errors import BadRequestError
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest
 
-_WORKSPACES: Final = "workspaces"
 _ROUNDS: Final = 10
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f\\#]")
-_EXPERIMENT_ID: Final = re.compile(r"[0-9]{1,19}")
-
-
-def experiment_in(path: str, *, workspace: str | None) -> str:
-    """The experiment id that an artifact path names.
-
-    ``workspace`` is None on a server without workspaces. Raises :class:`BadRequestError` for a path that
-    MLflow or a store might read otherwise than it is written, and :class:`ForbiddenError` for one that lies
-    in another workspace or in no experiment.
-    """
-    segments = canonical(path).split("/")
-    if segments[0] == _WORKSPACES:
-        if len(segments) < 2 or segments[1] != workspace:
-            raise ForbiddenError("This artifact path lies outside of the workspace of the request.")
-        segments = segments[2:]
-    if not segments or not _EXPERIMENT_ID.fullmatch(segments[0]):
-        raise ForbiddenError("An artifact path must begin with the id of an experiment.")
-    return segments[0]
 
 
 def canonical(path: str) -> str:
@@ -46,6 +27,14 @@ def canonical(path: str) -> str:
     if _UNSAFE.search(decoded) or any(segment in ("", ".", "..") for segment in trimmed.split("/")):
         raise _unclear()
     return trimmed
+
+
+def check_upstream_path(path: str) -> None:
+    """Check a path below a provider's base URL: a dot segment would leave it, with the provider's key.
+
+    Raises :class:`BadRequestError`.
+    """
+    canonical(path)
 
 
 def listed_path(request: AccessRequest) -> str:
@@ -58,9 +47,7 @@ def listed_path(request: AccessRequest) -> str:
     pairs = parse_qsl(query, keep_blank_values=True)
     paths = [value for key, value in pairs if key == "path"]
     if request.method != "GET" or len(paths) != 1:
-        raise BadRequestError(
-            "List artifacts with GET and one path that begins with the id of an experiment."
-        )
+        raise BadRequestError("List artifacts with GET and one path, which lies in an experiment.")
     return paths[0]
 
 
@@ -88,6 +75,6 @@ def _decoded(path: str) -> str:
 
 def _unclear() -> BadRequestError:
     return BadRequestError(
-        "This artifact path is refused: it may hold no '.', '..' or empty segment, backslash, '#' or "
+        "This path is refused: it may hold no '.', '..' or empty segment, backslash, '#' or "
         "control character, however they are encoded."
     )

@@ -65,7 +65,7 @@ def read_message(
             document = json.loads(body)
         else:
             request = Request(environ_of(method=method, query=query, headers=headers, body=body))
-            descriptor = _MESSAGES.get(route.operation)
+            descriptor = message_of(route)
             if descriptor is not None:
                 message = _get_request_message(GetMessageClass(descriptor)(), flask_request=request)
                 fields: dict[str, Any] = MessageToDict(
@@ -80,9 +80,14 @@ def read_message(
     return document
 
 
+def message_of(route: Route) -> Descriptor | None:
+    """The protobuf message of a route's request; None where MLflow has none for it."""
+    return _MESSAGES.get(route.operation)
+
+
 def has_field(route: Route, field: str) -> bool:
     """Whether the message of ``route`` has ``field`` in the MLflow at hand."""
-    descriptor = _MESSAGES.get(route.operation)
+    descriptor = message_of(route)
     return descriptor is not None and field in descriptor.fields_by_name
 
 

@@ -9,8 +9,8 @@ from typing import Final
 
 from workspace_authz.catalog.model import Identifier
 from workspace_authz.errors import BadRequestError
-from workspace_authz.mlflow_adapter.reading.artifact_paths import experiment_in
 from workspace_authz.mlflow_adapter.reading.documents import texts
+from workspace_authz.mlflow_adapter.reading.places import Place, place_at_path, place_of, scheme_of
 from workspace_authz.types import Resource
 
 Reference = tuple[Identifier, str]
@@ -26,17 +26,39 @@ GATEWAY_URI: Final = "gateway:/"
 """In whatever case, the beginning of what names a gateway endpoint."""
 
 
-def references(
-    text: str, *, resource: Resource, identifier: Identifier, workspace: str | None
-) -> tuple[Reference, ...]:
-    """The objects of ``resource`` that ``text`` refers to.
+_TIED: Final = frozenset({"runs", "models"})
+_PROMPTS: Final = frozenset({"prompt-template", "dummy-source"})
+"""``mlflow.prompt.constants._PROMPT_SOURCE_PLACEHOLDERS``: prompts have no files."""
+
+
+def is_place(source: str) -> bool:
+    """Whether the source of a model version is the place of files, not a run, a model or a prompt."""
+    return source not in _PROMPTS and scheme_of(source.strip()) not in _TIED
+
+
+def artifact_place(text: str, *, identifier: Identifier, workspace: str | None) -> Place | None:
+    """The place of artifacts that ``text`` names; None where it names objects by their ids or names.
 
     ``workspace`` is the request's, None on a server without workspaces. Raises :class:`RequestError` for a
-    reference that MLflow could read in another way.
+    place that MLflow could read in another way, and for one in another workspace.
     """
     match identifier:
         case Identifier.ARTIFACT_PATH:
-            return ((Identifier.EXPERIMENT_ID, experiment_in(text, workspace=workspace)),)
+            return place_at_path(text, workspace=workspace)
+        case Identifier.ARTIFACT_LOCATION:
+            return place_of(text, workspace=workspace)
+        case Identifier.MODEL_SOURCE_URI if is_place(text):
+            return place_of(text, workspace=workspace)
+        case _:
+            return None
+
+
+def references(text: str, *, resource: Resource, identifier: Identifier) -> tuple[Reference, ...]:
+    """The objects of ``resource`` that ``text`` refers to, unless it names a place of artifacts.
+
+    Raises :class:`RequestError` for a reference that MLflow could read in another way.
+    """
+    match identifier:
         case Identifier.MODEL_SOURCE_URI:
             return _source(resource, text)
         case Identifier.GATEWAY_MODEL_URI:
@@ -53,6 +75,8 @@ def mentions_issue(text: str) -> bool:
 
 
 def _source(resource: Resource, uri: str) -> tuple[Reference, ...]:
+    if uri in _PROMPTS:
+        return ()
     if found := _RUN.fullmatch(uri):
         return ((Identifier.RUN_ID, found[1]),) if resource is Resource.EXPERIMENTS else ()
     if found := _LOGGED_MODEL.fullmatch(uri):

@@ -18,8 +18,10 @@ from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.aio.statistics import Statistics
 from workspace_authz.catalog.model import Identifier
 from workspace_authz.errors import UnavailableError
+from workspace_authz.mlflow_adapter.reading.places import Place
 from workspace_authz.mlflow_adapter.store.engines import NO_ANSWER, Sessions
 from workspace_authz.mlflow_adapter.store.existing import existing_in
+from workspace_authz.mlflow_adapter.store.locations import ExperimentLocations
 from workspace_authz.mlflow_adapter.store.names import IN_EXPERIMENT, experiment_ids_in, names_in
 from workspace_authz.types import Resource
 
@@ -64,6 +66,7 @@ class StoreObjects:
         self._registry = registry
         self._workspaces = workspaces
         self._experiment_ids: ExpiringCache[_Key, str] = ExpiringCache(size=size, monotonic=monotonic)
+        self._locations = ExperimentLocations(monotonic)
         self.statistics = Statistics(caches={"experiment_ids": self._experiment_ids})
         # A pool of its own: a database that hangs must not take the threads of others.
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="lookup")
@@ -109,6 +112,28 @@ class StoreObjects:
         sessions = self._registry if resource is Resource.REGISTERED_MODELS else self._sessions
         work = partial(self._read, sessions, read, values=sorted(names), workspace=workspace)
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def experiments_at(self, place: Place, *, workspace: str) -> frozenset[str]:
+        """See :class:`~workspace_authz.mlflow_adapter.store.protocol.ObjectStore`.
+
+        Raises :class:`UnavailableError` when the database gives no answer.
+        """
+        work = partial(self._experiments_at, place, workspace=workspace)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def _experiments_at(self, place: Place, *, workspace: str) -> frozenset[str]:
+        def read(session: Session, *, values: Collection[str], workspace: str) -> dict[str, str]:
+            owners = self._locations.owners(session, place, workspace=workspace)
+            names = names_in(
+                session,
+                resource=Resource.EXPERIMENTS,
+                identifier=Identifier.EXPERIMENT_ID,
+                values=owners,
+                workspace=workspace,
+            )
+            return names if names.keys() == owners else {}
+
+        return frozenset(self._read(self._sessions, read, values=[""], workspace=workspace).values())
 
     def _names_of(
         self, resource: Resource, identifier: Identifier, *, values: Collection[str], workspace: str

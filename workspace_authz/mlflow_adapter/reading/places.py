@@ -1,0 +1,106 @@
+"""Where artifacts lie: one reading of artifact URIs and of paths below the artifact proxy.
+
+MLflow serves ``mlflow-artifacts:`` URIs, and HTTP URLs of its own artifact routes, from the artifact
+destination, whichever host they name (``handlers._get_proxied_run_artifact_destination_path``, 3.17.2). It
+keeps the files of a workspace below ``workspaces/<workspace>/``, whether the path says so or not. The
+workspace ``default`` is the exception: its files lie at the root, beside the folder ``workspaces``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from workspace_authz.errors import BadRequestError, ForbiddenError
+from workspace_authz.mlflow_adapter.reading.artifact_paths import canonical
+
+PROXIED: Final = "mlflow-artifacts"
+"""The scheme of what the server keeps for its clients."""
+
+_WORKSPACES: Final = "workspaces"
+HTTP: Final = ("http", "https")
+_ANCHOR: Final = "/api/2.0/mlflow-artifacts/artifacts/"
+_SCHEME: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):")
+_UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\%]")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file or folder in a store of artifacts."""
+
+    scheme: str
+    """In lower case. Empty for a local path; :data:`PROXIED` for what the server keeps for its clients."""
+    authority: str
+    """The bucket or host. Empty for what the server keeps for its clients."""
+    segments: tuple[str, ...]
+    """Decoded, and without the folder of the workspace."""
+
+    def lies_in(self, outer: Place) -> bool:
+        """Whether this is ``outer`` or something below it."""
+        return (self.scheme, self.authority) == (outer.scheme, outer.authority) and self.segments[
+            : len(outer.segments)
+        ] == outer.segments
+
+
+def scheme_of(uri: str) -> str:
+    """As ``urllib.parse`` finds it, which MLflow uses; none where control characters could hide one."""
+    found = _SCHEME.match(uri)
+    return found[1].lower() if found else ""
+
+
+def place_at_path(path: str, *, workspace: str | None) -> Place:
+    """What a path below the artifact proxy names.
+
+    ``workspace`` is None on a server without workspaces. Raises :class:`BadRequestError` for a path that
+    MLflow or a store might read otherwise than it is written, and :class:`ForbiddenError` for one that lies
+    in another workspace.
+    """
+    segments = canonical(path).split("/")
+    if segments[0] == _WORKSPACES:
+        if len(segments) < 2 or segments[1] != workspace:
+            raise ForbiddenError("This artifact path lies outside of the workspace of the request.")
+        segments = segments[2:]
+    return Place(PROXIED, "", tuple(segments))
+
+
+def place_of(uri: str, *, workspace: str | None) -> Place:
+    """What an artifact URI, or a local path, names. Raises as :func:`place_at_path`."""
+    scheme = scheme_of(uri)
+    try:
+        split = urlsplit(uri)
+    except ValueError:
+        raise _unclear() from None
+    if split.query or split.fragment:
+        raise _unclear()
+    if scheme == PROXIED or (scheme in HTTP and _ANCHOR in split.path):
+        path = split.path.removeprefix("/") if scheme == PROXIED else split.path.split(_ANCHOR, 1)[1]
+        try:
+            return place_at_path(path, workspace=workspace) if path else Place(PROXIED, "", ())
+        except BadRequestError:
+            raise _unclear() from None
+    if _UNSAFE.search(unquote(uri)):
+        raise _unclear()
+    segments = unquote(split.path).split("/")
+    trimmed = segments[segments[:1] == [""] : len(segments) - (segments[-1:] == [""])]
+    if any(segment in ("", ".", "..") for segment in trimmed):
+        raise _unclear()
+    return Place("" if scheme == "file" else scheme, split.netloc, tuple(trimmed))
+
+
+def spellings_of(place: Place, *, workspace: str) -> tuple[str, ...]:
+    """How MLflow writes the place when it makes an experiment in ``workspace``."""
+    path = "/".join(place.segments)
+    if place.scheme == PROXIED:
+        return f"{PROXIED}:/{path}", f"{PROXIED}:/{_WORKSPACES}/{workspace}/{path}"
+    if not place.scheme:
+        return f"/{path}", f"file:///{path}"
+    return f"{place.scheme}://{place.authority}/{path}", f"{place.scheme}:/{path}"
+
+
+def _unclear() -> BadRequestError:
+    return BadRequestError(
+        "This source or location is refused: it may hold no '.', '..' or empty segment, blank, backslash, "
+        "query or fragment."
+    )
