@@ -40,7 +40,10 @@ def test_the_tree_in_the_docstring_is_the_tree() -> None:
 
 def test_a_401_offers_both_schemes_and_basic_apart_from_bearer() -> None:
     challenges = [value for name, value in UnauthenticatedError("no").headers if name == "www-authenticate"]
-    assert [challenge.split()[0] for challenge in challenges] == ["Bearer", "Basic"]
+    assert challenges == [
+        'Bearer realm="kubernetes"',
+        'Basic realm="Kubernetes token as password", charset="UTF-8"',
+    ]
 
 
 def test_a_503_says_when_to_try_again() -> None:
