@@ -22,12 +22,21 @@ from workspace_authz.authorizer.authorizer import CONCURRENT_QUESTIONS
 from workspace_authz.catalog.compile import LONGEST_PATH
 from workspace_authz.catalog.routes import all_routes
 from workspace_authz.doors.asgi.body import STALL_SECONDS
+from workspace_authz.doors.request_head import MAX_HEAD_BYTES, MAX_HEADER_FIELDS
 from workspace_authz.effects.lists import SCANNED_PAGES
 from workspace_authz.identity.credentials import MAX_TOKEN_BYTES
 from workspace_authz.mlflow_adapter.reading.request import GRAPHQL_BYTES, SPANS_BYTES
+from workspace_authz.mlflow_adapter.reading.span_limits import (
+    FREE_BYTES,
+    MAX_JSON_MESSAGES,
+    MAX_MESSAGES,
+    MAX_RATIO,
+    MAX_SPANS,
+)
 from workspace_authz.mlflow_adapter.serving import UNREAD_SECONDS
 from workspace_authz.pipeline.lists import MOST_NAMES
 from workspace_authz.pipeline.pipeline import DEADLINE_SECONDS
+from workspace_authz.restrictions.combining_marks import MAX_MARKS
 from workspace_authz.roles.generate import deletions
 from workspace_authz.roles.policy import ROLES, Right, Role
 from workspace_authz.runtime.handler_threads import LEFT_TO_PUBLIC_ROUTES
@@ -69,9 +78,16 @@ def limits_table() -> str:
             "the connection ends",
         ),
         ("a token", _size(MAX_TOKEN_BYTES), "", "401"),
+        ("header fields of a request", f"{MAX_HEADER_FIELDS}", "", "431"),
+        ("header fields and request line together", _size(MAX_HEAD_BYTES), "", "431"),
         ("a path", f"{LONGEST_PATH:,} characters", "", "404"),
         ("a body with a GraphQL document", _size(GRAPHQL_BYTES), "", "400"),
         ("spans (OTLP), after decompression", _size(SPANS_BYTES), "", "400"),
+        (f"their compression, beyond {_size(FREE_BYTES)}", f"{MAX_RATIO}:1", "", "400"),
+        ("spans in one export", f"{MAX_SPANS:,}", "", "400"),
+        ("protobuf messages in one export: a span is one, an attribute two", f"{MAX_MESSAGES:,}", "", "400"),
+        ("objects and lists in one export in JSON", f"{MAX_JSON_MESSAGES:,}", "", "400"),
+        ("combining marks in a row, in keys of tags and in URLs", str(MAX_MARKS), "", "400"),
         ("single objects in one list", f"{MOST_NAMES:,}", "", "403"),
         ("MLflow's pages that one filtered list looks through", f"{SCANNED_PAGES}", "", "a page token"),
         ("questions to the API server at once, for one request", f"{CONCURRENT_QUESTIONS}", "", "they wait"),

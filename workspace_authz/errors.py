@@ -12,6 +12,7 @@
         ├── UnknownRouteError     404 ENDPOINT_NOT_FOUND
         ├── SlowClientError       408 DEADLINE_EXCEEDED
         ├── TooManyRequestsError  429 REQUEST_LIMIT_EXCEEDED
+        ├── HeadersTooLargeError  431 BAD_REQUEST
         ├── UnappliedEffectError  501 NOT_IMPLEMENTED
         └── UnavailableError      503 TEMPORARILY_UNAVAILABLE: there is no decision
             ├── MisconfiguredError  503: the cluster forbids or does not serve the review itself
@@ -125,6 +126,18 @@ class TooManyRequestsError(RequestError):
     @property
     def headers(self) -> Sequence[tuple[str, str]]:
         return (("retry-after", str(self.after)),)
+
+
+class HeadersTooLargeError(RequestError):
+    """The request line and the header fields are too large or too many. The connection is closed, because a
+    body that may follow is not read."""
+
+    status = 431
+    code = "BAD_REQUEST"
+
+    @property
+    def headers(self) -> Sequence[tuple[str, str]]:
+        return (("connection", "close"),)
 
 
 class UnappliedEffectError(RequestError):

@@ -165,6 +165,12 @@ class Settings(BaseSettings):
         validation_alias=_names("namespace_exclude_globs", "MLFLOW_K8S_NAMESPACE_EXCLUDE_GLOBS"),
         description="Comma-separated glob patterns of namespaces that are not workspaces.",
     )
+    public_url: str | None = Field(
+        default=None,
+        description="The URL, or the comma-separated URLs, at which browsers and clients reach the server, "
+        "for example `https://mlflow.example.com`. MLflow answers to their host names and accepts their "
+        "origins, beside those in its own variables.",
+    )
     service_account_workspace: bool = Field(
         default=False, description="Whether the default workspace of a service account is its own namespace."
     )
@@ -190,6 +196,12 @@ class Settings(BaseSettings):
         ge=1024,
         description="The largest request body that is read: to find the names of objects, or to write the "
         "caller's name. A larger one is answered 400 where it must be read; others stream through.",
+    )
+    end_users: Literal["kept", "caller"] = Field(
+        default="kept",
+        description="What is recorded for people whom an application names. `kept`: a trace's end user as it "
+        "was sent, and so the human source of an assessment that a service account records. `caller`: the "
+        "caller, in both places.",
     )
     request_bytes: int = Field(
         default=256 * 2**20,

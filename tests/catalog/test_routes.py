@@ -226,6 +226,8 @@ def test_what_requests_may_contain_is_restricted_wherever_they_could_cross_works
             *("SetTraceTag", "SetTraceTagV3", "DeleteTraceTag", "DeleteTraceTagV3"),
         },
         Restriction.NO_SPAN_TRACE_LOCATION: {"ExportTraces"},
+        Restriction.NO_GATEWAY_TAG: {"SetTraceTag", "SetTraceTagV3", "ExportTraces"},
+        Restriction.NO_GATEWAY_TRACE: {"StartTraceV3", "EndTrace", "ExportTraces"},
         Restriction.OWN_ARTIFACT: {
             *("DownloadArtifact", "UploadArtifact", "DeleteArtifact", "GetPresignedDownloadUrl"),
             *uploads,

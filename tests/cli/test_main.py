@@ -34,7 +34,7 @@ def test_help_names_every_command(run: Run, arguments: tuple[str, ...]) -> None:
 def test_every_command_explains_itself(run: Run, name: str) -> None:
     result = run(name, "--help")
     assert result.status == 0
-    assert f"workspace-authz {name}" in result.out
+    assert result.out.startswith(f"usage: workspace-authz {name} [")
 
 
 def test_version(run: Run) -> None:

@@ -16,7 +16,7 @@ from tests.cli.conftest import Result, Run
 from tests.cli.planes import Plane
 from tests.tenancy.contents import everything, fill
 from workspace_authz.tenancy.claims import NO_NAMESPACE, Reason, claim, read_claims
-from workspace_authz.tenancy.schema import migrate
+from workspace_authz.tenancy.schema import METADATA, VERSION_TABLE, migrate
 
 CLAIMED, CLOSED, ORPHAN = "team-a", "team-b", "team-gone"
 PASSWORD = "hunter2"
@@ -87,6 +87,15 @@ def test_list_shows_every_workspace_and_its_state(server: Server) -> None:
     assert states == {CLAIMED: "claimed", CLOSED: "closed", ORPHAN: "orphan"}
     assert all("1 experiments" in row and "1 runs" in row for row in rows)
     assert "uid-of-a-namespace-that-was" in result.out
+
+
+def test_our_tables_are_made_where_no_server_has_made_them(server: Server) -> None:
+    with server.engine.begin() as connection:
+        METADATA.drop_all(connection)
+        connection.exec_driver_sql(f"DROP TABLE {VERSION_TABLE}")
+    result = server.workspaces("list")
+    assert (result.status, result.err) == (0, "")
+    assert read_claims(server.engine) == {}
 
 
 def test_adopt_opens_a_closed_workspace_and_remembers_who(server: Server) -> None:
@@ -198,12 +207,21 @@ def test_artifacts_that_cannot_be_deleted_keep_the_workspace_closed(
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [("list", "x"), ("adopt",), ("adopt", "x", "--all"), ("purge",), ("purge", "x", "--all"), ("drop", "x")],
+    ("arguments", "said"),
+    [
+        (("list", "x"), "list takes no NAME"),
+        (("list", "--all"), "list takes no NAME"),
+        (("adopt",), "adopt takes a NAME or --all"),
+        (("adopt", "x", "--all"), "adopt takes a NAME or --all"),
+        (("purge",), "purge takes one NAME"),
+        (("purge", "x", "--all"), "purge takes one NAME"),
+        (("drop", "x"), "invalid choice: 'drop'"),
+    ],
 )
-def test_wrong_arguments_are_one_line(run: Run, arguments: tuple[str, ...]) -> None:
+def test_wrong_arguments_are_one_line(run: Run, arguments: tuple[str, ...], said: str) -> None:
     result = run("workspaces", *arguments)
     assert (result.status, result.out) == (2, "")
+    assert said in result.err
     assert result.err.count("\n") == 1
 
 

@@ -196,6 +196,26 @@ def test_the_parent_knows_how_many_will_serve(
     assert options.workers == workers
 
 
+@pytest.mark.parametrize(
+    ("uvicorn_opts", "http"),
+    [
+        (None, None),
+        ("--log-level debug", None),
+        ("--http httptools", "httptools"),
+        ("--http=httptools --no-access-log", "httptools"),
+        ("--http httptools --http=h11", "h11"),
+        ("--http", ""),
+    ],
+)
+def test_the_parent_knows_which_parser_is_asked_for(
+    command: click.Context, uvicorn_opts: str | None, http: str | None
+) -> None:
+    command.params |= {"uvicorn_opts": uvicorn_opts}
+    options = from_parent()
+    assert options is not None
+    assert options.http == http
+
+
 def test_any_other_process_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKSPACE_AUTHZ_ALLOW_SECONDS", "nonsense")
     assert from_parent() is None

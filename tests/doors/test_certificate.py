@@ -81,7 +81,9 @@ async def test_a_new_pair_is_taken_up_once(server: Server, pkis: tuple[Pki, Pki]
     assert server.shown() == pkis[1].serving_cert.read_bytes()
 
 
-async def test_half_a_pair_leaves_the_old_one_in_use(server: Server, pkis: tuple[Pki, Pki]) -> None:
+async def test_half_a_pair_leaves_the_old_one_in_use(
+    server: Server, pkis: tuple[Pki, Pki], caplog: pytest.LogCaptureFixture
+) -> None:
     server.put(certificate=pkis[1])
     for _ in range(3):
         await server.reloader.check()
@@ -91,6 +93,8 @@ async def test_half_a_pair_leaves_the_old_one_in_use(server: Server, pkis: tuple
     await server.reloader.check()
     assert server.loads == [False, True]
     assert server.shown() == pkis[1].serving_cert.read_bytes()
+    assert [line.levelname for line in caplog.records] == ["WARNING", "WARNING"]
+    assert caplog.messages[-1] == "a new serving certificate is in use"
 
 
 async def test_missing_and_broken_files_leave_the_old_one_in_use(

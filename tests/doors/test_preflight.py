@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.doors.test_app import GOOD
-from workspace_authz.doors.preflight import bound_calls, check, switch_off_caches
+from workspace_authz.doors.preflight import bound_calls, check, choose_http_parser, switch_off_caches
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.settings import BOUNDED_CALLS, SHARED_CACHES, load_settings
 
@@ -26,6 +26,48 @@ def test_caches_that_forget_the_workspace_are_off(value: str | None) -> None:
 def test_another_value_stops_the_start(variable: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"{variable} must be 0.*Unset it"):
         switch_off_caches({variable: value})
+
+
+@pytest.mark.parametrize("given", [{}, {"UVICORN_HTTP": ""}, {"UVICORN_HTTP": "h11"}])
+def test_h11_is_the_default_and_costs_no_word(
+    given: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    choose_http_parser(GOOD, given)
+    assert given == {"UVICORN_HTTP": "h11"}
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    ("option", "variable", "chosen"),
+    [
+        ("httptools", "h11", "httptools"),
+        (None, "httptools", "httptools"),
+        ("auto", "h11", "httptools"),
+        (None, "own.module:Protocol", "own.module:Protocol"),
+    ],
+)
+def test_another_parser_is_taken_on_purpose_and_warned_about_once(
+    option: str | None, variable: str, chosen: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = {"UVICORN_HTTP": variable}
+    choose_http_parser(replace(GOOD, http=option), given)
+    assert given == {"UVICORN_HTTP": variable}
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert f"reads requests with {chosen}: " in record.getMessage()
+
+
+def test_the_command_line_beats_the_variable(caplog: pytest.LogCaptureFixture) -> None:
+    choose_http_parser(replace(GOOD, http="h11"), {"UVICORN_HTTP": "httptools"})
+    assert caplog.records == []
+
+
+def test_auto_is_h11_where_there_is_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    choose_http_parser(replace(GOOD, http="auto"), {})
+    assert caplog.records == []
 
 
 def test_calls_to_other_servers_are_bounded_unless_the_operator_says_otherwise() -> None:

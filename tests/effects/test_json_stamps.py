@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workspace_authz.catalog.identity_stamps import STAMPS, USER_TAG
+from workspace_authz.catalog.identity_stamps import RECORDED_BY, RESERVED_PREFIXES, STAMPS, USER_TAG
 from workspace_authz.catalog.stamp import Person, Shape, Stamp
-from workspace_authz.effects.json_stamps import stamped_document
+from workspace_authz.effects.json_stamps import Author, stamped_document
 from workspace_authz.errors import BadRequestError
 from workspace_authz.mlflow_adapter.reading.documents import JsonBody, parse
 from workspace_authz.mlflow_adapter.reading.spellings import same_key
@@ -22,15 +22,15 @@ from workspace_authz.types import UserInfo
 ALICE = UserInfo("alice", uid="uid-of-alice")
 TRAINER = UserInfo("system:serviceaccount:team-a:trainer", uid="uid-of-trainer")
 FIELD = Stamp(Shape.FIELD, "created_by")
-SOURCE = Stamp(Shape.FIELD, "source_id", "assessments[].source", unless_machine=True)
+SOURCE = Stamp(Shape.SOURCE, RECORDED_BY, "assessments[]")
 
 
-def stamped_body(body: bytes, stamps: Iterable[Stamp], *, user: UserInfo) -> bytes:
-    return stamped_document(parse(body).as_object(), stamps, user=user)
+def stamped_body(body: bytes, stamps: Iterable[Stamp], *, user: UserInfo, keeps: bool = True) -> bytes:
+    return stamped_document(parse(body).as_object(), stamps, author=Author(user, keeps_end_users=keeps))
 
 
-def stamped(document: Any, *stamps: Stamp, user: UserInfo = ALICE) -> Any:
-    return json.loads(stamped_body(json.dumps(document).encode(), stamps, user=user))
+def stamped(document: Any, *stamps: Stamp, user: UserInfo = ALICE, keeps: bool = True) -> Any:
+    return json.loads(stamped_body(json.dumps(document).encode(), stamps, user=user, keeps=keeps))
 
 
 def tag(shape: Shape, place: str = "tags", **more: Any) -> Stamp:
@@ -60,7 +60,7 @@ def test_what_mlflow_is_to_choose_is_left_out() -> None:
 
 def test_no_body_is_an_empty_document() -> None:
     document = JsonBody().as_object()
-    assert stamped_document(document, [FIELD], user=ALICE) == b'{"created_by": "alice"}'
+    assert stamped_document(document, [FIELD], author=Author(ALICE)) == b'{"created_by": "alice"}'
     assert stamped_body(b"null", [FIELD], user=ALICE) == b'{"created_by": "alice"}'
 
 
@@ -147,24 +147,77 @@ def test_unless_it_is_a_machine(kind: str) -> None:
     }
 
 
-def test_an_end_user_is_kept_of_a_service_account_only() -> None:
+@pytest.mark.parametrize("key", [RECORDED_BY, RECORDED_BY.upper(), f" {RECORDED_BY}"])
+@pytest.mark.parametrize("kind", ["HUMAN", "SOURCE_TYPE_UNSPECIFIED", None])
+def test_a_service_passes_on_a_persons_source_and_is_named_beside_it(kind: object, key: str) -> None:
+    source = {"source_type": kind, "sourceId": "customer"}
+    sent = {"assessments": [{"source": source, "metadata": {key: "carol", "kept": "1"}}]}
+    written = stamped(sent, SOURCE, user=TRAINER)["assessments"][0]
+    assert written == {"source": source, "metadata": {RECORDED_BY: TRAINER.username, "kept": "1"}}
+    for user, keeps in ((ALICE, True), (ALICE, False), (TRAINER, False)):
+        written = stamped(sent, SOURCE, user=user, keeps=keeps)["assessments"][0]
+        assert written == {
+            "source": {"source_type": kind, "source_id": user.username},
+            "metadata": {"kept": "1"},
+        }
+
+
+def test_a_service_that_names_nobody_is_the_source_itself() -> None:
+    for source in ({}, {"source_type": "HUMAN"}, {"source_id": ""}, {"source_id": None}):
+        written = stamped({"assessments": [{"source": source}]}, SOURCE, user=TRAINER)["assessments"][0]
+        assert written["source"]["source_id"] == TRAINER.username
+        assert "metadata" not in written
+
+
+def test_an_assessment_that_is_changed_gets_no_source_and_no_recorder() -> None:
+    stamp = Stamp(Shape.SOURCE, RECORDED_BY, "assessment", when_sent=True)
+    for user in (ALICE, TRAINER):
+        sent = {"assessment": {"metadata": {"kept": "1", RECORDED_BY: "carol"}}}
+        assert stamped(sent, stamp, user=user) == {"assessment": {"metadata": {"kept": "1"}}}
+        for nothing in ({}, {"assessment": {"rationale": "r"}}):
+            assert stamped(nothing, stamp, user=user) == nothing
+
+
+def test_an_end_user_is_kept_as_it_was_sent() -> None:
     end_user = Stamp(Shape.MAP, "mlflow.trace.user", "metadata", Person.END_USER)
-    sent = {"metadata": {"mlflow.trace.user": "customer"}}
-    assert stamped(sent, end_user) == {"metadata": {"mlflow.trace.user": "alice"}}
-    assert stamped(sent, end_user, user=TRAINER) == sent
-    for nothing in ({}, {"mlflow.trace.user": ""}, {"mlflow.trace.user": 1}, {"mlflow.trace.user": None}):
-        written = stamped({"metadata": nothing}, end_user, user=TRAINER)
-        assert written == {"metadata": {"mlflow.trace.user": TRAINER.username}}
     two = {"mlflow.trace.user": "customer", "Mlflow.trace.user": "other"}
-    assert stamped({"metadata": two}, end_user, user=TRAINER)["metadata"] == {
-        "mlflow.trace.user": TRAINER.username
+    for user in (ALICE, TRAINER):
+        for sent in ({"mlflow.trace.user": "customer"}, two):
+            assert stamped({"metadata": sent}, end_user, user=user) == {"metadata": sent}
+            assert stamped({"metadata": sent}, end_user, user=user, keeps=False) == {
+                "metadata": {"mlflow.trace.user": user.username}
+            }
+        for nothing in ({}, {"mlflow.trace.user": ""}, {"mlflow.trace.user": None}):
+            written = stamped({"metadata": nothing}, end_user, user=user)
+            assert written == {"metadata": {"mlflow.trace.user": user.username}}
+
+
+@pytest.mark.parametrize("person", [USER_TAG, "mlflow.trace.user"])
+def test_an_end_user_is_kept_in_pairs_too_and_an_author_is_not(person: str) -> None:
+    kind = Person.AUTHOR if person == USER_TAG else Person.END_USER
+    sent = pair(person, "customer")
+    for stamp, document in (
+        (Stamp(Shape.PAIRS, person, "tags", kind, when_sent=True), {"tags": [sent]}),
+        (Stamp(Shape.PAIR, person, person=kind, when_sent=True), sent),
+    ):
+        assert (stamped(document, stamp) == document) is (kind is Person.END_USER)
+        assert "customer" not in json.dumps(stamped(document, stamp, keeps=False))
+
+
+def test_what_only_the_gateway_writes_is_left_out() -> None:
+    keys = (
+        "mlflow.gateway.endpointId",
+        "mlflow.gateway.",
+        "MLflow.Gateway.x",
+        " mlflow.g\u00e4teway.x",
+        "kept",
+    )
+    gateway = Stamp(Shape.RESERVED, RESERVED_PREFIXES[0], "metadata")
+    assert stamped({"metadata": dict.fromkeys(keys, "1")}, gateway) == {"metadata": {"kept": "1"}}
+    assert stamped({"metadata": [pair(key, "1") for key in keys]}, gateway) == {
+        "metadata": [pair("kept", "1")]
     }
-
-
-def test_a_uid_is_the_callers() -> None:
-    uid = Stamp(Shape.FIELD, "user_id", person=Person.AUTHOR_UID)
-    assert stamped({}, uid) == {"user_id": "uid-of-alice"}
-    assert stamped({}, uid, user=UserInfo("alice")) == {"user_id": "alice"}
+    assert stamped({}, gateway) == {}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from workspace_authz.catalog.identity_stamps import STAMPS
 from workspace_authz.catalog.model import Authenticated, Route
 from workspace_authz.doors.asgi.answers import replaced
 from workspace_authz.doors.asgi.body import ReplayedBody
+from workspace_authz.effects.json_stamps import Author
 from workspace_authz.effects.rewriting import RequestReplacement
 from workspace_authz.effects.stamps import plan_stamps
 from workspace_authz.errors import BadRequestError
@@ -52,7 +53,7 @@ async def stamped(
     reading: MLflowReading | None = None,
 ) -> RequestReplacement | None:
     reader = RequestReader(asked, Match(taken), reading=reading)
-    return await plan_stamps(reader, taken, user=ALICE, base=base)
+    return await plan_stamps(reader, taken, author=Author(ALICE), base=base)
 
 
 async def test_a_route_without_stamps_pays_nothing() -> None:

@@ -36,7 +36,7 @@ class User:
 
     name: str
     groups: tuple[str, ...] = ()
-    token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    token: str = field(default_factory=lambda: secrets.token_hex(24), repr=False)
 
     @property
     def line(self) -> str:

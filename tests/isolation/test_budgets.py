@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from tests.harness.http import Answer
 from tests.isolation.test_links import studio_in
@@ -105,8 +106,11 @@ def _spent(world: World, policy: str) -> float:
     return float(next(window["current_spend"] for window in windows if window["budget_policy_id"] == policy))
 
 
-def _spend(world: World, endpoint: str, *, workspace: str) -> None:
-    """A trace of a call of ``endpoint`` that cost three dollars, in ``workspace``."""
+def _spend(world: World, endpoint: str, *, workspace: str, user: str = "alice") -> str:
+    """The id of a trace of a call of ``endpoint`` that cost three dollars, in ``workspace``.
+
+    The marks are put into the database, as by the gateway: it takes them from no client.
+    """
     studio = studio_in(world, workspace)
     cost = {"input_cost": 1.0, "output_cost": 2.0, "total_cost": 3.0}
     span = {
@@ -133,12 +137,22 @@ def _spend(world: World, endpoint: str, *, workspace: str) -> None:
         "request_time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "state": "OK",
         "trace_metadata": {
-            "mlflow.gateway.endpointId": endpoint,
-            "mlflow.auth.username": "somebody",
             "mlflow.trace.cost": json.dumps(cost),
         },
     }
     world.make("/api/3.0/mlflow/traces", {"trace": {"trace_info": info}}, workspace=workspace)
+    trace = f"tr-{span['traceId']}"
+    _mark(world, trace, endpoint=endpoint, user=user)
+    return trace
+
+
+def _mark(world: World, trace: str, *, endpoint: str, user: str) -> None:
+    engine = create_engine(world.server.database)
+    insert = text("INSERT INTO trace_request_metadata (request_id, key, value) VALUES (:trace, :key, :value)")
+    with engine.begin() as connection:
+        for key, value in (("mlflow.gateway.endpointId", endpoint), ("mlflow.auth.username", user)):
+            connection.execute(insert, {"trace": trace, "key": key, "value": value})
+    engine.dispose()
 
 
 def _limited(world: World, scope: str, value: str) -> str:
@@ -160,9 +174,106 @@ def test_behind_the_guard_only_what_was_spent_in_its_workspace_counts(guarded: W
     endpoint = studio_in(guarded, TEAM_A).endpoint
     # Carol is nobody in team-a: its admin would learn what she does in team-b.
     policy = _limited(guarded, scope, endpoint if scope == "ENDPOINT" else "carol")
-    _spend(guarded, endpoint, workspace=TEAM_B)
+    _spend(guarded, endpoint, workspace=TEAM_B, user="carol")
     assert _spent(guarded, policy) == 0.0
     own = _limited(guarded, scope, endpoint if scope == "ENDPOINT" else "alice")
     before = _spent(guarded, own)
     _spend(guarded, endpoint, workspace=TEAM_A)
     assert _spent(guarded, own) == before + 3.0
+
+
+V2, V3 = "/api/2.0/mlflow/traces", "/api/3.0/mlflow/traces"
+COST = json.dumps({"input_cost": 1.0, "output_cost": 4.0, "total_cost": 5.0})
+
+
+def _started(world: World, *, trace_id: str = "", time_sent: str = "", **metadata: str) -> Answer:
+    """The answer to a trace that a client starts. In keys, ``__`` is a dot."""
+    location = {"experiment_id": studio_in(world, TEAM_A).experiment}
+    info = {
+        "trace_id": trace_id or f"tr-{secrets.token_hex(16)}",
+        "trace_location": {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": location},
+        "request_time": time_sent or time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "state": "OK",
+        "trace_metadata": {key.replace("__", "."): value for key, value in metadata.items()},
+    }
+    return world.ask("POST", V3, json_body={"trace": {"trace_info": info}})
+
+
+def test_in_stock_mlflow_a_client_forges_what_was_spent(stock: World) -> None:
+    endpoint = studio_in(stock, TEAM_A).endpoint
+    before = _spent(stock, _limited(stock, "ENDPOINT", endpoint))
+    assert _started(stock, mlflow__gateway__endpointId=endpoint, mlflow__trace__cost=COST).status == 200
+    assert _spent(stock, _limited(stock, "ENDPOINT", endpoint)) == before + 5.0
+
+
+def test_behind_the_guard_only_the_gateway_marks_a_trace(guarded: World) -> None:
+    """The client's own cost is kept: it counts for no budget."""
+    endpoint = studio_in(guarded, TEAM_A).endpoint
+    before = _spent(guarded, _limited(guarded, "ENDPOINT", endpoint))
+    for key in ("mlflow__gateway__endpointId", "MLflow__Gateway__endpointId"):
+        sent = {key: endpoint, "mlflow__auth__username": "alice", "mlflow__trace__cost": COST, "kept": "1"}
+        answer = _started(guarded, **sent)
+        assert answer.status == 200, answer.text
+        kept = answer.json["trace"]["trace_info"]["trace_metadata"]
+        assert not [found for found in kept if found.lower().startswith(("mlflow.gateway", "mlflow.auth"))]
+        assert kept["kept"] == "1"
+        assert json.loads(kept["mlflow.trace.cost"]) == json.loads(COST)
+    assert _spent(guarded, _limited(guarded, "ENDPOINT", endpoint)) == before
+
+
+def test_behind_the_guard_no_client_changes_what_the_gateway_recorded(guarded: World) -> None:
+    endpoint = studio_in(guarded, TEAM_A).endpoint
+    trace = _spend(guarded, endpoint, workspace=TEAM_A)
+    before = _spent(guarded, _limited(guarded, "ENDPOINT", endpoint))
+    changed = [
+        _started(guarded, trace_id=trace, mlflow__trace__cost=COST),
+        _started(guarded, trace_id=trace, time_sent="2020-01-01T00:00:00Z"),
+        guarded.ask(
+            "PATCH",
+            f"{V2}/{trace}",
+            json_body={
+                "timestamp_ms": 1,
+                "status": "OK",
+                "request_metadata": [{"key": "mlflow.trace.cost", "value": COST}],
+            },
+        ),
+        _exported(guarded, trace.removeprefix("tr-")),
+    ]
+    assert [(answer.status, "AI gateway" in answer.text) for answer in changed] == [(403, True)] * 4
+    assert _spent(guarded, _limited(guarded, "ENDPOINT", endpoint)) == before
+    # What is no bookkeeping is the client's, as before.
+    tag = guarded.ask("PATCH", f"{V3}/{trace}/tags", json_body={"key": "seen", "value": "yes"})
+    assert tag.status == 200, tag.text
+
+
+@pytest.mark.parametrize("key", ["mlflow.gateway.endpointId", "Mlflow.Gateway.x", "mlflow.auth.username"])
+def test_behind_the_guard_no_client_sets_the_gateways_tags(guarded: World, key: str) -> None:
+    trace = _started(guarded).json["trace"]["trace_info"]["trace_id"]
+    answers = [
+        guarded.ask("PATCH", f"{base}/{trace}/tags", json_body={"key": key, "value": "x"})
+        for base in (V2, V3)
+    ]
+    answers.append(_exported(guarded, secrets.token_hex(16), **{f"mlflow.traceTag.{key}": "x"}))
+    assert [(answer.status, "AI gateway" in answer.text) for answer in answers] == [(403, True)] * 3
+
+
+def _exported(world: World, trace_id: str, **attributes: str) -> Answer:
+    """A span that a client sends, with a cost of its own."""
+    sent = {"mlflow.llm.cost": COST, **attributes}
+    span = {
+        "traceId": trace_id,
+        "spanId": secrets.token_hex(8),
+        "name": "call",
+        "startTimeUnixNano": "1",
+        "endTimeUnixNano": "2",
+        "attributes": [{"key": key, "value": {"stringValue": value}} for key, value in sent.items()],
+    }
+    return world.ask(
+        "POST",
+        "/v1/traces",
+        headers={
+            "Content-Type": "application/json",
+            "x-mlflow-experiment-id": studio_in(world, TEAM_A).experiment,
+        },
+        body=json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}).encode(),
+    )

@@ -81,7 +81,7 @@ async def test_whoever_answers_is_there(api_probe: ApiServerProbe, api: ApiServe
 
 
 async def test_one_that_hangs_is_noticed_by_the_second_question_and_forgiven_by_an_answer(
-    api_probe: ApiServerProbe, api: ApiServer
+    api_probe: ApiServerProbe, api: ApiServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     api.answer = api.hanging
     await api_probe.beat()
@@ -92,8 +92,13 @@ async def test_one_that_hangs_is_noticed_by_the_second_question_and_forgiven_by_
         == "The Kubernetes API server does not answer: the API server did not answer in time."
     )
     api.answer = api.well
-    await api_probe.beat()
+    for _ in range(2):
+        await api_probe.beat()
     assert api_probe.problem is None
+    assert [(line.levelname, line.getMessage()) for line in caplog.records] == [
+        ("WARNING", "The Kubernetes API server does not answer: the API server did not answer in time."),
+        ("WARNING", "The Kubernetes API server answers again."),
+    ]
     api.status(503)
     await api_probe.beat()
     assert api_probe.problem is None  # failures are counted in a row

@@ -10,11 +10,13 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.harness.fakes import ManualClock
+from tests.kubernetes.informer_server import until
 from tests.kubernetes.kubeconfigs import kubeconfig
 from workspace_authz.devplane.pki import Pki
 from workspace_authz.errors import ConfigurationError
@@ -260,6 +262,23 @@ async def test_a_plugin_that_hangs_is_ended_with_what_it_started(tmp_path: Path)
         await ExecPlugin(spec, seconds=1).current()
     assert time.monotonic() - begun < 10
     assert not runs(int((tmp_path / "child").read_text()))
+
+
+async def test_a_plugin_that_asks_in_the_terminal_is_ended_with_its_caller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the group of our own process, which must go on."""
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    command, number = tmp_path / "asks", tmp_path / "number"
+    command.write_text(f"#!/bin/sh\necho $$ > {number}.new\nmv {number}.new {number}\nexec sleep 60\n")
+    command.chmod(0o755)
+    spec = ExecSpec(api_version=V1, command=str(command), interactive_mode="IfAvailable")
+    caller = asyncio.create_task(ExecPlugin(spec).current())
+    await until(number.exists)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert not runs(int(number.read_text()))
 
 
 async def test_a_plugin_that_needs_a_terminal_says_so(plugin: Plugin) -> None:

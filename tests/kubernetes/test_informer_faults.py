@@ -170,7 +170,7 @@ async def test_a_watch_that_does_not_open_is_a_problem(server: ApiServer) -> Non
 async def test_outlives_an_outage_and_says_so(server: ApiServer, caplog: pytest.LogCaptureFixture) -> None:
     server.put("a")
     server.put("b")
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.WARNING)  # both sentences of the pair
     async with informing(server, timing=Timing(first_delay=0.5, longest_delay=10.0)) as running:
         await server.next_watch()
         contact = running.informer.state.last_contact

@@ -58,9 +58,9 @@ def test_mlflow_answers_to_the_names_of_the_service() -> None:
     (service,) = objects(QUICKSTART, "Service")
     name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
     (hosts,) = [entry for entry in container()["env"] if entry["name"] == "MLFLOW_SERVER_ALLOWED_HOSTS"]
-    assert {name, f"{name}.{namespace}.svc", f"{name}.{namespace}.svc.cluster.local"} <= {
-        *hosts["value"].split(",")
-    }
+    services = {name, f"{name}.{namespace}.svc", f"{name}.{namespace}.svc.cluster.local"}
+    resolved = f"{name}.{namespace}.svc.cluster.local."  # a name that is complete ends in a dot
+    assert {*services, resolved, "localhost:*", "127.0.0.1:*"} <= {*hosts["value"].split(",")}
     # A client leaves the port out of the Host header only where it is the scheme's default.
     assert [port["port"] for port in service["spec"]["ports"]] == [80]
 

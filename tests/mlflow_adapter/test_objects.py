@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, TypedDict
 
 import pytest
-from mlflow.store.tracking.dbmodels.models import SqlTraceInfo
+from mlflow.store.tracking.dbmodels.models import SqlTraceInfo, SqlTraceMetadata
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.utils.workspace_context import WorkspaceContext
 from sqlalchemy import update
@@ -86,6 +86,19 @@ async def test_what_does_not_exist_and_what_is_of_another_kind_have_no_name(
         assert await objects.names([run], resource=resource, identifier=identifier, workspace=TEAM_A) == {}
     for nothing in ("", "no-such", "\0", "x" * 5000, run.upper(), f" {run}"):
         assert await objects.names([nothing], **RUN, workspace=TEAM_A) == {}
+
+
+async def test_a_trace_of_the_gateway_leads_to_its_endpoint(objects: StoreObjects, world: World) -> None:
+    trace = world.ids[TEAM_A][Identifier.TRACE_ID]
+    asked: ByIdentifier = {
+        "resource": Resource.GATEWAY_ENDPOINTS,
+        "identifier": Identifier.GATEWAY_TRACE_ID,
+    }
+    assert await objects.names([trace], **asked, workspace=TEAM_A) == {}
+    with world.store.ManagedSessionMaker(read_only=False) as session:
+        session.add(SqlTraceMetadata(request_id=trace, key="mlflow.gateway.endpointId", value="e-1"))
+    assert await objects.names([trace], **asked, workspace=TEAM_A) == {trace: "e-1"}
+    assert await objects.names([trace], **asked, workspace=TEAM_B) == {}
 
 
 async def test_many_values_are_asked_in_parts(objects: StoreObjects, world: World) -> None:

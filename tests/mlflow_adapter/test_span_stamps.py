@@ -8,13 +8,13 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from workspace_authz.catalog.identity_stamps import STAMPS
-from workspace_authz.catalog.stamp import Stamp
-from workspace_authz.effects.json_stamps import person
+from workspace_authz.catalog.stamp import Person
 from workspace_authz.mlflow_adapter.reading.spans import read_spans
 from workspace_authz.types import UserInfo
 
 ALICE = UserInfo("alice")
 TRAINER = UserInfo("system:serviceaccount:team-a:trainer")
+AUTHOR = [stamp for stamp in STAMPS["ExportTraces"] if stamp.person is Person.AUTHOR]
 TAG = "mlflow.traceTag.mlflow.user"
 
 
@@ -33,13 +33,12 @@ def span(*attributes: KeyValue, parent: bytes = b"") -> Span:
     return Span(trace_id=b"t" * 16, span_id=b"s" * 8, parent_span_id=parent, name="n", attributes=attributes)
 
 
-def stamped(sent: ExportTraceServiceRequest, user: UserInfo = ALICE) -> ExportTraceServiceRequest:
-    def name(stamp: Stamp, named: str) -> str:
-        return person(stamp, user, sent=named)
-
-    body = read_spans(sent.SerializeToString(), encoding=b"", as_json=False).stamped(
-        STAMPS["ExportTraces"], name
-    )
+def stamped(
+    sent: ExportTraceServiceRequest, user: UserInfo = ALICE, *, strict: bool = True
+) -> ExportTraceServiceRequest:
+    """As with the setting that demands the caller everywhere; otherwise end users are left alone."""
+    export = read_spans(sent.SerializeToString(), encoding=b"", as_json=False)
+    body = export.stamped(STAMPS["ExportTraces"] if strict else AUTHOR, user.username)
     read = ExportTraceServiceRequest()
     read.ParseFromString(body)
     return read
@@ -71,14 +70,17 @@ def test_who_is_named_is_the_author_however_often() -> None:
         assert len(attributes(written, number)) == len(sent)
 
 
-def test_a_service_accounts_end_user_is_kept() -> None:
+def test_an_applications_end_user_is_kept() -> None:
     sent = [
         text("user.id", "customer"),
         text("mlflow.traceTag.mlflow.trace.user", "customer"),
         text(TAG, "bob"),
     ]
-    written = attributes(stamped(message(span(*sent)), TRAINER))
-    assert [value for _, value in written] == ["customer", "customer", TRAINER.username]
+    for user in (ALICE, TRAINER):
+        written = attributes(stamped(message(span(*sent)), user, strict=False))
+        assert [value for _, value in written] == ["customer", "customer", user.username]
+        strict = attributes(stamped(message(span(*sent)), user))
+        assert {value for _, value in strict} == {user.username}
 
 
 def test_the_author_is_also_written_where_a_resource_names_one() -> None:

@@ -6,6 +6,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator, Mapping
+from random import Random
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from workspace_authz.catalog.compile import Match
 from workspace_authz.catalog.model import Authenticated, Restriction, Route
 from workspace_authz.doors.asgi.body import ReplayedBody
 from workspace_authz.errors import BadRequestError, ForbiddenError, MissingError, RequestError
+from workspace_authz.mlflow_adapter.reading import span_limits
 from workspace_authz.mlflow_adapter.reading.artifact_paths import canonical, check_file_name
 from workspace_authz.mlflow_adapter.reading.mlflow_reading import MLflowReading
 from workspace_authz.mlflow_adapter.reading.reader import RequestReader
@@ -197,6 +199,25 @@ def _packed(name: bytes, content: bytes) -> bytes:
 
 @pytest.mark.parametrize("encoding", [b"gzip", b"deflate"])
 async def test_spans_that_unpack_beyond_the_bound_are_refused(
+    encoding: bytes, reading: MLflowReading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = {b"content-type": b"application/json", b"content-encoding": encoding}
+    bound = 2 * span_limits.FREE_BYTES
+    assert bound < SPANS_BYTES
+    monkeypatch.setattr(span_limits, "SPANS_BYTES", bound)
+    blanks = b"{}" + Random(0).randbytes(bound).translate(bytes(b" \n\t\r"[byte % 4] for byte in range(256)))
+
+    async def send(content: bytes) -> None:
+        body = _packed(encoding, content)
+        await check(Restriction.NO_SPAN_TRACE_LOCATION, body=body, headers=headers, reading=reading)
+
+    await send(blanks[:bound])
+    with pytest.raises(BadRequestError, match="beyond"):
+        await send(blanks[: bound + 1])
+
+
+@pytest.mark.parametrize("encoding", [b"gzip", b"deflate"])
+async def test_beyond_a_size_spans_are_not_packed_more_tightly_than_spans_can_be(
     encoding: bytes, reading: MLflowReading
 ) -> None:
     headers = {b"content-type": b"application/json", b"content-encoding": encoding}
@@ -205,9 +226,9 @@ async def test_spans_that_unpack_beyond_the_bound_are_refused(
         body = _packed(encoding, b"{}".ljust(size))
         await check(Restriction.NO_SPAN_TRACE_LOCATION, body=body, headers=headers, reading=reading)
 
-    await send(SPANS_BYTES)
-    with pytest.raises(BadRequestError, match="beyond"):
-        await send(SPANS_BYTES + 1)
+    await send(span_limits.FREE_BYTES)
+    with pytest.raises(BadRequestError, match="200:1"):
+        await send(span_limits.FREE_BYTES + 1)
 
 
 def _export(place: str, key: str) -> ExportTraceServiceRequest:

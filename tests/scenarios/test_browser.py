@@ -13,7 +13,7 @@ from tests.scenarios.people import TEAM_A, Cluster
 
 SEARCH = "/ajax-api/2.0/mlflow/experiments/search?max_results=1"
 PATHS = [SEARCH, "/", "/health", "/version", "/graphql", "/ajax-api/3.0/mlflow/mcp-servers", "/v1/traces"]
-ORIGINS = ["http://localhost:3000", "https://evil.example", "null"]
+ORIGINS = ["https://evil.example", "null"]
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,15 @@ def test_a_refusal_can_be_read_by_a_page_that_mlflow_trusts_and_by_no_other(
     for name in ("access-control-allow-origin", "access-control-allow-credentials"):
         assert ours.header(name) == theirs.header(name)
     assert ours.header("vary") == ["Origin"]
+
+
+@pytest.mark.parametrize("origin", ["http://localhost:3000", "http://127.0.0.1:8888"])
+def test_a_page_on_the_callers_machine_may_read_nothing(server: MlflowServer, origin: str) -> None:
+    """Given a page of another program on the caller's machine, then it is foreign, unlike to stock MLflow."""
+    asked = preflight(server, SEARCH, origin)
+    assert (asked.status, asked.header("access-control-allow-origin")) == (400, [])
+    read = server.ask("GET", SEARCH, headers={"Origin": origin})
+    assert read.header("access-control-allow-origin") == []
 
 
 def test_a_foreign_page_cannot_change_anything(server: MlflowServer, cluster: Cluster) -> None:

@@ -69,6 +69,8 @@ MISTAKES = {
     "artifacts of nobody": Mistake(
         "--default-artifact-root mlflow-artifacts:/workspaces/x .*'workspaces'",
         ("--default-artifact-root", "mlflow-artifacts:/workspaces/x"),
+        environment={"MLFLOW_K8S_AUTH_NAMESPACE": "team-a"},
+        workspaces=False,  # with workspaces MLflow itself refuses it
     ),
     "custom scorers": Mistake(
         "unset MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS",

@@ -16,12 +16,12 @@ def start_run(experiment_id: str) -> tuple[str, str | None]:
     return str(run.info.user_id), run.data.tags.get("mlflow.user")
 
 
-def trace(experiment_id: str, user: str | None = None) -> str:
-    """A trace, with an end user."""
+def trace(experiment_id: str, user: str | None = None, session: str | None = None) -> str:
+    """A trace, with an end user and a session."""
     mlflow.set_experiment(experiment_id=experiment_id)
     with mlflow.start_span("answer") as span:
         if user is not None:
-            mlflow.update_current_trace(user=user)
+            mlflow.update_current_trace(user=user, session_id=session)
     mlflow.flush_trace_async_logging()
     return str(span.trace_id)
 
@@ -30,14 +30,15 @@ def trace_people(trace_id: str) -> dict[str, str]:
     """What a trace's metadata and tags say of people."""
     info = mlflow.get_trace(trace_id).info
     found = {**info.tags, **info.trace_metadata}
-    return {key: value for key, value in found.items() if "user" in key}
+    return {key: value for key, value in found.items() if "user" in key or "session" in key}
 
 
 def assess(trace_id: str, source_type: str, source_id: str) -> dict[str, Any]:
     """The source of a new assessment."""
     source = AssessmentSource(source_type=source_type, source_id=source_id)
     made = mlflow.log_assessment(trace_id, Feedback(name="good", value=True, source=source))
-    return {"type": made.source.source_type, "id": made.source.source_id}
+    recorder = (made.metadata or {}).get("mlflow.kubeflow.org/recorded-by")
+    return {"type": made.source.source_type, "id": made.source.source_id, "recorder": recorder}
 
 
 def make_dataset(experiment_id: str, name: str) -> dict[str, Any]:

@@ -30,26 +30,29 @@ def test_a_trace_is_its_authors(world: World, alices_sdk: Sdk, trainers_sdk: Sdk
         assert people == {"mlflow.user": name, "mlflow.trace.user": name}
 
 
-def test_an_end_user_is_kept_of_an_application_only(world: World, alices_sdk: Sdk, trainers_sdk: Sdk) -> None:
-    mine = alices_sdk.run(steps.trace_people, alices_sdk.run(steps.trace, world.experiment, "customer-17"))
-    assert mine == {"mlflow.user": "alice", "mlflow.trace.user": "alice"}
-    served = trainers_sdk.run(
-        steps.trace_people, trainers_sdk.run(steps.trace, world.experiment, "customer-17")
-    )
-    assert served == {"mlflow.user": ACCOUNT, "mlflow.trace.user": "customer-17"}
+def test_an_end_user_and_a_session_are_kept_from_everybody(
+    world: World, alices_sdk: Sdk, trainers_sdk: Sdk
+) -> None:
+    for sdk, name in ((alices_sdk, "alice"), (trainers_sdk, ACCOUNT)):
+        trace = sdk.run(steps.trace, world.experiment, "customer-17", "session-3")
+        people = sdk.run(steps.trace_people, trace)
+        assert people == {
+            "mlflow.user": name,
+            "mlflow.trace.user": "customer-17",
+            "mlflow.trace.session": "session-3",
+        }
 
 
-def test_a_persons_assessment_is_theirs_and_a_judges_the_judges(
+def test_a_persons_assessment_is_theirs_a_services_its_users_and_a_judges_the_judges(
     world: World, alices_sdk: Sdk, trainers_sdk: Sdk
 ) -> None:
     trace_id = alices_sdk.run(steps.trace, world.experiment)
-    for sdk, name in ((alices_sdk, "alice"), (trainers_sdk, ACCOUNT)):
-        assert sdk.run(steps.assess, trace_id, "HUMAN", "carol") == {"type": "HUMAN", "id": name}
-        assert sdk.run(steps.assess, trace_id, "LLM_JUDGE", "a-model") == {
-            "type": "LLM_JUDGE",
-            "id": "a-model",
-        }
-        assert sdk.run(steps.assess, trace_id, "CODE", "a-scorer") == {"type": "CODE", "id": "a-scorer"}
+    for sdk, name, recorder in ((alices_sdk, "alice", None), (trainers_sdk, "carol", ACCOUNT)):
+        made = sdk.run(steps.assess, trace_id, "HUMAN", "carol")
+        assert made == {"type": "HUMAN", "id": name, "recorder": recorder}
+        for kind, machine in (("LLM_JUDGE", "a-model"), ("CODE", "a-scorer")):
+            made = sdk.run(steps.assess, trace_id, kind, machine)
+            assert made == {"type": kind, "id": machine, "recorder": None}
 
 
 def test_a_dataset_and_its_records_are_their_makers(world: World, alices_sdk: Sdk, trainers_sdk: Sdk) -> None:

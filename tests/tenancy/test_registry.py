@@ -113,7 +113,7 @@ async def test_at_the_start_what_holds_data_is_claimed_for_the_namespace_that_is
         await worker.tenancy.check("team-gone", "uid-2", writes=False)
 
 
-async def test_a_restart_claims_nothing_again(start: Start) -> None:
+async def test_a_restart_claims_nothing_again(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     """Given a claimed workspace, when its namespace was made again during a restart, then it is closed."""
     first = start()
     add_experiment(first.engine, WS)
@@ -121,6 +121,7 @@ async def test_a_restart_claims_nothing_again(start: Start) -> None:
     namespaces = Namespaces({WS: "uid-2"})
     second = await started(start, namespaces)
     assert namespaces.asked == []
+    assert caplog.messages == []
     with pytest.raises(ForbiddenError, match=f"workspace-authz workspaces adopt {WS}"):
         await second.tenancy.check(WS, "uid-2", writes=True)
 
@@ -132,12 +133,16 @@ async def test_until_the_start_is_through_nobody_gets_in(start: Start) -> None:
         await worker.tenancy.check(WS, "uid-1", writes=False)
 
 
-async def test_the_start_goes_on_when_the_api_server_is_back(start: Start) -> None:
+async def test_the_start_goes_on_when_the_api_server_is_back(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
     worker = start()
     add_experiment(worker.engine, WS)
     namespaces = Namespaces({WS: "uid-1"}, failures=2)
     await worker.tenancy.prepare(namespaces)
     assert namespaces.asked == [WS] * 3
+    assert [line.levelname for line in caplog.records] == ["WARNING", "WARNING"]
+    assert caplog.messages[-1] == "The workspaces are claimed for their namespaces now."
     assert worker.tenancy.problem is None
     assert read_claims(worker.engine)[WS].uid == "uid-1"
 

@@ -17,9 +17,11 @@ from workspace_authz.catalog.stamp import Person, Shape, Stamp
 
 USER_TAG: Final = "mlflow.user"
 TRACE_USER: Final = "mlflow.trace.user"
-AUTH_USERNAME: Final = "mlflow.auth.username"
-"""Written by MLflow's AI gateway, which charges budgets per user by it."""
-AUTH_USER_ID: Final = "mlflow.auth.userId"
+RESERVED_PREFIXES: Final = ("mlflow.gateway.", "mlflow.auth.")
+"""Metadata of traces that MLflow's AI gateway writes, within the server, and charges budgets by
+(``sqlalchemy_mixin.sum_gateway_trace_cost``, 3.17.2). A client that copies a trace sends them, too."""
+RECORDED_BY: Final = "mlflow.kubeflow.org/recorded-by"
+"""The caller, in the metadata of an assessment whose human source is kept as sent."""
 
 Stamps = tuple[Stamp, ...]
 
@@ -36,12 +38,11 @@ def _tags(shape: Shape, place: str) -> Stamps:
 def _trace(shape: Shape, *, metadata: str, tags: str, starts: bool) -> Stamps:
     """The metadata of a trace, and its tags, where older clients send the same values."""
     return (
-        Stamp(shape, USER_TAG, metadata, when_sent=not starts),
+        *(Stamp(Shape.RESERVED, key, place) for place in (metadata, tags) for key in RESERVED_PREFIXES),
         Stamp(shape, TRACE_USER, metadata, Person.END_USER, when_sent=not starts),
-        Stamp(shape, AUTH_USERNAME, metadata, when_sent=True),
-        Stamp(shape, AUTH_USER_ID, metadata, Person.AUTHOR_UID, when_sent=True),
-        Stamp(shape, USER_TAG, tags, when_sent=True),
+        Stamp(shape, USER_TAG, metadata, when_sent=not starts),
         Stamp(shape, TRACE_USER, tags, Person.END_USER, when_sent=True),
+        Stamp(shape, USER_TAG, tags, when_sent=True),
     )
 
 
@@ -59,7 +60,7 @@ _SPANS: Final = (
 
 
 def _source(assessment: str, *, when_sent: bool = False) -> Stamp:
-    return Stamp(Shape.FIELD, "source_id", f"{assessment}.source", when_sent=when_sent, unless_machine=True)
+    return Stamp(Shape.SOURCE, RECORDED_BY, assessment, when_sent=when_sent)
 
 
 def _new_id(assessment: str) -> Stamp:

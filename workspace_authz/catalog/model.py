@@ -59,6 +59,8 @@ class Identifier(StrEnum):
     ARTIFACT_LOCATION = "artifact_location"
     """Where a new experiment is to keep its artifacts. It counts only if an experiment has its own there."""
     SECRET_ID = "secret_id"  # noqa: S105 - an identifier's kind, not a secret
+    GATEWAY_TRACE_ID = "gateway_trace_id"
+    """The id of a trace that the AI gateway has recorded. It leads to the id of the endpoint."""
     ENDPOINT_ID = "endpoint_id"
     MODEL_DEFINITION_ID = "model_definition_id"
     GUARDRAIL_ID = "guardrail_id"
@@ -252,6 +254,11 @@ class Restriction(StrEnum):
     UPSTREAM_PATH = "a path without dot segments"
     """The path parameter ``path`` does not leave the base URL of the provider, however it is encoded."""
     NO_GLOBAL_BUDGET = "no GLOBAL scope"
+    NO_GATEWAY_TAG = "no tag of the gateway"
+    """The request sets no tag whose name only the AI gateway may write: ``mlflow.gateway.*``,
+    ``mlflow.auth.*``."""
+    NO_GATEWAY_TRACE = "no trace of the gateway"
+    """The trace that the request writes is none that the AI gateway has recorded: budgets count those."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,12 @@ class Shape(StrEnum):
     """An attribute of spans in OTLP, as protobuf or JSON, maybe compressed. The key is a tag of the trace."""
     LEFT_OUT = "left out"
     """A field that is removed so that MLflow chooses the value: the id of a new object."""
+    RESERVED = "reserved"
+    """Entries of a map, or of a list of ``{"key": …, "value": …}``, that only the server writes: those whose
+    key begins so are removed."""
+    SOURCE = "source"
+    """The human source of an assessment. Where it is kept as sent, the entry ``key`` of the assessment's
+    metadata names the caller. Clients cannot set that entry."""
 
 
 class Person(StrEnum):
@@ -28,11 +34,9 @@ class Person(StrEnum):
 
     AUTHOR = "author"
     """The caller's username in Kubernetes."""
-    AUTHOR_UID = "author's uid"
-    """The caller's uid in Kubernetes, or the username when there is no uid."""
     END_USER = "end user"
-    """The end user of an application. A service account's value is kept, because applications run as service
-    accounts. Any other caller's value is replaced by the caller."""
+    """The end user of an application: what was sent is kept. With the setting ``end_users=caller`` it is the
+    caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +51,6 @@ class Stamp:
     person: Person = Person.AUTHOR
     when_sent: bool = False
     """Replace a value only if one was sent. Otherwise a missing value is added too."""
-    unless_machine: bool = False
-    """Do not write when ``source_type`` names a judge or code: then the key holds the name of that."""
 
     def __str__(self) -> str:
         below = f"{self.place}." if self.place else ""
@@ -57,6 +59,10 @@ class Stamp:
                 text = f"{below}{self.key}"
             case Shape.LEFT_OUT:
                 return f"no {below}{self.key}"
+            case Shape.RESERVED:
+                return f"no {self.place}[{self.key}*]"
+            case Shape.SOURCE:
+                text = f"{below}source of people"
             case Shape.PAIR:
                 text = f"value if key is {self.key}"
             case Shape.SPANS:
@@ -65,5 +71,4 @@ class Stamp:
                 text = f"{self.place}[{self.key}]"
         person = "" if self.person is Person.AUTHOR else f"={self.person}"
         condition = " if sent" if self.when_sent and self.shape is not Shape.PAIR else ""
-        whose = " of people" if self.unless_machine else ""
-        return f"{text}{person}{whose}{condition}"
+        return f"{text}{person}{condition}"

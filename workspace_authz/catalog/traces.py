@@ -46,28 +46,44 @@ def _mentioned(assessment: str) -> Requirement:
 _WRITE_ROUTES: Final[tuple[Route, ...]] = restricted(
     Restriction.NO_TRACE_LOCATION,
     (
-        *rpc(
-            "POST",
-            "3.0/mlflow/traces",
-            "StartTraceV3",
-            all_of(
-                experiments(Verb.UPDATE, body(f"{_INFO}.{_LOCATION}", Identifier.EXPERIMENT_ID)),
-                # The trace stays in its experiment, whichever is named beside it.
-                experiments(
-                    Verb.UPDATE, body(f"{_INFO}.trace_id", Identifier.NEW_TRACE_ID), when_present=True
+        *restricted(
+            Restriction.NO_GATEWAY_TRACE,
+            rpc(
+                "POST",
+                "3.0/mlflow/traces",
+                "StartTraceV3",
+                all_of(
+                    experiments(Verb.UPDATE, body(f"{_INFO}.{_LOCATION}", Identifier.EXPERIMENT_ID)),
+                    # The trace stays in its experiment, whichever is named beside it.
+                    experiments(
+                        Verb.UPDATE, body(f"{_INFO}.trace_id", Identifier.NEW_TRACE_ID), when_present=True
+                    ),
+                    _mentioned(f"{_INFO}.assessments[]"),
                 ),
-                _mentioned(f"{_INFO}.assessments[]"),
             ),
         ),
         *rpc("POST", "2.0/mlflow/traces", "StartTrace", experiments(Verb.UPDATE, EXPERIMENT)),
-        *rpc("PATCH", "2.0/mlflow/traces/{request_id}", "EndTrace", experiments(Verb.UPDATE, _TRACE_V2)),
-        *rpc(
-            "PATCH",
-            "2.0/mlflow/traces/{request_id}/tags",
-            "SetTraceTag",
-            experiments(Verb.UPDATE, _TRACE_V2),
+        *restricted(
+            Restriction.NO_GATEWAY_TRACE,
+            rpc("PATCH", "2.0/mlflow/traces/{request_id}", "EndTrace", experiments(Verb.UPDATE, _TRACE_V2)),
         ),
-        *rpc("PATCH", "3.0/mlflow/traces/{trace_id}/tags", "SetTraceTagV3", experiments(Verb.UPDATE, _TRACE)),
+        *restricted(
+            Restriction.NO_GATEWAY_TAG,
+            (
+                *rpc(
+                    "PATCH",
+                    "2.0/mlflow/traces/{request_id}/tags",
+                    "SetTraceTag",
+                    experiments(Verb.UPDATE, _TRACE_V2),
+                ),
+                *rpc(
+                    "PATCH",
+                    "3.0/mlflow/traces/{trace_id}/tags",
+                    "SetTraceTagV3",
+                    experiments(Verb.UPDATE, _TRACE),
+                ),
+            ),
+        ),
         *rpc(
             "DELETE",
             "2.0/mlflow/traces/{request_id}/tags",
@@ -176,8 +192,8 @@ _ISSUE_ROUTES: Final[tuple[Route, ...]] = (
     ),
 )
 
-_OPENTELEMETRY_ROUTES: Final[tuple[Route, ...]] = restricted(
-    Restriction.NO_SPAN_TRACE_LOCATION,
+_EXPORT: Final = restricted(
+    Restriction.NO_GATEWAY_TRACE,
     at_path(
         "POST",
         "/v1/traces",
@@ -189,6 +205,9 @@ _OPENTELEMETRY_ROUTES: Final[tuple[Route, ...]] = restricted(
         ),
         server=Server.FASTAPI,
     ),
+)
+_OPENTELEMETRY_ROUTES: Final[tuple[Route, ...]] = restricted(
+    Restriction.NO_GATEWAY_TAG, restricted(Restriction.NO_SPAN_TRACE_LOCATION, _EXPORT)
 )
 
 ROUTES: Final[tuple[Route, ...]] = (

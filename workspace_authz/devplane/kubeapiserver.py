@@ -129,7 +129,7 @@ class KubeApiserverEngine:
 def _admin_token(file: Path) -> str:
     """The administrator's token, the same at every start in this state directory."""
     if not file.exists():
-        write_private(file, secrets.token_urlsafe(32))
+        write_private(file, secrets.token_hex(32))
     return file.read_text(encoding="utf-8")
 
 

@@ -14,6 +14,8 @@ from workspace_authz.doors.certificate import CertificateMiddleware
 from workspace_authz.doors.explain_route import ExplainMiddleware
 from workspace_authz.doors.metrics import MetricsMiddleware
 from workspace_authz.doors.probes import ProbesMiddleware
+from workspace_authz.doors.public_urls import allow_public_urls
+from workspace_authz.doors.request_head import RequestHeadMiddleware
 from workspace_authz.mlflow_adapter.inventory import uncovered_routes
 from workspace_authz.mlflow_adapter.options import from_environment
 from workspace_authz.mlflow_adapter.server import (
@@ -34,10 +36,10 @@ _log = logging.getLogger(__name__)
 def create_app() -> App:
     """The ASGI app that uvicorn serves. Raises :class:`ConfigurationError`.
 
-    The certificate middleware is outside of the FastAPI app: Starlette does not pass the server's own
-    lifespan channel on.
+    Two middlewares are outside of the FastAPI app: Starlette does not pass the server's own lifespan channel
+    on, and a request with too large a head must reach nothing else.
     """
-    return CertificateMiddleware(guarded_app(), on_load=_count_certificate)
+    return RequestHeadMiddleware(CertificateMiddleware(guarded_app(), on_load=_count_certificate))
 
 
 def guarded_app() -> App:
@@ -46,6 +48,7 @@ def guarded_app() -> App:
     options = from_environment(os.environ)
     preflight.check(options, settings, environ=os.environ)
     preflight.switch_off_caches(os.environ)
+    allow_public_urls(settings.public_url, os.environ)
     preflight.bound_calls(os.environ)
     if RUN_DIRECTORY not in os.environ:
         make_run_directory(os.environ, workers=1)  # not started by `mlflow server`

@@ -14,11 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import uvicorn
-
 from workspace_authz.aio.asgi import App, Receive, Scope, Send
 from workspace_authz.aio.clock import Clock, SystemClock
 from workspace_authz.aio.supervisor import Supervisor
+from workspace_authz.doors.lifespan import uvicorn_config
 
 _log = logging.getLogger(__name__)
 
@@ -59,13 +58,9 @@ class ServedCertificate:
 
 
 def uvicorn_certificate(receive: Receive) -> ServedCertificate | None:
-    """The certificate of the uvicorn server whose lifespan channel is ``receive``; None without TLS.
-
-    uvicorn 0.54 has no interface for this. But ``receive`` is a method of its ``LifespanOn``, which holds the
-    public ``uvicorn.Config``.
-    """
-    config = getattr(getattr(receive, "__self__", None), "config", None)
-    if not isinstance(config, uvicorn.Config):
+    """The certificate of the uvicorn server whose lifespan channel is ``receive``; None without TLS."""
+    config = uvicorn_config(receive)
+    if config is None:
         _log.warning("uvicorn is not recognized: a rotated serving certificate is not reloaded")
         return None
     if config.ssl is None or not config.ssl_certfile:
@@ -109,11 +104,12 @@ class CertificateReloader:
         except OSError as error:
             if version != self._failed:
                 self._failed = version
-                _log.error("the new serving certificate cannot be used: %s", error.strerror or error)
+                _log.warning("the new serving certificate cannot be used: %s", error.strerror or error)
                 self._on_load(False)
             return
+        level = logging.INFO if self._failed is None else logging.WARNING
         self._loaded, self._failed = version, None
-        _log.info("a new serving certificate is in use")
+        _log.log(level, "a new serving certificate is in use")
         self._on_load(True)
 
     def _version(self) -> Version | None:

@@ -7,6 +7,7 @@ and a single worker would end with status 0 (seen with MLflow 3.17.2 under uvico
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import logging
 import os
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from workspace_authz.doors.public_urls import allow_public_urls
 from workspace_authz.errors import ConfigurationError, RequestError
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.mlflow_adapter.options import ServerOptions, from_parent
@@ -37,6 +39,8 @@ from workspace_authz.workspaces.policy import NamespacePolicy
 _log = logging.getLogger(__name__)
 
 _LIST_ROUTES_SECONDS: Final = 120
+_HTTP: Final = "UVICORN_HTTP"
+_H11: Final = "h11"
 
 
 def check(options: ServerOptions, settings: Settings, *, environ: Mapping[str, str]) -> None:
@@ -87,6 +91,26 @@ def switch_off_caches(environ: MutableMapping[str, str]) -> None:
     refuse_shared_caches(environ)
     for variable in SHARED_CACHES:
         environ.setdefault(variable, "0")
+
+
+def choose_http_parser(options: ServerOptions, environ: MutableMapping[str, str]) -> None:
+    """Make h11 the parser that uvicorn takes by default, also where httptools is installed.
+
+    Workers are processes of uvicorn's command line, which reads each of its options from ``UVICORN_*`` too
+    (uvicorn 0.54, ``main.main``). The command line takes precedence; another parser is warned about.
+    """
+    if not environ.get(_HTTP):
+        environ[_HTTP] = _H11
+    chosen = options.http or environ[_HTTP]
+    if chosen == "auto":
+        chosen = "httptools" if importlib.util.find_spec("httptools") else _H11
+    if chosen != _H11:
+        _log.warning(
+            "uvicorn reads requests with %s: a client without a token can make it hold header fields of any "
+            "size in memory, and requests that offer an HTTP upgrade (JDK's HttpClient, curl --http2) are "
+            "refused when they have a body. Leave out --http to use h11.",
+            chosen,
+        )
 
 
 def bound_calls(environ: MutableMapping[str, str]) -> None:
@@ -150,6 +174,7 @@ def check_parent() -> None:
         settings = load_settings()
         check(options, settings, environ=os.environ)
         switch_off_caches(os.environ)
+        allow_public_urls(settings.public_url, os.environ)
         bound_calls(os.environ)
         asyncio.run(load_configuration(settings.kubeconfig))
         open_audit_sink(settings).close()
@@ -161,6 +186,7 @@ def check_parent() -> None:
             )
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error
+    choose_http_parser(options, os.environ)
     if not options.serve_artifacts:
         _log.warning(
             "--no-serve-artifacts: clients reach the artifact store directly, "

@@ -15,39 +15,54 @@ from typing import Any, Final
 from workspace_authz.catalog.stamp import Person, Shape, Stamp
 from workspace_authz.errors import BadRequestError
 from workspace_authz.mlflow_adapter.reading.documents import parse_text
-from workspace_authz.mlflow_adapter.reading.spellings import same_key, spellings
+from workspace_authz.mlflow_adapter.reading.spellings import begins_with_key, same_key, spellings
 from workspace_authz.types import UserInfo
 
 _MACHINES: Final = frozenset({"LLM_JUDGE", "CODE"})
 _JSON: Final = "@json"
 _EACH: Final = "[]"
+_SOURCE: Final = "source"
+_SOURCE_ID: Final = "source_id"
+_METADATA: Final = "metadata"
 
 Edit = Callable[[Any], Any]
 
 
-def stamped_document(document: Mapping[str, Any], stamps: Iterable[Stamp], *, user: UserInfo) -> bytes:
-    """``document`` as JSON, with ``user`` at each of the stamps.
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Whom the stamps of a request name."""
+
+    user: UserInfo
+    """The caller."""
+    keeps_end_users: bool = True
+    """Whether what an application says about its end users is kept."""
+
+    def name(self, stamp: Stamp, *, sent: str) -> str:
+        """The name to write where ``sent`` was, which may be empty."""
+        return sent if sent and self.keeps(stamp) else self.user.recorded_name
+
+    def keeps(self, stamp: Stamp) -> bool:
+        """Whether what was sent in the place of ``stamp`` stays."""
+        return stamp.person is Person.END_USER and self.keeps_end_users
+
+    @property
+    def keeps_sources(self) -> bool:
+        """Whether the human source of an assessment stays: a service passes on what its users say."""
+        return self.keeps_end_users and self.user.service_account is not None
+
+
+def stamped_document(document: Mapping[str, Any], stamps: Iterable[Stamp], *, author: Author) -> bytes:
+    """``document`` as JSON, with ``author`` at each of the stamps.
 
     Raises :class:`BadRequestError` for a document in which MLflow might find a place elsewhere.
     """
     edited: Any = document
     try:
         for stamp in stamps:
-            edited = _edited(edited, _steps(stamp.place), edit=_Writer(stamp, user))
+            edited = _edited(edited, _steps(stamp.place), edit=_Writer(stamp, author))
         return json.dumps(edited).encode()
     except RecursionError:
         raise _not_understood() from None
-
-
-def person(stamp: Stamp, user: UserInfo, *, sent: str) -> str:
-    """The name to write where ``sent`` was, which may be empty."""
-    match stamp.person:
-        case Person.AUTHOR:
-            return user.recorded_name
-        case Person.AUTHOR_UID:
-            return user.recorded_uid
-        case Person.END_USER:
-            return sent if sent and user.service_account is not None else user.recorded_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +70,7 @@ class _Writer:
     """Writes one stamp into what holds it; None stands for what was not sent."""
 
     stamp: Stamp
-    user: UserInfo
+    author: Author
 
     def __call__(self, holder: Any) -> Any:
         if holder is None and self.stamp.when_sent:
@@ -71,14 +86,16 @@ class _Writer:
                 return self._pair(_object(holder))
             case Shape.LEFT_OUT:
                 return self._left_out(_object(holder))
+            case Shape.RESERVED:
+                return self._unreserved(holder)
+            case Shape.SOURCE:
+                return self._source(_object(holder))
             case Shape.SPANS:
                 raise TypeError("spans are no JSON document")
 
     def _field(self, holder: dict[str, Any]) -> dict[str, Any]:
         names = spellings(self.stamp.key)
         sent = [holder[name] for name in names if name in holder]
-        if self.stamp.unless_machine and _has_machine_source(holder):
-            return holder
         if self.stamp.when_sent and not sent:
             return holder
         others = {name: value for name, value in holder.items() if name not in names}
@@ -88,9 +105,36 @@ class _Writer:
         names = spellings(self.stamp.key)
         return {name: value for name, value in holder.items() if name not in names}
 
+    def _unreserved(self, holder: Any) -> Any:
+        prefix = self.stamp.key
+        if holder is None:
+            return None
+        if isinstance(holder, dict):
+            return {key: value for key, value in holder.items() if not begins_with_key(key, prefix)}
+        pairs = [_object(pair, absent=False) for pair in _list(holder)]
+        return [pair for pair in pairs if not begins_with_key(_key_of(pair), prefix)]
+
+    def _source(self, assessment: dict[str, Any]) -> dict[str, Any]:
+        """The source of an assessment, and in its metadata who recorded a source that stays as sent."""
+        metadata = {
+            key: value
+            for key, value in _object(assessment.get(_METADATA)).items()
+            if not same_key(key, self.stamp.key)
+        }
+        source = _object(assessment.get(_SOURCE))
+        sent = [source[name] for name in spellings(_SOURCE_ID) if name in source]
+        if not (_has_machine_source(source) or (self.stamp.when_sent and not sent)):
+            if self.author.keeps_sources and any(isinstance(name, str) and name for name in sent):
+                metadata = {self.stamp.key: self.author.user.recorded_name, **metadata}
+            else:
+                others = {key: value for key, value in source.items() if key not in spellings(_SOURCE_ID)}
+                source = {_SOURCE_ID: self.author.user.recorded_name, **others}
+        stamped = {name: value for name, value in ((_SOURCE, source), (_METADATA, metadata)) if value}
+        return {**stamped, **{name: value for name, value in assessment.items() if name not in stamped}}
+
     def _map(self, holder: dict[str, Any]) -> dict[str, Any]:
         sent = [value for key, value in holder.items() if same_key(key, self.stamp.key)]
-        if self.stamp.when_sent and not sent:
+        if self._stays(sent):
             return holder
         others = {key: value for key, value in holder.items() if not same_key(key, self.stamp.key)}
         return {self.stamp.key: self._name(sent), **others}
@@ -98,25 +142,25 @@ class _Writer:
     def _pairs(self, holder: list[Any]) -> list[Any]:
         pairs = [_object(pair, absent=False) for pair in holder]
         sent = [pair.get("value") for pair in pairs if self._is_key(pair)]
-        if self.stamp.when_sent and not sent:
+        if self._stays(sent):
             return holder
         others = [pair for pair in pairs if not self._is_key(pair)]
         return [{"key": self.stamp.key, "value": self._name(sent)}, *others]
 
     def _pair(self, holder: dict[str, Any]) -> dict[str, Any]:
-        if not self._is_key(holder):
+        if not self._is_key(holder) or self._stays([holder.get("value")]):
             return holder
         return {**holder, "value": self._name([holder.get("value")])}
 
+    def _stays(self, sent: list[Any]) -> bool:
+        return self.author.keeps(self.stamp) if any(sent) else self.stamp.when_sent and not sent
+
     def _is_key(self, pair: dict[str, Any]) -> bool:
-        key = pair.get("key", "")
-        if not isinstance(key, str):
-            raise _not_understood()
-        return same_key(key, self.stamp.key)
+        return same_key(_key_of(pair), self.stamp.key)
 
     def _name(self, sent: list[Any]) -> str:
         only = sent[0] if len(sent) == 1 and isinstance(sent[0], str) else ""
-        return person(self.stamp, self.user, sent=only)
+        return self.author.name(self.stamp, sent=only)
 
 
 def _edited(value: Any, steps: tuple[str, ...], *, edit: Edit) -> Any:
@@ -159,6 +203,13 @@ def _split(step: str) -> tuple[str, str]:
     ends = [position for mark in (_JSON, _EACH) if (position := step.find(mark)) >= 0]
     end = min(ends, default=len(step))
     return step[:end], step[end:]
+
+
+def _key_of(pair: dict[str, Any]) -> str:
+    key = pair.get("key", "")
+    if not isinstance(key, str):
+        raise _not_understood()
+    return key
 
 
 def _has_machine_source(source: dict[str, Any]) -> bool:

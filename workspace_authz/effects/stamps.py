@@ -7,21 +7,20 @@ from functools import partial
 from typing import Final
 
 from workspace_authz.catalog.model import Route
-from workspace_authz.catalog.stamp import Shape, Stamp
-from workspace_authz.effects.json_stamps import person, stamped_document
+from workspace_authz.catalog.stamp import Shape
+from workspace_authz.effects.json_stamps import Author, stamped_document
 from workspace_authz.effects.rewriting import RequestReplacement
 from workspace_authz.mlflow_adapter.reading.documents import parse
 from workspace_authz.mlflow_adapter.reading.reader import PROTOBUF, RequestReader
-from workspace_authz.types import UserInfo
 
 _IN_THREAD: Final = 32 * 1024
 """Bytes. From this size on, a worker thread writes."""
 
 
 async def plan_stamps(
-    reader: RequestReader, route: Route, *, user: UserInfo, base: RequestReplacement | None
+    reader: RequestReader, route: Route, *, author: Author, base: RequestReplacement | None
 ) -> RequestReplacement | None:
-    """The request with ``user`` at each stamp of ``route``; ``base`` if the route has no stamps.
+    """The request with ``author`` at each stamp of ``route``; ``base`` if the route has no stamps.
 
     ``base`` is what another effect has put in the place of the request. Raises :class:`BadRequestError` for a
     body that is too large or cannot be understood.
@@ -29,21 +28,19 @@ async def plan_stamps(
     if not route.stamps:
         return base
     if any(stamp.shape is Shape.SPANS for stamp in route.stamps):
-        return await _stamped_spans(reader, route, user=user)
+        return await _stamped_spans(reader, route, author=author)
     if base is not None:
         document, size = parse(base.content).as_object(), len(base.content)
     else:
         document = await reader.document()
         size = len(await reader.request.body.read() or b"")
-    write = partial(stamped_document, document, route.stamps, user=user)
+    write = partial(stamped_document, document, route.stamps, author=author)
     content = write() if size < _IN_THREAD else await asyncio.to_thread(write)
     return RequestReplacement(content, query=base.query if base else None)
 
 
-async def _stamped_spans(reader: RequestReader, route: Route, *, user: UserInfo) -> RequestReplacement:
+async def _stamped_spans(reader: RequestReader, route: Route, *, author: Author) -> RequestReplacement:
     spans = await reader.spans()
-
-    def name(stamp: Stamp, sent: str) -> str:
-        return person(stamp, user, sent=sent)
-
-    return RequestReplacement(await asyncio.to_thread(spans.stamped, route.stamps, name), PROTOBUF)
+    stamps = [stamp for stamp in route.stamps if not author.keeps(stamp)]
+    name = author.user.recorded_name
+    return RequestReplacement(await asyncio.to_thread(spans.stamped, stamps, name), PROTOBUF)

@@ -45,7 +45,7 @@ _VISIBLE: Final = bytes(range(0x21, 0x7F))
 """What a token may consist of. RFC 6750 allows even less."""
 
 MAX_TOKEN_BYTES = 32 * 1024
-"""Longer than any token that fits into a request header of uvicorn's default 64 KiB."""
+"""Longer than any token in use, and less than the 64 KiB that all header fields of a request may have."""
 
 HOW_TO = (
     "Send a Kubernetes token: set MLFLOW_TRACKING_TOKEN to the output of `oc whoami -t` or "

@@ -63,6 +63,8 @@ class ApiServerProbe:
             return
         if problem and problem != self._problem:
             _log.warning("%s", problem)
+        elif self._problem and not problem:
+            _log.warning("The Kubernetes API server answers again.")
         self._problem = problem
 
     async def _ask(self) -> str | None:

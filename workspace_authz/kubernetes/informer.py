@@ -181,7 +181,7 @@ class Informer(Generic[T]):
 
     def _well(self) -> None:
         if self._state.problem:
-            _log.info("%s is followed again", self._path)
+            _log.warning("%s is followed again", self._path)
         now, since = self._clock.monotonic(), self._state.followed_since
         self._become(
             last_contact=now,

@@ -6,8 +6,10 @@ MLflow 3.17.2 tells the parent through click's context and the workers through e
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import click
@@ -29,6 +31,8 @@ class ServerOptions:
     artifacts_only: bool
     workers: int = 1
     """How many processes will serve. Only the parent knows."""
+    http: str | None = None
+    """uvicorn's ``--http`` as the command line gives it. Only the parent knows."""
     artifact_root: str | None = None
     """Where MLflow puts new artifacts (``--default-artifact-root``). None where MLflow chooses."""
 
@@ -55,6 +59,7 @@ def _from_parameters(parameters: Mapping[str, Any]) -> ServerOptions:
         serve_artifacts=bool(parameters.get("serve_artifacts", True)),
         artifacts_only=bool(parameters.get("artifacts_only")),
         workers=_workers(parameters),
+        http=_http(parameters),
         artifact_root=parameters.get("default_artifact_root"),
     )
 
@@ -63,6 +68,18 @@ def _workers(parameters: Mapping[str, Any]) -> int:
     """As ``_run_server`` and uvicorn count: four by default, one with ``--reload``."""
     reloads = parameters.get("dev") or "--reload" in (parameters.get("uvicorn_opts") or "").split()
     return 1 if reloads else parameters.get("workers") or _DEFAULT_WORKERS
+
+
+def _http(parameters: Mapping[str, Any]) -> str | None:
+    """As uvicorn reads it: ``--http VALUE`` or ``--http=VALUE``, and the last one counts."""
+    options = shlex.split(parameters.get("uvicorn_opts") or "")
+    chosen = None
+    for option, following in pairwise([*options, ""]):
+        if option == "--http":
+            chosen = following
+        elif option.startswith("--http="):
+            chosen = option.removeprefix("--http=")
+    return chosen
 
 
 def from_environment(environ: Mapping[str, str]) -> ServerOptions:

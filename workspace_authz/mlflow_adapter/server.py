@@ -23,9 +23,16 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from workspace_authz.aio.asgi import App
-from workspace_authz.mlflow_adapter.patches import attribution, budgets, guardrails, judge_cache, wsgi
+from workspace_authz.mlflow_adapter.patches import (
+    attribution,
+    budgets,
+    guardrails,
+    judge_cache,
+    span_threads,
+    wsgi,
+)
 from workspace_authz.mlflow_adapter.patches.middlewares import replace_function_middlewares
-from workspace_authz.mlflow_adapter.patches.origins import OriginMiddleware
+from workspace_authz.mlflow_adapter.patches.origins import OriginMiddleware, without_loopback_origins
 
 Wrap = Callable[[App], App]
 """Makes a middleware around an app. A ``functools.partial`` of its class shows which it is."""
@@ -47,6 +54,7 @@ def create_patched_app(*, static_prefix: str) -> FastAPI:
     budgets.apply()
     guardrails.apply(static_prefix=static_prefix)
     judge_cache.apply()
+    span_threads.apply()
     app: FastAPI = create_fastapi_app()
     wsgi.apply(app)
     return app
@@ -55,13 +63,19 @@ def create_patched_app(*, static_prefix: str) -> FastAPI:
 def add_guard(app: FastAPI, guard: GuardMiddlewares, *, static_prefix: str) -> None:
     """Put the guard's middlewares into ``app``, before it serves.
 
+    Pages on a loopback origin are trusted only where they are asked for (:mod:`.patches.origins`).
+
     MLflow adds its workspace middleware outside of its Host and CORS protection (3.17.2,
     ``fastapi_app.create_fastapi_app``). Left there, it would tell unauthenticated callers which namespaces
     exist. So the order becomes: ``guard.public``, the protection, ``guard.protected``, the rest of MLflow's.
     MLflow's security headers stay in that rest: they keep one line of a repeated header, and a 401 has two
     ``WWW-Authenticate`` lines.
     """
-    protection = [middleware for middleware in app.user_middleware if _protects(middleware)]
+    protection = [
+        without_loopback_origins(middleware, allowed=get_allowed_origins())
+        for middleware in app.user_middleware
+        if _protects(middleware)
+    ]
     others = [middleware for middleware in app.user_middleware if not _protects(middleware)]
     app.user_middleware = [
         *map(Middleware, guard.public),

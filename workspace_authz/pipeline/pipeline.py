@@ -12,6 +12,7 @@ from workspace_authz.catalog.compile import CompiledCatalog, Match
 from workspace_authz.catalog.model import AnyRight, Authenticated, Guarded, Public, Refused
 from workspace_authz.effects.effects import Effects, Narrowing
 from workspace_authz.effects.headers import HeaderSanitizer
+from workspace_authz.effects.json_stamps import Author
 from workspace_authz.effects.rewriting import RequestReplacement
 from workspace_authz.effects.stamps import plan_stamps
 from workspace_authz.errors import (
@@ -89,6 +90,8 @@ class Pipeline:
     mlflow: MLflowAtHand | None = None
     """None where no MLflow is at hand: then only broad rights count."""
     restrictions: Restrictions = field(default_factory=Restrictions)
+    keeps_end_users: bool = True
+    """Whether what an application says about its end users is kept."""
 
     async def judge(self, request: AccessRequest) -> Verdict:
         """The verdict for one request. A refusal is a value; it is never raised."""
@@ -163,7 +166,7 @@ class Pipeline:
         replacement = await plan_stamps(
             case.reader,
             match.route,
-            user=case.rights.user,
+            author=Author(case.rights.user, keeps_end_users=self.keeps_end_users),
             base=narrowing.request if narrowing else None,
         )
         if uid is not None and not guarded.reads and not progress.request.dry:

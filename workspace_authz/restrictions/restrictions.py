@@ -5,7 +5,6 @@ They are checked after the rights and before MLflow runs. What cannot be read is
 
 from __future__ import annotations
 
-import asyncio
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +20,8 @@ from workspace_authz.mlflow_adapter.reading.places import place_at_path
 from workspace_authz.mlflow_adapter.reading.reader import RequestReader
 from workspace_authz.mlflow_adapter.reading.spellings import spellings
 from workspace_authz.mlflow_adapter.store.protocol import ObjectStore
+from workspace_authz.restrictions.combining_marks import check_marks
+from workspace_authz.restrictions.gateway_traces import check_tags, check_trace
 from workspace_authz.restrictions.model_sources import check_origin, check_source
 from workspace_authz.restrictions.trace_locations import check_document, check_trace_tags
 
@@ -41,18 +42,20 @@ class Restrictions:
     async def check(self, reader: RequestReader, *, workspace: str | None) -> None:
         """Raise :class:`RequestError` for the first restriction of the route that the request breaks.
 
+        On every route, text that is normalized may have no long runs of combining marks.
+
         ``workspace`` is the request's; None on a server without workspaces.
         """
         for restriction in reader.match.route.restrictions:
             await self._check(restriction, reader, workspace=workspace)
+        await check_marks(reader)
 
     async def _check(self, restriction: Restriction, reader: RequestReader, *, workspace: str | None) -> None:
         match restriction:
             case Restriction.NO_TRACE_LOCATION:
                 check_document(await reader.document())
             case Restriction.NO_SPAN_TRACE_LOCATION:
-                spans = await reader.spans()
-                await asyncio.to_thread(lambda: check_trace_tags(spans.trace_tags()))
+                check_trace_tags(await reader.trace_tags())
             case Restriction.OWN_ARTIFACT:
                 await self._check_artifact(reader.match.parameters["artifact_path"], workspace)
             case Restriction.OWN_ARTIFACT_LIST:
@@ -65,6 +68,10 @@ class Restrictions:
                 check_upstream_path(reader.match.parameters["path"])
             case Restriction.NO_GLOBAL_BUDGET:
                 await _check_budget(reader)
+            case Restriction.NO_GATEWAY_TAG:
+                await check_tags(reader)
+            case Restriction.NO_GATEWAY_TRACE:
+                await check_trace(reader, self.store, workspace=workspace)
 
     async def _check_artifact(self, path: str, workspace: str | None) -> None:
         """Check that an artifact path lies in an experiment of the workspace: MLflow looks for none."""

@@ -81,6 +81,7 @@ def build_pipeline(
         workspaces=cluster.workspaces,
         mlflow=None if mlflow is None else _mlflow(mlflow, authorizer, rbac=cluster.rbac),
         restrictions=restrictions,
+        keeps_end_users=settings.end_users == "kept",
     )
 
 

@@ -91,6 +91,7 @@ class TenancyRegistry:
 
         Tries again until it succeeds, because a server may start during an outage.
         """
+        failed = False
         while True:
             try:
                 await self._claim_all(namespaces)
@@ -99,9 +100,11 @@ class TenancyRegistry:
                     _log.warning(
                         "The workspaces cannot be claimed for their namespaces yet: %s", error.message
                     )
-                self._problem = error.message
+                self._problem, failed = error.message, True
                 await self._clock.sleep(_RETRY_SECONDS)
             else:
+                if failed:
+                    _log.warning("The workspaces are claimed for their namespaces now.")
                 self._problem = None
                 return
 

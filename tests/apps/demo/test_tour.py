@@ -62,6 +62,10 @@ def test_who_has_no_rights_is_refused_and_teams_do_not_mix() -> None:
     assert [step.who for step in STEPS if step.expected == UNAUTHENTICATED] == [NOBODY]
 
 
+def test_no_token_can_be_taken_for_an_option() -> None:
+    assert all(token.isalnum() for _ in range(50) for token in new_tokens().values())
+
+
 def test_each_user_has_a_line_of_the_static_token_file_and_no_token_twice() -> None:
     tokens = new_tokens()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -249,3 +250,19 @@ async def test_without_the_right_it_says_so_once_and_follows_nothing(
         assert "needs the rights list and watch" in found.follower.problems[0]
         await asyncio.sleep(0.7)  # two of its attempts
     assert len([line for line in caplog.messages if "/rolebindings cannot be followed" in line]) == 1
+
+
+async def test_the_ends_and_the_beginnings_of_following_have_one_level(
+    endpoint: Endpoint, api: Api, tmp_path_factory: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="workspace_authz.authorizer")
+    file = tmp_path_factory.mktemp("kubeconfig") / "own"
+    async with connected(endpoint, endpoint.admin_token, file) as connection:
+        watcher = RbacWatcher(
+            connection, generations=Generations(time.monotonic), index=RbacIndex(), clock=SystemClock()
+        )
+        for moment in (1.0, None, 2.0):
+            for informer in watcher._informers:
+                informer._become(followed_since=moment)
+    said = [(line.levelname, "not followed" in line.getMessage()) for line in caplog.records]
+    assert said == [("INFO", False), ("WARNING", True), ("WARNING", False)]

@@ -45,8 +45,11 @@ PEOPLE: Final = (*USERS, TRAINER)
 
 
 def new_tokens() -> dict[str, str]:
-    """A fresh token for each user. Service accounts ask the API server for theirs."""
-    return {user.name: secrets.token_urlsafe(24) for user in USERS}
+    """A fresh token for each user. Service accounts ask the API server for theirs.
+
+    Hexadecimal: a token that begins with ``-`` would be taken for an option after ``--token``.
+    """
+    return {user.name: secrets.token_hex(24) for user in USERS}
 
 
 def users_file(tokens: Mapping[str, str]) -> str:

@@ -41,6 +41,7 @@ class RbacWatcher:
         timing: Timing | None = None,
     ) -> None:
         self._generations = generations
+        self._interrupted = False
         changes = RbacChanges(index, generations)
         within = f"{_API}/namespaces/{namespace}" if namespace else _API
 
@@ -100,6 +101,8 @@ class RbacWatcher:
         since = max(known) if len(known) == len(moments) else None
         before, self._generations.followed_since = self._generations.followed_since, since
         if before is None and since is not None:
-            _log.info("changes of roles and bindings are followed: a change takes effect at once")
+            level = logging.WARNING if self._interrupted else logging.INFO
+            _log.log(level, "changes of roles and bindings are followed: a change takes effect at once")
         elif before is not None and since is None:
+            self._interrupted = True
             _log.warning("changes of roles and bindings are not followed: decisions live shorter")

@@ -139,7 +139,7 @@ def _admin_token(path: Path) -> str:
     """The administrator's token, the same whenever the engine starts on this state directory."""
     if path.exists():
         return path.read_text(encoding="ascii")
-    token = secrets.token_urlsafe(32)
+    token = secrets.token_hex(32)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(token)
     return token

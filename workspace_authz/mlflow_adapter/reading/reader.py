@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs
@@ -38,8 +39,8 @@ class SpansExport(Protocol):
     def trace_tags(self) -> Iterable[str]:
         """The keys of the trace tags that MLflow makes of attributes."""
 
-    def stamped(self, stamps: Iterable[Stamp], name: Callable[[Stamp, str], str]) -> bytes:
-        """The export as protobuf, with a name at each of ``stamps``."""
+    def stamped(self, stamps: Iterable[Stamp], name: str) -> bytes:
+        """The export as protobuf, with ``name`` at each of ``stamps``."""
 
 
 class Reading(Protocol):
@@ -195,6 +196,19 @@ class RequestReader:
             self._spans = await self.reading.spans(body, encoding=encoding, as_json=media_type == JSON)
         return self._spans
 
+    async def trace_ids(self) -> frozenset[str]:
+        """MLflow's ids of the traces in the OTLP export of the body. Raises :class:`BadRequestError`.
+
+        They are collected in a thread: an export may have many spans, however small its body was.
+        """
+        spans = await self.spans()
+        return await asyncio.to_thread(spans.trace_ids)
+
+    async def trace_tags(self) -> Sequence[str]:
+        """The keys of the trace tags that MLflow makes of an OTLP export. Raises :class:`BadRequestError`."""
+        spans = await self.spans()
+        return await asyncio.to_thread(lambda: tuple(spans.trace_tags()))
+
     def only_header(self, name: bytes) -> bytes:
         """The value of a header that may stand once; empty without it. Raises :class:`BadRequestError`."""
         values = self.request.header(name)
@@ -216,7 +230,7 @@ class RequestReader:
             case Origin.QUERY:
                 return self._in_query(field)
             case Origin.SPANS:
-                return sorted((await self.spans()).trace_ids())
+                return sorted(await self.trace_ids())
             case Origin.BODY:
                 return walk(await self.fields(), field.split("."))
             case _:

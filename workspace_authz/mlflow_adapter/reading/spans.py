@@ -7,10 +7,7 @@ export is always written anew.
 from __future__ import annotations
 
 import base64
-import gzip
-import io
 import json
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,7 +24,13 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from workspace_authz.catalog.stamp import Person, Stamp
 from workspace_authz.errors import BadRequestError
 from workspace_authz.mlflow_adapter.reading.documents import parse
-from workspace_authz.mlflow_adapter.reading.request import SPANS_BYTES
+from workspace_authz.mlflow_adapter.reading.span_limits import (
+    MAX_SPANS,
+    check_json,
+    check_protobuf,
+    decompressed,
+    too_many,
+)
 from workspace_authz.mlflow_adapter.reading.spellings import same_key
 
 _TAG: Final = "mlflow.traceTag."
@@ -40,9 +43,6 @@ It compares exactly: a database that ignores case takes ``MLflow.user`` for ``ml
 _USER_ID: Final = "user.id"
 """OpenTelemetry's name for the end user; MLflow makes ``mlflow.trace.user`` of it."""
 _IDS: Final = ("traceId", "spanId", "parentSpanId")
-
-Name = Callable[[Stamp, str], str]
-"""The name to write for a stamp, where the second argument was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +66,14 @@ class Spans:
 
         An attribute ``mlflow.traceTag.<key>`` counts wherever in the export it stands.
         """
-        yield from (key[len(_TAG) :] for key in self._attribute_keys() if key.startswith(_TAG))
+        yield from (tag for key in self._attribute_keys() if (tag := _tag_of_span(key)) is not None)
         for holder in self.message.resource_spans:
-            yield from (
-                attribute.key for attribute in holder.resource.attributes if _is_own_tag(attribute.key)
-            )
+            for attribute in holder.resource.attributes:
+                if (tag := _tag_of_resource(attribute.key)) is not None:
+                    yield tag
 
-    def stamped(self, stamps: Iterable[Stamp], name: Name) -> bytes:
-        """The export as protobuf, with the names that ``name`` gives at each of ``stamps``.
+    def stamped(self, stamps: Iterable[Stamp], name: str) -> bytes:
+        """The export as protobuf, with ``name`` at each of ``stamps``.
 
         The export itself is changed: an export may be large, and a copy would double it.
         """
@@ -104,8 +104,13 @@ class Spans:
 
 
 def read_spans(body: bytes, *, encoding: bytes, as_json: bool) -> Spans:
-    """The export in ``body``. Raises :class:`BadRequestError` for what MLflow could not read either."""
+    """The export in ``body``.
+
+    Raises :class:`BadRequestError` for what MLflow could not read either, and for what exceeds the bounds of
+    :mod:`.span_limits`: these hold before the parser runs.
+    """
     content = decompressed(body, encoding)
+    (check_json if as_json else check_protobuf)(content)
     message = ExportTraceServiceRequest()
     try:
         if as_json:
@@ -115,41 +120,14 @@ def read_spans(body: bytes, *, encoding: bytes, as_json: bool) -> Spans:
             message.ParseFromString(content)
     except (DecodeError, JsonError, ValueError, TypeError, AttributeError, RecursionError):
         raise BadRequestError("The spans of this request cannot be read.") from None
+    spans = sum(
+        len(scope_spans.spans)
+        for resource_spans in message.resource_spans
+        for scope_spans in resource_spans.scope_spans
+    )
+    if spans > MAX_SPANS:
+        raise too_many()
     return Spans(message)
-
-
-def decompressed(body: bytes, encoding: bytes) -> bytes:
-    """As ``mlflow.tracing.utils.otlp.decompress_otlp_body`` does, up to :data:`SPANS_BYTES`.
-
-    Raises :class:`BadRequestError`.
-    """
-    try:
-        match encoding:
-            case b"":
-                content = body
-            case b"gzip":
-                content = gzip.GzipFile(fileobj=io.BytesIO(body)).read(SPANS_BYTES + 1)
-            case b"deflate":
-                content = _inflated(body)
-            case _:
-                raise BadRequestError("Spans may be encoded with gzip or deflate only.")
-    except (OSError, EOFError, zlib.error):
-        raise BadRequestError("The body of this request cannot be decompressed.") from None
-    if len(content) > SPANS_BYTES:
-        raise BadRequestError(f"Spans are refused beyond {SPANS_BYTES} bytes; send smaller batches.")
-    return content
-
-
-def _inflated(body: bytes) -> bytes:
-    for wbits in (zlib.MAX_WBITS, -zlib.MAX_WBITS):
-        stream = zlib.decompressobj(wbits)
-        try:
-            content = stream.decompress(body, SPANS_BYTES + 1)
-        except zlib.error:
-            continue
-        if stream.eof or len(content) > SPANS_BYTES:
-            return content
-    raise zlib.error("not deflated")
 
 
 def _with_base64_ids(document: dict[str, Any]) -> dict[str, Any]:
@@ -163,38 +141,37 @@ def _with_base64_ids(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _stamp(span: Span, stamp: Stamp, *, name: Name) -> None:
+def _stamp(span: Span, stamp: Stamp, *, name: str) -> None:
     if stamp.person is Person.END_USER:
-        _replace(span, lambda key: key == _USER_ID, name=lambda sent: name(stamp, sent))
-    is_tag = _is_tag(stamp.key)
-    _replace(span, is_tag, name=lambda sent: name(stamp, sent))
+        _replace(span, lambda key: key == _USER_ID, name=name)
+    _replace(span, lambda key: _makes(_tag_of_span(key), stamp), name=name)
     # MLflow takes tags from the root only.
     if stamp.when_sent or span.parent_span_id:
         return
-    if not any(is_tag(attribute.key) for attribute in span.attributes):
-        value = AnyValue(string_value=name(stamp, ""))
+    if not any(_makes(_tag_of_span(attribute.key), stamp) for attribute in span.attributes):
+        value = AnyValue(string_value=name)
         span.attributes.append(KeyValue(key=_TAG + stamp.key, value=value))
 
 
-def _stamp_resource(resource: Resource, stamp: Stamp, *, name: Name) -> None:
-    _replace(
-        resource,
-        lambda key: _is_own_tag(key) and same_key(key, stamp.key),
-        name=lambda sent: name(stamp, sent),
-    )
+def _stamp_resource(resource: Resource, stamp: Stamp, *, name: str) -> None:
+    _replace(resource, lambda key: _makes(_tag_of_resource(key), stamp), name=name)
 
 
-def _is_own_tag(key: str) -> bool:
-    """Whether MLflow makes a tag of this name from a resource's attribute."""
-    return not key.startswith(_RESERVED)
+def _tag_of_span(key: str) -> str | None:
+    """The key of the tag that MLflow makes of a span's attribute; None if it makes none."""
+    return key[len(_TAG) :] if key.startswith(_TAG) else None
 
 
-def _is_tag(tag: str) -> Callable[[str], bool]:
-    return lambda key: key.startswith(_TAG) and same_key(key[len(_TAG) :], tag)
+def _tag_of_resource(key: str) -> str | None:
+    """The key of the tag that MLflow makes of a resource's attribute; None if it makes none."""
+    return None if key.startswith(_RESERVED) else key
 
 
-def _replace(holder: Span | Resource, wanted: Callable[[str], bool], *, name: Callable[[str], str]) -> None:
+def _makes(tag: str | None, stamp: Stamp) -> bool:
+    return tag is not None and same_key(tag, stamp.key)
+
+
+def _replace(holder: Span | Resource, wanted: Callable[[str], bool], *, name: str) -> None:
     for attribute in holder.attributes:
         if wanted(attribute.key):
-            written = name(attribute.value.string_value)
-            attribute.value.CopyFrom(AnyValue(string_value=written))
+            attribute.value.CopyFrom(AnyValue(string_value=name))

@@ -9,6 +9,13 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
+_IGNORED: Final = {
+    **dict.fromkeys((*range(9), *range(14, 32), 127)),
+    **dict(zip(map(ord, "\u00f8\u00d8\u0142\u0141\u0111\u0110\u0127\u0126"), "oolLdDhH", strict=True)),
+}
+"""What such a comparison ignores and NFKD keeps: control characters, and strokes through letters. Source: the
+Default Unicode Collation Element Table (UTS #10), on which MySQL's ``utf8mb4_0900_ai_ci`` is built."""
+
 LONGEST_KEY: Final = 256
 """Characters. MLflow stores no longer key of a tag or of metadata (``mlflow.utils.validation``: 250)."""
 
@@ -47,7 +54,13 @@ def collated(text: str) -> str:
     text = text.strip()
     if len(text) > LONGEST_KEY:
         return text
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().strip().casefold()
+    letters = unicodedata.normalize("NFKD", text).translate(_IGNORED)
+    return letters.encode("ascii", "ignore").decode().strip().casefold()
+
+
+def begins_with_key(sent: str, prefix: str) -> bool:
+    """Whether a database may take the key ``sent`` for one of MLflow's that begins with ``prefix``."""
+    return collated(sent).startswith(prefix.casefold())
 
 
 def same_key(sent: str, key: str) -> bool:

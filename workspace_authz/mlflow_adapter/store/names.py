@@ -44,6 +44,8 @@ _IN_WORKSPACE: Final = {
 }
 """Objects with a name of their own: table, key and name. All of them have the column ``workspace``."""
 
+_GATEWAY_ENDPOINT: Final = "mlflow.gateway.endpointId"
+"""``TraceMetadataKey.GATEWAY_ENDPOINT_ID``: the mark of a trace that the AI gateway has recorded."""
 _LARGEST_INTEGER: Final = 2**31 - 1
 _LONGEST_KEY: Final = 256
 
@@ -97,6 +99,18 @@ def _query(
                 definition.workspace == workspace,
                 secret.workspace == workspace,
                 definition.model_definition_id.in_(wanted),
+            )
+        )
+    if identifier is Identifier.GATEWAY_TRACE_ID:
+        trace, metadata, experiment = models.SqlTraceInfo, models.SqlTraceMetadata, models.SqlExperiment
+        return (
+            select(metadata.request_id, metadata.value)
+            .join(trace, trace.request_id == metadata.request_id)
+            .join(experiment, experiment.experiment_id == trace.experiment_id)
+            .where(
+                metadata.key == _GATEWAY_ENDPOINT,
+                metadata.request_id.in_(wanted),
+                experiment.workspace == workspace,
             )
         )
     if (resource, identifier) not in _IN_WORKSPACE:
