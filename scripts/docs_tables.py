@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
+from unittest import mock
 
 from prometheus_client import CollectorRegistry
 from pydantic import AliasChoices
@@ -162,11 +163,14 @@ def deletions_table() -> str:
 
 def metrics_table() -> str:
     """Every metric of a worker."""
-    with tempfile.TemporaryDirectory() as directory:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
+    # Only here: tests make this table in a process that starts servers afterwards.
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        mock.patch.dict(os.environ, {"PROMETHEUS_MULTIPROC_DIR": directory}),
+    ):
         metrics = PrometheusMetrics(0)
         SampledMetrics(metrics.registry)
-        rows = sorted(_metrics(metrics.registry))
+        rows = sorted(map(tuple, _metrics(metrics.registry)))
     return _table(("metric", "type", "labels", "meaning"), rows)
 
 
