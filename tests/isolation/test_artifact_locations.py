@@ -20,7 +20,7 @@ BUCKET = "s3://bucket/mlflow"
 MODEL = "a-model-of-noras"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def holder(cluster: Cluster) -> User:
     """Holds rights on one registered model of team-a, and on no experiments but two."""
     plane, user = cluster.plane, cluster.people.holders[0]
@@ -117,11 +117,12 @@ def test_other_paths_below_that_root_stay_refused(below: World) -> None:
             assert below.ask("GET", f"{ARTIFACTS}?path={path}", workspace=workspace).status in (400, 403, 404)
 
 
-@pytest.mark.parametrize("server", ["bucket", "below", "guarded"])
+@pytest.mark.usefixtures("programs")
+@pytest.mark.parametrize("kind", ["bucket", "below", "guarded"])
 def test_a_version_from_an_experiments_files_demands_get_on_that_experiment(
-    request: pytest.FixtureRequest, holder: User, server: str
+    request: pytest.FixtureRequest, holder: User, kind: str
 ) -> None:
-    world: World = request.getfixturevalue(server)
+    world: World = request.getfixturevalue(kind)
     theirs = as_(world, holder)
     for name in ("theirs", "secret"):
         world.ask("POST", "/api/2.0/mlflow/experiments/create", json_body={"name": name})

@@ -103,7 +103,10 @@ def _known(route: Route) -> set[str]:
         if source.origin is Origin.BODY
         for field in (source.field, *source.aliases)
     }
-    stamped = {f"{stamp.place}.{stamp.key}" for stamp in route.stamps}
+    stamped = {
+        f"{stamp.place}.source.source_id" if stamp.shape is Shape.SOURCE else f"{stamp.place}.{stamp.key}"
+        for stamp in route.stamps
+    }
     return named | stamped
 
 

@@ -109,15 +109,16 @@ def needed(entry: Entry, recipes: Mapping[str, Recipe] = RECIPES) -> tuple[str, 
     match entry.route.policy:
         case Guarded(requirements=requirements):
             recipe = recipes[entry.route.operation]
-            called_for = (each for each in requirements if _called_for(each, recipe))
-            return tuple(dict.fromkeys(f"{each.verb} {each.qualified_resource}" for each in called_for))
+            asked = (each for each in requirements if called_for(each, recipe))
+            return tuple(dict.fromkeys(f"{each.verb} {each.qualified_resource}" for each in asked))
         case AnyRight():
             return (SOME_RIGHT,)
         case _:
             return ()
 
 
-def _called_for(requirement: Requirement, recipe: Recipe) -> bool:
+def called_for(requirement: Requirement, recipe: Recipe) -> bool:
+    """Whether the recipe's call brings the requirement into play."""
     if requirement.graphql_field:
         return requirement.graphql_field not in recipe.absent
     absent = any(source.field in recipe.absent for source in requirement.names)

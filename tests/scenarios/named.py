@@ -10,7 +10,7 @@ from typing import Final
 from tests.harness.http import Answer
 from tests.harness.plane import User
 from tests.harness.server import MlflowServer
-from tests.scenarios.campaign import request_of
+from tests.scenarios.campaign import called_for, request_of
 from tests.scenarios.naming import FOREIGN, OWN, SIBLING
 from tests.scenarios.people import NAMED
 from tests.scenarios.recipes import RECIPES
@@ -32,7 +32,8 @@ def _by_name(entry: Entry) -> bool:
     scoped = [
         need for need in policy.requirements if need.resource not in _NAMELESS and need.verb != "create"
     ] + [need for need in policy.requirements if need.subresource]
-    return bool(scoped) and all(map(nameable, scoped))
+    recipe = RECIPES[entry.route.operation]
+    return any(called_for(need, recipe) for need in scoped) and all(map(nameable, scoped))
 
 
 def _entries() -> tuple[Entry, ...]:

@@ -19,7 +19,7 @@ query Q($r: String, $e: String) {
 """
 
 RECIPES: Mapping[str, Recipe] = {
-    "CreateExperiment": recipe(lambda s: Call(fields={"name": s.a_name("made")})),
+    "CreateExperiment": recipe(lambda s: Call(fields={"name": s.a_name("made")}), absent="artifact_location"),
     "GetExperiment": recipe(lambda s: Call(fields={"experiment_id": s.experiment})),
     "GetExperimentByName": recipe(lambda s: Call(fields={"experiment_name": s.experiment_name})),
     "SearchExperiments": recipe(lambda s: Call(fields={"max_results": 5})),
