@@ -33,7 +33,7 @@ async def plan_stamps(
         document, size = parse(base.content).as_object(), len(base.content)
     else:
         document = await reader.document()
-        size = len(await reader.request.body.read() or b"")
+        size = len(await reader.content() or b"")
     write = partial(stamped_document, document, route.stamps, author=author)
     content = write() if size < _IN_THREAD else await asyncio.to_thread(write)
     return RequestReplacement(content, query=base.query if base else None)

@@ -34,6 +34,13 @@ class Case:
     """None where no MLflow is at hand: lists are for broad rights only."""
 
     @property
+    def objects(self) -> ObjectStore:
+        """MLflow's objects. Raises ``TypeError`` where no MLflow is at hand."""
+        if self.store is None:
+            raise TypeError("there is no MLflow to look names up in")
+        return self.store
+
+    @property
     def request(self) -> AccessRequest:
         """The request itself."""
         return self.reader.request

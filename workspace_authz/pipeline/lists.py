@@ -18,7 +18,6 @@ from workspace_authz.effects.lists import AnswerFilter, Pages
 from workspace_authz.effects.page_tokens import PAGE_TOKEN, ListQuery, position_of, refuse_ours
 from workspace_authz.effects.rewriting import Fields, RequestReplacement, as_request, keeping
 from workspace_authz.errors import BadRequestError, ForbiddenError
-from workspace_authz.mlflow_adapter.store.protocol import ObjectStore
 from workspace_authz.pipeline.case import Case, ListRights
 from workspace_authz.types import Attributes
 
@@ -62,7 +61,7 @@ class ListNarrowing:
 
         Raises :class:`ForbiddenError`.
         """
-        named = await self.store.names(
+        named = await self.case.objects.names(
             values,
             resource=self.broad.resource,
             identifier=source.identifies,
@@ -106,7 +105,7 @@ class ListNarrowing:
         candidates = await self._lists.named.candidates(rights.caller, self.broad)
         if candidates is None:
             raise _names_unknown(rights.forbidden(self.broad))
-        there = await self.store.named(self.broad.resource, candidates, workspace=self.broad.namespace)
+        there = await self.case.objects.named(self.broad.resource, candidates, workspace=self.broad.namespace)
         names = set(there.values())
         if len(names) > MOST_NAMES:
             raise ForbiddenError(
@@ -182,13 +181,6 @@ class ListNarrowing:
     def clause(self) -> Clause | None:
         """How MLflow's filter can say what may be seen, if it can."""
         return self._listing.clause
-
-    @property
-    def store(self) -> ObjectStore:
-        """MLflow's objects. Raises ``TypeError`` without MLflow."""
-        if self.case.store is None:
-            raise TypeError("there is no MLflow to look names up in")
-        return self.case.store
 
     @property
     def _lists(self) -> ListRights:

@@ -17,7 +17,6 @@ from workspace_authz.mlflow_adapter.reading.references import (
     mentions_issue,
     references,
 )
-from workspace_authz.mlflow_adapter.store.protocol import ObjectStore
 from workspace_authz.pipeline.case import Case
 from workspace_authz.types import Resource, Verb
 
@@ -148,7 +147,7 @@ async def _named(
             else:
                 wanted.setdefault(identifier, []).append(key)
     for identifier, keys in wanted.items():
-        names = await _store(case).names(
+        names = await case.objects.names(
             keys, resource=needed.resource, identifier=identifier, workspace=case.rights.namespace
         )
         if identifier is not Identifier.NEW_TRACE_ID and not all(key in names for key in keys):
@@ -162,15 +161,9 @@ async def _owners(needed: Requirement, place: Place, *, case: Case) -> list[str]
     """The experiments whose artifacts lie at ``place``. It is nothing of another resource."""
     if needed.resource is not Resource.EXPERIMENTS:
         return []
-    return sorted(await _store(case).experiments_at(place, workspace=case.rights.namespace))
+    return sorted(await case.objects.experiments_at(place, workspace=case.rights.namespace))
 
 
 def _may_be_nobodys(needed: Requirement, source: NameSource) -> bool:
     """Whether a place needs no owner: a new location needs none, and a place is nothing of a model."""
     return source.identifies is Identifier.ARTIFACT_LOCATION or needed.resource is not Resource.EXPERIMENTS
-
-
-def _store(case: Case) -> ObjectStore:
-    if case.store is None:
-        raise TypeError("there is no MLflow to look names up in")
-    return case.store

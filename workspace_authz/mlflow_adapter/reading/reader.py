@@ -115,6 +115,7 @@ class RequestReader:
         self.request = request
         self.match = match
         self._reading = reading
+        self._content: bytes | None = None
         self._json: JsonBody | None = None
         self._query: Mapping[str, list[str]] | None = None
         self._query_is_text = True
@@ -134,13 +135,19 @@ class RequestReader:
         """Whether MLflow's own reading is at hand."""
         return self._reading is not None
 
+    async def content(self) -> bytes | None:
+        """The body; None for one beyond the usual bound."""
+        if self._content is None:
+            self._content = await self.request.body.read()
+        return self._content
+
     async def json(self) -> JsonBody:
         """The JSON of the body."""
         if self._json is None:
             encodings = self.request.header(b"content-encoding")
             encoded = any(value.strip().lower() not in (b"", b"identity") for value in encodings)
-            body = self.request.body
-            self._json = await read_json(await body.read(), encoded=encoded, limit=body.limit)
+            limit = self.request.body.limit
+            self._json = await read_json(await self.content(), encoded=encoded, limit=limit)
         return self._json
 
     async def document(self) -> dict[str, Any]:
@@ -150,7 +157,7 @@ class RequestReader:
     async def fields(self) -> Mapping[str, Any]:
         """What MLflow's handler gets. Raises :class:`BadRequestError` if it would get nothing."""
         if self._message is None:
-            body = await self.request.body.read()
+            body = await self.content()
             if body is None:
                 raise too_large(self.request.body.limit)
             self._message = await self.reading.message(
