@@ -23,6 +23,7 @@ from workspace_authz.mlflow_adapter.store.protocol import ObjectStore
 from workspace_authz.restrictions.combining_marks import check_marks
 from workspace_authz.restrictions.gateway_traces import check_tags, check_trace
 from workspace_authz.restrictions.model_sources import check_origin, check_source
+from workspace_authz.restrictions.searches import check_search
 from workspace_authz.restrictions.trace_locations import check_document, check_trace_tags
 
 _SCOPES: Final = frozenset({"WORKSPACE", "ENDPOINT", "USER"})
@@ -42,13 +43,15 @@ class Restrictions:
     async def check(self, reader: RequestReader, *, workspace: str | None) -> None:
         """Raise :class:`RequestError` for the first restriction of the route that the request breaks.
 
-        On every route, text that is normalized may have no long runs of combining marks.
+        On every route, text that is normalized may have no long runs of combining marks, and a search may
+        ask for so much only.
 
         ``workspace`` is the request's; None on a server without workspaces.
         """
         for restriction in reader.match.route.restrictions:
             await self._check(restriction, reader, workspace=workspace)
         await check_marks(reader)
+        await check_search(reader)
 
     async def _check(self, restriction: Restriction, reader: RequestReader, *, workspace: str | None) -> None:
         match restriction:

@@ -75,6 +75,9 @@ class Reading(Protocol):
     ) -> str | None:
         """The filter ``theirs`` narrowed by ``clause``, None where MLflow does not understand it."""
 
+    async def any_large_filter(self, texts: Collection[str], *, comparisons: int) -> bool:
+        """Whether one of these filters has more comparisons than that, or too many tokens."""
+
     def has_field(self, route: Route, field: str) -> bool:
         """Whether MLflow knows this field of a request."""
 
