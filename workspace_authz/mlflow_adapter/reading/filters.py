@@ -75,7 +75,7 @@ def any_large_filter(texts: Collection[str], *, comparisons: int) -> bool:
 def _is_large(text: str, comparisons: int) -> bool:
     """Takes tokens from MLflow's own lexer until it knows."""
     found = 0
-    for number, (kind, value) in enumerate(tokenize(text)):
+    for number, (kind, value) in enumerate(tokenize(text)):  # type: ignore[no-untyped-call]
         is_comparison = kind in Comparison or (kind in Keyword and value.upper() in _COMPARING)
         found += is_comparison
         if found > comparisons or number > MOST_TOKENS:
