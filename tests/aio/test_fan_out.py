@@ -50,7 +50,7 @@ async def test_the_first_failure_is_raised_and_ends_the_others() -> None:
 
     with pytest.raises(LookupError, match="one"):
         await fan_out(range(9), work, limit=3)
-    assert ended == [0, 2]
+    assert sorted(ended) == [0, 2]  # a task group ends its tasks in no order
 
 
 async def test_cancelling_ends_all() -> None:
