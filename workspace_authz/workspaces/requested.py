@@ -14,7 +14,7 @@ WORKSPACE_HEADER: Final = b"x-mlflow-workspace"
 URL_FORM: Final = "…/workspaces/<namespace>"
 
 _ANYBODY: Final = UserInfo("")
-_CLIENT: Final = re.compile(rb"mlflow-(python|java|r)-client/(\d{1,4})(?:\.(\d{1,4}))?")
+_CLIENT: Final = re.compile(rb"mlflow-(?:java|r)-client|mlflow-python-client/(\d{1,4})(?:\.(\d{1,4}))?")
 """How MLflow's clients begin their ``User-Agent``."""
 _KNOWS_WORKSPACES: Final = (3, 10)
 """The first release of the Python SDK that sends X-MLFLOW-WORKSPACE. The Java and R clients never do."""
@@ -110,13 +110,11 @@ def _implied(rule: WorkspaceRule, user: UserInfo) -> str | None:
 def _unnamed(user_agent: bytes) -> str:
     """What to do, for the client that calls."""
     client = _CLIENT.match(user_agent)
-    if client is not None:
-        language, *version = client.groups(b"0")
-        if language != b"python" or tuple(map(int, version)) < _KNOWS_WORKSPACES:
-            return (
-                f"This request names no workspace: {client[0].decode()} does not know MLFLOW_WORKSPACE. "
-                f"Put the Kubernetes namespace you work in into MLFLOW_TRACKING_URI: {URL_FORM}."
-            )
+    if client is not None and tuple(map(int, client.groups(b"0"))) < _KNOWS_WORKSPACES:
+        return (
+            f"This request names no workspace: {client[0].decode()} does not know MLFLOW_WORKSPACE. "
+            f"Put the Kubernetes namespace you work in into MLFLOW_TRACKING_URI: {URL_FORM}."
+        )
     return (
         "This request names no workspace: set MLFLOW_WORKSPACE (header X-MLFLOW-WORKSPACE) "
         f"to the Kubernetes namespace you work in, or put it into the server's URL: {URL_FORM}."
