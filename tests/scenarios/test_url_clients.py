@@ -140,7 +140,10 @@ def test_mlflow_export_import(
 
 
 def test_todays_sdk(server: MlflowServer, cluster: Cluster, tmp_path: Path) -> None:
-    """Runs, artifacts, logged models, traces, models that are loaded, prompts: all by the URL alone."""
+    """Runs, artifacts, logged models, traces, models that are loaded, prompts: all by the URL alone.
+
+    What is open to everybody has no such address. The SDK does without, unless it is told a workspace, too.
+    """
     token, name = cluster.people.alice.token, a_new("net")
     server.skip_records()
     with sdk(f"{server.uri}{WITHIN}/", tmp_path / "home", token=token) as alice:
@@ -154,11 +157,13 @@ def test_todays_sdk(server: MlflowServer, cluster: Cluster, tmp_path: Path) -> N
         assert alice.run(steps.register_prompt, a_new("prompt"), "Say {{it}}") == 1
         assert TEAM_A in alice.run(steps.workspace_names)
     records = server.records(20)
-    assert {record["workspace"] for record in records if record["operation"] != "ListWorkspaces"} == {TEAM_A}
     assert {record["user"] for record in records} == {"alice"}
-    with sdk(server.uri + WITHIN, tmp_path / "other", token=token, workspace=TEAM_B) as confused:
-        refused = confused.fails(steps.run_content, run)
-    assert "names two different workspaces in its URL and X-MLFLOW-WORKSPACE" in refused.message
+    public = {f"{WITHIN}/version", f"{WITHIN}/api/3.0/mlflow/server-info"}
+    assert {record["path"] for record in records if record["route"] is None} == public
+    decided = [each for each in records if each["route"] and each["operation"] != "ListWorkspaces"]
+    assert {record["workspace"] for record in decided} == {TEAM_A}
+    with sdk(server.uri + WITHIN, tmp_path / "other", token=token, workspace=TEAM_A) as twice:
+        assert f"Active workspace '{TEAM_A}' cannot be used" in twice.fails(steps.run_content, run).message
 
 
 @pytest.mark.parametrize(
