@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.http import Answer
 from tests.harness.sdk import sdk
 from tests.isolation.world import ARTIFACTS, World
 from tests.scenarios import steps
@@ -38,7 +39,12 @@ def test_each_server_answers_as_without_the_slashes(guarded: World, stock: World
         plain = world.ask("GET", path)
         for more in ("/", "//"):
             answer = world.ask("GET", more + path)
-            assert (answer.status, answer.body) == (plain.status, plain.body), more
+            assert (answer.status, _content(answer)) == (plain.status, _content(plain)), more
+
+
+def _content(answer: Answer) -> object:
+    """Stock MLflow serves some routes twice, by FastAPI and with other blanks by Flask."""
+    return answer.json if answer.body.startswith(b"{") else answer.body
 
 
 def test_slashes_lead_around_no_rule(guarded: World, guarded_ids: dict[str, str]) -> None:

@@ -90,10 +90,10 @@ def single_slashed(scope: Scope, *, static_prefix: str) -> Scope:
         return scope
     root = scope.get("root_path", "").rstrip("/")
     for start in dict.fromkeys(("", root, root + static_prefix.rstrip("/"))):
-        rest = raw[len(start) :]
-        more = len(rest) - len(rest.lstrip(b"/")) - 1
+        below = raw[len(start) :]
+        more = len(below) - len(below.lstrip(b"/")) - 1
         if more > 0 and path.startswith(start) and raw.startswith(start.encode()):
-            path, raw = start + path[len(start) + more :], raw[: len(start)] + rest[more:]
+            path, raw = start + path[len(start) + more :], raw[: len(start)] + below[more:]
     return {**scope, "path": path, "raw_path": raw}
 
 
