@@ -23,7 +23,7 @@ from mlflow.server.handlers import _get_request_message
 from werkzeug.exceptions import HTTPException
 
 from workspace_authz.catalog.model import Route, Server
-from workspace_authz.errors import BadRequestError
+from workspace_authz.errors import BadRequestError, MlflowRefusedError
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -78,6 +78,14 @@ def read_message(
     if not isinstance(document, dict):
         raise BadRequestError("The body must be a JSON object.")
     return document
+
+
+def refused_by_mlflow(error: MlflowException) -> MlflowRefusedError | None:
+    """The answer that MLflow makes of ``error``; None where it is a failure of the server."""
+    status: int = error.get_http_status_code()
+    if status >= 500:
+        return None
+    return MlflowRefusedError(error.message, document=json.loads(error.serialize_as_json()), status=status)
 
 
 def message_of(route: Route) -> Descriptor | None:
