@@ -16,6 +16,7 @@ from workspace_authz.effects.json_stamps import Author
 from workspace_authz.effects.rewriting import RequestReplacement
 from workspace_authz.effects.stamps import plan_stamps
 from workspace_authz.errors import (
+    BadRequestError,
     ForbiddenError,
     MissingError,
     RequestError,
@@ -184,8 +185,17 @@ class Pipeline:
         return self._effects(progress)
 
     async def _decide_guarded(self, guarded: Guarded, match: Match, *, progress: _Progress) -> Effects:
-        workspace = self._locate(progress, None)
+        self._locate(progress, None)
         case = self._case(match, progress)
+        try:
+            return await self._decide_case(guarded, case, progress=progress)
+        except (BadRequestError, MissingError) as error:
+            if not any(check.allowed for check in case.rights.asked.values()):
+                raise
+            raise await case.reader.in_mlflows_words(error) from error
+
+    async def _decide_case(self, guarded: Guarded, case: Case, *, progress: _Progress) -> Effects:
+        workspace = case.rights.namespace
         narrowing = await self._fulfil(guarded, case)
         # Before the restrictions: these look objects up, and a closed workspace must not be looked into.
         namespace = await self._existing(workspace)
@@ -194,7 +204,7 @@ class Pipeline:
         )
         replacement = await plan_stamps(
             case.reader,
-            match.route,
+            case.route,
             author=Author(case.rights.user, keeps_end_users=self.keeps_end_users),
             base=narrowing.request if narrowing else None,
         )

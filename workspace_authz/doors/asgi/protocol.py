@@ -56,7 +56,7 @@ class StartedAnswer:
 async def refuse(error: RequestError | None, send: Send, *, head: bool = False) -> None:
     """Answer in MLflow's JSON error shape; a HEAD gets the same without a body."""
     refusal = error or RequestError("The request was not judged.")
-    content = json.dumps({"error_code": refusal.code, "message": refusal.message}).encode()
+    content = json.dumps(refusal.document).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(content)).encode()),
