@@ -85,7 +85,8 @@ def _app() -> Flask:
 def _handlers() -> Mapping[str, FunctionType]:
     """Each handler that begins so, by its operation, without its decorators."""
     found: dict[str, FunctionType] = {}
-    for message, handler in handlers.HANDLERS.items():
+    # Without the table, as a later MLflow may be, refusals are in our words.
+    for message, handler in getattr(handlers, "HANDLERS", {}).items():
         function = inspect.unwrap(handler)
         if MESSAGE in function.__code__.co_names:
             found.setdefault(message.DESCRIPTOR.name, function)
