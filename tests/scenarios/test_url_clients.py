@@ -15,6 +15,7 @@ from tests.harness.server import MlflowServer
 from tests.harness.url_clients import PROGRAMS, clients_programs, java_command, outcome
 from tests.scenarios import steps
 from tests.scenarios.people import TEAM_A, TEAM_B, Cluster
+from tests.stamps.test_traces import spans
 
 RUN = "/api/2.0/mlflow/runs/get?run_id="
 SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
@@ -202,6 +203,39 @@ def test_paths_that_confuse(
     answer = server.ask("GET", path, token=alice, workspace=workspace)
     assert answer.status == status, answer.text
     assert server.ask("GET", path, workspace=workspace).status == 401
+
+
+def test_an_exporter_of_opentelemetry(server: MlflowServer, cluster: Cluster) -> None:
+    """``mlflow.otel.autolog`` knows no workspace. Its address of spans is the tracking URI's own."""
+    token, trace = cluster.people.alice.token, f"tr-{secrets.token_hex(16)}"
+    made = server.ask(
+        "POST",
+        f"{WITHIN}/api/2.0/mlflow/experiments/create",
+        token=token,
+        json_body={"name": a_new("spans")},
+    )
+    headers = {
+        "X-MLflow-Experiment-Id": made.json["experiment_id"],
+        "Content-Type": "application/x-protobuf",
+    }
+    content = spans(trace).SerializeToString()
+    sent = server.ask("POST", f"{WITHIN}/v1/traces", token=token, headers=headers, body=content)
+    assert sent.status == 200, sent.text
+    path = f"/api/3.0/mlflow/traces/{trace}"
+    assert server.ask("GET", path, token=cluster.people.root.token, workspace=TEAM_A).status == 200
+    assert server.ask("GET", path, token=cluster.people.root.token, workspace=TEAM_B).status == 404
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost:3000", "null"])
+def test_a_foreign_page_cannot_use_the_url_in_place_of_the_header(
+    server: MlflowServer, cluster: Cluster, origin: str
+) -> None:
+    """Given a browser that remembers a password, then another site's form, without a header, is refused."""
+    basic = base64.b64encode(f"me:{cluster.people.alice.token}".encode()).decode()
+    headers = {"Authorization": f"Basic {basic}", "Origin": origin, "Content-Type": "text/plain"}
+    path = f"{WITHIN}/api/2.0/mlflow/experiments/create"
+    refused = server.ask("POST", path, headers=headers, body=b'{"name": "forged"}')
+    assert (refused.status, refused.text) == (403, "Cross-origin request blocked")
 
 
 def test_the_artifacts_of_another_workspace_stay_out_of_reach(server: MlflowServer, cluster: Cluster) -> None:

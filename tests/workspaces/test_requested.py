@@ -151,6 +151,7 @@ def test_a_name_in_the_url_or_beside_a_password_must_be_possible_too(name: str) 
         (b"mlflow-python-client/2.9.2", False),
         (b"mlflow-python-client/2.22.1", False),
         (b"mlflow-python-client/3.3.2", False),
+        (b"mlflow-python-client/3.6.0", False),
         (b"mlflow-python-client/3.9.0 extra", False),
         (b"mlflow-java-client/2.17.2", False),
         (b"mlflow-java-client/3.17.2", False),

@@ -106,7 +106,7 @@ def _query_fields(query: bytes) -> dict[str, Any]:
 
 
 def environ_of(*, method: str, query: bytes, headers: Headers, body: bytes) -> dict[str, Any]:
-    """As ``starlette.middleware.wsgi.build_environ``, through which MLflow's Flask app gets its requests."""
+    """As :mod:`..patches.wsgi` makes it, through which MLflow gets its requests."""
     environ: dict[str, Any] = {
         "REQUEST_METHOD": method,
         "QUERY_STRING": query.decode("ascii"),
@@ -121,4 +121,6 @@ def environ_of(*, method: str, query: bytes, headers: Headers, body: bytes) -> d
         if name not in ("content-length", "content-type"):
             variable = f"HTTP_{variable}"
         environ[variable] = f"{environ[variable]},{value}" if variable in environ else value
+    if body:
+        environ.setdefault("CONTENT_LENGTH", str(len(body)))  # a body in chunks has none
     return environ

@@ -12,7 +12,7 @@ from workspace_authz.catalog.graphql import Changes, FieldCall
 from workspace_authz.catalog.listing import Clause
 from workspace_authz.catalog.model import Route
 from workspace_authz.errors import MlflowRefusedError
-from workspace_authz.mlflow_adapter.reading.filters import clause_first
+from workspace_authz.mlflow_adapter.reading.filters import any_large_filter, clause_first
 from workspace_authz.mlflow_adapter.reading.graphql import read_calls
 from workspace_authz.mlflow_adapter.reading.graphql_arguments import changed_document
 from workspace_authz.mlflow_adapter.reading.messages import Headers, has_field, read_message
@@ -65,6 +65,10 @@ class MLflowReading:
     ) -> str | None:
         """See :func:`clause_first`."""
         return await self._run(partial(clause_first, operation, clause, values=values, theirs=theirs))
+
+    async def any_large_filter(self, texts: Collection[str], *, comparisons: int) -> bool:
+        """See :func:`.filters.any_large_filter`."""
+        return await self._run(partial(any_large_filter, texts, comparisons=comparisons))
 
     async def refusal(
         self, route: Route, *, method: str, query: bytes, headers: Headers, body: bytes

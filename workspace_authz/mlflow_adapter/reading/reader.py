@@ -77,6 +77,9 @@ class Reading(Protocol):
     ) -> str | None:
         """The filter ``theirs`` narrowed by ``clause``, None where MLflow does not understand it."""
 
+    async def any_large_filter(self, texts: Collection[str], *, comparisons: int) -> bool:
+        """Whether one of these filters has more comparisons than that, or too many tokens."""
+
     async def refusal(
         self, route: Route, *, method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
     ) -> MlflowRefusedError | None:
