@@ -133,9 +133,16 @@ _PROVIDER = ["--workspace-store-uri", "kubernetes://", "--uvicorn-opts", "--no-a
 def post(
     server: Server, path: str, body: Mapping[str, Any], more: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
+    """See :func:`post_to`."""
+    return post_to(server.url, path, body, more)
+
+
+def post_to(
+    url: str, path: str, body: Mapping[str, Any], more: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """One request that must succeed, by the first of the team's users unless ``more`` says otherwise."""
     sent = {"content-type": "application/json", **(next(headers()) if more is None else more)}
-    request = urllib.request.Request(server.url + path, json.dumps(body).encode(), sent)
+    request = urllib.request.Request(url + path, json.dumps(body).encode(), sent)
     try:
         response = urllib.request.urlopen(request, timeout=60)
     except urllib.error.HTTPError as error:
@@ -145,11 +152,11 @@ def post(
         return answer
 
 
-def works(server: Server) -> tuple[Work, Work]:
-    """A read and a write of an experiment made for them."""
+def works(server: Server, more: Mapping[str, str] | None = None) -> tuple[Work, Work]:
+    """A read and a write of an experiment made for them, by whom :func:`post_to` says."""
     name = f"bench-{os.urandom(4).hex()}"
-    identifier = post(server, "/api/2.0/mlflow/experiments/create", {"name": name})["experiment_id"]
-    run = post(server, "/api/2.0/mlflow/runs/create", {"experiment_id": identifier})["run"]
+    identifier = post(server, "/api/2.0/mlflow/experiments/create", {"name": name}, more)["experiment_id"]
+    run = post(server, "/api/2.0/mlflow/runs/create", {"experiment_id": identifier}, more)["run"]
     metric = {"run_id": run["info"]["run_id"], "key": "m", "value": 1.0, "timestamp": 0, "step": 0}
     return (
         Work("get experiment", "GET", f"/api/2.0/mlflow/experiments/get?experiment_id={identifier}"),
