@@ -10,6 +10,7 @@ from typing import Final
 
 import pytest
 
+from tests.harness.releases import has
 from tests.isolation.listener import Listener, Received, listening
 from tests.isolation.world import World
 from tests.scenarios.people import TEAM_A
@@ -58,8 +59,7 @@ CLAIMS = {
     "X-MLflow-Guardrail-Bypass": "1",
 }
 
-NEWER: Final = frozenset(entry.path for entry in compile_catalog().entries if entry.route.since)
-"""Paths that the oldest MLflow lacks."""
+ROUTES: Final = {entry.path: entry.route for entry in compile_catalog().entries}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,8 @@ class Gateway:
 
     def serves(self, route: str) -> bool:
         """Whether this MLflow has the route."""
-        return not (self.world.oldest and route in NEWER)
+        known = ROUTES.get(route)
+        return known is None or has(self.world.release, known)
 
 
 def furnished(world: World, provider: Listener) -> Gateway:

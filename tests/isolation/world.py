@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.harness.http import Answer, Headers
-from tests.harness.processes import PROGRAMS
+from tests.harness.releases import release_of
 from tests.harness.server import MlflowServer
 from tests.scenarios.people import TEAM_A, TEAM_B
 
@@ -25,9 +25,9 @@ class World:
     """By workspace; empty for stock MLflow, which asks nobody."""
 
     @property
-    def oldest(self) -> bool:
-        """Whether it is the oldest MLflow that is supported."""
-        return self.server.options.programs != PROGRAMS
+    def release(self) -> str:
+        """The server's MLflow, as in :mod:`tests.harness.releases`."""
+        return release_of(self.server.options.programs)
 
     def ask(
         self,

@@ -99,7 +99,7 @@ def test_every_patch_is_applied_by_the_server(name: str) -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_every_patch_names_the_version_the_symbol_and_what_goes_wrong(name: str) -> None:
     text = " ".join((import_module(f"{patches.__name__}.{name}").__doc__ or "").split())
-    assert re.search(r"^[^.]+ \(MLflow 3\.\d+\.\d+( and 3\.\d+\.\d+)*\)\.", text)
+    assert re.search(r"^[^.]+ \(MLflow 3\.\d+\.\d+(, 3\.\d+\.\d+)*( and 3\.\d+\.\d+)?\)\.", text)
     assert re.search(r"``mlflow\.[a-z_.]+", text)
     assert "Without this patch" in text
 

@@ -1,4 +1,4 @@
-"""MLflow's artifact proxy. Every path lies in the recorded location of an experiment.
+"""MLflow's artifact proxy. Every path lies in the recorded location of an experiment, or below ``skills``.
 
 FastAPI serves upload and download and ignores ``--static-prefix`` (``artifact_router.py``). Flask serves the
 same two below the prefix. A path without an experiment has no RBAC name, so it needs the broad right.
@@ -6,17 +6,42 @@ same two below the prefix. A path without an experiment has no RBAC name, so it 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
-from workspace_authz.catalog.build import at_path, experiments, path, query, restricted, rpc
-from workspace_authz.catalog.model import Identifier, Mount, Restriction, Route, Server
-from workspace_authz.types import Verb
+from workspace_authz.catalog.build import (
+    all_of,
+    at_path,
+    experiments,
+    path,
+    query,
+    restricted,
+    right,
+    rpc,
+)
+from workspace_authz.catalog.model import Guarded, Identifier, Mount, NameSource, Restriction, Route, Server
+from workspace_authz.types import Resource, Verb
 
 _ARTIFACTS: Final = "2.0/mlflow-artifacts/artifacts"
 _ARTIFACT: Final = f"{_ARTIFACTS}/{{artifact_path:path}}"
 _UPLOADS: Final = "2.0/mlflow-artifacts/mpu"
-_GET: Final = experiments(Verb.GET, path("artifact_path", Identifier.ARTIFACT_PATH))
-_UPDATE: Final = experiments(Verb.UPDATE, path("artifact_path", Identifier.ARTIFACT_PATH))
+
+
+def _on_path(verb: Verb, name: NameSource) -> Guarded:
+    """The right on the experiment or on the skill in whose folder the path lies: one of the two, always."""
+    return all_of(
+        experiments(verb, name),
+        right(
+            verb,
+            Resource.SKILLS,
+            replace(name, identifies=Identifier.SKILL_PATH),
+            when_present=True,
+        ),
+    )
+
+
+_GET: Final = _on_path(Verb.GET, path("artifact_path", Identifier.ARTIFACT_PATH))
+_UPDATE: Final = _on_path(Verb.UPDATE, path("artifact_path", Identifier.ARTIFACT_PATH))
 
 _TRANSFER_ROUTES: Final[tuple[Route, ...]] = tuple(
     route
@@ -51,7 +76,7 @@ ROUTES: Final[tuple[Route, ...]] = (
             "GET",
             _ARTIFACTS,
             "ListArtifactsMlflowArtifacts",
-            experiments(Verb.GET, query("path", Identifier.ARTIFACT_PATH)),
+            _on_path(Verb.GET, query("path", Identifier.ARTIFACT_PATH)),
         ),
     ),
 )

@@ -119,6 +119,16 @@ def bound_calls(environ: MutableMapping[str, str]) -> None:
         environ.setdefault(variable, value)
 
 
+def advertise_authentication(options: ServerOptions, environ: MutableMapping[str, str]) -> None:
+    """Have MLflow's server-info name the provider of its SDK that authenticates here (since MLflow 3.18).
+
+    Where there are workspaces, it is the one that also sends the caller's namespace. An operator's own value
+    is kept.
+    """
+    provider = "kubernetes-namespaced" if options.workspaces else "kubernetes"
+    environ.setdefault("MLFLOW_SERVER_INFO_TRACKING_AUTH", provider)
+
+
 def namespace_policy(options: ServerOptions, settings: Settings) -> NamespacePolicy | None:
     """Which namespaces are workspaces; None without workspaces. Raises :class:`ConfigurationError`."""
     if not options.workspaces:
@@ -176,6 +186,7 @@ def check_parent() -> None:
         switch_off_caches(os.environ)
         allow_public_urls(settings.public_url, os.environ)
         bound_calls(os.environ)
+        advertise_authentication(options, os.environ)
         asyncio.run(load_configuration(settings.kubeconfig))
         open_audit_sink(settings).close()
         make_run_directory(os.environ, workers=options.workers)

@@ -16,13 +16,12 @@ import click
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.mlflow_adapter.options import from_parent
 
-TESTED_RELEASES: Final = frozenset({"3.16.1", "3.17.2"})
+TESTED_RELEASES: Final = frozenset({"3.16.1", "3.17.2", "3.18.0"})
 """Releases that have all of it, by our own tests."""
 
 RELIED_ON: Final[Mapping[str, tuple[str, ...]]] = {
     "mlflow.client": ("MlflowClient.create_run",),
     "mlflow.gateway.budget": ("calculate_existing_cost_for_windows",),
-    "mlflow.gateway.guardrail_utils": ("get_server_base_url",),
     "mlflow.gateway.guardrails": ("send_request",),
     "mlflow.genai.judges.adapters.utils": ("requests.post",),
     "mlflow.genai.judges.structured_judge": ("_resolve_gateway_uri",),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from workspace_authz.catalog.listing import Clause, Listing
-from workspace_authz.catalog.model import Identifier, NameSource, Origin, Requirement
+from workspace_authz.catalog.model import Identifier, NameSource, Origin, Requirement, Route, Server
 from workspace_authz.effects.effects import Narrowing
 from workspace_authz.effects.lists import AnswerFilter, Pages
 from workspace_authz.effects.page_tokens import PAGE_TOKEN, ListQuery, position_of, refuse_ours
@@ -126,7 +126,7 @@ class ListNarrowing:
         """The fields of a request that finds no others; None where MLflow's request cannot say that."""
         listing, reader, route = self._listing, self.case.reader, self.case.route
         if listing.inject and identities and reader.reading.has_field(route, listing.inject):
-            return {**await reader.fields(), listing.inject: list(identities)}
+            return _injected(await reader.fields(), route, field=listing.inject, identities=identities)
         if listing.clause is None or not identities:
             return None
         fields = await reader.fields()
@@ -141,7 +141,9 @@ class ListNarrowing:
     async def _filter(self, found: NameSource, allowed: Collection[str]) -> AnswerFilter:
         items, _, identity = found.field.partition("[].")
         pages = await self._pages() if self._listing.paged else None
-        return AnswerFilter(items, tuple(identity.split(".")), allowed, pages)
+        return AnswerFilter(
+            items, tuple(identity.split(".")), allowed, pages, organization=found.organization
+        )
 
     async def _pages(self) -> Pages:
         fields, user, cipher = await self.case.reader.fields(), self.case.rights.user, self._lists.cipher
@@ -193,6 +195,14 @@ class ListNarrowing:
         if self.needed.listing is None:
             raise TypeError("the requirement is of no list")
         return self.needed.listing
+
+
+def _injected(fields: Fields, route: Route, *, field: str, identities: tuple[str, ...]) -> Fields:
+    """The request for those of ``identities`` only. A field that is sent empty asks FastAPI for nothing."""
+    if fields.get(field) == "":
+        return fields
+    one_text = route.server is Server.FASTAPI and len(identities) == 1
+    return {**fields, field: identities[0] if one_text else list(identities)}
 
 
 def _text(fields: Fields, clause: Clause) -> str:

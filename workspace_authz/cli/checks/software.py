@@ -12,7 +12,7 @@ from typing import Final
 from workspace_authz.cli.checks.finding import Finding, failing, ok, warning
 
 OLDEST: Final = (3, 16)
-BEFORE: Final = (3, 18)
+BEFORE: Final = (3, 19)
 """MLflow's releases that this one supports, as in pyproject.toml."""
 
 UNCOVERED_ROUTES: Final = "workspace_authz.mlflow_adapter.inventory"

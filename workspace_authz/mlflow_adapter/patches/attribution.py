@@ -1,4 +1,4 @@
-"""MLflow's server records the caller as the user (MLflow 3.16.1 and 3.17.2).
+"""MLflow's server records the caller as the user (MLflow 3.16.1, 3.17.2 and 3.18.0).
 
 Without this patch MLflow records nobody, or the user of the server's process:
 

@@ -1,8 +1,9 @@
-"""A gateway budget counts the costs of its own workspace only (MLflow 3.16.1 and 3.17.2).
+"""A gateway budget counts the costs of its own workspace only (MLflow 3.16.1, 3.17.2 and 3.18.0).
 
 ``mlflow.gateway.budget.calculate_existing_cost_for_windows`` sums up what a user or an endpoint has cost over
 the traces of all workspaces. Without this patch the sum tells a workspace about another one's work, and
-traces in one workspace use up the budget of another.
+traces in one workspace use up the budget of another. Since 3.18 MLflow also sums up the budgets of all
+workspaces whenever it reads budgets; here each call sums up those of its own.
 """
 
 from __future__ import annotations
@@ -19,15 +20,16 @@ from mlflow.utils.workspace_context import get_request_workspace
 def apply() -> None:
     """Let MLflow sum up each budget in the workspace of the request.
 
-    That is the workspace of the budget: budgets are read anew for each request, because our settings switch
-    MLflow's cache of them off.
+    Budgets are read anew for each request, because our settings switch MLflow's cache of them off.
     """
     budget.calculate_existing_cost_for_windows = workspace_cost_for_windows
 
 
 def workspace_cost_for_windows(store: Any, windows: Sequence[Any]) -> dict[str, float]:
-    """The costs in the request's workspace within each of ``windows``, by the id of its budget."""
-    costs: dict[str, float] = calculate_existing_cost_for_windows(_WorkspaceCosts(store), windows)
+    """The costs in the request's workspace within its own budgets among ``windows``, by the budget's id."""
+    workspace = get_request_workspace()
+    own = [window for window in windows if workspace is None or window.policy.workspace == workspace]
+    costs: dict[str, float] = calculate_existing_cost_for_windows(_WorkspaceCosts(store), own)
     return costs
 
 

@@ -1,10 +1,11 @@
-"""MLflow's calls to itself stay in the process (MLflow 3.16.1 and 3.17.2).
+"""MLflow's calls to itself stay in the process (MLflow 3.16.1, 3.17.2 and 3.18.0).
 
 A guardrail calls its own server twice: its judge asks one endpoint for an opinion
 (``mlflow.genai.judges.adapters.utils.send_chat_request``), and the guardrail asks another one for a rewritten
 text (``mlflow.gateway.guardrails.send_request``). Both go to the address that
-``mlflow.gateway.guardrail_utils.get_server_base_url`` takes from the caller's ``Host`` header. Without this
-patch they go over the network without the caller's credential, and the guard refuses them.
+``mlflow.gateway.guardrail_utils.get_server_base_url`` takes from the caller's ``Host`` header, and
+``get_server_self_url`` from the connection since 3.18. Without this patch they go over the network without
+the caller's credential, and the guard refuses them.
 
 With it the address is :data:`SELF_URL`. The two calls are recognized by it and made as
 :class:`~workspace_authz.mlflow_adapter.serving.SelfCall`; any other use of the address fails.
@@ -33,6 +34,9 @@ from workspace_authz.mlflow_adapter.serving import SelfAnswer, SelfCall, SelfCal
 SELF_URL: Final = "http://workspace-authz.invalid"
 """``.invalid`` is never resolved (RFC 6761, 6.4)."""
 
+SERVER_URL: Final = ("get_server_base_url", "get_server_self_url")
+"""The function of ``mlflow.gateway.guardrail_utils`` that names the server: until 3.17, and since 3.18."""
+
 _NESTED: Final = "A guardrail can only use endpoints that have no guardrails of their own."
 _FORBIDDEN: Final = "The guardrail works with a gateway endpoint that you may not use."
 """Without the endpoint's name, which the caller need not know; the audit record has it."""
@@ -40,7 +44,9 @@ _FORBIDDEN: Final = "The guardrail works with a gateway endpoint that you may no
 
 def apply(*, static_prefix: str) -> None:
     """Replace the three functions by which MLflow's guardrails call their server."""
-    guardrail_utils.get_server_base_url = partial(server_base_url, static_prefix)
+    for name in SERVER_URL:
+        if hasattr(guardrail_utils, name):
+            setattr(guardrail_utils, name, partial(server_base_url, static_prefix))
     guardrails.send_request = send_request
     judges.requests = JudgeRequests()
 

@@ -1,4 +1,4 @@
-"""What a judge caches about a gateway endpoint belongs to the endpoint's workspace (MLflow 3.17.2).
+"""What a judge caches about a gateway endpoint is the endpoint's workspace's (MLflow 3.17.2 and 3.18.0).
 
 ``mlflow.genai.judges.structured_judge`` remembers which gateway endpoints serve System One models. Its key is
 ``_resolve_gateway_uri()`` and the endpoint's name. Without this patch the function raises in a server, which

@@ -86,7 +86,12 @@ def message_of(route: Route) -> Descriptor | None:
 
 
 def has_field(route: Route, field: str) -> bool:
-    """Whether the message of ``route`` has ``field`` in the MLflow at hand."""
+    """Whether a request of ``route`` has ``field`` in the MLflow at hand.
+
+    A route of FastAPI has no message: its fields are those that the catalog names.
+    """
+    if route.server is Server.FASTAPI:
+        return True
     descriptor = message_of(route)
     return descriptor is not None and field in descriptor.fields_by_name
 
