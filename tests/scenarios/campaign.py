@@ -122,7 +122,7 @@ def called_for(requirement: Requirement, recipe: Recipe) -> bool:
     """Whether the recipe's call brings the requirement into play."""
     if requirement.graphql_field:
         return requirement.graphql_field not in recipe.absent
-    absent = any(source.field in recipe.absent for source in requirement.names)
+    absent = any({source.field, source.identifies} & recipe.absent for source in requirement.names)
     if requirement.when_present:
         return not absent
     return absent if requirement.unless_present else True

@@ -213,13 +213,13 @@ class Studio(TrackingStudio):
 
     ORGANIZATION: ClassVar = "acme"
 
-    def new_skill(self) -> str:
+    def new_skill(self, status: str = "active") -> str:
         """Two of the same name, one of which belongs to :attr:`ORGANIZATION`."""
         name = self.a_name("skill")
         for organization in ("", self.ORGANIZATION):
             place = f"{V3}/skills/@{organization}/{name}" if organization else f"{V3}/skills/{name}"
             self.post(f"{V3}/skills", name=name, organization=organization, description="d")
-            self.post(f"{place}/versions", **self.skill_source)
+            self.post(f"{place}/versions", **self.skill_source, status=status)
             self.post(f"{place}/versions/1/tags", key="t", value="v")
             self.post(f"{place}/tags", key="t", value="v")
             self.post(f"{place}/aliases", alias="best", version=1)

@@ -1,7 +1,7 @@
 """MLflow's own app: the changes made in it, and where the guard stands among its middlewares.
 
-Written for MLflow 3.16.1 and 3.17.2. The doors hand over their middlewares as values and import nothing of
-MLflow.
+Written for MLflow 3.16.1, 3.17.2 and 3.18.0. The doors hand over their middlewares as values and import
+nothing of MLflow.
 """
 
 from __future__ import annotations

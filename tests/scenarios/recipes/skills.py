@@ -31,7 +31,7 @@ RECIPES: Mapping[str, Recipe] = {
     "CreateSkillVersion": recipe(lambda s: _on(s.new_skill(), {**s.skill_source, "ref": "next"})),
     "GetSkillVersion": recipe(lambda s: _on(s.skill, version="1")),
     "UpdateSkillVersion": recipe(lambda s: _on(s.new_skill(), {"status": "deprecated"}, version="1")),
-    "DeleteSkillVersion": recipe(lambda s: _on(s.new_skill(), version="1")),
+    "DeleteSkillVersion": recipe(lambda s: _on(s.new_skill(status="draft"), version="1")),
     "SetSkillTag": recipe(lambda s: _on(s.skill, _TAG)),
     "DeleteSkillTag": recipe(lambda s: _on(s.new_skill(), key="t")),
     "SetSkillVersionTag": recipe(lambda s: _on(s.skill, _TAG, version="1")),

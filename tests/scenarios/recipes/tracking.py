@@ -114,17 +114,19 @@ RECIPES: Mapping[str, Recipe] = {
         lambda s: Call(query={"run_uuid": s.run, "path": "uploaded.txt"}, body=b"content")
     ),
     "DownloadArtifact": recipe(
-        lambda s: Call(path={"artifact_path": f"{s.experiment}/{s.run}/artifacts/note.txt"})
+        lambda s: Call(path={"artifact_path": f"{s.experiment}/{s.run}/artifacts/note.txt"}),
+        absent="skill_path",
     ),
     "UploadArtifact": recipe(
         lambda s: Call(
             path={"artifact_path": f"{s.experiment}/{s.run}/artifacts/{s.a_name('up')}.txt"}, body=b"content"
-        )
+        ),
+        absent="skill_path",
     ),
     "ListArtifactsMlflowArtifacts": recipe(
-        lambda s: Call(fields={"path": f"{s.experiment}/{s.run}/artifacts"})
+        lambda s: Call(fields={"path": f"{s.experiment}/{s.run}/artifacts"}), absent="skill_path"
     ),
-    "DeleteArtifact": recipe(lambda s: Call(path={"artifact_path": s.new_artifact()})),
+    "DeleteArtifact": recipe(lambda s: Call(path={"artifact_path": s.new_artifact()}), absent="skill_path"),
     "CreateMultipartUpload": recipe(
         lambda s: Call(
             path={"artifact_path": f"{s.experiment}/{s.run}/artifacts"},
@@ -132,6 +134,7 @@ RECIPES: Mapping[str, Recipe] = {
         ),
         answers=(501,),
         why="local artifacts take no multipart uploads",
+        absent="skill_path",
     ),
     "CompleteMultipartUpload": recipe(
         lambda s: Call(
@@ -144,6 +147,7 @@ RECIPES: Mapping[str, Recipe] = {
         ),
         answers=(501,),
         why="local artifacts take no multipart uploads",
+        absent="skill_path",
     ),
     "AbortMultipartUpload": recipe(
         lambda s: Call(
@@ -152,11 +156,13 @@ RECIPES: Mapping[str, Recipe] = {
         ),
         answers=(501,),
         why="local artifacts take no multipart uploads",
+        absent="skill_path",
     ),
     "GetPresignedDownloadUrl": recipe(
         lambda s: Call(path={"artifact_path": f"{s.experiment}/{s.run}/artifacts/note.txt"}),
         answers=(501,),
         why="local artifacts cannot be signed",
+        absent="skill_path",
     ),
     "DeleteDemo": recipe(lambda _: Call(json={})),
     "GraphQL": recipe(
