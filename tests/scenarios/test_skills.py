@@ -16,8 +16,9 @@ import pytest
 from tests.harness.http import Answer
 from tests.harness.plane import EMBEDDED, GROUP, rights
 from tests.harness.releases import NEWEST, programs_of
-from tests.harness.server import MlflowServer
-from tests.scenarios.people import TEAM_A, TEAM_B, Cluster
+from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
+from tests.scenarios.people import LABEL, TEAM_A, TEAM_B, Cluster
+from tests.scenarios.waiting import until
 
 SKILLS: Final = "/api/3.0/mlflow/skills"
 ARTIFACTS: Final = "/api/2.0/mlflow-artifacts/artifacts"
@@ -241,3 +242,80 @@ def test_schedules_of_jobs_are_refused(registry: Registry) -> None:
 def test_the_server_says_how_its_clients_authenticate(registry: Registry) -> None:
     info = registry.alice.server.ask("GET", "/api/3.0/mlflow/server-info")
     assert info.json["tracking_auth"] == "kubernetes-namespaced"
+
+
+TABLES: Final = ("skills", "skill_versions", "skill_tags", "skill_version_tags", "skill_aliases")
+
+
+def workspaces(server: MlflowServer, cluster: Cluster, *arguments: str) -> Any:
+    """What the newest MLflow's ``workspace-authz workspaces`` prints on the server's stores."""
+    given = ["--backend-store-uri", server.database, "--kubeconfig", str(cluster.plane.admin_kubeconfig)]
+    if arguments[0] == "purge":
+        given += ["--artifacts-destination", str(server.state / "artifacts")]
+    program = programs_of(NEWEST) / "workspace-authz"
+    done = subprocess.run(
+        [program, "workspaces", *arguments, *given, "-o", "json"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_skills_are_counted_and_purged_with_their_workspace(
+    newest_server: MlflowServer, cluster: Cluster, registry: Registry, tmp_path: Path
+) -> None:
+    """Given a namespace that is gone, when its data are purged, then so are its skills and no others."""
+    name = f"skilled-{secrets.token_hex(4)}"
+    cluster.plane.namespace(name, labels=LABEL)
+    root = Person(newest_server, cluster.people.root.token, tmp_path, name)
+    (tmp_path / "SKILL.md").write_text(CONTENT.format(name="doomed"))
+    root.skills("register", str(tmp_path), "")
+    for path, document in (
+        ("/tags", {"key": "k", "value": "v"}),
+        ("/versions/1/tags", {"key": "k", "value": "v"}),
+        ("/aliases", {"alias": "best", "version": 1}),
+    ):
+        assert root.ask("POST", f"{SKILLS}/doomed{path}", document).status == 200
+    folder = newest_server.state / "artifacts" / "workspaces" / name / "skills"
+    assert list(folder.rglob("SKILL.md"))
+    counted = {found["workspace"]: found for found in workspaces(newest_server, cluster, "list")}
+    assert counted[name]["objects"]["skills"] == 1
+    cluster.plane.delete(f"/api/v1/namespaces/{name}")
+    until(lambda: cluster.plane.ask("GET", f"/api/v1/namespaces/{name}").status == 404)
+    purged = workspaces(newest_server, cluster, "purge", name, "--yes")
+    assert {table: purged["rows"].get(table) for table in TABLES} == dict.fromkeys(TABLES, 1)
+    assert not folder.exists()
+    assert registry.alice.ask("GET", f"{SKILLS}/{registry.shown}").status == 200
+
+
+def test_a_server_without_proxied_transfers_still_asks_for_rights(
+    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Given MLFLOW_ARTIFACTS_PRESIGNED_ONLY, then MLflow refuses transfers, but only of those who may."""
+    options = ServerOptions(
+        kubeconfig=cluster.plane.server_kubeconfig,
+        programs=programs_of(NEWEST),
+        environment={"MLFLOW_ARTIFACTS_PRESIGNED_ONLY": "true"},
+    )
+    alice, mallory = cluster.people.alice.token, cluster.people.mallory.token
+    with mlflow_server(tmp_path_factory.mktemp("presigned"), options) as server:
+        made = server.ask(
+            "POST",
+            "/api/2.0/mlflow/experiments/create",
+            token=alice,
+            workspace=TEAM_A,
+            json_body={"name": "presigned"},
+        )
+        path = f"{made.json['experiment_id']}/note.txt"
+        for method, url in (
+            ("PUT", f"{ARTIFACTS}/{path}"),
+            ("GET", f"{ARTIFACTS}/{path}"),
+            ("POST", f"/ajax-api/2.0/mlflow/upload-artifact?run_uuid={'0' * 32}&path=note.txt"),
+        ):
+            body = b"note" if method != "GET" else None
+            refused = server.ask(method, url, token=mallory, workspace=TEAM_A, body=body)
+            assert (refused.status, "presigned" in refused.text) == (403, False), refused.text
+            answer = server.ask(method, url, token=alice, workspace=TEAM_A, body=body)
+            assert answer.status == 403
+            assert answer.json["artifacts_presigned_only"] is True
+        info = server.ask("GET", "/api/3.0/mlflow/server-info")
+        assert info.json["artifacts_presigned_only"] is True
