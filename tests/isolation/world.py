@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.harness.http import Answer, Headers
+from tests.harness.plane import User
 from tests.harness.releases import release_of
 from tests.harness.server import MlflowServer
 from tests.scenarios.people import TEAM_A, TEAM_B
@@ -28,6 +29,10 @@ class World:
     def release(self) -> str:
         """The server's MLflow, as in :mod:`tests.harness.releases`."""
         return release_of(self.server.options.programs)
+
+    def as_(self, user: User) -> World:
+        """The same server, asked by ``user`` in team-a."""
+        return replace(self, tokens={**self.tokens, TEAM_A: user.token})
 
     def ask(
         self,

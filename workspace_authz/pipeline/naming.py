@@ -150,7 +150,7 @@ async def _named(
         place = artifact_place(value, identifier=source.identifies, workspace=case.workspace)
         if place is not None:
             owners = await _owners(needed, place, case=case)
-            if not owners and not _may_be_nobodys(needed, source):
+            if not owners and not _may_be_nobodys(needed, source, value=value, case=case):
                 return None
             for owner in owners:
                 found.setdefault(owner.name, owner)
@@ -183,6 +183,8 @@ async def _owners(needed: Requirement, place: Place, *, case: Case) -> list[Obje
             return []
 
 
-def _may_be_nobodys(needed: Requirement, source: NameSource) -> bool:
-    """Whether a place needs no owner: a new location needs none, and a place is nothing of a model."""
-    return source.identifies is Identifier.ARTIFACT_LOCATION or needed.resource is Resource.REGISTERED_MODELS
+def _may_be_nobodys(needed: Requirement, source: NameSource, *, value: str, case: Case) -> bool:
+    """Whether a place needs no owner: a new location and a shared place do not, nor does it for a model."""
+    if source.identifies is Identifier.ARTIFACT_LOCATION or needed.resource is Resource.REGISTERED_MODELS:
+        return True
+    return source.identifies is Identifier.MODEL_SOURCE_URI and case.shared.hold(value)

@@ -63,6 +63,11 @@ class SampledMetrics:
         self._busy = self._gauge(
             "handler_threads_busy", "Threads in which handlers of MLflow run now.", mode="livesum"
         )
+        self._full = self._gauge(
+            "handler_threads_full",
+            "Workers in which all shared threads are in use, so that everybody's requests wait.",
+            mode="livesum",
+        )
         self._waiting = self._gauge(
             "handler_requests_waiting", "Requests that wait for a thread of their share.", mode="livesum"
         )
@@ -102,9 +107,10 @@ class SampledMetrics:
         """Record how often this kind of question has waited for the same question in flight."""
         self._increase(self._coalesced.labels(question), ("coalesced", question), to=total)
 
-    def handlers(self, *, busy: int, waiting: int, refused: int) -> None:
+    def handlers(self, *, busy: int, full: bool, waiting: int, refused: int) -> None:
         """Record the threads of MLflow's handlers and the requests that wait for one."""
         self._busy.set(busy)
+        self._full.set(int(full))
         self._waiting.set(waiting)
         self._increase(self._throttled, ("refused", ""), to=refused)
 
