@@ -77,6 +77,16 @@ def test_calls_to_other_servers_are_bounded_unless_the_operator_says_otherwise()
     assert given["MLFLOW_MODEL_CATALOG_URI"] == ""
 
 
+@pytest.mark.parametrize(("workspaces", "provider"), [(True, "kubernetes-namespaced"), (False, "kubernetes")])
+def test_clients_are_told_how_to_authenticate(workspaces: bool, provider: str) -> None:
+    given: dict[str, str] = {}
+    advertise_authentication(replace(GOOD, workspaces=workspaces), given)
+    assert given == {"MLFLOW_SERVER_INFO_TRACKING_AUTH": provider}
+    operators = {"MLFLOW_SERVER_INFO_TRACKING_AUTH": "our-own"}
+    advertise_authentication(GOOD, operators)
+    assert operators == {"MLFLOW_SERVER_INFO_TRACKING_AUTH": "our-own"}
+
+
 @pytest.mark.parametrize(
     "root",
     [

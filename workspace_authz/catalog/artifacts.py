@@ -27,21 +27,18 @@ _ARTIFACT: Final = f"{_ARTIFACTS}/{{artifact_path:path}}"
 _UPLOADS: Final = "2.0/mlflow-artifacts/mpu"
 
 
-def _on_path(verb: Verb, name: NameSource) -> Guarded:
-    """The right on the experiment or on the skill in whose folder the path lies: one of the two, always."""
-    return all_of(
-        experiments(verb, name),
-        right(
-            verb,
-            Resource.SKILLS,
-            replace(name, identifies=Identifier.SKILL_PATH),
-            when_present=True,
-        ),
-    )
+def _read(name: NameSource) -> Guarded:
+    """The right on the experiment or on the skill in whose folder the path lies: one of the two, always.
+
+    The content of skills is only read.
+    """
+    skill = replace(name, identifies=Identifier.SKILL_PATH)
+    return all_of(experiments(Verb.GET, name), right(Verb.GET, Resource.SKILLS, skill, when_present=True))
 
 
-_GET: Final = _on_path(Verb.GET, path("artifact_path", Identifier.ARTIFACT_PATH))
-_UPDATE: Final = _on_path(Verb.UPDATE, path("artifact_path", Identifier.ARTIFACT_PATH))
+_PATH: Final = path("artifact_path", Identifier.ARTIFACT_PATH)
+_GET: Final = _read(_PATH)
+_UPDATE: Final = experiments(Verb.UPDATE, _PATH)
 
 _TRANSFER_ROUTES: Final[tuple[Route, ...]] = tuple(
     route
@@ -76,7 +73,7 @@ ROUTES: Final[tuple[Route, ...]] = (
             "GET",
             _ARTIFACTS,
             "ListArtifactsMlflowArtifacts",
-            _on_path(Verb.GET, query("path", Identifier.ARTIFACT_PATH)),
+            _read(query("path", Identifier.ARTIFACT_PATH)),
         ),
     ),
 )

@@ -19,7 +19,7 @@ from workspace_authz.mlflow_adapter.reading.references import (
     references,
 )
 from workspace_authz.pipeline.case import Case
-from workspace_authz.types import Resource, Verb
+from workspace_authz.types import READING, Resource, Verb
 
 _SOURCE_URIS: Final = ("models:/", "runs:/")
 
@@ -59,7 +59,9 @@ async def applies(requirement: Requirement, reader: RequestReader) -> bool:
 
 
 async def _about_skills(requirement: Requirement, reader: RequestReader) -> bool:
-    """Whether every artifact path that MLflow can find here lies among skills, which have own rights."""
+    """Whether each artifact path that is read here lies among skills: these have rights of their own."""
+    if requirement.verb not in READING:
+        return False
     paths = [
         path
         for source in requirement.names

@@ -121,12 +121,11 @@ RECIPES: Mapping[str, Recipe] = {
         lambda s: Call(
             path={"artifact_path": f"{s.experiment}/{s.run}/artifacts/{s.a_name('up')}.txt"}, body=b"content"
         ),
-        absent="skill_path",
     ),
     "ListArtifactsMlflowArtifacts": recipe(
         lambda s: Call(fields={"path": f"{s.experiment}/{s.run}/artifacts"}), absent="skill_path"
     ),
-    "DeleteArtifact": recipe(lambda s: Call(path={"artifact_path": s.new_artifact()}), absent="skill_path"),
+    "DeleteArtifact": recipe(lambda s: Call(path={"artifact_path": s.new_artifact()})),
     "CreateMultipartUpload": recipe(
         lambda s: Call(
             path={"artifact_path": f"{s.experiment}/{s.run}/artifacts"},
@@ -134,7 +133,6 @@ RECIPES: Mapping[str, Recipe] = {
         ),
         answers=(501,),
         why="local artifacts take no multipart uploads",
-        absent="skill_path",
     ),
     "CompleteMultipartUpload": recipe(
         lambda s: Call(
@@ -147,7 +145,6 @@ RECIPES: Mapping[str, Recipe] = {
         ),
         answers=(501,),
         why="local artifacts take no multipart uploads",
-        absent="skill_path",
     ),
     "AbortMultipartUpload": recipe(
         lambda s: Call(
@@ -156,7 +153,6 @@ RECIPES: Mapping[str, Recipe] = {
         ),
         answers=(501,),
         why="local artifacts take no multipart uploads",
-        absent="skill_path",
     ),
     "GetPresignedDownloadUrl": recipe(
         lambda s: Call(path={"artifact_path": f"{s.experiment}/{s.run}/artifacts/note.txt"}),
