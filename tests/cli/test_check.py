@@ -219,7 +219,7 @@ def test_a_server_that_does_not_hear_of_changes_is_told_what_that_means(
         ("3.17.2", Level.OK),
         ("3.16.0rc1", Level.OK),
         ("3.15.9", Level.FAILING),
-        ("3.18.0", Level.WARNING),
+        ("3.19.0", Level.WARNING),
         ("4.0.0", Level.WARNING),
         (None, Level.WARNING),
     ],

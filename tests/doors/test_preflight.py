@@ -7,7 +7,13 @@ from dataclasses import replace
 import pytest
 
 from tests.doors.test_app import GOOD
-from workspace_authz.doors.preflight import bound_calls, check, choose_http_parser, switch_off_caches
+from workspace_authz.doors.preflight import (
+    advertise_authentication,
+    bound_calls,
+    check,
+    choose_http_parser,
+    switch_off_caches,
+)
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.settings import BOUNDED_CALLS, SHARED_CACHES, load_settings
 
