@@ -78,6 +78,9 @@ class SampledMetrics:
         self._uncovered_routes = self._gauge(
             "uncovered_routes", "Routes of MLflow without a rule, which are refused.", mode="max"
         )
+        self._missing_functions = self._gauge(
+            "missing_functions", "Functions that are relied on and that this MLflow lacks.", mode="max"
+        )
         self._ready = self._gauge("workers_ready", "Workers without a problem.", mode="livesum")
         self._expected_workers = self._gauge(
             "workers_expected", "Workers that the server was started with.", mode="max"
@@ -118,9 +121,10 @@ class SampledMetrics:
         self._following.labels(resource).set(int(sample.following))
         self._last_contact.labels(resource).set(sample.last_contact or 0)
 
-    def server(self, *, uncovered_routes: int, expected_workers: int) -> None:
+    def server(self, *, uncovered_routes: int, missing_functions: int, expected_workers: int) -> None:
         """Record what does not change while the server runs."""
         self._uncovered_routes.set(uncovered_routes)
+        self._missing_functions.set(missing_functions)
         self._expected_workers.set(expected_workers)
 
     def ready(self, *, ready: bool) -> None:

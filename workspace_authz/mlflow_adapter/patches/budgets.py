@@ -11,9 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlflow.gateway import budget
-from mlflow.gateway.budget import calculate_existing_cost_for_windows
-from mlflow.utils.workspace_context import get_request_workspace
+from mlflow.utils import workspace_context
+
+from workspace_authz.mlflow_adapter.compat import optional_module, replace_attribute
+
+budget = optional_module("mlflow.gateway.budget")
+_of_all_workspaces: Any = getattr(budget, "calculate_existing_cost_for_windows", None)
+"""MLflow's own function."""
 
 
 def apply() -> None:
@@ -22,12 +26,12 @@ def apply() -> None:
     That is the workspace of the budget: budgets are read anew for each request, because our settings switch
     MLflow's cache of them off.
     """
-    budget.calculate_existing_cost_for_windows = workspace_cost_for_windows
+    replace_attribute(budget, "calculate_existing_cost_for_windows", workspace_cost_for_windows)
 
 
 def workspace_cost_for_windows(store: Any, windows: Sequence[Any]) -> dict[str, float]:
     """The costs in the request's workspace within each of ``windows``, by the id of its budget."""
-    costs: dict[str, float] = calculate_existing_cost_for_windows(_WorkspaceCosts(store), windows)
+    costs: dict[str, float] = _of_all_workspaces(_WorkspaceCosts(store), windows)
     return costs
 
 
@@ -40,6 +44,6 @@ class _WorkspaceCosts:
     def sum_gateway_trace_cost(self, *, workspace: str | None = None, **terms: Any) -> float:
         """As MLflow's store, but in the request's workspace on a server that has workspaces."""
         cost: float = self.store.sum_gateway_trace_cost(
-            workspace=get_request_workspace() or workspace, **terms
+            workspace=workspace_context.get_request_workspace() or workspace, **terms
         )
         return cost
