@@ -96,9 +96,9 @@ def _used(file: Path) -> Iterator[tuple[str, str]]:
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) in bound:
             yield bound[ast.unparse(node.value)], node.attr
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "replace_attribute"):
-            module, name = bound.get(ast.unparse(node.args[0])), node.args[1]
-            if module is not None and isinstance(name, ast.Constant):
-                yield module, str(name.value)
+            module, second = bound.get(ast.unparse(node.args[0])), node.args[1]
+            if module is not None and isinstance(second, ast.Constant):
+                yield module, str(second.value)
 
 
 def test_the_table_has_what_the_adapter_uses_and_nothing_else() -> None:
@@ -166,8 +166,8 @@ def test_nothing_is_replaced_where_there_is_nothing() -> None:
     class Module:
         there = 1
 
-    replace_attribute(Module, "there", 2)
-    replace_attribute(Module, "gone", 2)
+    replace_attribute(Module, "there", by=2)
+    replace_attribute(Module, "gone", by=2)
     assert (Module.there, hasattr(Module, "gone")) == (2, False)
 
 

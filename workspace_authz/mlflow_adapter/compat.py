@@ -66,31 +66,29 @@ def optional_module(name: str) -> Any:
         return ModuleType(name)
 
 
-def replace_attribute(module: Any, name: str, replacement: object) -> None:
+def replace_attribute(module: Any, name: str, *, by: object) -> None:
     """Set ``name`` where ``module`` has it: a replacement that nobody calls would only look like one."""
     if hasattr(module, name):
-        setattr(module, name, replacement)
+        setattr(module, name, by)
 
 
 def find_gaps(relied_on: Iterable[Reliance] = RELIED_ON) -> tuple[Gap, ...]:
     """What the installed MLflow lacks, as far as it serves something that needs it. Imports MLflow."""
     release = metadata.version("mlflow")
-    numbers = _numbers(release)
+    missing = [each for each in relied_on if not any(_has(each.module, name) for name in each.names)]
+    served = _served_by(release) if missing else frozenset()
     return tuple(
         Gap(str(each), release, each.without)
-        for each in relied_on
-        if _needed(each, numbers) and not any(_has(each.module, name) for name in each.names)
+        for each in missing
+        if _numbers(each.since) <= _numbers(release)
+        # An older release lacks a function together with the operations that use it.
+        and not (isinstance(each.without, Refuses) and each.without.operations.isdisjoint(served))
     )
 
 
-def _needed(reliance: Reliance, release: tuple[int, ...]) -> bool:
-    """Whether this release has what would be refused: an older one lacks a function together with its use."""
-    if _numbers(reliance.since) > release:
-        return False
-    if not isinstance(reliance.without, Refuses):
-        return True
-    refused = reliance.without.operations
-    return any(route.operation in refused and _numbers(route.since) <= release for route in all_routes())
+def _served_by(release: str) -> frozenset[str]:
+    numbers = _numbers(release)
+    return frozenset(route.operation for route in all_routes() if _numbers(route.since) <= numbers)
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -118,49 +118,56 @@ _NO_WORKSPACE: Final = Stops("MLflow learns by it in which workspace a request w
 _NO_STORE: Final = Stops("it says which objects there are, and whose they are")
 
 
-def _functions() -> Iterator[Reliance]:
-    server, gateway, genai = "mlflow.server", "mlflow.gateway", "mlflow.genai"
-    yield from _of(server, _NO_APP, "app")
-    yield from _of(f"{server}.fastapi_app", _NO_APP, "create_fastapi_app")
+_SERVER: Final = "mlflow.server"
+_CONTEXT: Final = "mlflow.utils.workspace_context"
+
+
+def _everywhere() -> Iterator[Reliance]:
+    """What every request needs."""
+    yield from _of(_SERVER, _NO_APP, "app")
+    yield from _of(f"{_SERVER}.fastapi_app", _NO_APP, "create_fastapi_app")
     yield from _of(
-        f"{server}.fastapi_security",
+        f"{_SERVER}.fastapi_security",
         _NO_ORIGINS,
         "CORSBlockingMiddleware",
         "HostValidationMiddleware",
         "get_allowed_origins",
     )
     yield from _of(
-        f"{server}.security_utils",
-        _NO_ORIGINS,
-        "is_localhost_origin",
-        "should_block_cors_request",
+        f"{_SERVER}.security_utils", _NO_ORIGINS, "is_localhost_origin", "should_block_cors_request"
     )
-    yield from _of(f"{server}.handlers", _NO_MESSAGES, "_get_request_message")
-    yield from _of(f"{server}.handlers", _NO_STORE, "_get_model_registry_store", "_get_tracking_store")
+    yield from _of(f"{_SERVER}.handlers", _NO_MESSAGES, "_get_request_message")
+    yield from _of(f"{_SERVER}.handlers", _NO_STORE, "_get_model_registry_store", "_get_tracking_store")
     yield from _of(
-        f"{server}.workspace_helpers",
+        f"{_SERVER}.workspace_helpers",
         _NO_WORKSPACE,
         "WORKSPACE_HEADER_NAME",
         "resolve_workspace_for_request_if_enabled",
     )
-    context = "mlflow.utils.workspace_context"
-    yield from _of(context, _NO_WORKSPACE, "clear_server_request_workspace", "set_server_request_workspace")
+    yield from _of(_CONTEXT, _NO_WORKSPACE, "clear_server_request_workspace", "set_server_request_workspace")
     yield from _of(DATABASES, _NO_STORE, "Base")
 
-    yield from _of(f"{server}.handlers", _GRAPHQL, "_get_request_json")
-    yield from _of(f"{server}.graphql.graphql_no_batching", _GRAPHQL, "check_query_safety")
-    yield from _of(f"{server}.graphql.graphql_schema_extensions", _GRAPHQL, "schema")
-    yield from _of(f"{server}.otel_api", _OTLP, "otel_router")
+
+def _somewhere() -> Iterator[Reliance]:
+    """What some operations need, apart from calls of gateway endpoints."""
+    yield from _of(f"{_SERVER}.handlers", _GRAPHQL, "_get_request_json")
+    yield from _of(f"{_SERVER}.graphql.graphql_no_batching", _GRAPHQL, "check_query_safety")
+    yield from _of(f"{_SERVER}.graphql.graphql_schema_extensions", _GRAPHQL, "schema")
+    yield from _of(f"{_SERVER}.otel_api", _OTLP, "otel_router")
     yield from _of("mlflow.tracing.utils", _OTLP, "generate_mlflow_trace_id_from_otel_trace_id")
-
-    yield from _of(f"{server}.handlers", _CREATORS, "_get_user")
+    yield from _of(f"{_SERVER}.handlers", _CREATORS, "_get_user")
     yield from _of("mlflow.tracking.context.default_context", _CREATORS, "_get_user")
-    yield from _of(f"{server}.handlers", _JOBS, "MlflowClient")
+    yield from _of(f"{_SERVER}.handlers", _JOBS, "MlflowClient")
     yield from _of("mlflow.tracking.context.registry", _JOBS, "_run_context_provider_registry.register")
-    yield from _of(f"{server}.handlers", _BUDGETS, "_is_server_auth_enabled")
+    yield from _of(f"{_SERVER}.handlers", _BUDGETS, "_is_server_auth_enabled")
+    parsers = (f"{parser}.parse_search_filter" for parser in SEARCH_PARSERS.values())
+    yield from _of("mlflow.utils.search_utils", _FILTERED, *parsers)
 
+
+def _for_gateway_calls() -> Iterator[Reliance]:
+    gateway, genai = "mlflow.gateway", "mlflow.genai"
     yield from _of(f"{gateway}.budget", _CALLS, "calculate_existing_cost_for_windows")
-    yield from _of(context, _CALLS, "get_request_workspace")
+    yield from _of(_CONTEXT, _CALLS, "get_request_workspace")
     yield from _of(f"{gateway}.constants", _CALLS, "MLFLOW_GATEWAY_CALLER_HEADER")
     yield from _of(f"{gateway}.guardrail_utils", _CALLS, "get_server_base_url")
     yield from _of(f"{gateway}.guardrails", _CALLS, "_SANITIZE_BYPASS_HEADER", "send_request")
@@ -168,12 +175,6 @@ def _functions() -> Iterator[Reliance]:
     yield from _of(f"{genai}.judges.adapters.utils", _CALLS, "requests")
     yield from _of(f"{genai}.judges.structured_judge", _CALLS, "_resolve_gateway_uri", since="3.17")
     yield from _of(f"{genai}.utils.gateway_utils", _CALLS, "_resolve_gateway_uri", since="3.17")
-
-    yield from _of(
-        "mlflow.utils.search_utils",
-        _FILTERED,
-        *(f"{parser}.parse_search_filter" for parser in SEARCH_PARSERS.values()),
-    )
 
 
 def _for_the_command() -> Iterator[Reliance]:
@@ -193,4 +194,10 @@ def _tables() -> Iterator[Reliance]:
         yield from _of(module, without, *(f"{table}.{column}" for column in sorted(use.columns)))
 
 
-RELIED_ON: Final[tuple[Reliance, ...]] = (*_functions(), *_for_the_command(), *_tables())
+RELIED_ON: Final[tuple[Reliance, ...]] = (
+    *_everywhere(),
+    *_somewhere(),
+    *_for_gateway_calls(),
+    *_for_the_command(),
+    *_tables(),
+)

@@ -41,9 +41,9 @@ def apply(app: flask.Flask) -> None:
         isinstance(each, CurrentUserRunContext) for each in providers
     ):
         providers.register(CurrentUserRunContext)
-    replace_attribute(handlers, "_get_user", current_username)
-    replace_attribute(handlers, "MlflowClient", CurrentUserClient)
-    replace_attribute(handlers, "_is_server_auth_enabled", is_server_auth_enabled)
+    replace_attribute(handlers, "_get_user", by=current_username)
+    replace_attribute(handlers, "MlflowClient", by=CurrentUserClient)
+    replace_attribute(handlers, "_is_server_auth_enabled", by=is_server_auth_enabled)
 
 
 def set_flask_user() -> None:

@@ -26,7 +26,7 @@ def apply() -> None:
     That is the workspace of the budget: budgets are read anew for each request, because our settings switch
     MLflow's cache of them off.
     """
-    replace_attribute(budget, "calculate_existing_cost_for_windows", workspace_cost_for_windows)
+    replace_attribute(budget, "calculate_existing_cost_for_windows", by=workspace_cost_for_windows)
 
 
 def workspace_cost_for_windows(store: Any, windows: Sequence[Any]) -> dict[str, float]:

@@ -42,9 +42,9 @@ _FORBIDDEN: Final = "The guardrail works with a gateway endpoint that you may no
 
 def apply(*, static_prefix: str) -> None:
     """Replace the three functions by which MLflow's guardrails call their server."""
-    replace_attribute(guardrail_utils, "get_server_base_url", partial(server_base_url, static_prefix))
-    replace_attribute(guardrails, "send_request", send_request)
-    replace_attribute(judges, "requests", JudgeRequests())
+    replace_attribute(guardrail_utils, "get_server_base_url", by=partial(server_base_url, static_prefix))
+    replace_attribute(guardrails, "send_request", by=send_request)
+    replace_attribute(judges, "requests", by=JudgeRequests())
 
 
 def server_base_url(static_prefix: str, request: object) -> str:

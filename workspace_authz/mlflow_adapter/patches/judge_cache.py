@@ -18,7 +18,7 @@ structured_judge = optional_module("mlflow.genai.judges.structured_judge")
 
 def apply() -> None:
     """Replace the function that makes the first part of the cache's key, where MLflow has that cache."""
-    replace_attribute(structured_judge, "_resolve_gateway_uri", gateway_uri)
+    replace_attribute(structured_judge, "_resolve_gateway_uri", by=gateway_uri)
 
 
 def gateway_uri() -> str:
