@@ -1,7 +1,8 @@
 """A process that has imported MLflow, and forks one that lacks something for each line that it reads.
 
-A line on standard input is a JSON list: a module and a dotted name. The answer is one JSON object on one line
-of standard output. Importing MLflow takes seconds, and this does it once.
+A line on standard input is a JSON list: a module and dotted names, of which one suffices, so that all are
+taken away. The answer is one JSON object on one line of standard output. Importing MLflow takes seconds, and
+this does it once.
 """
 
 from __future__ import annotations
@@ -43,19 +44,21 @@ def take_away(module: str, dotted: str) -> None:
         return
     owner: Any = import_module(module)
     first, _, last = dotted.partition(".")
-    kind = getattr(owner, first)
+    kind = getattr(owner, first, None)
+    if kind is None:  # the name of another release
+        return
     if last and not isinstance(kind, type):
         delattr(type(kind), last)
     else:
         delattr(owner, first)
 
 
-def _fork(module: str, dotted: str) -> str:
+def _fork(module: str, *names: str) -> str:
     reading, writing = os.pipe()
     if os.fork() == 0:
         os.close(reading)
         try:
-            result = _without(module, dotted)
+            result = _without(module, *names)
         except BaseException:  # noqa: BLE001 - the test shows it
             result = {"failed": traceback.format_exc()}
         with os.fdopen(writing, "w") as pipe:
@@ -68,8 +71,9 @@ def _fork(module: str, dotted: str) -> str:
     return answer
 
 
-def _without(module: str, dotted: str) -> Mapping[str, Any]:
-    take_away(module, dotted)
+def _without(module: str, *names: str) -> Mapping[str, Any]:
+    for name in names:
+        take_away(module, name)
     started = import_module("tests.mlflow_adapter.lacking_start")
     result: Mapping[str, Any] = started.start()
     return result

@@ -99,8 +99,7 @@ def lacking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lacking]:
         assert process.stdout is not None
 
         def ask(reliance: Reliance) -> Mapping[str, Any]:
-            (name,) = reliance.names
-            process.stdin.write(json.dumps([reliance.module, name]) + "\n")  # type: ignore[union-attr]
+            process.stdin.write(json.dumps([reliance.module, *reliance.names]) + "\n")  # type: ignore[union-attr]
             process.stdin.flush()  # type: ignore[union-attr]
             answer = process.stdout.readline()  # type: ignore[union-attr]
             assert answer, (state / "log").read_text()
