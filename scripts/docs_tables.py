@@ -45,6 +45,7 @@ from workspace_authz.settings import Settings
 from workspace_authz.telemetry.prometheus import PrometheusMetrics
 from workspace_authz.telemetry.sampled import SampledMetrics
 from workspace_authz.types import USABLE, USE, Resource, Verb
+from workspace_authz.workspaces.namespace import LONGEST_SOURCES
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -89,6 +90,12 @@ def limits_table() -> str:
         ("protobuf messages in one export: a span is one, an attribute two", f"{MAX_MESSAGES:,}", "", "400"),
         ("objects and lists in one export in JSON", f"{MAX_JSON_MESSAGES:,}", "", "400"),
         ("combining marks in a row, in keys of tags and in URLs", str(MAX_MARKS), "", "400"),
+        (
+            "a namespace's annotation of model sources",
+            f"{LONGEST_SOURCES:,} characters",
+            "",
+            "it allows none",
+        ),
         ("single objects in one list", f"{MOST_NAMES:,}", "", "403"),
         ("MLflow's pages that one filtered list looks through", f"{SCANNED_PAGES}", "", "a page token"),
         ("questions to the API server at once, for one request", f"{CONCURRENT_QUESTIONS}", "", "they wait"),

@@ -171,6 +171,13 @@ class Settings(BaseSettings):
         "for example `https://mlflow.example.com`. MLflow answers to their host names and accepts their "
         "origins, beside those in its own variables.",
     )
+    model_sources: str | None = Field(
+        default=None,
+        description="Comma-separated prefixes, as `s3://models/shared`, below which models may be registered "
+        "that no run logged, by every workspace. The server reads them with its own credentials. The "
+        "annotation `mlflow.kubeflow.org/model-sources` of a namespace narrows them. None are allowed unless "
+        "set.",
+    )
     service_account_workspace: bool = Field(
         default=False, description="Whether the default workspace of a service account is its own namespace."
     )

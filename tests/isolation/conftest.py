@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.bucket import S3, s3_server
 from tests.harness.oldest import OLDEST, oldest_programs
-from tests.harness.plane import EMBEDDED, devplane
+from tests.harness.plane import EMBEDDED, User, devplane, rights
 from tests.harness.processes import PROGRAMS
 from tests.harness.sdk import preload
 from tests.harness.server import ServerOptions, mlflow_server
@@ -17,6 +18,12 @@ from tests.scenarios.people import TEAM_A, TEAM_B, Cluster, People, given_two_te
 
 # One worker process of pytest for all of them: the servers are shared.
 pytestmark = pytest.mark.xdist_group("isolation")
+
+BUCKET = "s3://bucket/mlflow"
+"""An artifact root."""
+SHARED = "s3://shared/models"
+"""From where every workspace may register models."""
+MODEL = "a-model-of-noras"
 
 ENVIRONMENT = {
     f"MLFLOW_{kind}_{setting}": value
@@ -43,6 +50,58 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def programs(request: pytest.FixtureRequest) -> Path:
     """Those of each MLflow that the guard is held to."""
     return PROGRAMS if request.param == "newest" else oldest_programs()
+
+
+@pytest.fixture(scope="session")
+def holder(cluster: Cluster) -> User:
+    """Holds rights on one registered model of team-a, and on no experiments but two."""
+    plane, user = cluster.plane, cluster.people.holders[0]
+    named = [
+        {**rule, "resourceNames": [name]}
+        for right, name in (
+            *((f"{verb} registeredmodels", MODEL) for verb in ("get", "list", "update")),
+            *((f"{verb} experiments", "theirs") for verb in ("get", "list", "update")),
+            *((f"{verb} experiments", "around") for verb in ("get", "list", "update")),
+        )
+        for rule in rights(right)
+    ]
+    plane.role(TEAM_A, "one-model", rules=[*named, *rights("create experiments")])
+    plane.bind(TEAM_A, "one-model", user=user.name, kind="Role")
+    plane.wait_for_access(user.token, TEAM_A, verb="create", resource="experiments")
+    return user
+
+
+def served(
+    cluster: Cluster, programs: Path, state: Path, *arguments: str, **environment: str
+) -> Iterator[World]:
+    """A guarded server, and who may do everything in each workspace."""
+    people = cluster.people
+    tokens = {TEAM_A: people.alice.token, DEFAULT: people.alice.token, TEAM_B: people.carol.token}
+    options = ServerOptions(
+        kubeconfig=cluster.plane.server_kubeconfig,
+        programs=programs,
+        arguments=arguments,
+        environment=environment,
+    )
+    with mlflow_server(state, options) as server:
+        yield World(server, tokens)
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """Where buckets are."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def bucket(
+    cluster: Cluster, programs: Path, s3: S3, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
+    """A server whose clients use the bucket themselves, and that allows a place in another one."""
+    state, root = tmp_path_factory.mktemp("bucket"), ("--default-artifact-root", BUCKET)
+    shared = {"WORKSPACE_AUTHZ_MODEL_SOURCES": SHARED}
+    yield from served(cluster, programs, state, *root, **s3.environment, **shared)
 
 
 @pytest.fixture(scope="session")

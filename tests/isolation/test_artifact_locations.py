@@ -4,49 +4,18 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.harness.plane import User, rights
+from tests.harness.plane import User
 from tests.harness.server import ServerOptions, mlflow_server
+from tests.isolation.conftest import BUCKET, MODEL, served
 from tests.isolation.test_model_sources import CREATE, registered, run
 from tests.isolation.world import ARTIFACTS, DEFAULT, World
 from tests.scenarios.people import TEAM_A, TEAM_B, Cluster
 
 ROOT = "mlflow-artifacts:/prod/mlflow"
-BUCKET = "s3://bucket/mlflow"
-MODEL = "a-model-of-noras"
-
-
-@pytest.fixture(scope="session")
-def holder(cluster: Cluster) -> User:
-    """Holds rights on one registered model of team-a, and on no experiments but two."""
-    plane, user = cluster.plane, cluster.people.holders[0]
-    named = [
-        {**rule, "resourceNames": [name]}
-        for right, name in (
-            *((f"{verb} registeredmodels", MODEL) for verb in ("get", "list", "update")),
-            *((f"{verb} experiments", "theirs") for verb in ("get", "list", "update")),
-            *((f"{verb} experiments", "around") for verb in ("get", "list", "update")),
-        )
-        for rule in rights(right)
-    ]
-    plane.role(TEAM_A, "one-model", rules=[*named, *rights("create experiments")])
-    plane.bind(TEAM_A, "one-model", user=user.name, kind="Role")
-    plane.wait_for_access(user.token, TEAM_A, verb="create", resource="experiments")
-    return user
-
-
-def served(cluster: Cluster, programs: Path, state: Path, *arguments: str) -> Iterator[World]:
-    people = cluster.people
-    tokens = {TEAM_A: people.alice.token, DEFAULT: people.alice.token, TEAM_B: people.carol.token}
-    options = ServerOptions(
-        kubeconfig=cluster.plane.server_kubeconfig, programs=programs, arguments=arguments
-    )
-    with mlflow_server(state, options) as server:
-        yield World(server, tokens)
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +23,6 @@ def below(cluster: Cluster, programs: Path, tmp_path_factory: pytest.TempPathFac
     """A server whose root lies below the proxy's."""
     state = tmp_path_factory.mktemp("below")
     yield from served(cluster, programs, state, "--default-artifact-root", ROOT)
-
-
-@pytest.fixture(scope="module")
-def bucket(cluster: Cluster, programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A server whose clients use the bucket themselves. Nothing in this file opens it."""
-    state = tmp_path_factory.mktemp("bucket")
-    yield from served(cluster, programs, state, "--default-artifact-root", BUCKET)
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +35,6 @@ def alone(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     )
     with mlflow_server(tmp_path_factory.mktemp("alone"), options) as server:
         yield World(server, {TEAM_A: cluster.people.alice.token})
-
-
-def as_(world: World, user: User) -> World:
-    """The same server, asked by ``user`` in team-a."""
-    return replace(world, tokens={**world.tokens, TEAM_A: user.token})
 
 
 def path_of(uri: str) -> str:
@@ -123,7 +80,7 @@ def test_a_version_from_an_experiments_files_demands_get_on_that_experiment(
     request: pytest.FixtureRequest, holder: User, kind: str
 ) -> None:
     world: World = request.getfixturevalue(kind)
-    theirs = as_(world, holder)
+    theirs = world.as_(holder)
     for name in ("theirs", "secret"):
         world.ask("POST", "/api/2.0/mlflow/experiments/create", json_body={"name": name})
     by_name = "/api/2.0/mlflow/experiments/get-by-name?experiment_name="
@@ -180,7 +137,7 @@ def test_a_location_that_a_client_chose_is_reached(alone: World) -> None:
 
 
 def test_a_location_within_another_experiment_demands_update_on_that(alone: World, holder: User) -> None:
-    theirs = as_(alone, holder)
+    theirs = alone.as_(holder)
     experiment = alone.experiment(TEAM_A, f"nested-{secrets.token_hex(4)}")
     alone.upload(TEAM_A, f"{experiment}/run/a.txt", b"secret")
     inside = f"mlflow-artifacts:/{experiment}/run"
@@ -194,7 +151,7 @@ def test_a_location_within_another_experiment_demands_update_on_that(alone: Worl
 
 def test_a_folder_around_other_experiments_is_not_the_holders(alone: World, holder: User) -> None:
     """Else a location above those of others would give rights on all of them."""
-    theirs = as_(alone, holder)
+    theirs = alone.as_(holder)
     assert chosen(alone, "mlflow-artifacts:/around/inner") == 200
     alone.upload(TEAM_A, "around/inner/a.txt", b"secret")
     assert chosen(theirs, "mlflow-artifacts:/around", "around") == 200

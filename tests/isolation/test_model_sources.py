@@ -10,7 +10,7 @@ from tests.harness.http import Answer
 from tests.isolation.world import DEFAULT, World
 from tests.scenarios.people import TEAM_A, TEAM_B
 from workspace_authz.errors import RequestError
-from workspace_authz.restrictions.model_sources import check_source
+from workspace_authz.restrictions.model_sources import Allowed, check_source
 
 CREATE = "/api/2.0/mlflow/model-versions/create"
 
@@ -171,7 +171,7 @@ S3 = "s3://bucket/mlflow"
 async def test_the_workspaces_part_of_the_artifact_root_is_its_own(
     source: str, root: str, workspace: str | None
 ) -> None:
-    await check_source(source, artifact_root=root, workspace=workspace, store=None)
+    await check_source(source, allowed=Allowed(root), workspace=workspace, store=None)
 
 
 @pytest.mark.parametrize("workspace", [TEAM_A, DEFAULT, None])
@@ -202,9 +202,9 @@ async def test_the_workspaces_part_of_the_artifact_root_is_its_own(
 )
 async def test_the_rest_of_the_artifact_root_is_not(source: str, workspace: str | None) -> None:
     with pytest.raises(RequestError):
-        await check_source(source, artifact_root=S3, workspace=workspace, store=None)
+        await check_source(source, allowed=Allowed(S3), workspace=workspace, store=None)
 
 
 async def test_without_an_artifact_root_no_bucket_is_anybodys() -> None:
     with pytest.raises(RequestError):
-        await check_source(f"{S3}/1/model", artifact_root=None, workspace=None, store=None)
+        await check_source(f"{S3}/1/model", allowed=Allowed(), workspace=None, store=None)

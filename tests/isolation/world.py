@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.harness.http import Answer, Headers
+from tests.harness.plane import User
 from tests.harness.processes import PROGRAMS
 from tests.harness.server import MlflowServer
 from tests.scenarios.people import TEAM_A, TEAM_B
@@ -28,6 +29,10 @@ class World:
     def oldest(self) -> bool:
         """Whether it is the oldest MLflow that is supported."""
         return self.server.options.programs != PROGRAMS
+
+    def as_(self, user: User) -> World:
+        """The same server, asked by ``user`` in team-a."""
+        return replace(self, tokens={**self.tokens, TEAM_A: user.token})
 
     def ask(
         self,

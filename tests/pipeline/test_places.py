@@ -10,6 +10,7 @@ from tests.pipeline.world import KNOWN, V2, World
 from workspace_authz.errors import ForbiddenError
 from workspace_authz.pipeline.verdict import checks_for_caller
 from workspace_authz.restrictions.restrictions import Restrictions
+from workspace_authz.restrictions.shared_sources import shared_sources
 
 VERSIONS, EXPERIMENTS = f"{V2}/model-versions/create", f"{V2}/experiments/create"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
@@ -77,3 +78,24 @@ async def test_a_location_within_an_experiment_demands_update_on_that() -> None:
     assert (await holder.judge("POST", EXPERIMENTS, **inside)).passed
     for free in ({}, {"artifact_location": "mlflow-artifacts:/x"}, {"artifact_location": ""}):
         assert (await world.judge("POST", EXPERIMENTS, name="x", **free)).passed
+
+
+async def test_a_shared_place_demands_no_right_on_experiments() -> None:
+    """It lies in none. Rights on one model do, and those on all models."""
+    shared = shared_sources("s3://models/shared,s3://bucket/7")
+    for held in (MODEL, ("update registeredmodels",)):
+        world = World(*held)
+        world.pipeline = replace(
+            world.pipeline, restrictions=Restrictions(shared=shared, store=world.objects)
+        )
+        for source, passed in {
+            "s3://models/shared/x": True,
+            "s3://models/x": False,
+            "s3://bucket/9/x": False,
+            "s3://bucket/7/x": False,  # of an experiment all the same
+        }.items():
+            verdict = await world.judge("POST", VERSIONS, name="m", source=source)
+            assert verdict.passed is passed, source
+    nobody = World("get registeredmodels m")
+    nobody.pipeline = replace(nobody.pipeline, restrictions=Restrictions(shared=shared))
+    assert not (await nobody.judge("POST", VERSIONS, name="m", source="s3://models/shared/x")).passed

@@ -11,8 +11,10 @@ from tests.harness.fakes import ManualClock
 from tests.operations.exposition import Page
 from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.aio.coalesce import Coalescer
+from workspace_authz.aio.fair_share import FairShare, Shares
 from workspace_authz.aio.statistics import Statistics
 from workspace_authz.kubernetes.informer_state import InformerState
+from workspace_authz.runtime.handler_threads import HandlerThreads
 from workspace_authz.runtime.health import Health, informer_problem
 from workspace_authz.runtime.sampler import Observed, Sampler
 from workspace_authz.telemetry.audit import NoAudit
@@ -86,6 +88,34 @@ def test_lost_audit_records_are_counted(tmp_path: Path, monkeypatch: pytest.Monk
         sampler.sample()
         page = Page.read(exposition(tmp_path, vacant=()).decode())
         assert page.total("workspace_authz_audit_dropped_total") == total
+
+
+async def test_a_pool_without_a_shared_thread_is_told_and_so_is_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(values, "ValueClass", values.ValueClass)
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    clock = Clock()
+    registry = WorkerRegistry(tmp_path, expected=1, monotonic=clock.monotonic)
+    slot = registry.register()
+    metrics = SampledMetrics(PrometheusMetrics(slot.number).registry)
+    threads = HandlerThreads(FairShare(Shares(total=2, caller=2, workspace=2, waiting=0, waiting_seconds=0)))
+    observed = Observed(statistics=[], informers=dict, audit=NoAudit(), threads=threads)
+    sampler = Sampler(observed, Health(workers=registry), metrics=metrics, slot=slot, clock=clock)
+
+    def told() -> float:
+        sampler.sample()
+        page = Page.read(exposition(tmp_path, vacant=()).decode())
+        return page.total("workspace_authz_handler_threads_full")
+
+    async with threads.share.place(TimeoutError(), caller="fay", workspace=None):
+        assert told() == 0
+        async with threads.share.place(TimeoutError(), caller="fay", workspace=None):
+            assert told() == 1
+            assert [note.split(" are")[0] for note in threads.notes()] == [
+                "All 2 shared threads of MLflow's handlers"
+            ]
+    assert told() == 0
 
 
 async def test_who_is_well_again_says_so_before_the_second_is_over(

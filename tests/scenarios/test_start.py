@@ -79,6 +79,15 @@ MISTAKES = {
         environment={"MLFLOW_K8S_AUTH_NAMESPACE": "team-a"},
         workspaces=False,  # with workspaces MLflow itself refuses it
     ),
+    "sources among artifacts": Mistake(
+        "WORKSPACE_AUTHZ_MODEL_SOURCES: s3://bucket/mlflow/1 overlaps s3://bucket/mlflow",
+        ("--artifacts-destination", "s3://bucket/mlflow"),
+        environment={"WORKSPACE_AUTHZ_MODEL_SOURCES": "s3://models/shared,s3://bucket/mlflow/1"},
+    ),
+    "sources of no store": Mistake(
+        "WORKSPACE_AUTHZ_MODEL_SOURCES: file:///models can be no prefix",
+        environment={"WORKSPACE_AUTHZ_MODEL_SOURCES": "file:///models"},
+    ),
     "custom scorers": Mistake(
         "unset MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS",
         environment={"MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS": "true"},

@@ -24,6 +24,7 @@ from workspace_authz.errors import ConfigurationError, RequestError
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.mlflow_adapter.options import ServerOptions, from_parent
 from workspace_authz.mlflow_adapter.reading.places import PROXIED, place_of, scheme_of
+from workspace_authz.restrictions.shared_sources import refuse_overlap, shared_sources
 from workspace_authz.settings import (
     BOUNDED_CALLS,
     SHARED_CACHES,
@@ -61,6 +62,8 @@ def check(options: ServerOptions, settings: Settings, *, environ: Mapping[str, s
             "unset MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS."
         )
     _check_artifact_root(options.artifact_root)
+    roots = (options.artifact_root, options.artifacts_destination)
+    refuse_overlap(shared_sources(settings.model_sources), roots=roots)
     resolve_single_namespace(settings, mlflow_workspaces=options.workspaces)
     namespace_policy(options, settings)
     if settings.username_claim:

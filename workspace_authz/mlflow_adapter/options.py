@@ -35,6 +35,8 @@ class ServerOptions:
     """uvicorn's ``--http`` as the command line gives it. Only the parent knows."""
     artifact_root: str | None = None
     """Where MLflow puts new artifacts (``--default-artifact-root``). None where MLflow chooses."""
+    artifacts_destination: str | None = None
+    """Where the server keeps artifacts for its clients (``--artifacts-destination``)."""
 
 
 def from_parent() -> ServerOptions | None:
@@ -61,6 +63,7 @@ def _from_parameters(parameters: Mapping[str, Any]) -> ServerOptions:
         workers=_workers(parameters),
         http=_http(parameters),
         artifact_root=parameters.get("default_artifact_root"),
+        artifacts_destination=parameters.get("artifacts_destination"),
     )
 
 
@@ -96,4 +99,5 @@ def from_environment(environ: Mapping[str, str]) -> ServerOptions:
         serve_artifacts=flag("_MLFLOW_SERVER_SERVE_ARTIFACTS"),
         artifacts_only=flag("_MLFLOW_SERVER_ARTIFACTS_ONLY"),
         artifact_root=environ.get("_MLFLOW_SERVER_ARTIFACT_ROOT"),
+        artifacts_destination=environ.get("_MLFLOW_SERVER_ARTIFACT_DESTINATION"),
     )

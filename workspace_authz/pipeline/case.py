@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from workspace_authz.authorizer.named_rights import NamedRights
 from workspace_authz.catalog.model import Route
@@ -11,6 +11,7 @@ from workspace_authz.mlflow_adapter.reading.reader import RequestReader
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest
 from workspace_authz.mlflow_adapter.store.protocol import ObjectStore
 from workspace_authz.pipeline.rights import Rights
+from workspace_authz.restrictions.shared_sources import SharedSources
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Case:
     store: ObjectStore | None = None
     lists: ListRights | None = None
     """None where no MLflow is at hand: lists are for broad rights only."""
+    shared: SharedSources = field(default_factory=SharedSources)
+    """Where every workspace may register models from."""
 
     @property
     def objects(self) -> ObjectStore:

@@ -136,7 +136,7 @@ async def _named(
         place = artifact_place(value, identifier=source.identifies, workspace=case.workspace)
         if place is not None:
             owners = await _owners(needed, place, case=case)
-            if not owners and not _may_be_nobodys(needed, source):
+            if not owners and not _may_be_nobodys(needed, source, value=value, case=case):
                 return None
             for name in owners:
                 found.setdefault(name, ObjectName(name, sent=False))
@@ -164,6 +164,8 @@ async def _owners(needed: Requirement, place: Place, *, case: Case) -> list[str]
     return sorted(await case.objects.experiments_at(place, workspace=case.rights.namespace))
 
 
-def _may_be_nobodys(needed: Requirement, source: NameSource) -> bool:
-    """Whether a place needs no owner: a new location needs none, and a place is nothing of a model."""
-    return source.identifies is Identifier.ARTIFACT_LOCATION or needed.resource is not Resource.EXPERIMENTS
+def _may_be_nobodys(needed: Requirement, source: NameSource, *, value: str, case: Case) -> bool:
+    """Whether a place needs no owner: a new location and a shared place do not, nor does it for a model."""
+    if source.identifies is Identifier.ARTIFACT_LOCATION or needed.resource is not Resource.EXPERIMENTS:
+        return True
+    return source.identifies is Identifier.MODEL_SOURCE_URI and case.shared.hold(value)

@@ -18,6 +18,10 @@ class Namespace(Protocol):
     def uid(self) -> str:
         """Another for each namespace that ever had the name."""
 
+    @property
+    def model_sources(self) -> str | None:
+        """What it leaves of the places from which models may be registered; None leaves all."""
+
 
 class Workspaces(Protocol):
     """The namespaces that are workspaces."""

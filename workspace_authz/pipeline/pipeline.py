@@ -29,7 +29,7 @@ from workspace_authz.mlflow_adapter.reading.reader import RequestReader
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest, UnhurriedBody
 from workspace_authz.pipeline.case import Case
 from workspace_authz.pipeline.demands import Fulfilment, possible_demands
-from workspace_authz.pipeline.parts import MLflowAtHand, Tenancy, Workspaces
+from workspace_authz.pipeline.parts import MLflowAtHand, Namespace, Tenancy, Workspaces
 from workspace_authz.pipeline.prefetch import question_for_anybody
 from workspace_authz.pipeline.refusals import forbidden
 from workspace_authz.pipeline.rights import Rights
@@ -161,16 +161,18 @@ class Pipeline:
         case = self._case(match, progress)
         narrowing = await self._fulfil(guarded, case)
         # Before the restrictions: these look objects up, and a closed workspace must not be looked into.
-        uid = await self._existing(workspace)
-        await self.restrictions.check(case.reader, workspace=case.workspace)
+        namespace = await self._existing(workspace)
+        await self.restrictions.check(
+            case.reader, workspace=case.workspace, sources=namespace.model_sources if namespace else None
+        )
         replacement = await plan_stamps(
             case.reader,
             match.route,
             author=Author(case.rights.user, keeps_end_users=self.keeps_end_users),
             base=narrowing.request if narrowing else None,
         )
-        if uid is not None and not guarded.reads and not progress.request.dry:
-            await self._claim(workspace, uid)
+        if namespace is not None and not guarded.reads and not progress.request.dry:
+            await self._claim(workspace, namespace.uid)
         return self._effects(progress, narrowing=narrowing, replacement=replacement)
 
     async def _fulfil(self, guarded: Guarded, case: Case) -> Narrowing | None:
@@ -196,6 +198,7 @@ class Pipeline:
             workspace=None if self.rule.single else namespace,
             store=mlflow.store if mlflow else None,
             lists=mlflow.lists if mlflow else None,
+            shared=self.restrictions.shared,
         )
 
     def _locate(self, progress: _Progress, parameter: str | None) -> str:
@@ -232,8 +235,8 @@ class Pipeline:
                 raise
             raise rights.forbidden(lacking[0]) from None
 
-    async def _existing(self, workspace: str) -> str | None:
-        """The UID of the namespace, for a caller who is allowed there; None on a server without workspaces.
+    async def _existing(self, workspace: str) -> Namespace | None:
+        """The namespace, for a caller who is allowed there; None on a server without workspaces.
 
         Raises :class:`MissingError` for a namespace that is no workspace, :class:`ForbiddenError` for a
         closed one.
@@ -247,7 +250,7 @@ class Pipeline:
             )
         if self._tenancy is not None:
             await self._tenancy.check(workspace, namespace.uid, writes=False)
-        return namespace.uid
+        return namespace
 
     async def _claim(self, workspace: str, uid: str) -> None:
         if self._tenancy is not None:

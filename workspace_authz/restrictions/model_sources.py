@@ -1,4 +1,4 @@
-"""Where a model version may come from: the runs, models and experiments of its workspace.
+"""Where a model version may come from: the runs, models and experiments of its workspace, and shared places.
 
 MLflow (``handlers._create_model_version``) ties ``runs:``, ``models:`` and ``mlflow-artifacts:`` sources and
 local paths to a run or model of the workspace, but takes any object store's address as it is, and later opens
@@ -8,6 +8,7 @@ it with the server's own credentials.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -18,38 +19,57 @@ from workspace_authz.mlflow_adapter.reading.places import HTTP, PROXIED, Place, 
 from workspace_authz.mlflow_adapter.reading.reader import Values
 from workspace_authz.mlflow_adapter.reading.references import artifact_place, is_place, references
 from workspace_authz.mlflow_adapter.store.protocol import ObjectStore
+from workspace_authz.restrictions.shared_sources import SharedSources
 from workspace_authz.types import Resource
+from workspace_authz.workspaces.namespace import SOURCES_ANNOTATION
 
 _RUN: Final = body("run_id", Identifier.RUN_ID)
 _MODEL: Final = body("model_id", Identifier.LOGGED_MODEL_ID)
 _SOURCE: Final = body("source", Identifier.MODEL_SOURCE_URI)
 _DEFAULT: Final = "default"
+_OWN: Final = (
+    "The source of a model version must be a run, a model or an artifact of its own workspace: "
+    "runs:/…, models:/… or a place in one of its experiments."
+)
+NONE_SHARED: Final = SharedSources()
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Where the source of a model version may lie, apart from the experiments of its workspace."""
+
+    artifact_root: str | None = None
+    """The server's default artifact root."""
+    shared: SharedSources = NONE_SHARED
+    """What the operator allows."""
+    narrowed_to: str | None = None
+    """What the annotation of the namespace leaves of it; None leaves all."""
 
 
 async def check_source(
-    source: object, *, artifact_root: str | None, workspace: str | None, store: ObjectStore | None
+    source: object, *, allowed: Allowed, workspace: str | None, store: ObjectStore | None
 ) -> None:
-    """Check a model version's ``source``: a place of files must lie in an experiment of the workspace.
+    """Check a model version's ``source``: files must lie in an experiment of the workspace, or be shared.
 
-    ``artifact_root`` is the server's default artifact root; ``workspace`` is None on a server without
-    workspaces; ``store`` is None where no MLflow is at hand. Raises :class:`BadRequestError` or
-    :class:`ForbiddenError`.
+    ``workspace`` is None on a server without workspaces; ``store`` is None where no MLflow is at hand. Raises
+    :class:`BadRequestError` or :class:`ForbiddenError`.
     """
     if not isinstance(source, str):
         raise BadRequestError("The source of a model version must be a text.")
     place = artifact_place(source, identifier=_SOURCE.identifies, workspace=workspace)
-    if place is None:
+    if place is None or allowed.shared.narrowed(allowed.narrowed_to).hold(source):
         return
     owned = store is not None and bool(await store.experiments_at(place, workspace=workspace or ""))
     if store is not None and not owned:
-        raise _elsewhere()
+        raise _elsewhere(allowed)
     scheme = scheme_of(source)
-    if scheme == PROXIED or (scheme in HTTP and _same_server(source, artifact_root)):
+    if scheme == PROXIED or (scheme in HTTP and _same_server(source, allowed.artifact_root)):
         return
     # Without workspaces a client may choose the location of an experiment: there it proves nothing.
     recorded = owned and workspace is not None and scheme not in HTTP
-    if not recorded and not (artifact_root and _within(place, root=artifact_root, workspace=workspace)):
-        raise _elsewhere()
+    root = allowed.artifact_root
+    if not recorded and not (root and _within(place, root=root, workspace=workspace)):
+        raise _elsewhere(allowed)
 
 
 async def check_origin(values: Values, store: ObjectStore, *, workspace: str) -> None:
@@ -70,7 +90,7 @@ async def check_origin(values: Values, store: ObjectStore, *, workspace: str) ->
         if not await store.names(
             [key], resource=Resource.EXPERIMENTS, identifier=identifier, workspace=workspace
         ):
-            raise _elsewhere()
+            raise ForbiddenError(_OWN)
 
 
 def _same_server(source: str, root: str | None) -> bool:
@@ -90,8 +110,16 @@ def _within(place: Place, *, root: str, workspace: str | None) -> bool:
     return bool(inner) and re.fullmatch("[0-9]+", inner[0]) is not None
 
 
-def _elsewhere() -> ForbiddenError:
+def _elsewhere(allowed: Allowed) -> ForbiddenError:
+    """Says where a model can be registered from, or who can allow more."""
+    shared = allowed.shared.narrowed(allowed.narrowed_to)
+    if shared.prefixes:
+        more = f" Beside these, it may lie below {shared}."
+    elif allowed.shared.prefixes:
+        more = f" The annotation {SOURCES_ANNOTATION} of the namespace allows no other place."
+    else:
+        more = ""
     return ForbiddenError(
-        "The source of a model version must be a run, a model or an artifact of its own workspace: "
-        "runs:/…, models:/… or a place in one of its experiments."
+        f"{_OWN}{more} Log the model to a run first, or ask an administrator of the server to allow its "
+        "place with WORKSPACE_AUTHZ_MODEL_SOURCES."
     )

@@ -22,7 +22,8 @@ from workspace_authz.mlflow_adapter.reading.spellings import spellings
 from workspace_authz.mlflow_adapter.store.protocol import ObjectStore
 from workspace_authz.restrictions.combining_marks import check_marks
 from workspace_authz.restrictions.gateway_traces import check_tags, check_trace
-from workspace_authz.restrictions.model_sources import check_origin, check_source
+from workspace_authz.restrictions.model_sources import NONE_SHARED, Allowed, check_origin, check_source
+from workspace_authz.restrictions.shared_sources import SharedSources
 from workspace_authz.restrictions.trace_locations import check_document, check_trace_tags
 
 _SCOPES: Final = frozenset({"WORKSPACE", "ENDPOINT", "USER"})
@@ -36,19 +37,28 @@ class Restrictions:
 
     artifact_root: str | None = None
     """MLflow's default artifact root (``--default-artifact-root``); None if it has none of its own."""
+    shared: SharedSources = NONE_SHARED
+    """Where every workspace may register models from."""
     store: ObjectStore | None = None
     """Finds the objects of a workspace; None where no MLflow is at hand."""
 
-    async def check(self, reader: RequestReader, *, workspace: str | None) -> None:
+    async def check(
+        self, reader: RequestReader, *, workspace: str | None, sources: str | None = None
+    ) -> None:
         """Raise :class:`RequestError` for the first restriction of the route that the request breaks.
 
         On every route, text that is normalized may have no long runs of combining marks.
 
-        ``workspace`` is the request's; None on a server without workspaces.
+        ``workspace`` is the request's; None on a server without workspaces. ``sources`` is what its namespace
+        leaves of the shared places; None leaves all.
         """
-        for restriction in reader.match.route.restrictions:
-            await self._check(restriction, reader, workspace=workspace)
         await check_marks(reader)
+        for restriction in reader.match.route.restrictions:
+            if restriction is Restriction.OWN_SOURCE:
+                allowed = Allowed(self.artifact_root, self.shared, narrowed_to=sources)
+                await self._check_source(reader, workspace, allowed=allowed)
+            else:
+                await self._check(restriction, reader, workspace=workspace)
 
     async def _check(self, restriction: Restriction, reader: RequestReader, *, workspace: str | None) -> None:
         match restriction:
@@ -62,8 +72,6 @@ class Restrictions:
                 await self._check_artifact(listed_path(reader.request), workspace)
             case Restriction.FILE_NAME:
                 check_file_name((await reader.document()).get("path"))
-            case Restriction.OWN_SOURCE:
-                await self._check_source(reader, workspace)
             case Restriction.UPSTREAM_PATH:
                 check_upstream_path(reader.match.parameters["path"])
             case Restriction.NO_GLOBAL_BUDGET:
@@ -86,12 +94,12 @@ class Restrictions:
             "location of one."
         )
 
-    async def _check_source(self, reader: RequestReader, workspace: str | None) -> None:
+    async def _check_source(self, reader: RequestReader, workspace: str | None, *, allowed: Allowed) -> None:
         document = await reader.document()
         if "source" in document:
             await check_source(
                 document["source"],
-                artifact_root=self.artifact_root,
+                allowed=allowed,
                 workspace=workspace,
                 store=self.store if reader.has_mlflow else None,
             )

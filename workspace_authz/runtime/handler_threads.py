@@ -40,10 +40,15 @@ class HandlerThreads:
         """Threads that run something now."""
         return int(to_thread.current_default_thread_limiter().borrowed_tokens)
 
+    @property
+    def full(self) -> bool:
+        """Whether the next request waits, whoever sends it."""
+        return self.share.running >= self.share.shares.total
+
     def notes(self) -> Sequence[str]:
         """What an operator should know: a pool that is full makes requests wait."""
         share = self.share
-        if share.running < share.shares.total:
+        if not self.full:
             return ()
         return (
             f"All {share.running} shared threads of MLflow's handlers are in use and "

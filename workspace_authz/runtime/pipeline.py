@@ -25,6 +25,7 @@ from workspace_authz.pipeline.case import ListRights
 from workspace_authz.pipeline.parts import MLflowAtHand, Tenancy, Workspaces
 from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.restrictions.restrictions import Restrictions
+from workspace_authz.restrictions.shared_sources import shared_sources
 from workspace_authz.settings import Settings
 from workspace_authz.workspaces.requested import WorkspaceRule
 
@@ -72,7 +73,6 @@ def build_pipeline(
 ) -> Pipeline:
     """The pipeline over ``cluster``, with caches of its own. Without ``mlflow`` only broad rights count."""
     authorizer = _authorizer(cluster, settings)
-    restrictions = Restrictions() if mlflow is None else Restrictions(mlflow.artifact_root, mlflow.store)
     return Pipeline(
         catalog=catalog,
         identity=_identity(cluster, settings),
@@ -80,7 +80,11 @@ def build_pipeline(
         rule=rule,
         workspaces=cluster.workspaces,
         mlflow=None if mlflow is None else _mlflow(mlflow, authorizer, rbac=cluster.rbac),
-        restrictions=restrictions,
+        restrictions=Restrictions(
+            artifact_root=mlflow.artifact_root if mlflow else None,
+            shared=shared_sources(settings.model_sources),
+            store=mlflow.store if mlflow else None,
+        ),
         keeps_end_users=settings.end_users == "kept",
     )
 

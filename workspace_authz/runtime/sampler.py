@@ -33,6 +33,10 @@ class Threads(Protocol):
     def busy(self) -> int:
         """How many run something now."""
 
+    @property
+    def full(self) -> bool:
+        """Whether the next request waits, whoever sends it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observed:
@@ -80,9 +84,9 @@ class Sampler:
         for resource, state in self._observed.informers().items():
             self._metrics.informer(resource, self._informer(state))
         if self._observed.threads is not None:
-            share = self._observed.threads.share
+            threads, share = self._observed.threads, self._observed.threads.share
             self._metrics.handlers(
-                busy=self._observed.threads.busy, waiting=share.waiting, refused=share.refused
+                busy=threads.busy, full=threads.full, waiting=share.waiting, refused=share.refused
             )
         self._metrics.audit_dropped(self._observed.audit.dropped)
         checks = self._health.own()

@@ -9,6 +9,10 @@ from workspace_authz.kubernetes.listwatch_answers import JsonObject
 from workspace_authz.workspaces.policy import NamespacePolicy
 
 DESCRIPTION_ANNOTATION: Final = "mlflow.kubeflow.org/workspace-description"
+SOURCES_ANNOTATION: Final = "mlflow.kubeflow.org/model-sources"
+"""Narrows the setting ``model_sources`` for one workspace. Tenants may write it."""
+LONGEST_SOURCES: Final = 4096
+"""Characters of that annotation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,8 @@ class NamespaceInfo:
     """The policy does not hide its name."""
     terminating: bool = False
     """It is being deleted and takes no new objects."""
+    model_sources: str | None = None
+    """Its prefixes of model sources, separated by commas; None narrows nothing, an empty text leaves none."""
 
     @property
     def served(self) -> bool:
@@ -33,7 +39,8 @@ def read_namespace(item: JsonObject, policy: NamespacePolicy) -> NamespaceInfo:
     """Reduce a ``v1`` Namespace. Fields that are missing or of the wrong type are left empty."""
     metadata = _mapping(item.get("metadata"))
     name = str(metadata.get("name") or "")
-    description = _mapping(metadata.get("annotations")).get(DESCRIPTION_ANNOTATION)
+    annotations = _mapping(metadata.get("annotations"))
+    description, sources = annotations.get(DESCRIPTION_ANNOTATION), annotations.get(SOURCES_ANNOTATION)
     phase = _mapping(item.get("status")).get("phase")
     return NamespaceInfo(
         name=name,
@@ -41,7 +48,13 @@ def read_namespace(item: JsonObject, policy: NamespacePolicy) -> NamespaceInfo:
         description=description if isinstance(description, str) else None,
         admitted=not policy.hides(name),
         terminating=bool(metadata.get("deletionTimestamp")) or phase == "Terminating",
+        model_sources=_bounded(sources) if SOURCES_ANNOTATION in annotations else None,
     )
+
+
+def _bounded(sources: object) -> str:
+    """What cannot be read, or is too long, leaves no source."""
+    return sources if isinstance(sources, str) and len(sources) <= LONGEST_SOURCES else ""
 
 
 def _mapping(value: object) -> JsonObject:

@@ -18,6 +18,8 @@ from workspace_authz.mlflow_adapter.reading.request import AccessRequest
 _ROUNDS: Final = 10
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f\\#]")
+_SLOW: Final = re.compile(r"[\x00-\x1f]|//")
+"""Never in a path. Behind ``//`` ``urlparse`` normalizes a host, in quadratic time."""
 
 
 def canonical(path: str) -> str:
@@ -64,7 +66,10 @@ def check_file_name(path: object) -> None:
 def _decoded(path: str) -> str:
     try:
         for _ in range(_ROUNDS):
-            decoded = urlunparse(urlparse(unquote(path)))
+            unquoted = unquote(path)
+            if _SLOW.search(unquoted):
+                break
+            decoded = urlunparse(urlparse(unquoted))
             if decoded == path:
                 return path
             path = decoded

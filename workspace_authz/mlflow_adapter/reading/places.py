@@ -24,6 +24,9 @@ HTTP: Final = ("http", "https")
 _ANCHOR: Final = "/api/2.0/mlflow-artifacts/artifacts/"
 _SCHEME: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):")
 _UNSAFE: Final = re.compile(r"[\x00-\x20\x7f\\%]")
+_SLOW: Final = re.compile(r"[\x00-\x1f]|//[^/?#]*?[^\x00-\x7f/?#]")
+"""``urlsplit`` normalizes a host that is not ASCII, in time that grows with the square of its length, and
+removes control characters first. No store has such a host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ def place_at_path(path: str, *, workspace: str | None) -> Place:
 def place_of(uri: str, *, workspace: str | None) -> Place:
     """What an artifact URI, or a local path, names. Raises as :func:`place_at_path`."""
     scheme = scheme_of(uri)
+    if _SLOW.search(uri):
+        raise _unclear()
     try:
         split = urlsplit(uri)
     except ValueError:

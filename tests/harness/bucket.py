@@ -1,0 +1,60 @@
+"""An S3 server that is not Amazon's: moto's, as a real process. It asks nobody who they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.harness.http import Http
+from tests.harness.processes import free_port, running, script
+
+_START_SECONDS = 120.0
+_SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=anybody/20260101/us-east-1/s3/aws4_request"}
+"""Enough for moto, which lets nobody anonymous write over an object."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3:
+    """Where the server is."""
+
+    url: str
+    http: Http
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes MLflow use it."""
+        return {
+            "MLFLOW_S3_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "the-servers-own",
+            "AWS_SECRET_ACCESS_KEY": "the-servers-own",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def put(self, uri: str, content: bytes) -> None:
+        """Store an object, and its bucket."""
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        for path, body in ((f"/{bucket}", None), (f"/{bucket}/{key}", content)):
+            answer = self.http.request("PUT", path, headers=_SIGNED, body=body)
+            assert answer.status == 200, answer.text
+
+
+@contextmanager
+def s3_server(state: Path) -> Iterator[S3]:
+    """A server that answers, for as long as the block lasts."""
+    state.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    command: list[str | Path] = [script("moto_server"), "--host", "127.0.0.1", "--port", str(port)]
+    with running(command, log=state / "s3.log") as process:
+        url = f"http://127.0.0.1:{port}"
+        with closing(Http(url)) as http:
+
+            def ready() -> bool:
+                with suppress(OSError):
+                    return http.request("GET", "/").status == 200
+                return False
+
+            process.wait_until(ready, seconds=_START_SECONDS)
+            yield S3(url, http)
