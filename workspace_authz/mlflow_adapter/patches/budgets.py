@@ -12,9 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlflow.gateway import budget
-from mlflow.gateway.budget import calculate_existing_cost_for_windows
-from mlflow.utils.workspace_context import get_request_workspace
+from mlflow.utils import workspace_context
+
+from workspace_authz.mlflow_adapter.compat import optional_module, replace_attribute
+
+budget = optional_module("mlflow.gateway.budget")
+_of_all_workspaces: Any = getattr(budget, "calculate_existing_cost_for_windows", None)
+"""MLflow's own function."""
 
 
 def apply() -> None:
@@ -22,14 +26,14 @@ def apply() -> None:
 
     Budgets are read anew for each request, because our settings switch MLflow's cache of them off.
     """
-    budget.calculate_existing_cost_for_windows = workspace_cost_for_windows
+    replace_attribute(budget, "calculate_existing_cost_for_windows", by=workspace_cost_for_windows)
 
 
 def workspace_cost_for_windows(store: Any, windows: Sequence[Any]) -> dict[str, float]:
     """The costs in the request's workspace within its own budgets among ``windows``, by the budget's id."""
-    workspace = get_request_workspace()
+    workspace = workspace_context.get_request_workspace()
     own = [window for window in windows if workspace is None or window.policy.workspace == workspace]
-    costs: dict[str, float] = calculate_existing_cost_for_windows(_WorkspaceCosts(store), own)
+    costs: dict[str, float] = _of_all_workspaces(_WorkspaceCosts(store), own)
     return costs
 
 
@@ -42,6 +46,6 @@ class _WorkspaceCosts:
     def sum_gateway_trace_cost(self, *, workspace: str | None = None, **terms: Any) -> float:
         """As MLflow's store, but in the request's workspace on a server that has workspaces."""
         cost: float = self.store.sum_gateway_trace_cost(
-            workspace=get_request_workspace() or workspace, **terms
+            workspace=workspace_context.get_request_workspace() or workspace, **terms
         )
         return cost

@@ -22,20 +22,19 @@ from typing import Any, Final
 import requests
 from fastapi import HTTPException
 from mlflow.environment_variables import MLFLOW_GATEWAY_ROUTE_TIMEOUT_SECONDS
-from mlflow.gateway import guardrail_utils, guardrails
-from mlflow.gateway.constants import MLFLOW_GATEWAY_CALLER_HEADER
-from mlflow.gateway.guardrails import _SANITIZE_BYPASS_HEADER
-from mlflow.gateway.providers.utils import provider_call_duration_ms
-from mlflow.genai.judges.adapters import utils as judges
 
 from workspace_authz.errors import ForbiddenError, RequestError
+from workspace_authz.mlflow_adapter.compat import optional_module, replace_attribute
 from workspace_authz.mlflow_adapter.serving import SelfAnswer, SelfCall, SelfCalls, self_calls
+
+constants = optional_module("mlflow.gateway.constants")
+guardrail_utils = optional_module("mlflow.gateway.guardrail_utils")
+guardrails = optional_module("mlflow.gateway.guardrails")
+judges = optional_module("mlflow.genai.judges.adapters.utils")
+providers = optional_module("mlflow.gateway.providers.utils")
 
 SELF_URL: Final = "http://workspace-authz.invalid"
 """``.invalid`` is never resolved (RFC 6761, 6.4)."""
-
-SERVER_URL: Final = ("get_server_base_url", "get_server_self_url")
-"""The function of ``mlflow.gateway.guardrail_utils`` that names the server: until 3.17, and since 3.18."""
 
 _NESTED: Final = "A guardrail can only use endpoints that have no guardrails of their own."
 _FORBIDDEN: Final = "The guardrail works with a gateway endpoint that you may not use."
@@ -44,11 +43,11 @@ _FORBIDDEN: Final = "The guardrail works with a gateway endpoint that you may no
 
 def apply(*, static_prefix: str) -> None:
     """Replace the three functions by which MLflow's guardrails call their server."""
-    for name in SERVER_URL:
-        if hasattr(guardrail_utils, name):
-            setattr(guardrail_utils, name, partial(server_base_url, static_prefix))
-    guardrails.send_request = send_request
-    judges.requests = JudgeRequests()
+    address = partial(server_base_url, static_prefix)
+    replace_attribute(guardrail_utils, "get_server_base_url", by=address)  # until 3.17
+    replace_attribute(guardrail_utils, "get_server_self_url", by=address)  # since 3.18
+    replace_attribute(guardrails, "send_request", by=send_request)
+    replace_attribute(judges, "requests", by=JudgeRequests())
 
 
 def server_base_url(static_prefix: str, request: object) -> str:
@@ -72,7 +71,7 @@ async def send_request(
     call = SelfCall(
         path=_path(f"{base_url}/{path}"),
         document=payload,
-        skips_guardrails=headers.get(_SANITIZE_BYPASS_HEADER) == "1",
+        skips_guardrails=headers.get(guardrails._SANITIZE_BYPASS_HEADER) == "1",
     )
     started = time.perf_counter()
     try:
@@ -83,7 +82,8 @@ async def send_request(
         raise HTTPException(status_code=504, detail="The endpoint that rewrites did not answer.") from None
     finally:
         waited = (time.perf_counter() - started) * 1000
-        provider_call_duration_ms.set(provider_call_duration_ms.get() + waited)
+        duration = providers.provider_call_duration_ms
+        duration.set(duration.get() + waited)
     if answer.status >= 400 or not answer.content_type.startswith("application/json"):
         raise HTTPException(status_code=answer.status, detail=answer.body.decode("utf-8", "replace"))
     return json.loads(answer.body)
@@ -103,7 +103,8 @@ class JudgeRequests:
         """
         if not url.startswith(f"{SELF_URL}/"):
             return requests.post(url=url, headers=headers, json=json, timeout=timeout)
-        kept = {name: value for name, value in headers.items() if name == MLFLOW_GATEWAY_CALLER_HEADER}
+        caller = constants.MLFLOW_GATEWAY_CALLER_HEADER
+        kept = {name: value for name, value in headers.items() if name == caller}
         call = SelfCall(path=_path(url), document=json, headers=kept)
         try:
             answer = _calls().ask_from_thread(call, seconds=timeout)

@@ -15,8 +15,8 @@ from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any, Final
 
 from mlflow.exceptions import MlflowException
-from mlflow.server.workspace_helpers import WORKSPACE_HEADER_NAME, resolve_workspace_for_request_if_enabled
-from mlflow.utils.workspace_context import clear_server_request_workspace, set_server_request_workspace
+from mlflow.server import workspace_helpers
+from mlflow.utils import workspace_context
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -25,7 +25,7 @@ _WORKSPACE: Final = "add_fastapi_workspace_middleware.<locals>.workspace_context
 _TIMING: Final = "add_gateway_timing_middleware.<locals>.gateway_timing_middleware"
 _TRANSFER: Final = "add_fastapi_artifact_transfer_middleware.<locals>.artifact_transfer_middleware"
 _UPLOAD: Final = "/ajax-api/2.0/mlflow/upload-artifact"
-_HEADER: Final = WORKSPACE_HEADER_NAME.lower().encode()
+_HEADER: Final = workspace_helpers.WORKSPACE_HEADER_NAME.lower().encode()
 
 
 def replace_function_middlewares(
@@ -63,16 +63,18 @@ class WorkspaceMiddleware:
             await self._app(scope, receive, send)
             return
         try:
-            workspace = resolve_workspace_for_request_if_enabled(scope["path"], _header(scope))
+            workspace = workspace_helpers.resolve_workspace_for_request_if_enabled(
+                scope["path"], _header(scope)
+            )
         except MlflowException as error:
             refusal = JSONResponse(json.loads(error.serialize_as_json()), error.get_http_status_code())
             await refusal(scope, receive, send)
             return
-        set_server_request_workspace(workspace.name if workspace else None)
+        workspace_context.set_server_request_workspace(workspace.name if workspace else None)
         try:
             await self._app(scope, receive, send)
         finally:
-            clear_server_request_workspace()
+            workspace_context.clear_server_request_workspace()
 
 
 def _header(scope: MutableMapping[str, Any]) -> str | None:

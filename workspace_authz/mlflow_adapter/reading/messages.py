@@ -19,7 +19,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message_factory import GetMessageClass
 from mlflow.exceptions import MlflowException
 from mlflow.protos import mlflow_artifacts_pb2, model_registry_pb2, service_pb2, webhooks_pb2
-from mlflow.server.handlers import _get_request_message
+from mlflow.server import handlers
 from werkzeug.exceptions import HTTPException
 
 from workspace_authz.catalog.model import Route, Server
@@ -67,7 +67,7 @@ def read_message(
             request = Request(environ_of(method=method, query=query, headers=headers, body=body))
             descriptor = message_of(route)
             if descriptor is not None:
-                message = _get_request_message(GetMessageClass(descriptor)(), flask_request=request)
+                message = handlers._get_request_message(GetMessageClass(descriptor)(), flask_request=request)
                 fields: dict[str, Any] = MessageToDict(
                     message, preserving_proto_field_name=True, use_integers_for_enums=True
                 )
