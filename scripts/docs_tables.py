@@ -38,6 +38,7 @@ from workspace_authz.mlflow_adapter.serving import UNREAD_SECONDS
 from workspace_authz.pipeline.lists import MOST_NAMES
 from workspace_authz.pipeline.pipeline import DEADLINE_SECONDS
 from workspace_authz.restrictions.combining_marks import MAX_MARKS
+from workspace_authz.restrictions.searches import MAX_COMPARISONS, MAX_FILTER
 from workspace_authz.roles.generate import deletions
 from workspace_authz.roles.policy import ROLES, Right, Role
 from workspace_authz.runtime.handler_threads import LEFT_TO_PUBLIC_ROUTES
@@ -90,6 +91,8 @@ def limits_table() -> str:
         ("protobuf messages in one export: a span is one, an attribute two", f"{MAX_MESSAGES:,}", "", "400"),
         ("objects and lists in one export in JSON", f"{MAX_JSON_MESSAGES:,}", "", "400"),
         ("combining marks in a row, in keys of tags and in URLs", str(MAX_MARKS), "", "400"),
+        ("comparisons in one filter, and terms in one order", f"{MAX_COMPARISONS}", "", "400"),
+        ("characters of a filter or an order", f"{MAX_FILTER:,}", "", "400"),
         (
             "a namespace's annotation of model sources",
             f"{LONGEST_SOURCES:,} characters",

@@ -35,6 +35,7 @@ POSITIONAL: Final[Mapping[str, str]] = {
     "catalog/skills:_skills": _COLUMNS,
     "mlflow_adapter/patches/attribution:CurrentUserClient.create_run": "overrides MLflow's method",
     "mlflow_adapter/patches/guardrails:send_request": "replaces MLflow's function",
+    "mlflow_adapter/patches/regular_expressions:_replace": "SQLAlchemy's interface of a listener",
     "mlflow_adapter/reading/graphql:_Recorder.resolve": "graphql-core's interface of a middleware",
 }
 """Functions that may have more positional parameters, and why: mostly interfaces of others."""

@@ -6,6 +6,7 @@
     ├── ConfigurationError        the operator must change something; the server does not start
     └── RequestError              refuses one request, in MLflow's JSON error shape
         ├── BadRequestError       400 INVALID_PARAMETER_VALUE
+        │   └── MlflowRefusedError  what MLflow itself answers, with its status and in its words
         ├── UnauthenticatedError  401 UNAUTHENTICATED
         ├── ForbiddenError        403 PERMISSION_DENIED
         ├── MissingError          404 RESOURCE_DOES_NOT_EXIST
@@ -27,8 +28,8 @@ no message may hold a token, or an answer of the API server that was not made fo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 
 class AuthzError(Exception):
@@ -42,8 +43,8 @@ class ConfigurationError(AuthzError):
 class RequestError(AuthzError):
     """One request is refused. ``message`` is shown to the caller."""
 
-    status: ClassVar[int] = 500
-    code: ClassVar[str] = "INTERNAL_ERROR"
+    status: int = 500
+    code: str = "INTERNAL_ERROR"
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -54,12 +55,34 @@ class RequestError(AuthzError):
         """Headers that the response must have."""
         return ()
 
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """The JSON body of the response."""
+        return {"error_code": self.code, "message": self.message}
+
 
 class BadRequestError(RequestError):
     """The request is malformed or incomplete, for example because it names no workspace."""
 
     status = 400
     code = "INVALID_PARAMETER_VALUE"
+
+
+class MlflowRefusedError(BadRequestError):
+    """The request must be refused, and MLflow would refuse it anyway: this is MLflow's own answer.
+
+    ``document`` is the body that MLflow answers, ``status`` its HTTP status.
+    """
+
+    def __init__(self, message: str, *, document: Mapping[str, Any], status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = str(document.get("error_code", self.code))
+        self._document = document
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        return self._document
 
 
 class UnauthenticatedError(RequestError):

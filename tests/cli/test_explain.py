@@ -125,6 +125,36 @@ def test_a_whole_url_works_as_path(run: Run, plane: Plane) -> None:
     assert result.json()["operation"] == "GetExperimentByName"
 
 
+IN_URL = "https://mlflow.example.com/mlflow/workspaces/team-a/api/2.0/mlflow/experiments/get-by-name"
+
+
+@pytest.mark.parametrize("token", [ALICE, BOB])
+@pytest.mark.parametrize("running", [True, False])
+def test_a_workspace_in_the_url_means_what_n_means(
+    run: Run, plane: Plane, guarded: str, token: str, running: bool
+) -> None:
+    caller = ("--static-prefix", "/mlflow", "--kubeconfig", str(plane.server), "--token", token, "-o", "json")
+    server = ("--server", guarded) if running else ()
+    by_url = run("explain", "GET", IN_URL, *caller, *server)
+    by_name = run("explain", "GET", IN_URL.replace("/workspaces/team-a", ""), "-n", TEAM, *caller, *server)
+    assert by_url.status == by_name.status == (0 if token == ALICE else 1)
+    assert by_url.json()["effects"] == sorted([*by_name.json()["effects"], "path"] if token == ALICE else [])
+    for key in ("user", "workspace", "route", "decision", "reason", "status"):
+        assert by_url.json()[key] == by_name.json()[key]
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_two_workspaces_and_an_encoded_slash_are_refused_as_the_server_does(
+    run: Run, plane: Plane, guarded: str, running: bool
+) -> None:
+    caller = ("--static-prefix", "/mlflow", "--kubeconfig", str(plane.server), "--token", ALICE, "-o", "json")
+    server = ("--server", guarded) if running else ()
+    two = run("explain", "GET", IN_URL, "-n", "team-b", *caller, *server).json()
+    assert (two["status"], "two different workspaces" in two["reason"]) == (400, True)
+    encoded = run("explain", "GET", IN_URL.replace("team-a/", "team-a%2F"), *caller, *server).json()
+    assert (encoded["status"], encoded["route"]) == (404, None)
+
+
 def test_the_body_decides_conditional_requirements(run: Run, plane: Plane, tmp_path: Path) -> None:
     body = tmp_path / "body.json"
     body.write_text(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 from typing import Any, Final
+from urllib.parse import quote, unquote
 
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
@@ -87,7 +89,12 @@ HEADERS: Final = st.lists(
     ),
     max_size=3,
 )
-CREDENTIALS: Final = st.sampled_from([[(b"authorization", b"Bearer token")]] * 9 + [[]])
+BASIC: Final = b"Basic " + base64.b64encode(b"workspace:team-a:token")
+CREDENTIALS: Final = st.sampled_from(
+    [[(b"authorization", b"Bearer token")]] * 8
+    + [[(b"authorization", BASIC)], [(b"x-api-key", b"token")], []]
+)
+IN_URL: Final = st.sampled_from([""] * 6 + ["/workspaces/team-a"] * 3 + ["/workspaces/team-b", "/workspaces"])
 WORKSPACES: Final = st.sampled_from([[(b"x-mlflow-workspace", b"team-a")]] * 9 + [[]])
 
 
@@ -106,9 +113,11 @@ def requests(draw: st.DrawFn) -> AccessRequest:
     body = draw(BODIES)
     headers = [*draw(CREDENTIALS), *draw(WORKSPACES), *draw(HEADERS)]
     method = "HEAD" if entry.method == "GET" and draw(st.booleans()) else entry.method
+    raw_path = quote(draw(IN_URL) + draw(paths(entry)), safe="/:%")
     return AccessRequest(
         method,
-        draw(paths(entry)),
+        unquote(raw_path),
+        raw_path=raw_path.encode(),
         headers=[*headers, (b"content-length", str(len(body)).encode())],
         query=draw(QUERIES),
         body=GivenBody(body),
@@ -120,9 +129,11 @@ class Application:
 
     def __init__(self) -> None:
         self.reached = 0
+        self.path = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.reached += 1
+        self.path = scope["path"]
         while (await receive()).get("more_body"):
             continue
         headers = [(b"content-type", b"application/json")]
@@ -145,6 +156,7 @@ async def at_the_asgi_door(world: World, request: AccessRequest) -> tuple[Applic
         "type": "http",
         "method": request.method,
         "path": request.path,
+        "raw_path": request.raw_path,
         "query_string": request.query,
         "headers": list(request.headers),
     }
@@ -181,6 +193,7 @@ def test_explain_and_the_asgi_door_agree(request: AccessRequest, rights: tuple[s
         (record,) = audit.kept
         event(f"{conclusion(explanation.verdict)} {explanation.status}")
         assert app.reached == int(explanation.verdict.passed)
+        assert not app.path.startswith("/workspaces")
         assert record["decision"] == conclusion(explanation.verdict)
         assert record["reason"] == explanation.document()["reason"]
         error: RequestError | None = explanation.verdict.error

@@ -86,12 +86,19 @@ class Door:
         self.client: list[Message] = [{"type": "http.request", "body": b"{}"}]
 
     async def request(
-        self, method: str, path: str, *headers: Header, root_path: str = "", query: bytes = b""
+        self,
+        method: str,
+        path: str,
+        *headers: Header,
+        root_path: str = "",
+        raw_path: bytes = b"",
+        query: bytes = b"",
     ) -> None:
         scope: Scope = {
             "type": "http",
             "method": method,
             "path": path,
+            "raw_path": raw_path,
             "root_path": root_path,
             "query_string": query,
             "headers": list(headers),
@@ -198,6 +205,33 @@ async def test_the_callers_scope_is_left_as_it_was(door: Door) -> None:
     await door.middleware(scope, door._receive, door._send)
     assert scope["headers"] is headers
     assert headers == [TOKEN, TEAM_A]
+
+
+@pytest.mark.parametrize("root", ["", "/outside"])
+async def test_mlflow_gets_the_path_without_the_workspace_in_it(door: Door, root: str) -> None:
+    """Given a workspace in the URL, then MLflow finds the root path as ever, and nothing of the workspace."""
+    raw_path = b"/workspaces/team-a/gateway/invoke"
+    sent = root.encode() + raw_path
+    await door.request("POST", sent.decode(), TOKEN, root_path=root, raw_path=sent)
+    assert door.status == 201
+    (scope,) = door.app.scopes
+    assert (scope["path"], scope["root_path"]) == (f"{root}/gateway/invoke", root)
+    assert scope["raw_path"] == f"{root}/gateway/invoke".encode()
+    assert scope["headers"] == [(b"x-mlflow-workspace", b"team-a")]
+    assert (door.record["workspace"], door.record["route"]) == ("team-a", "/gateway/invoke")
+    assert door.record["path"] is None
+
+
+async def test_a_path_without_a_workspace_arrives_as_it_was_sent(door: Door) -> None:
+    await door.request("POST", "/gateway/invoke", TOKEN, TEAM_A, raw_path=b"/gateway/invok%65")
+    assert door.app.scopes[0]["raw_path"] == b"/gateway/invok%65"
+
+
+async def test_a_path_with_a_workspace_that_no_route_matches_is_recorded(door: Door) -> None:
+    path = "/workspaces/team-a/public"
+    await door.request("GET", path, TOKEN, raw_path=path.encode())
+    assert door.status == 404
+    assert (door.app.scopes, door.record["path"], door.record["route"]) == ([], path, None)
 
 
 async def test_a_refusal_has_mlflows_error_shape(door: Door) -> None:

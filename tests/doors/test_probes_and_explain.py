@@ -111,6 +111,25 @@ async def test_a_server_explains_the_callers_own_rights() -> None:
     assert (document["user"], document["decision"], document["status"]) == ("alice", "deny", 403)
 
 
+@pytest.mark.parametrize(
+    ("document", "status"),
+    [
+        ({"path": "/workspaces/team-a/gateway/invoke"}, 200),
+        ({"path": "/x", "raw_path": "/workspaces/team-a/gateway/invoke"}, 200),
+        ({"path": "/x", "raw_path": "/workspaces%2Fteam-a/gateway/invoke"}, 404),
+        ({"path": "/workspaces/team-b/gateway/invoke"}, 400),
+    ],
+)
+async def test_a_workspace_in_the_url_is_explained_as_it_is_sent(
+    document: dict[str, str], status: int
+) -> None:
+    """The explanation's own header names team-a."""
+    body = json.dumps({"method": "POST", **document}).encode()
+    answer = await call(explaining(ScriptedReviews()), "POST", PATH, TOKEN, TEAM_A, body=body)
+    assert (answer.status, answer.document["status"]) == (200, status)
+    assert ("path" in answer.document["effects"]) is (status == 200)
+
+
 async def test_unknown_callers_learn_nothing_not_even_what_is_public() -> None:
     reviews = ScriptedReviews()
     public = json.dumps({"method": "GET", "path": "/public"}).encode()
@@ -122,7 +141,16 @@ async def test_unknown_callers_learn_nothing_not_even_what_is_public() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{", b'{"method": "GET"}', b'{"method": 1, "path": "/search"}', b"[" * 100_000]
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{",
+        b'{"method": "GET"}',
+        b'{"method": 1, "path": "/search"}',
+        b"[" * 100_000,
+        b'{"method": "GET", "path": "\\ud800"}',
+    ],
 )
 async def test_a_body_that_asks_nothing_is_refused(body: bytes) -> None:
     answer = await call(explaining(ScriptedReviews()), "POST", PATH, TOKEN, TEAM_A, body=body)

@@ -97,3 +97,52 @@ async def test_the_lifespan_reaches_the_app_with_the_servers_own_channel() -> No
     lifespan = LifespanOn(uvicorn.Config(app, http="h11"))
     await RequestHeadMiddleware(app)({"type": "lifespan"}, cast(Receive, lifespan.receive), ignored)
     assert reached == [lifespan.receive]
+
+
+async def served(path: str, *, root: str = "", prefix: str = "", raw: str | None = None) -> tuple[str, bytes]:
+    """The path that the app gets, decoded and raw."""
+    seen: list[Scope] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append(scope)
+
+    async def nothing() -> Message:
+        return {"type": "http.request"}
+
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": []}
+    scope |= {"root_path": root, "raw_path": (path if raw is None else raw).encode()}
+    await RequestHeadMiddleware(app, static_prefix=prefix)(scope, nothing, ignored)
+    return seen[0]["path"], seen[0]["raw_path"]
+
+
+@pytest.mark.parametrize(
+    ("path", "root", "prefix", "inside"),
+    [
+        ("/api/x", "", "", "/api/x"),
+        *((path, "", "", "/api/x") for path in ("//api/x", "///api/x", "/" * 60_000 + "api/x")),
+        *((path, "", "", "/") for path in ("/", "//", "///")),
+        ("//evil.example/x", "", "", "/evil.example/x"),
+        ("/mlflow//api/x", "", "/mlflow", "/mlflow/api/x"),
+        ("//mlflow///api/x", "", "/mlflow", "/mlflow/api/x"),
+        ("/outside//api/x", "/outside", "", "/outside/api/x"),
+        ("/outside//mlflow//api/x", "/outside", "/mlflow", "/outside/mlflow/api/x"),
+        *((path, "", "", path) for path in ("/api//x", "/mlflow//api/x", "/a/x//y//")),
+    ],
+)
+async def test_the_app_gets_one_slash_where_the_path_begins(
+    path: str, root: str, prefix: str, inside: str
+) -> None:
+    assert await served(path, root=root, prefix=prefix) == (inside, inside.encode())
+
+
+@pytest.mark.parametrize(
+    ("raw", "path", "inside"),
+    [
+        ("/%2fapi/x", "//api/x", ("//api/x", b"/%2fapi/x")),
+        ("//%2fapi/x", "///api/x", ("//api/x", b"/%2fapi/x")),
+        ("//api/%2f/x", "//api///x", ("/api///x", b"/api/%2f/x")),
+        ("//\\evil.example", "//\\evil.example", ("/\\evil.example", b"/\\evil.example")),
+    ],
+)
+async def test_an_encoded_slash_stays_one(raw: str, path: str, inside: tuple[str, bytes]) -> None:
+    assert await served(path, raw=raw) == inside

@@ -5,19 +5,33 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from mlflow.server.fastapi_app import create_fastapi_app
 
-from tests.doors.test_guard import SHARES, TEAM_A, TOKEN, Door
+from tests.doors.test_guard import SHARES, TEAM_A, TOKEN, Door, Guard
+from tests.pipeline.routes import pipeline_over
 from workspace_authz.aio.asgi import Message, Receive, Scope, Send
-from workspace_authz.catalog.compile import compile_catalog
-from workspace_authz.catalog.model import Authenticated, Mount, Public, Route, Server
+from workspace_authz.aio.fair_share import FairShare
+from workspace_authz.catalog.compile import compile_catalog, compile_routes
+from workspace_authz.catalog.model import (
+    Authenticated,
+    Guarded,
+    Mount,
+    Public,
+    Requirement,
+    Route,
+    Server,
+)
 from workspace_authz.doors.asgi.body import BoundedBody
+from workspace_authz.doors.asgi.guard import GuardMiddleware
 from workspace_authz.doors.asgi.threads import holds_thread
-from workspace_authz.errors import BadRequestError, SlowClientError
+from workspace_authz.errors import BadRequestError, RequestError, SlowClientError
 from workspace_authz.mlflow_adapter.inventory import _routes
+from workspace_authz.types import Resource, Verb
 
 
 class Slow:
@@ -61,6 +75,24 @@ async def test_a_caller_beyond_their_share_waits_and_then_gets_429() -> None:
     slow.release.set()
     await asyncio.gather(public, *first)
     assert sorted(str(record["status"]) for record in door.audit.kept) == ["201"] * 4 + ["429"]
+
+
+async def test_a_workspace_in_the_url_changes_nothing_in_whether_a_thread_is_held() -> None:
+    """Given threads that are all in use, when a coroutine's route is called by its URL, then it is served."""
+    policy = Guarded((Requirement(Verb.LIST, Resource.EXPERIMENTS),))
+    path = "/api/2.0/mlflow-artifacts/artifacts/{path:path}"
+    route = Route("GET", path, "DownloadArtifact", policy, server=Server.FASTAPI, mount=Mount.BOTH)
+    door, share = Door(), FairShare(SHARES)
+    pipeline = replace(pipeline_over(door.reviews), catalog=compile_routes([route]))
+    guard = Guard(pipeline, door.audit, share=share)
+    door.middleware = GuardMiddleware(door.app, guard=lambda: guard)
+    async with AsyncExitStack() as others:
+        for number in range(SHARES.total):
+            place = share.place(RequestError("full"), caller=f"user-{number}", workspace=f"team-{number}")
+            await others.enter_async_context(place)
+        sent = "/workspaces/team-a/api/2.0/mlflow-artifacts/artifacts/7/x"
+        await door.request("GET", sent, TOKEN, raw_path=sent.encode())
+    assert door.status == 201
 
 
 async def test_a_body_beyond_the_bound_is_refused_where_mlflow_reads_it() -> None:

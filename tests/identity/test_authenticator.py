@@ -35,6 +35,9 @@ class Assertions:
         names = dict(presented.headers)
         return Caller(BOB, AssertedUser()) if ASSERTION[0] in names else None
 
+    def workspaces(self, presented: Presented) -> tuple[str, ...]:
+        return ()
+
     async def confirm(self, caller: Caller) -> Caller | None:
         self.asked += 1
         return caller if isinstance(caller.credential, AssertedUser) else None

@@ -12,6 +12,7 @@ from workspace_authz.identity.credentials import (
     empty_headers,
     find_credential,
     provider_keeps_authorization,
+    workspaces_of_basic,
 )
 
 TOKEN = "sha256~opaque-OpenShift_token"
@@ -183,3 +184,98 @@ def test_on_a_gateway_route_without_the_gateways_header_authorization_counts() -
     headers = [(b"authorization", b"Bearer " + TOKEN.encode())]
     assert token_of(*headers, gateway=True) == TOKEN
     assert not provider_keeps_authorization(headers, gateway=True)
+
+
+KEYS = (b"x-api-key", b"x-goog-api-key", b"api-key")
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_providers_key_header_holds_the_token_where_nothing_else_presents_anything(key: bytes) -> None:
+    carried = (key, TOKEN.encode())
+    assert find_credential([carried], gateway=False) is None
+    assert token_of(carried, gateway=True) == token_of((key, b" " + TOKEN.encode()), gateway=True) == TOKEN
+    for empty in (*EMPTY, (b"x-mlflow-authorization", b"Bearer "), *((other, b" ") for other in KEYS)):
+        assert token_of(empty, carried, gateway=True) == TOKEN
+    assert token_of(*((each, TOKEN.encode()) for each in KEYS), gateway=True) == TOKEN
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize(
+    "given",
+    [
+        *GIVEN,
+        (b"x-mlflow-authorization", b"Bearer " + TOKEN.encode()),
+        (b"x-mlflow-authorization", basic("alice", TOKEN)),
+    ],
+)
+def test_beside_another_credential_it_is_the_providers_key(key: bytes, given: tuple[bytes, bytes]) -> None:
+    assert token_of((key, b"the-providers-key"), given, gateway=True) == TOKEN
+    assert token_of(given, (key, b"not a token at all"), gateway=True) == TOKEN
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (b"authorization", b"Negotiate abc"),  # presents something, which nobody here can read
+        (b"x-mlflow-authorization", b"Negotiate abc"),
+        (b"authorization", b"opaque"),
+    ],
+)
+def test_it_is_not_read_beside_a_header_that_presents_anything(given: tuple[bytes, bytes]) -> None:
+    assert find_credential([given, (b"x-api-key", TOKEN.encode())], gateway=True) is None
+
+
+def test_two_key_headers_that_disagree_are_refused() -> None:
+    with pytest.raises(UnauthenticatedError, match="two different credentials, in Api-Key and X-Api-Key"):
+        token_of((b"api-key", b"one"), (b"x-api-key", b"two"), gateway=True)
+
+
+@pytest.mark.parametrize("value", [b"two words", b"x" * (MAX_TOKEN_BYTES + 1), "schlüssel".encode()])
+def test_what_cannot_be_a_token_in_a_key_header_is_not_repeated(value: bytes) -> None:
+    with pytest.raises(UnauthenticatedError, match="it was read from X-Goog-Api-Key") as refusal:
+        token_of((b"x-goog-api-key", value), gateway=True)
+    assert value.decode() not in refusal.value.message
+
+
+@pytest.mark.parametrize(
+    ("user", "named"),
+    [
+        ("workspace:team-a", ("team-a",)),
+        ("workspace:Team A", ("Team A",)),  # is refused later, as any other impossible name
+        ("workspace:", ()),
+        ("workspace", ()),
+        ("Workspace:team-a", ()),
+        ("team-a", ()),
+        ("x-workspace:team-a", ()),
+        ("system:serviceaccount:team-a:trainer", ()),
+        ("", ()),
+    ],
+)
+def test_the_user_name_of_basic_means_nothing_unless_it_is_a_workspace(
+    user: str, named: tuple[str, ...]
+) -> None:
+    header = (b"authorization", basic(user, TOKEN))
+    assert token_of(header) == TOKEN
+    assert workspaces_of_basic([header], gateway=False) == named
+
+
+def test_a_workspace_is_read_only_where_the_password_is() -> None:
+    """Given user names that belong to somebody else's password, or to none, then they name no workspace."""
+    ours, foreign = basic("workspace:team-a", TOKEN), basic("workspace:team-b", "of-the-provider")
+    assert workspaces_of_basic([(b"authorization", basic("workspace:team-a", ""))], gateway=False) == ()
+    assert workspaces_of_basic([(b"authorization", b"Basic not-base64!")], gateway=False) == ()
+    assert workspaces_of_basic([(b"authorization", b"Bearer workspace:team-a:x")], gateway=False) == ()
+    # At the gateway, Authorization is the provider's beside the gateway's own header.
+    both = [(b"authorization", foreign), (b"x-mlflow-authorization", ours)]
+    assert workspaces_of_basic(both, gateway=True) == ("team-a",)
+    assert workspaces_of_basic(both, gateway=False) == ("team-b",)
+    # Behind an OAuth proxy with a password of its own, people choose their own user names.
+    proxied = [(b"authorization", foreign), FORWARDED]
+    assert workspaces_of_basic(proxied, gateway=False, oauth_proxy=True) == ()
+    assert workspaces_of_basic([(b"authorization", ours)], gateway=False, oauth_proxy=True) == ("team-a",)
+
+
+def test_every_workspace_that_is_named_counts() -> None:
+    headers = [(b"authorization", basic(f"workspace:{name}", TOKEN)) for name in ("team-a", "team-b")]
+    assert token_of(*headers) == TOKEN
+    assert workspaces_of_basic(headers, gateway=False) == ("team-a", "team-b")

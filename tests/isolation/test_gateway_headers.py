@@ -6,11 +6,13 @@ import base64
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.harness.releases import has
+from tests.harness.releases import OLDEST, has
+from tests.harness.url_clients import PROGRAMS, clients_programs, outcome
 from tests.isolation.listener import Listener, Received, listening
 from tests.isolation.world import World
 from tests.scenarios.people import TEAM_A
@@ -18,6 +20,8 @@ from workspace_authz.catalog.compile import compile_catalog
 
 GATEWAY = "/api/3.0/mlflow/gateway"
 PROVIDERS = {"openai": "/tenant/v1", "anthropic": "/v1", "typesafe": "/v1", "databricks": ""}
+MESSAGES = "/gateway/anthropic/v1/messages"
+SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
 SECRET = "an-identity-that-must-not-leave"
 USER_AGENTS = [
     "python-requests/2.32",
@@ -58,6 +62,19 @@ CLAIMS = {
     "Cookie": f"session={SECRET}",
     "X-MLflow-Guardrail-Bypass": "1",
 }
+
+KEY_HEADERS: Final = ("X-Api-Key", "X-Goog-Api-Key", "Api-Key")
+MESSAGE: Final = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "model",
+    "content": [{"type": "text", "text": "hello"}],
+    "stop_reason": "end_turn",
+    "stop_sequence": None,
+    "usage": {"input_tokens": 1, "output_tokens": 1},
+}
+"""As Anthropic answers."""
 
 ROUTES: Final = {entry.path: entry.route for entry in compile_catalog().entries}
 
@@ -120,7 +137,7 @@ def furnished(world: World, provider: Listener) -> Gateway:
 
 @pytest.fixture(scope="module")
 def provider() -> Iterator[Listener]:
-    with listening() as listener:
+    with listening(lambda asked: MESSAGE if asked.path.endswith("/messages") else {}) as listener:
         yield listener
 
 
@@ -169,6 +186,9 @@ def ways(token: str) -> Iterator[dict[str, str]]:
     yield {"Authorization": f"Basic {basic}"}
     yield {"X-Forwarded-Access-Token": token}
     yield {"X-MLflow-Authorization": f"Bearer {token}"}
+    for key in KEY_HEADERS:
+        yield {key: token}
+    yield {"X-Api-Key": token, "Api-Key": f" {token} ", "Authorization": ""}
     for doubled in (f"Bearer {token}", f"Basic {basic}"):
         yield {"X-MLflow-Authorization": f"Bearer {token}", "Authorization": doubled, "X-Api-Key": token}
 
@@ -197,6 +217,53 @@ def test_a_providers_own_key_goes_on_beside_the_callers_token(gateway: Gateway, 
     (arrived,) = gateway.call("/gateway/anthropic/v1/messages", mine)
     assert "authorization" not in arrived.headers
     assert arrived.headers["x-api-key"] == "the-providers-key"
+
+
+@pytest.mark.parametrize("route", CALLS)
+def test_beside_the_callers_token_key_headers_reach_the_provider_as_under_stock_mlflow(
+    gateway: Gateway, on_stock: Gateway, route: str
+) -> None:
+    """Given a key of the caller's own for the provider, then this server neither reads nor changes it.
+
+    The stock server is of the newest MLflow; the oldest one passes more of them on.
+    """
+    keys = {key: f"the-callers-{key.lower()}" for key in KEY_HEADERS}
+    token = gateway.world.tokens[TEAM_A]
+    if gateway.world.release == OLDEST:
+        return
+    stock = [call.headers for call in on_stock.call(route, keys)]
+    for credential in ({"Authorization": f"Bearer {token}"}, {"X-Forwarded-Access-Token": token}):
+        ours = [call.headers for call in gateway.call(route, {**keys, **credential})]
+        for name in map(str.lower, KEY_HEADERS):
+            assert [headers.get(name) for headers in ours] == [headers.get(name) for headers in stock]
+
+
+def test_a_key_header_counts_at_the_gateway_only(gateway: Gateway) -> None:
+    server, token = gateway.world.server, gateway.world.tokens[TEAM_A]
+    for key in KEY_HEADERS:
+        answer = server.ask("GET", SEARCH, workspace=TEAM_A, headers={key: token})
+        assert answer.status == 401
+        asked = {"model": gateway.names["anthropic"], "messages": [], "max_tokens": 1}
+        answer = server.ask("POST", MESSAGES, workspace=TEAM_A, headers={key: "nonsense"}, json_body=asked)
+        assert answer.status == 401
+        assert f"The token was read from {key}." in answer.json["message"]
+        assert "nonsense" not in answer.text
+
+
+@pytest.mark.parametrize("variable", ["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"])
+def test_anthropics_sdk_knows_a_url_and_a_key_only(gateway: Gateway, tmp_path: Path, variable: str) -> None:
+    """Given the URL of a workspace and a token as the key, then the message gets there without the token."""
+    server, token = gateway.world.server, gateway.world.tokens[TEAM_A]
+    url = f"{server.url}/workspaces/{TEAM_A}/gateway/anthropic"
+    command = (clients_programs() / "python", PROGRAMS / "anthropic_messages.py", url)
+    gateway.provider.take()
+    done = outcome(*command, gateway.names["anthropic"], environment={variable: token}, home=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
+    (arrived,) = gateway.provider.take()
+    assert (arrived.path, arrived.headers["x-api-key"]) == ("/v1/messages", "the-providers-key")
+    assert token not in repr(arrived)
+    assert token not in server.process.output
+    assert token not in server.audit_file.read_text()
 
 
 def proxied(gateway: Gateway, path: str) -> tuple[int, list[str]]:

@@ -6,6 +6,7 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from tempfile import SpooledTemporaryFile
 from typing import Any
 from urllib.parse import urlencode
 
@@ -27,7 +28,7 @@ from workspace_authz.mlflow_adapter.reading.messages import _FILES, has_field, r
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Starlette deprecates what MLflow still uses
-    from starlette.middleware.wsgi import build_environ
+    from workspace_authz.mlflow_adapter.patches.wsgi import _environ
 
 ROUTES = {route.operation: route for route in all_routes()}
 JSON = (b"content-type", b"application/json")
@@ -103,11 +104,13 @@ def test_every_request_is_read_as_mlflow_reads_it(
         "query_string": query,
         "headers": sent,
     }
-    with Flask("mlflow").request_context(build_environ(scope, body)):
-        try:
-            theirs = MessageToDict(_get_request_message(message()), preserving_proto_field_name=True)
-        except (MlflowException, HTTPException, ValueError, TypeError, AttributeError):
-            theirs = None
+    with SpooledTemporaryFile() as arrived:
+        arrived.write(body)
+        with Flask("mlflow").request_context(dict(_environ(scope, arrived))):
+            try:
+                theirs = MessageToDict(_get_request_message(message()), preserving_proto_field_name=True)
+            except (MlflowException, HTTPException, ValueError, TypeError, AttributeError):
+                theirs = None
     try:
         ours: Mapping[str, Any] | None = read_message(
             ROUTES[message.DESCRIPTOR.name], method=method, query=query, headers=sent, body=body

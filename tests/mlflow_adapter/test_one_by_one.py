@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from tests.harness.processes import ROOT, clean_environment
+from tests.harness.releases import NEWEST, USUAL, has, programs_of
 from workspace_authz.catalog.model import Refused
 from workspace_authz.catalog.routes import all_routes
 from workspace_authz.mlflow_adapter.relied_on import (
@@ -59,6 +61,14 @@ def _tables() -> Iterator[Reliance]:
         yield Reliance(module, (table,), without)
 
 
+SERVED: Final = frozenset(route.operation for route in all_routes() if has(USUAL, route))
+"""By the usual release."""
+
+
+def _is_used(reliance: Reliance) -> bool:
+    return not (isinstance(reliance.without, Refuses) and reliance.without.operations.isdisjoint(SERVED))
+
+
 TAKEN: Final = (*(each for each in RELIED_ON if not _is_table(each)), *_tables())
 
 ALREADY_REFUSED: Final = frozenset(
@@ -72,7 +82,13 @@ Lacking = Callable[[Reliance], Mapping[str, Any]]
 @pytest.fixture(scope="module")
 def lacking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lacking]:
     """Start the guard on an MLflow without something, which says what came of it."""
-    state = tmp_path_factory.mktemp("lacking")
+    with guards_lacking(USUAL, tmp_path_factory.mktemp("lacking")) as ask:
+        yield ask
+
+
+@contextmanager
+def guards_lacking(release: str, state: Path) -> Iterator[Lacking]:
+    """The same for any release."""
     environment = {
         **clean_environment(),
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -86,7 +102,7 @@ def lacking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lacking]:
     with (
         (state / "log").open("w") as log,
         subprocess.Popen(
-            [sys.executable, "-m", "tests.mlflow_adapter.lacking"],
+            [programs_of(release) / "python", "-m", "tests.mlflow_adapter.lacking"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -109,6 +125,19 @@ def lacking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lacking]:
 
         yield ask
         process.stdin.close()
+
+
+def test_what_only_the_newest_release_has(tmp_path: Path) -> None:
+    """Given MLflow 3.18 without a table or a function of its own, then what they protect is refused."""
+    (skills,) = (each for each in TAKEN if each.names == ("SqlSkill",))
+    (address,) = (each for each in TAKEN if "get_server_self_url" in each.names)
+    with guards_lacking(NEWEST, tmp_path) as ask:
+        for reliance in (skills, address):
+            result = ask(reliance)
+            assert isinstance(reliance.without, Refuses)
+            assert set(result["refused"]) == reliance.without.operations
+            assert any(f"lacks {reliance}" in text for text in result["warned"])
+            assert result["served"][0] == 200
 
 
 @pytest.mark.parametrize(
@@ -140,7 +169,7 @@ def test_the_short_list_is_complete() -> None:
     assert {str(each) for each in TAKEN if isinstance(each.without, Stops)} == ESSENTIAL.keys()
 
 
-@pytest.mark.parametrize("reliance", TAKEN, ids=str)
+@pytest.mark.parametrize("reliance", [each for each in TAKEN if _is_used(each)], ids=str)
 def test_without_it(reliance: Reliance, lacking: Lacking) -> None:
     """Given an MLflow without it, then what it protects is refused and named, and the rest serves."""
     result = lacking(reliance)

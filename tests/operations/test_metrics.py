@@ -80,6 +80,7 @@ def test_no_label_names_a_user_a_workspace_or_a_token(
 ) -> None:
     server.ask("GET", SEARCH, token=cluster.trainer, workspace=TEAM_A)
     server.ask("GET", SEARCH, token=cluster.people.carol.token, workspace=TEAM_B)
+    assert server.ask("GET", f"/workspaces/{TEAM_A}{SEARCH}", token=cluster.trainer).status == 200
     text = scrape(server, scraper).text
     for word in (TEAM_A, TEAM_B, "trainer", "carol", 'prometheus"', cluster.trainer, scraper):
         assert word not in text

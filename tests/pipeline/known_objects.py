@@ -12,7 +12,7 @@ from workspace_authz.catalog.graphql import Changes, FieldCall
 from workspace_authz.catalog.listing import Clause
 from workspace_authz.catalog.model import Identifier, Route
 from workspace_authz.catalog.stamp import Stamp
-from workspace_authz.errors import BadRequestError, RequestError
+from workspace_authz.errors import BadRequestError, MlflowRefusedError, RequestError
 from workspace_authz.mlflow_adapter.reading.places import Place
 from workspace_authz.types import Resource
 
@@ -43,6 +43,8 @@ class KnownObjects:
     """Names by id; the shortest are those of named objects."""
     workspace: str = "team-a"
     error: RequestError | None = None
+    refused: MlflowRefusedError | None = None
+    """What MLflow answers to a request whose form it does not take."""
     calls: Sequence[FieldCall] = ()
     """Of whatever GraphQL document."""
     obedient: bool = True
@@ -69,6 +71,14 @@ class KnownObjects:
         except (ValueError, RecursionError) as error:
             raise BadRequestError("unreadable") from error
         return document
+
+    async def refusal(
+        self, route: Route, *, method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
+    ) -> MlflowRefusedError | None:
+        return self.refused
+
+    def path_refusal(self, path: str) -> MlflowRefusedError | None:
+        return None
 
     async def document(
         self, *, method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
@@ -132,6 +142,9 @@ class KnownObjects:
             return None
         ours = f"{clause.key} IN ({','.join(values)})"
         return f"{ours} AND {theirs}" if theirs else ours
+
+    async def any_large_filter(self, texts: Collection[str], *, comparisons: int) -> bool:
+        return False
 
     def has_field(self, route: Route, field: str) -> bool:
         return self.fields

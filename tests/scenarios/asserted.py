@@ -87,6 +87,9 @@ class AssertingAuthenticator:
         name, *groups = json.loads(asserted[0])
         return Caller(UserInfo(name, groups=tuple(groups)), self.credential)
 
+    def workspaces(self, presented: Presented) -> tuple[str, ...]:
+        return ()
+
     async def confirm(self, caller: Caller) -> Caller | None:
         return caller if caller.credential == self.credential else None
 

@@ -6,11 +6,15 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from tests.harness.processes import ROOT
 from tests.harness.provider import Provider, model_provider
+from tests.harness.sdk import sdk
 from tests.harness.server import MlflowServer
+from tests.scenarios import steps
 from tests.scenarios.people import TEAM_A, Cluster
 from tests.scenarios.studio import Studio
 from tests.scenarios.waiting import until
@@ -44,6 +48,17 @@ def test_a_token_as_the_password_of_any_user(server: MlflowServer, cluster: Clus
     """Given Basic credentials, then the token alone says who it is; a user name may hold colons."""
     assert who(server, basic(user, cluster.people.alice.token)) == "alice"
     assert who(server, basic(user, cluster.trainer)) == "system:serviceaccount:team-a:trainer"
+
+
+def test_a_client_certificate_ends_in_words_that_the_documents_explain(
+    server: MlflowServer, cluster: Cluster, tmp_path: Path
+) -> None:
+    kubeconfig = str(cluster.plane.certificate_kubeconfig)
+    variables = {"MLFLOW_TRACKING_AUTH": "kubernetes", "KUBECONFIG": kubeconfig}
+    with sdk(server.uri, tmp_path, workspace=TEAM_A, **variables) as person:
+        message = person.fails(steps.experiment_names).message
+    explained = " ".join((ROOT / "docs" / "clients.md").read_text().split())
+    assert message[message.index("Could not determine") :] in explained
 
 
 def test_claims_about_the_caller_are_not_believed(server: MlflowServer, cluster: Cluster) -> None:

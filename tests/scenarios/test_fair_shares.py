@@ -6,7 +6,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -74,11 +73,29 @@ def silent() -> Iterator[Silent]:
     listener.close()
 
 
-@pytest.fixture
-def server(cluster: Cluster, tmp_path: Path) -> Iterator[MlflowServer]:
+@pytest.fixture(scope="module")
+def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     options = ServerOptions(kubeconfig=cluster.plane.server_kubeconfig, environment=ENVIRONMENT)
-    with mlflow_server(tmp_path, options) as running:
+    with mlflow_server(tmp_path_factory.mktemp("slow"), options) as running:
         yield running
+
+
+def test_a_readers_regular_expression_holds_up_nobody(server: MlflowServer, cluster: Cluster) -> None:
+    alice, bob, traces = cluster.people.alice.token, cluster.people.bob.token, "/api/3.0/mlflow/traces"
+
+    def ask(path: str, token: str, **fields: object) -> Answer:
+        answer = server.ask("POST", path, token=token, workspace=TEAM_A, json_body=fields)
+        assert answer.status == 200, answer.text
+        return answer
+
+    made = ask("/api/2.0/mlflow/experiments/create", alice, name="searched").json["experiment_id"]
+    where = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": made}}
+    for trace, value in (("tr-long", "a" * 40 + "b"), ("tr-run", "run-17")):
+        info = {"trace_id": trace, "trace_location": where, "request_time": "2026-01-01T00:00:00Z"}
+        ask(traces, alice, trace={"trace_info": {**info, "state": "OK", "tags": {"t": value}}})
+    for pattern, found in (("^run-[0-9]+$", ["tr-run"]), ("(a|a)+$", [])):
+        searched = ask(f"{traces}/search", bob, locations=[where], filter=f"tag.t RLIKE '{pattern}'")
+        assert [trace["trace_id"] for trace in searched.json.get("traces", [])] == found
 
 
 def test_45_tests_of_a_webhook_that_does_not_answer_hold_up_nobody_else(

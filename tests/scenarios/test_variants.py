@@ -139,6 +139,18 @@ def test_a_root_path_changes_no_rule(single: MlflowServer, cluster: Cluster) -> 
     assert [record["operation"] for record in single.records(3)] == ["SearchExperiments"] * 3
 
 
+@pytest.mark.parametrize("path", [SEARCH, "/api/2.0/mlflow-artifacts/artifacts?path={experiment}"])
+def test_a_workspace_in_the_url_below_a_root_path(single: MlflowServer, cluster: Cluster, path: str) -> None:
+    """Given the one namespace's name in the URL, then a route of Flask and one of FastAPI are found."""
+    alice = cluster.people.alice.token
+    made = single.ask("POST", CREATE, token=alice, json_body={"name": f"rooted {path}"}).json
+    path = path.format(experiment=made["experiment_id"])
+    by_url = single.ask("GET", f"/workspaces/{TEAM_A}{path}", token=alice)
+    assert by_url.status == 200, by_url.text
+    assert by_url.json == single.ask("GET", path, token=alice).json
+    assert single.ask("GET", f"/workspaces/{TEAM_B}{path}", token=alice).status == 400
+
+
 @pytest.mark.parametrize("path", ["/health", "/version", "/", "/readyz", "/livez"])
 def test_public_routes_and_probes_below_a_root_path(single: MlflowServer, path: str) -> None:
     assert single.ask("GET", path).status == 200

@@ -47,6 +47,8 @@ class CompiledCatalog:
     _static: Mapping[tuple[str, str], Match] = field(repr=False)
     _table: _Table = field(repr=False)
     _shapes: frozenset[tuple[str, str]] = field(repr=False)
+    static_prefix: str = ""
+    """What the paths of most entries begin with; no slash at its end."""
 
     def match(self, method: str, path: str) -> Match | None:
         """The route that MLflow takes for a decoded ASGI route path; None when no entry matches.
@@ -78,7 +80,8 @@ class CompiledCatalog:
             )
         }
         known = [(entry.method, entry.path, one) for entry, one in _candidates(self.entries)]
-        return CompiledCatalog(self.entries, static, _table([*unmatched, *known]), self._shapes)
+        table = _table([*unmatched, *known])
+        return replace(self, _static=static, _table=table)
 
 
 def compile_catalog(
@@ -112,6 +115,7 @@ def compile_routes(routes: Iterable[Route], *, static_prefix: str = "") -> Compi
         {(entry.method, entry.path): Match(entry.route) for entry in entries if is_static(entry.path)},
         _table((entry.method, entry.path, candidate) for entry, candidate in _candidates(entries)),
         frozenset((entry.method, shape(entry.path)) for entry in entries),
+        static_prefix.rstrip("/"),
     )
 
 

@@ -7,10 +7,10 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from workspace_authz.catalog.compile import compile_catalog
 from workspace_authz.cli.access import Access, explicit_namespace, find_access, open_reviews
@@ -23,6 +23,7 @@ from workspace_authz.identity.credentials import AUTHORIZATION
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest, GivenBody
 from workspace_authz.runtime.pipeline import ClusterParts, build_pipeline
 from workspace_authz.settings import load_settings
+from workspace_authz.workspaces.in_url import UNENCODED
 from workspace_authz.workspaces.namespace import NamespaceInfo
 from workspace_authz.workspaces.requested import WORKSPACE_HEADER, WorkspaceRule
 
@@ -40,6 +41,8 @@ class Asked:
     method: str
     path: str
     """Decoded, as MLflow routes it."""
+    raw_path: str
+    """As a client sends it."""
     query: str
     body: str
 
@@ -91,7 +94,13 @@ def _asked(options: argparse.Namespace) -> Asked:
         raise ConfigurationError(f"This is neither a path nor a URL: {error}.") from error
     if not parts.path.startswith("/"):
         raise ConfigurationError("The path must start with a slash, for example /api/2.0/mlflow/runs/search.")
-    return Asked(options.method.upper(), unquote(parts.path), parts.query, _body(options.data))
+    return Asked(
+        options.method.upper(),
+        unquote(parts.path),
+        quote(parts.path, safe=f"%{UNENCODED}"),
+        parts.query,
+        _body(options.data),
+    )
 
 
 def _body(data: str) -> str:
@@ -121,7 +130,7 @@ async def _explain(options: argparse.Namespace, asked: Asked) -> int:
             options.server.rstrip("/") + options.static_prefix.rstrip("/"),
             token=access.token,
             workspace=workspace,
-            asked={"method": asked.method, "path": asked.path, "query": asked.query, "body": asked.body},
+            asked=asdict(asked),
             insecure=options.insecure,
         )
     else:
@@ -144,6 +153,7 @@ async def _dry_run(
         method=asked.method,
         path=asked.path,
         headers=headers,
+        raw_path=asked.raw_path.encode(),
         query=asked.query.encode(),
         body=GivenBody(asked.body.encode()),
     )

@@ -40,7 +40,8 @@ def create_app() -> App:
     Two middlewares are outside of the FastAPI app: Starlette does not pass the server's own lifespan channel
     on, and a request with too large a head must reach nothing else.
     """
-    return RequestHeadMiddleware(CertificateMiddleware(guarded_app(), on_load=_count_certificate))
+    app = CertificateMiddleware(guarded_app(), on_load=_count_certificate)
+    return RequestHeadMiddleware(app, static_prefix=from_environment(os.environ).static_prefix)
 
 
 def guarded_app() -> App:

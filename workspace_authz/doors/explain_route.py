@@ -1,6 +1,7 @@
 """``POST /workspace-authz/explain``: what the server would decide about a request of the caller.
 
-The body is JSON: ``{"method": "GET", "path": "/api/…", "body": "…"}``. Credentials and workspace are those of
+The body is JSON: ``{"method": "GET", "path": "/api/…", "body": "…"}``. The path is decoded;
+``raw_path`` takes its place where it is known as a client sends it. Credentials and workspace are those of
 the request itself, so that nobody learns another user's rights.
 """
 
@@ -10,6 +11,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
+from urllib.parse import quote, unquote
 
 from workspace_authz.aio.asgi import App, Receive, Scope, Send
 from workspace_authz.doors.asgi.body import ReplayedBody
@@ -20,6 +22,7 @@ from workspace_authz.errors import BadRequestError
 from workspace_authz.identity.authenticator import Presented
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest, GivenBody
 from workspace_authz.runtime.runtime import Runtime
+from workspace_authz.workspaces.in_url import UNENCODED
 
 EXPLAIN_PATH: Final = "/workspace-authz/explain"
 _MAX_BODY: Final = 256 * 1024
@@ -48,9 +51,11 @@ async def _explain(scope: Scope, receive: Receive, own: OwnRequest) -> bytes:
     presented = Presented(scope["headers"], peer=peer_of(scope))
     own.identified(await pipeline.identity.authenticate(presented, unverified=lambda _: None))
     asked = _asked(await ReplayedBody(receive, limit=_MAX_BODY).read())
+    raw_path = asked["raw_path"] or quote(asked["path"], safe=UNENCODED)
     request = AccessRequest(
         method=asked["method"],
-        path=asked["path"],
+        path=unquote(raw_path),
+        raw_path=raw_path.encode(),
         headers=scope["headers"],
         query=asked["query"].encode(),
         body=GivenBody(asked["body"].encode()),
@@ -62,10 +67,11 @@ async def _explain(scope: Scope, receive: Receive, own: OwnRequest) -> bytes:
 def _asked(body: bytes | None) -> dict[str, str]:
     try:
         document: Any = json.loads(body or b"")
-        asked = {"query": "", "body": "", **document}
-        if all(isinstance(asked[key], str) for key in ("method", "path", "query", "body")):
-            return asked
-    except (ValueError, TypeError, KeyError, RecursionError):
+        asked = {"query": "", "body": "", "raw_path": "", **document}
+        for key in ("method", "path", "query", "body", "raw_path"):
+            asked[key].encode()
+        return asked
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass
     raise BadRequestError(
         'Send {"method": "GET", "path": "/api/2.0/mlflow/…"}, with "query" and "body" as text.'

@@ -1,4 +1,4 @@
-"""Refuses a request for its request line and header fields alone, before anything else looks at it.
+"""Judges a request by its request line and header fields alone, before anything else looks at it.
 
 h11 bounds the bytes, roughly; uvicorn's other parsers bound nothing. Without bounds Starlette's WSGI bridge
 joins repeated fields in a time that is quadratic in their number, on the event loop (Starlette 1.10.0,
@@ -26,10 +26,14 @@ in a time that is quadratic in their number."""
 
 
 class RequestHeadMiddleware:
-    """Stands outside of everything, also of probes and public routes."""
+    """Stands outside of everything, also of probes and public routes.
 
-    def __init__(self, app: App) -> None:
+    What is inside sees one slash where a path begins: see :func:`single_slashed`.
+    """
+
+    def __init__(self, app: App, *, static_prefix: str = "") -> None:
         self._app = app
+        self._static_prefix = static_prefix
         self._keeps_bodies = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,6 +43,7 @@ class RequestHeadMiddleware:
             if error is not None:
                 await refuse(error, send, head=scope["method"] == "HEAD")
                 return
+            scope = single_slashed(scope, static_prefix=self._static_prefix)
         elif scope["type"] == "lifespan":
             self._keeps_bodies = _keeps_bodies(receive)
         await self._app(scope, receive, send)
@@ -71,6 +76,25 @@ def problem_of(scope: Scope, *, keeps_bodies: bool) -> RequestError | None:
             "send the request without Upgrade, or start the server with uvicorn's own default, --http h11."
         )
     return None
+
+
+def single_slashed(scope: Scope, *, static_prefix: str) -> Scope:
+    """The request with one slash where its path begins, and one after the static prefix.
+
+    Werkzeug (3.1, ``routing/map.py``) takes ``//api`` for ``/api``, so an ``MLFLOW_TRACKING_URI`` that ends
+    with slashes works with stock MLflow. Everything inside gets the same path. An encoded slash stays.
+    """
+    path: str = scope["path"]
+    raw: bytes = scope.get("raw_path") or path.encode()
+    if b"//" not in raw:
+        return scope
+    root = scope.get("root_path", "").rstrip("/")
+    for start in dict.fromkeys(("", root, root + static_prefix.rstrip("/"))):
+        below = raw[len(start) :]
+        more = len(below) - len(below.lstrip(b"/")) - 1
+        if more > 0 and path.startswith(start) and raw.startswith(start.encode()):
+            path, raw = start + path[len(start) + more :], raw[: len(start)] + below[more:]
+    return {**scope, "path": path, "raw_path": raw}
 
 
 def _keeps_bodies(receive: Receive) -> bool:

@@ -11,6 +11,7 @@ from workspace_authz.effects.headers import HeaderSanitizer
 from workspace_authz.effects.lists import AnswerFilter
 from workspace_authz.effects.rewriting import RequestReplacement
 from workspace_authz.types import UserInfo
+from workspace_authz.workspaces.in_url import UrlWorkspace
 
 SHOWN_NAMES: Final = 20
 """Names of a narrowed list in an audit record."""
@@ -21,6 +22,8 @@ class EffectKind(StrEnum):
 
     HEADERS = "headers"
     """Credentials go, and the checked workspace comes."""
+    PATH = "path"
+    """MLflow gets the path without the workspace in it."""
     EMPTY_BODY = "empty body"
     """MLflow gets no body, whatever was sent."""
     CALLER = "caller"
@@ -66,6 +69,8 @@ class Effects:
     """All effects of one verdict."""
 
     headers: HeaderSanitizer = field(default_factory=HeaderSanitizer)
+    url: UrlWorkspace | None = None
+    """None: MLflow gets the path as it is."""
     empty_body: bool = False
     caller: UserInfo | None = None
     visible: frozenset[str] | None = None
@@ -78,6 +83,7 @@ class Effects:
     def kinds(self) -> frozenset[EffectKind]:
         """What a door must be able to apply."""
         needed = {
+            EffectKind.PATH: self.url is not None,
             EffectKind.EMPTY_BODY: self.empty_body,
             EffectKind.CALLER: self.caller is not None,
             EffectKind.VISIBLE_WORKSPACES: self.visible is not None,

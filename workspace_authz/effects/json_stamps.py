@@ -176,7 +176,10 @@ def _edited(value: Any, steps: tuple[str, ...], *, edit: Edit) -> Any:
         spelling: changed
         for spelling in names
         if (changed := _entered(holder.get(spelling), kind, steps=further, edit=edit)) is not None
+        and changed is not holder.get(spelling)
     }
+    if not edited:
+        return holder  # in the order of its sender
     return {**edited, **{key: value for key, value in holder.items() if key not in edited}}
 
 

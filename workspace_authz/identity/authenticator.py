@@ -40,6 +40,9 @@ class Authenticator(Protocol):
         and ``UnavailableError`` when the API server gives no answer.
         """
 
+    def workspaces(self, presented: Presented) -> Sequence[str]:
+        """The workspaces that credentials of this kind name. Nothing is verified."""
+
     async def confirm(self, caller: Caller) -> Caller | None:
         """``caller`` as they are now, if their credential still holds; None for another kind of credential.
 
@@ -70,6 +73,10 @@ class AuthenticatorChain:
         empty = empty_headers(presented.headers, gateway=presented.gateway)
         read = f" These headers are empty: {empty}." if empty else ""
         raise UnauthenticatedError(f"This request carries no Kubernetes token.{read} {HOW_TO}")
+
+    def workspaces(self, presented: Presented) -> Sequence[str]:
+        """What credentials of all kinds name. See :meth:`Authenticator.workspaces`."""
+        return [name for each in self.authenticators for name in each.workspaces(presented)]
 
     async def confirm(self, caller: Caller) -> Caller:
         """``caller`` as they are now. See :meth:`Authenticator.confirm`.

@@ -6,10 +6,13 @@
 | ``Authorization: Basic`` | ``MLFLOW_TRACKING_USERNAME``/``_PASSWORD``, a browser: token as password |
 | ``X-Forwarded-Access-Token`` | an OAuth proxy in front |
 | ``X-MLflow-Authorization`` | callers of the AI gateway, whose ``Authorization`` belongs to the provider |
+| ``X-Api-Key``, ``X-Goog-Api-Key``, ``Api-Key`` | SDKs of providers, at the AI gateway, beside nothing else |
 
 A header that is present and presents nothing is no credential: an empty value, a scheme without a value, or
 Basic with an empty password, as oauth2-proxy and OpenShift's oauth-proxy send by default beside
 ``X-Forwarded-Access-Token``.
+
+The user name of Basic means nothing, unless it is ``workspace:<name>``: for clients that can send no header.
 
 Nothing in here trusts a token: only the API server says whose it is.
 """
@@ -20,7 +23,7 @@ import base64
 import binascii
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -31,15 +34,20 @@ from workspace_authz.kubernetes.credentials import BearerToken
 AUTHORIZATION = b"authorization"
 FORWARDED_TOKEN = b"x-forwarded-access-token"
 GATEWAY_AUTHORIZATION = b"x-mlflow-authorization"
+PROVIDER_KEYS: Final = frozenset({b"x-api-key", b"x-goog-api-key", b"api-key"})
+"""Where Anthropic's, Google's and Azure's SDKs send the key that they are given."""
 _TITLES: Final[Mapping[bytes, str]] = MappingProxyType(
     {
         AUTHORIZATION: "Authorization",
         FORWARDED_TOKEN: "X-Forwarded-Access-Token",
         GATEWAY_AUTHORIZATION: "X-MLflow-Authorization",
+        **{name: name.decode().title() for name in PROVIDER_KEYS},
     }
 )
 """The headers that can hold a token, as they are named to the caller."""
 _SCHEMES: Final = frozenset({b"bearer", b"basic"})
+_WITHOUT_SCHEME: Final = PROVIDER_KEYS | {FORWARDED_TOKEN}
+_WORKSPACE_USER: Final = b"workspace:"
 
 _VISIBLE: Final = bytes(range(0x21, 0x7F))
 """What a token may consist of. RFC 6750 allows even less."""
@@ -74,7 +82,7 @@ class _Header:
     @classmethod
     def read(cls, name: bytes, value: bytes) -> _Header:
         value = value.strip()
-        if name == FORWARDED_TOKEN:
+        if name in _WITHOUT_SCHEME:
             return cls(name, b"", value)
         scheme, _, credential = value.partition(b" ")
         return cls(name, scheme.lower(), credential.strip())
@@ -87,32 +95,39 @@ class _Header:
     @property
     def is_ours(self) -> bool:
         """Whether the header is one in which a Kubernetes token is looked for."""
-        return self.name == FORWARDED_TOKEN or self.scheme in _SCHEMES
+        return self.name in _WITHOUT_SCHEME or self.scheme in _SCHEMES
 
     @property
     def is_empty(self) -> bool:
         """Whether it presents nothing."""
         if self.scheme == b"basic":
-            return not self.value or self._password() == b""
+            return not self.value or self._basic()[1] == b""
         return not self.value and (self.is_ours or not self.scheme)
 
     def token(self) -> str:
         """The token in it. Raises :class:`UnauthenticatedError` for what cannot be one."""
-        token = self._password() if self.scheme == b"basic" else self.value
+        token = self._basic()[1] if self.scheme == b"basic" else self.value
         if not token or len(token) > MAX_TOKEN_BYTES or token.translate(None, _VISIBLE):
             raise UnauthenticatedError(
                 f"The credential of this request is no Kubernetes token; it was read from {self}. {HOW_TO}"
             )
         return token.decode("ascii")
 
-    def _password(self) -> bytes | None:
-        """The password of Basic; None where there is no base64."""
+    def workspace(self) -> str:
+        """The workspace that the user name of Basic names; empty when it names none."""
+        user = self._basic()[0] if self.scheme == b"basic" else b""
+        named = user.removeprefix(_WORKSPACE_USER) if user.startswith(_WORKSPACE_USER) else b""
+        return named.decode("latin-1")
+
+    def _basic(self) -> tuple[bytes, bytes | None]:
+        """User name and password of Basic; no password where there is no base64."""
         try:
             decoded = base64.b64decode(self.value, validate=True)
         except binascii.Error:
-            return None
-        # RFC 7617 splits at the first colon, but service accounts' names hold colons and tokens never do.
-        return decoded.rpartition(b":")[2]
+            return b"", None
+        # RFC 7617 splits at the first colon, but service accounts' names hold colons, and tokens never do.
+        user, _, password = decoded.rpartition(b":")
+        return user, password
 
 
 def find_credential(
@@ -121,14 +136,12 @@ def find_credential(
     """The one token that the request presents; None when it presents none.
 
     ``gateway`` says that the route is one of the AI gateway's, where ``X-MLflow-Authorization`` counts and,
-    if it presents something, ``Authorization`` does not. ``oauth_proxy`` says that ``Authorization: Basic``
-    beside ``X-Forwarded-Access-Token`` is the proxy's own and holds no token. Raises
-    :class:`UnauthenticatedError` when two tokens disagree, or when one cannot be a token.
+    if it presents something, ``Authorization`` does not. There the providers' key headers count where no
+    other header presents anything; otherwise they hold a key for the provider. ``oauth_proxy`` says that
+    ``Authorization: Basic`` beside ``X-Forwarded-Access-Token`` is the proxy's own and holds no token.
+    Raises :class:`UnauthenticatedError` when two tokens disagree, or when one cannot be a token.
     """
-    found = _counted(headers, gateway=gateway)
-    presenting = [header for header in found if not header.is_empty]
-    if oauth_proxy and any(header.name == FORWARDED_TOKEN for header in presenting):
-        presenting = [header for header in presenting if header.scheme != b"basic"]
+    presenting = _presenting(headers, gateway=gateway, oauth_proxy=oauth_proxy)
     tokens = {header.token(): header for header in presenting}
     if not tokens:
         return None
@@ -139,6 +152,17 @@ def find_credential(
         )
     token, header = tokens.popitem()
     return FoundToken(BearerToken(token), str(header))
+
+
+def workspaces_of_basic(
+    headers: Iterable[tuple[bytes, bytes]], *, gateway: bool, oauth_proxy: bool = False
+) -> Sequence[str]:
+    """The workspaces that user names of Basic name beside a password. Nothing is verified.
+
+    Arguments are as for :func:`find_credential`.
+    """
+    presenting = _presenting(headers, gateway=gateway, oauth_proxy=oauth_proxy)
+    return tuple(filter(None, (header.workspace() for header in presenting)))
 
 
 def empty_headers(headers: Iterable[tuple[bytes, bytes]], *, gateway: bool) -> str:
@@ -154,12 +178,23 @@ def provider_keeps_authorization(headers: Iterable[tuple[bytes, bytes]], *, gate
     )
 
 
+def _presenting(headers: Iterable[tuple[bytes, bytes]], *, gateway: bool, oauth_proxy: bool) -> list[_Header]:
+    """The headers that present something to this server."""
+    presenting = [header for header in _counted(headers, gateway=gateway) if not header.is_empty]
+    if oauth_proxy and any(header.name == FORWARDED_TOKEN for header in presenting):
+        return [header for header in presenting if header.scheme != b"basic"]
+    return presenting
+
+
 def _counted(headers: Iterable[tuple[bytes, bytes]], *, gateway: bool) -> list[_Header]:
     """The headers that count on this route and in which a token is looked for."""
     sent = [(name, value) for name, value in headers if name in _TITLES]
     ours = GATEWAY_AUTHORIZATION if provider_keeps_authorization(sent, gateway=gateway) else AUTHORIZATION
-    read = [_Header.read(name, value) for name, value in sent if name in (FORWARDED_TOKEN, ours)]
-    return [header for header in read if header.is_ours]
+    read = [_Header.read(name, value) for name, value in sent]
+    counted = {FORWARDED_TOKEN, ours}
+    if gateway and all(header.is_empty for header in read if header.name not in PROVIDER_KEYS):
+        counted |= PROVIDER_KEYS
+    return [header for header in read if header.name in counted and header.is_ours]
 
 
 def expiry(token: str) -> float | None:

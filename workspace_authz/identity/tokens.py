@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import math
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +15,7 @@ from workspace_authz.aio.coalesce import Coalescer
 from workspace_authz.aio.statistics import Statistics
 from workspace_authz.errors import UnauthenticatedError
 from workspace_authz.identity.authenticator import Presented
-from workspace_authz.identity.credentials import expiry, find_credential
+from workspace_authz.identity.credentials import expiry, find_credential, workspaces_of_basic
 from workspace_authz.identity.rate_limit import Rejections
 from workspace_authz.kubernetes.credentials import BearerToken
 from workspace_authz.kubernetes.reviews import REJECTED, Reviews
@@ -100,6 +100,12 @@ class TokenAuthenticator:
         except UnauthenticatedError as error:
             # A client may send one that its user does not know of, for example out of a .netrc.
             raise UnauthenticatedError(f"{error.message} The token was read from {found.header}.") from None
+
+    def workspaces(self, presented: Presented) -> Sequence[str]:
+        """See :class:`~workspace_authz.identity.authenticator.Authenticator`."""
+        return workspaces_of_basic(
+            presented.headers, gateway=presented.gateway, oauth_proxy=self._oauth_proxy
+        )
 
     async def _verified_caller(
         self, bearer: BearerToken, peer: str, *, unverified: Callable[[Credential], None]

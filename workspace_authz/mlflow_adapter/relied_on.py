@@ -111,6 +111,8 @@ _FILTERED: Final = Replaced(
     "lists for rights on single objects are filtered in the answer, and refused in GraphQL"
 )
 
+_OWN_WORDS: Final = Replaced("what MLflow would refuse anyway is refused in the guard's own words")
+
 _NO_APP: Final = Stops("without it there is no app to guard")
 _NO_ORIGINS: Final = Stops("pages of other sites could change data with a browser's credentials")
 _NO_MESSAGES: Final = Stops("it reads which objects a request names")
@@ -160,6 +162,8 @@ def _somewhere() -> Iterator[Reliance]:
     yield from _of(f"{_SERVER}.handlers", _JOBS, "MlflowClient")
     yield from _of("mlflow.tracking.context.registry", _JOBS, "_run_context_provider_registry.register")
     yield from _of(f"{_SERVER}.handlers", _BUDGETS, "_is_server_auth_enabled")
+    yield from _of(f"{_SERVER}.handlers", _OWN_WORDS, "HANDLERS")
+    yield from _of("mlflow.utils.uri", _OWN_WORDS, "validate_path_is_safe")
     parsers = (f"{parser}.parse_search_filter" for parser in SEARCH_PARSERS.values())
     yield from _of("mlflow.utils.search_utils", _FILTERED, *parsers)
 

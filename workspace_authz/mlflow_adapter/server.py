@@ -23,6 +23,7 @@ from workspace_authz.mlflow_adapter.patches import (
     budgets,
     guardrails,
     judge_cache,
+    regular_expressions,
     span_threads,
     wsgi,
 )
@@ -49,6 +50,7 @@ def create_patched_app(*, static_prefix: str) -> FastAPI:
     budgets.apply()
     guardrails.apply(static_prefix=static_prefix)
     judge_cache.apply()
+    regular_expressions.apply()
     span_threads.apply()
     app: FastAPI = fastapi_app.create_fastapi_app()
     wsgi.apply(app)

@@ -16,6 +16,7 @@ from workspace_authz.effects.json_stamps import Author
 from workspace_authz.effects.rewriting import RequestReplacement
 from workspace_authz.effects.stamps import plan_stamps
 from workspace_authz.errors import (
+    BadRequestError,
     ForbiddenError,
     MissingError,
     RequestError,
@@ -36,7 +37,13 @@ from workspace_authz.pipeline.rights import Rights
 from workspace_authz.pipeline.verdict import Findings, Pass, Refuse, Verdict
 from workspace_authz.restrictions.restrictions import Restrictions
 from workspace_authz.types import Attributes, Caller, Credential, Resource, Verb
-from workspace_authz.workspaces.requested import WORKSPACE_HEADER, WorkspaceRule, requested_workspace
+from workspace_authz.workspaces.in_url import UrlWorkspace, hint, workspace_in_url
+from workspace_authz.workspaces.requested import (
+    WORKSPACE_HEADER,
+    StatedWorkspaces,
+    WorkspaceRule,
+    requested_workspace,
+)
 
 DEADLINE_SECONDS: Final = 9.0
 """The longest that a verdict may take, apart from waiting for the body; so a client hears of an API server
@@ -51,6 +58,9 @@ class _Progress:
 
     request: AccessRequest
     match: Match | None = None
+    url: UrlWorkspace | None = None
+    """The workspace in the URL, if there is one."""
+    stated: StatedWorkspaces = field(default_factory=StatedWorkspaces)
     caller: Caller | None = None
     workspace: str | None = None
     rights: Rights | None = None
@@ -107,8 +117,7 @@ class Pipeline:
             return Refuse(progress.findings(), UnavailableError(NO_ANSWER))
 
     async def _judge(self, progress: _Progress) -> Effects:
-        request = progress.request
-        match = progress.match = self.catalog.match(request.method, request.path)
+        request, match = progress.request, self._match(progress)
         if match is not None and request.by_mlflow is None and isinstance(match.route.policy, Public):
             return Effects(empty_body=True)
         with ExitStack() as prefetched:
@@ -118,22 +127,41 @@ class Pipeline:
             if match is None:
                 raise UnknownRouteError(
                     f"No rule of workspace-authz covers {request.method} {request.path}, so it is refused."
+                    + hint(request.path, static_prefix=self.catalog.static_prefix)
                 )
+            progress.stated.one()
             return await self._decide(match, progress)
+
+    def _match(self, progress: _Progress) -> Match | None:
+        """What is asked? A workspace in the URL is no part of the route, and public routes have none."""
+        request, catalog = progress.request, self.catalog
+        url = workspace_in_url(request.path, request.raw_path, static_prefix=catalog.static_prefix)
+        match = catalog.match(request.method, request.path if url is None else url.path)
+        if url is not None and match is not None and isinstance(match.route.policy, Public):
+            return None
+        progress.match, progress.url = match, url
+        return match
 
     async def _identify(self, progress: _Progress, prefetched: ExitStack) -> Caller:
         """Who asks? Raises :class:`UnauthenticatedError`, among others."""
-        request, match = progress.request, progress.match
+        request, match, url = progress.request, progress.match, progress.url
+        presented = Presented(request.headers, request.peer, progress.is_gateway)
+        progress.stated = StatedWorkspaces(
+            url=url.name if url is not None else None,
+            headers=request.header(WORKSPACE_HEADER),
+            credentials=self.identity.workspaces(presented),
+        )
         if request.by_mlflow is not None:
             return await self.identity.confirm(request.by_mlflow.caller)
 
         def prefetch(credential: Credential) -> None:
             # One round trip instead of two: the first question seldom depends on the caller.
-            question = question_for_anybody(match, request, rule=self.rule) if match is not None else None
+            if match is None:
+                return
+            question = question_for_anybody(match, progress.stated, rule=self.rule)
             if question is not None:
                 prefetched.enter_context(self.authorizer.prefetch(credential, question))
 
-        presented = Presented(request.headers, request.peer, progress.is_gateway)
         return await self.identity.authenticate(presented, unverified=prefetch)
 
     async def _decide(self, match: Match, progress: _Progress) -> Effects:
@@ -157,8 +185,17 @@ class Pipeline:
         return self._effects(progress)
 
     async def _decide_guarded(self, guarded: Guarded, match: Match, *, progress: _Progress) -> Effects:
-        workspace = self._locate(progress, None)
+        self._locate(progress, None)
         case = self._case(match, progress)
+        try:
+            return await self._decide_case(guarded, case, progress=progress)
+        except (BadRequestError, MissingError) as error:
+            if not any(check.allowed for check in case.rights.asked.values()):
+                raise
+            raise await case.reader.in_mlflows_words(error) from error
+
+    async def _decide_case(self, guarded: Guarded, case: Case, *, progress: _Progress) -> Effects:
+        workspace = case.rights.namespace
         narrowing = await self._fulfil(guarded, case)
         # Before the restrictions: these look objects up, and a closed workspace must not be looked into.
         namespace = await self._existing(workspace)
@@ -167,7 +204,7 @@ class Pipeline:
         )
         replacement = await plan_stamps(
             case.reader,
-            match.route,
+            case.route,
             author=Author(case.rights.user, keeps_end_users=self.keeps_end_users),
             base=narrowing.request if narrowing else None,
         )
@@ -205,9 +242,10 @@ class Pipeline:
         """Where? Raises :class:`BadRequestError` when the request names no workspace, or two."""
         progress.workspace = requested_workspace(
             self.rule,
+            progress.stated,
             parameter=parameter,
-            headers=progress.request.header(WORKSPACE_HEADER),
             user=progress.identified.user,
+            user_agent=next(iter(progress.request.header(b"user-agent")), b""),
         )
         return progress.workspace
 
@@ -282,6 +320,7 @@ class Pipeline:
         )
         return Effects(
             headers=headers,
+            url=progress.url,
             caller=caller.user,
             visible=visible,
             replacement=replacement,

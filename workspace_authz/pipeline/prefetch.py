@@ -7,13 +7,12 @@ from collections.abc import Iterable
 from workspace_authz.authorizer.prefetch import AnyRightIn
 from workspace_authz.catalog.compile import Match
 from workspace_authz.catalog.model import AnyRight, Guarded, Requirement
-from workspace_authz.mlflow_adapter.reading.request import AccessRequest
 from workspace_authz.types import Attributes
-from workspace_authz.workspaces.requested import WORKSPACE_HEADER, WorkspaceRule, foreseen_workspace
+from workspace_authz.workspaces.requested import StatedWorkspaces, WorkspaceRule, foreseen_workspace
 
 
 def question_for_anybody(
-    match: Match, request: AccessRequest, *, rule: WorkspaceRule
+    match: Match, stated: StatedWorkspaces, *, rule: WorkspaceRule
 ) -> Attributes | AnyRightIn | None:
     """The broad question of the first requirement that holds for every such request; None if none does.
 
@@ -22,10 +21,10 @@ def question_for_anybody(
     """
     match match.route.policy:
         case AnyRight(listing=False, parameter=parameter):
-            namespace = _namespace(request, rule, parameter=match.parameters.get(parameter))
+            namespace = foreseen_workspace(rule, stated, parameter=match.parameters.get(parameter))
             return AnyRightIn(namespace) if namespace else None
         case Guarded(requirements=requirements):
-            needed, namespace = _unconditional(requirements), _namespace(request, rule, parameter=None)
+            needed, namespace = _unconditional(requirements), foreseen_workspace(rule, stated, parameter=None)
             if needed is None or namespace is None:
                 return None
             return Attributes(namespace, needed.verb, needed.resource, needed.subresource)
@@ -38,7 +37,3 @@ def _unconditional(requirements: Iterable[Requirement]) -> Requirement | None:
         if not (needed.when_present or needed.unless_present or needed.graphql_field):
             return needed
     return None
-
-
-def _namespace(request: AccessRequest, rule: WorkspaceRule, *, parameter: str | None) -> str | None:
-    return foreseen_workspace(rule, parameter=parameter, headers=request.header(WORKSPACE_HEADER))

@@ -24,6 +24,7 @@ from workspace_authz.mlflow_adapter.store.protocol import ObjectStore
 from workspace_authz.restrictions.combining_marks import check_marks
 from workspace_authz.restrictions.gateway_traces import check_tags, check_trace
 from workspace_authz.restrictions.model_sources import NONE_SHARED, Allowed, check_origin, check_source
+from workspace_authz.restrictions.searches import check_search
 from workspace_authz.restrictions.shared_sources import SharedSources
 from workspace_authz.restrictions.trace_locations import check_document, check_trace_tags
 from workspace_authz.types import Resource
@@ -51,12 +52,14 @@ class Restrictions:
     ) -> None:
         """Raise :class:`RequestError` for the first restriction of the route that the request breaks.
 
-        On every route, text that is normalized may have no long runs of combining marks.
+        On every route, text that is normalized may have no long runs of combining marks, and a search may
+        ask for so much only.
 
         ``workspace`` is the request's; None on a server without workspaces. ``sources`` is what its namespace
         leaves of the shared places; None leaves all.
         """
         await check_marks(reader)
+        await check_search(reader)
         for restriction in reader.match.route.restrictions:
             if restriction is Restriction.OWN_SOURCE:
                 allowed = Allowed(self.artifact_root, self.shared, narrowed_to=sources)

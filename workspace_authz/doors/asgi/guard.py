@@ -12,7 +12,14 @@ from workspace_authz.aio.fair_share import FairShare
 from workspace_authz.doors.asgi.answers import filtered_answer, replaced
 from workspace_authz.doors.asgi.audit import AuditedRequest
 from workspace_authz.doors.asgi.body import BoundedBody, Disconnection, GivenMessages, ReplayedBody
-from workspace_authz.doors.asgi.protocol import StartedAnswer, peer_of, refuse, route_path
+from workspace_authz.doors.asgi.protocol import (
+    StartedAnswer,
+    at_route,
+    peer_of,
+    raw_route_path,
+    refuse,
+    route_path,
+)
 from workspace_authz.doors.asgi.self_calls import GuardedSelfCalls
 from workspace_authz.doors.asgi.threads import thread_share
 from workspace_authz.effects.effects import EffectKind, Effects
@@ -97,6 +104,7 @@ class GuardMiddleware:
         request = AccessRequest(
             method=scope["method"],
             path=route_path(scope),
+            raw_path=raw_route_path(scope),
             headers=scope["headers"],
             query=scope["query_string"],
             body=body,
@@ -113,7 +121,9 @@ class GuardMiddleware:
             if isinstance(verdict, Pass):
                 answer = StartedAnswer(outgoing)
                 try:
-                    async with thread_share(guard.share, verdict, path=request.path):
+                    url = verdict.effects.url
+                    path = request.path if url is None else url.path
+                    async with thread_share(guard.share, verdict, path=path):
                         await self._pass(guard, verdict, scope=scope, receive=body, send=answer)
                 except RequestError as error:
                     if answer.started:
@@ -169,6 +179,8 @@ def _applied(effects: Effects, scope: Scope, receive: Receive, *, limit: int | N
         scope, receive = replaced(effects.replacement, scope, receive)
     elif limit is not None:
         receive = BoundedBody(receive, limit=limit)
+    if effects.url is not None:
+        scope = at_route(scope, path=effects.url.path, raw_path=effects.url.raw_path)
     headers = effects.headers.applied(scope["headers"])
     return {**scope, "headers": headers, "state": _state(scope, effects.caller)}, receive
 

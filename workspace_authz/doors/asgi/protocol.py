@@ -11,10 +11,27 @@ from workspace_authz.errors import RequestError
 def route_path(scope: Scope) -> str:
     """The path below ``root_path``, as Starlette and MLflow's WSGI bridge route it."""
     path: str = scope["path"]
-    root = scope.get("root_path", "").rstrip("/")
-    if root and (path == root or path.startswith(root + "/")):
-        return path[len(root) :] or "/"
-    return path
+    return path[len(_root(scope)) :] or "/"
+
+
+def _root(scope: Scope) -> str:
+    """The root path, if the path lies below it; else empty. uvicorn puts it in front of both paths."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    return root if path == root or path.startswith(root + "/") else ""
+
+
+def raw_route_path(scope: Scope) -> bytes:
+    """:func:`route_path` as it was sent, percent-encoded; empty where the server does not tell."""
+    raw: bytes = scope.get("raw_path") or b""
+    root = _root(scope)
+    return raw.removeprefix(root.encode()) if root else raw
+
+
+def at_route(scope: Scope, *, path: str, raw_path: bytes) -> Scope:
+    """``scope`` for another route path, below the same root path."""
+    root = _root(scope)
+    return {**scope, "path": root + path, "raw_path": root.encode() + raw_path}
 
 
 def peer_of(scope: Scope) -> str:
@@ -39,7 +56,7 @@ class StartedAnswer:
 async def refuse(error: RequestError | None, send: Send, *, head: bool = False) -> None:
     """Answer in MLflow's JSON error shape; a HEAD gets the same without a body."""
     refusal = error or RequestError("The request was not judged.")
-    content = json.dumps({"error_code": refusal.code, "message": refusal.message}).encode()
+    content = json.dumps(refusal.document).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(content)).encode()),

@@ -11,6 +11,8 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from mlflow.exceptions import MlflowException
+from sqlparse.lexer import tokenize
+from sqlparse.tokens import Comparison, Keyword
 
 from workspace_authz.catalog.listing import Clause
 from workspace_authz.errors import BadRequestError
@@ -21,6 +23,11 @@ search_utils = optional_module("mlflow.utils.search_utils")
 
 MOST_VALUES: Final = 300
 """In one clause. MLflow's parser takes 25 ms for that many and refuses more than about 5000."""
+
+MOST_TOKENS: Final = 20_000
+"""Of one filter. sqlparse groups 10,000 at most (0.6.1, ``MAX_GROUPING_TOKENS``)."""
+_COMPARING: Final = frozenset({"IN", "IS"})
+"""Keywords that compare; the others are operators for sqlparse."""
 
 
 def clause_first(operation: str, clause: Clause, *, values: Collection[str], theirs: str) -> str | None:
@@ -53,6 +60,22 @@ def clause_first(operation: str, clause: Clause, *, values: Collection[str], the
     if _parsed(parser, ours) != [expected]:
         return None
     raise BadRequestError("This filter cannot be joined to another one; write it as comparisons with AND.")
+
+
+def any_large_filter(texts: Collection[str], *, comparisons: int) -> bool:
+    """Whether one of ``texts`` has more comparisons than that, or more tokens than MLflow's parser takes."""
+    return any(_is_large(text, comparisons) for text in texts)
+
+
+def _is_large(text: str, comparisons: int) -> bool:
+    """Takes tokens from MLflow's own lexer until it knows."""
+    found = 0
+    for number, (kind, value) in enumerate(tokenize(text)):  # type: ignore[no-untyped-call]
+        is_comparison = kind in Comparison or (kind in Keyword and value.upper() in _COMPARING)
+        found += is_comparison
+        if found > comparisons or number > MOST_TOKENS:
+            return True
+    return False
 
 
 def _parsed(parser: Any, text: str) -> object:

@@ -35,7 +35,7 @@ from werkzeug.exceptions import HTTPException
 from workspace_authz.catalog.graphql import FieldCall
 from workspace_authz.errors import BadRequestError
 from workspace_authz.mlflow_adapter.compat import optional_module
-from workspace_authz.mlflow_adapter.reading.messages import Headers, environ_of
+from workspace_authz.mlflow_adapter.reading.messages import Headers, environ_of, refused_by_mlflow
 
 graphql_no_batching = optional_module("mlflow.server.graphql.graphql_no_batching")
 graphql_schema_extensions = optional_module("mlflow.server.graphql.graphql_schema_extensions")
@@ -60,7 +60,8 @@ class Sent:
 def read_calls(*, method: str, query: bytes, headers: Headers, body: bytes) -> tuple[FieldCall, ...]:
     """Every place at which the document in a request asks for a field, introspection excepted.
 
-    Raises :class:`BadRequestError` for a request of which MLflow would execute nothing, or a part only.
+    Empty for a document of which MLflow executes nothing, and answers with errors. Raises
+    :class:`BadRequestError` for a request that MLflow cannot read, or of which it would execute a part only.
     """
     sent = read_document(method=method, query=query, headers=headers, body=body)
     return calls_in(sent.text, variables=sent.variables, operation=sent.operation)
@@ -71,7 +72,9 @@ def read_document(*, method: str, query: bytes, headers: Headers, body: bytes) -
     try:
         request = Request(environ_of(method=method, query=query, headers=headers, body=body))
         document = handlers._get_request_json(request)
-    except (ValueError, TypeError, RecursionError, MlflowException, HTTPException) as error:
+    except MlflowException as error:
+        raise refused_by_mlflow(error) or BadRequestError(_UNREADABLE) from error
+    except (ValueError, TypeError, RecursionError, HTTPException) as error:
         raise BadRequestError(_UNREADABLE) from error
     if not isinstance(document, dict) or not isinstance(document.get("query"), str):
         raise BadRequestError(_UNREADABLE)
@@ -98,7 +101,8 @@ def calls_in(text: str, *, variables: Any, operation: Any) -> tuple[FieldCall, .
         )
     except (GraphQLError, TypeError, RecursionError) as error:
         raise BadRequestError(_UNREADABLE) from error
-    if result.errors:
+    # Without a call MLflow calls no resolver either: what comes before one is the library's alone.
+    if result.errors and recorder.calls:
         raise BadRequestError(f"This GraphQL document is refused: {result.errors[0].message}")
     return tuple(recorder.calls)
 

@@ -23,7 +23,7 @@ from mlflow.server import handlers
 from werkzeug.exceptions import HTTPException
 
 from workspace_authz.catalog.model import Route, Server
-from workspace_authz.errors import BadRequestError
+from workspace_authz.errors import BadRequestError, MlflowRefusedError
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -80,6 +80,14 @@ def read_message(
     return document
 
 
+def refused_by_mlflow(error: MlflowException) -> MlflowRefusedError | None:
+    """The answer that MLflow makes of ``error``; None where it is a failure of the server."""
+    status: int = error.get_http_status_code()
+    if status >= 500:
+        return None
+    return MlflowRefusedError(error.message, document=json.loads(error.serialize_as_json()), status=status)
+
+
 def message_of(route: Route) -> Descriptor | None:
     """The protobuf message of a route's request; None where MLflow has none for it."""
     return _MESSAGES.get(route.operation)
@@ -103,7 +111,7 @@ def _query_fields(query: bytes) -> dict[str, Any]:
 
 
 def environ_of(*, method: str, query: bytes, headers: Headers, body: bytes) -> dict[str, Any]:
-    """As ``starlette.middleware.wsgi.build_environ``, through which MLflow's Flask app gets its requests."""
+    """As :mod:`..patches.wsgi` makes it, through which MLflow gets its requests."""
     environ: dict[str, Any] = {
         "REQUEST_METHOD": method,
         "QUERY_STRING": query.decode("ascii"),
@@ -118,4 +126,6 @@ def environ_of(*, method: str, query: bytes, headers: Headers, body: bytes) -> d
         if name not in ("content-length", "content-type"):
             variable = f"HTTP_{variable}"
         environ[variable] = f"{environ[variable]},{value}" if variable in environ else value
+    if body:
+        environ.setdefault("CONTENT_LENGTH", str(len(body)))  # a body in chunks has none
     return environ

@@ -11,10 +11,12 @@ from typing import Any, Final, TypeVar
 from workspace_authz.catalog.graphql import Changes, FieldCall
 from workspace_authz.catalog.listing import Clause
 from workspace_authz.catalog.model import Route
-from workspace_authz.mlflow_adapter.reading.filters import clause_first
+from workspace_authz.errors import MlflowRefusedError
+from workspace_authz.mlflow_adapter.reading.filters import any_large_filter, clause_first
 from workspace_authz.mlflow_adapter.reading.graphql import read_calls
 from workspace_authz.mlflow_adapter.reading.graphql_arguments import changed_document
 from workspace_authz.mlflow_adapter.reading.messages import Headers, has_field, read_message
+from workspace_authz.mlflow_adapter.reading.mlflow_refusals import path_refusal, refusal_of
 from workspace_authz.mlflow_adapter.reading.spans import Spans, read_spans
 
 _THREADS: Final = 4
@@ -63,6 +65,22 @@ class MLflowReading:
     ) -> str | None:
         """See :func:`clause_first`."""
         return await self._run(partial(clause_first, operation, clause, values=values, theirs=theirs))
+
+    async def any_large_filter(self, texts: Collection[str], *, comparisons: int) -> bool:
+        """See :func:`.filters.any_large_filter`."""
+        return await self._run(partial(any_large_filter, texts, comparisons=comparisons))
+
+    async def refusal(
+        self, route: Route, *, method: str, query: bytes, headers: Headers, body: bytes
+    ) -> MlflowRefusedError | None:
+        """See :func:`.mlflow_refusals.refusal_of`."""
+        return await self._run(
+            partial(refusal_of, route, method=method, query=query, headers=headers, body=body)
+        )
+
+    def path_refusal(self, path: str) -> MlflowRefusedError | None:
+        """See :func:`.mlflow_refusals.path_refusal`."""
+        return path_refusal(path)
 
     def has_field(self, route: Route, field: str) -> bool:
         """See :func:`workspace_authz.mlflow_adapter.reading.messages.has_field`."""

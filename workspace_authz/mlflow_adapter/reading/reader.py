@@ -11,9 +11,9 @@ from urllib.parse import parse_qs
 from workspace_authz.catalog.compile import Match
 from workspace_authz.catalog.graphql import Changes, FieldCall
 from workspace_authz.catalog.listing import Clause
-from workspace_authz.catalog.model import NameSource, Origin, Route, skill_name
+from workspace_authz.catalog.model import NameSource, Origin, Restriction, Route, skill_name
 from workspace_authz.catalog.stamp import Stamp
-from workspace_authz.errors import BadRequestError, UnavailableError
+from workspace_authz.errors import BadRequestError, MlflowRefusedError, RequestError, UnavailableError
 from workspace_authz.mlflow_adapter.reading.documents import JsonBody, read_json, too_large
 from workspace_authz.mlflow_adapter.reading.request import GRAPHQL_BYTES, SPANS_BYTES, AccessRequest
 from workspace_authz.mlflow_adapter.reading.spellings import spellings
@@ -27,6 +27,8 @@ UNREADABLE: Final = object()
 PROTOBUF: Final = b"application/x-protobuf"
 JSON: Final = b"application/json"
 
+_READ_AGAIN: Final = 2**20
+"""Bytes of a refused body that MLflow is still asked about."""
 _AMBIGUOUS: Final = "The request names an object in two ways; provide only one of them."
 
 
@@ -74,6 +76,17 @@ class Reading(Protocol):
         self, operation: str, clause: Clause, *, values: Collection[str], theirs: str
     ) -> str | None:
         """The filter ``theirs`` narrowed by ``clause``, None where MLflow does not understand it."""
+
+    async def any_large_filter(self, texts: Collection[str], *, comparisons: int) -> bool:
+        """Whether one of these filters has more comparisons than that, or too many tokens."""
+
+    async def refusal(
+        self, route: Route, *, method: str, query: bytes, headers: Iterable[tuple[bytes, bytes]], body: bytes
+    ) -> MlflowRefusedError | None:
+        """What MLflow's handler answers because of the request's form alone; None where it takes the form."""
+
+    def path_refusal(self, path: str) -> MlflowRefusedError | None:
+        """What MLflow answers to an artifact path; None where it takes the path."""
 
     def has_field(self, route: Route, field: str) -> bool:
         """Whether MLflow knows this field of a request."""
@@ -169,6 +182,33 @@ class RequestReader:
             )
         return self._message
 
+    async def in_mlflows_words(self, refused: RequestError) -> RequestError:
+        """What MLflow answers to this request, where it would refuse its form anyway; else ``refused``.
+
+        Of use once a right of the caller is known: what MLflow answers depends on the request alone.
+        """
+        if self._reading is None or isinstance(refused, MlflowRefusedError):
+            return refused
+        request, route = self.request, self.match.route
+        for path in self._artifact_paths():
+            if (answer := self._reading.path_refusal(path)) is not None:
+                return answer
+        body = await self.content()
+        if body is None or len(body) > _READ_AGAIN:
+            return refused
+        answer = await self._reading.refusal(
+            route, method=request.method, query=request.query, headers=request.headers, body=body
+        )
+        return answer or refused
+
+    def _artifact_paths(self) -> Sequence[str]:
+        """The path below the artifact proxy that the request names."""
+        if Restriction.OWN_ARTIFACT in self.match.route.restrictions:
+            return (self.match.parameters["artifact_path"],)
+        if Restriction.OWN_ARTIFACT_LIST in self.match.route.restrictions:
+            return self._parsed_query().get("path", ())[:1]
+        return ()
+
     async def calls(self) -> Sequence[FieldCall]:
         """Every place at which the GraphQL document asks for a field. Raises :class:`BadRequestError`.
 
@@ -191,9 +231,12 @@ class RequestReader:
     async def spans(self) -> SpansExport:
         """The OTLP export of the body. Raises :class:`BadRequestError`."""
         if self._spans is None:
-            media_type = self.only_header(b"content-type").partition(b";")[0].strip()
+            content_type = self.only_header(b"content-type")
+            media_type = content_type.partition(b";")[0].strip()
             if media_type not in (PROTOBUF, JSON):
-                raise BadRequestError("Spans are taken as application/x-protobuf or application/json.")
+                sent = content_type.decode("latin-1") or None
+                detail = f"Invalid Content-Type: {sent}. Expected: application/x-protobuf or application/json"
+                raise MlflowRefusedError(detail, document={"detail": detail})
             encoding = self.only_header(b"content-encoding").lower()
             body = await self.request.body.read(SPANS_BYTES)
             if body is None:

@@ -95,6 +95,9 @@ class AccessRequest:
     """MLflow will not be asked, and nothing may change."""
     by_mlflow: SelfRequest | None = None
     """Set for a request of MLflow to itself."""
+    raw_path: bytes = b""
+    """``path`` as it was sent, percent-encoded. Empty where a door does not know it: then no workspace is
+    found in the URL."""
 
     def header(self, name: bytes) -> list[bytes]:
         """Every value of one header."""

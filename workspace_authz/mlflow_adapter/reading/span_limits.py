@@ -18,7 +18,7 @@ from typing import Final
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from workspace_authz.errors import BadRequestError
+from workspace_authz.errors import BadRequestError, MlflowRefusedError
 from workspace_authz.mlflow_adapter.reading.request import SPANS_BYTES
 
 FREE_BYTES: Final = 2**20
@@ -55,9 +55,9 @@ def decompressed(body: bytes, encoding: bytes) -> bytes:
             case b"deflate":
                 content = _inflated(body, limit)
             case _:
-                raise BadRequestError("Spans may be encoded with gzip or deflate only.")
+                raise refused(f"Unsupported Content-Encoding: {encoding.decode('latin-1')}")
     except (OSError, EOFError, zlib.error):
-        raise BadRequestError("The body of this request cannot be decompressed.") from None
+        raise refused(f"Failed to decompress {encoding.decode('latin-1')} payload") from None
     if len(content) > SPANS_BYTES:
         raise BadRequestError(f"Spans are refused beyond {SPANS_BYTES} bytes; send smaller batches.")
     if len(content) > limit:
@@ -104,6 +104,11 @@ def check_json(content: bytes) -> None:
     messages = structure.count(b"{") + structure.count(b"[")
     if messages > MAX_JSON_MESSAGES or structure.count(b",") > 4 * MAX_JSON_MESSAGES:
         raise too_many()
+
+
+def refused(detail: str) -> MlflowRefusedError:
+    """What MLflow answers to an export that it cannot read: FastAPI's shape (``otel_api``, 3.17.2)."""
+    return MlflowRefusedError(detail, document={"detail": detail})
 
 
 def too_many() -> BadRequestError:

@@ -29,6 +29,7 @@ from workspace_authz.mlflow_adapter.reading.span_limits import (
     check_json,
     check_protobuf,
     decompressed,
+    refused,
     too_many,
 )
 from workspace_authz.mlflow_adapter.reading.spellings import same_key
@@ -44,6 +45,7 @@ It compares exactly: a database that ignores case takes ``MLflow.user`` for ``ml
 """
 _USER_ID: Final = "user.id"
 """OpenTelemetry's name for the end user; MLflow makes ``mlflow.trace.user`` of it."""
+_NO_OTLP: Final = "Invalid OpenTelemetry format"
 _IDS: Final = ("traceId", "spanId", "parentSpanId")
 
 
@@ -116,12 +118,15 @@ def read_spans(body: bytes, *, encoding: bytes, as_json: bool) -> Spans:
     message = ExportTraceServiceRequest()
     try:
         if as_json:
-            document = _with_base64_ids(parse(content).as_object())
+            sent = parse(content)
+            if not sent.readable:
+                raise refused(_NO_OTLP)
+            document = _with_base64_ids(sent.as_object())
             Parse(json.dumps(document), message, ignore_unknown_fields=True)
         else:
             message.ParseFromString(content)
     except (DecodeError, JsonError, ValueError, TypeError, AttributeError, RecursionError):
-        raise BadRequestError("The spans of this request cannot be read.") from None
+        raise refused(_NO_OTLP) from None
     spans = sum(
         len(scope_spans.spans)
         for resource_spans in message.resource_spans
