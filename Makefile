@@ -24,12 +24,13 @@ bench: ## guarded against unguarded MLflow, in figures
 	@scripts/setup dev
 	@.venv/bin/python -m bench $(ARGS)
 
-fuzz: ## what the tests try against isolation and invalidation, for longer and with another seed each time
+fuzz: ## what the tests try against isolation, invalidation and time, for longer and with another seed each time
 	@scripts/setup dev
 	@seed=$${FUZZ_SEED:-$$(date +%s)}; echo "FUZZ_SEED=$$seed"; \
 	FUZZ_SEED=$$seed FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-100} .venv/bin/pytest -q -x tests/fuzz $(ARGS)
 	@seed=$${INVALIDATION_SEED:-$$(date +%s)}; echo "INVALIDATION_SEED=$$seed"; \
 	INVALIDATION_SEED=$$seed INVALIDATION_PLANS=$${INVALIDATION_PLANS:-25} .venv/bin/pytest -q -x tests/invalidation -k while
+	@.venv/bin/python -m tests.fuzz.costly --seed "$${COSTLY_SEED:-$$(date +%s)}"
 
 soak: ## 200 clients for two minutes while RBAC keeps changing: nothing wrong is allowed
 	@scripts/setup dev

@@ -30,7 +30,20 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """User and system time that the server's processes have used so far (Linux)."""
-        return sum(map(_cpu, tree(self.process.pid)))
+        return sum(map(cpu_of, tree(self.process.pid)))
+
+    def resident(self) -> int:
+        """Bytes of memory that the server's processes hold now."""
+        return sum(status_bytes(pid, "VmRSS") for pid in tree(self.process.pid))
+
+    def peak(self) -> int:
+        """Bytes that they have held at most, each since :meth:`forget_peak`."""
+        return sum(status_bytes(pid, "VmHWM") for pid in tree(self.process.pid))
+
+    def forget_peak(self) -> None:
+        """Begin anew with :meth:`peak`."""
+        for pid in tree(self.process.pid):
+            forget_peak(pid)
 
 
 def tree(pid: int) -> list[int]:
@@ -39,12 +52,23 @@ def tree(pid: int) -> list[int]:
     return [pid, *(found for child in children for found in tree(int(child)))]
 
 
-def _cpu(pid: int) -> float:
-    """By the clock of the process, in nanoseconds; ``/proc`` counts in hundredths of a second.
+def cpu_of(pid: int) -> float:
+    """Seconds by the clock of the process, in nanoseconds; ``/proc`` counts in hundredths of a second.
 
     Its number is the kernel's ``MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED)``.
     """
     return time.clock_gettime((~pid << 3) | 2)
+
+
+def status_bytes(pid: int, key: str) -> int:
+    """A size of ``/proc/<pid>/status``: ``VmRSS`` is resident memory, ``VmHWM`` its peak."""
+    found = Path(f"/proc/{pid}/status").read_text().partition(f"{key}:")[2]
+    return int(found.split()[0]) * 2**10
+
+
+def forget_peak(pid: int) -> None:
+    """``VmHWM`` begins anew with what is resident now (``man 5 proc``, ``clear_refs``)."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 def free_port() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
@@ -9,8 +10,10 @@ import uvicorn
 from uvicorn.lifespan.on import LifespanOn
 
 from tests.doors.doors import Answer, beyond, call
+from tests.harness.fakes import Records
 from workspace_authz.aio.asgi import Message, Receive, Scope, Send
 from workspace_authz.doors.request_head import MAX_HEAD_BYTES, MAX_HEADER_FIELDS, RequestHeadMiddleware
+from workspace_authz.telemetry.metrics import NoMetrics
 
 Field = tuple[bytes, bytes]
 PATHS = ["/", "/livez", "/health", "/api/2.0/mlflow/experiments/search"]
@@ -43,6 +46,37 @@ async def test_the_number_of_fields_is_bounded(path: str) -> None:
     answer = await ask(*[(b"x-a", b"a")] * (MAX_HEADER_FIELDS + 1), path=path)
     assert refused(answer, status=431)
     assert answer.headers[b"connection"] == b"close"
+
+
+class Counted(NoMetrics):
+    """Keeps what was counted."""
+
+    def __init__(self) -> None:
+        self.codes: list[tuple[str, str]] = []
+
+    def judged(self, outcome: str, *, code: str, seconds: float) -> None:
+        self.codes.append((outcome, code))
+
+
+@dataclass
+class Running:
+    audit: Records = field(default_factory=Records)
+    metrics: Counted = field(default_factory=Counted)
+
+
+async def test_a_refusal_is_audited_and_counted() -> None:
+    running = Running()
+    app = RequestHeadMiddleware(beyond, runtime=lambda: running)
+    assert (await call(app, "POST", "/x", *[(b"x-a", b"a")] * (MAX_HEADER_FIELDS + 1))).status == 431
+    (record,) = running.audit.kept
+    assert (record["method"], record["path"], record["status"], record["decision"]) == (
+        *("POST", "/x"),
+        *(431, "deny"),
+    )
+    assert "header fields" in record["reason"]
+    assert running.metrics.codes == [("deny", "BAD_REQUEST")]
+    assert (await call(app, "GET", "/x")).status == 299
+    assert len(running.audit.kept) == 1  # the guard writes the record of what goes on
 
 
 def field_of(size: int) -> Field:

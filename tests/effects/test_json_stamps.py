@@ -317,3 +317,13 @@ def test_records_are_as_they_were_but_for_their_author(records: list[dict[str, A
 def test_writing_twice_is_writing_once(operation: str, document: dict[str, Any]) -> None:
     once = stamped(document, *STAMPS[operation])
     assert stamped(once, *STAMPS[operation]) == once
+
+
+def test_a_stamp_stands_first_and_what_holds_none_stays_where_it_was() -> None:
+    """protobuf's parser stops at a value that it cannot take: what stood before it must not follow it."""
+    sent = tag(Shape.PAIRS, when_sent=True)
+    others = {"name": "n", "tags": [pair("k", 7)], "more": 1}
+    assert list(stamped(others, sent)) == ["name", "tags", "more"]
+    theirs = {"name": "n", "tags": [pair("k", 7), pair(USER_TAG, "bob")]}
+    assert list(stamped(theirs, sent)) == ["tags", "name"]
+    assert stamped(theirs, sent)["tags"][0] == pair(USER_TAG, "alice")

@@ -15,6 +15,8 @@ from tests.scenarios.people import TEAM_A, TEAM_B
 DEFAULT = "default"
 CANARY = b'{"spans": [], "canary": "belongs to team-b"}'
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+REFUSALS = ("refused", "artifact path", "Invalid path")
+"""Of a path, by the guard. The last is what MLflow would say itself."""
 
 
 @dataclass(slots=True)

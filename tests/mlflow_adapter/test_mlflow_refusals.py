@@ -143,3 +143,14 @@ def test_a_path_that_mlflow_does_not_take() -> None:
         assert (found.status, found.message) == (400, "Invalid path")
     for path in ("1/x", "", "1/" + "\u0301" * 10, "//" + "a\u0301" * 600, "../" + "x" * 2000):
         assert path_refusal(path) is None
+
+
+@pytest.mark.parametrize("operation", ["DeleteArtifact", "CreateMultipartUpload"])
+def test_what_needs_mlflows_active_workspace_is_not_answered(
+    monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_ENABLE_WORKSPACES", "true")
+    for body in (b"", b"{}", b"{"):
+        headers = [(b"content-type", JSON.encode()), (b"content-length", str(len(body)).encode())]
+        asked = route(operation)
+        assert refusal_of(asked, method="POST", query=b"", headers=headers, body=body) is None

@@ -6,7 +6,8 @@ import shlex
 
 import pytest
 
-from workspace_authz.errors import ForbiddenError
+from tests.pipeline.world import V2, World
+from workspace_authz.errors import BadRequestError, ForbiddenError, MlflowRefusedError, RequestError
 from workspace_authz.pipeline.refusals import forbidden, grant_command, smallest_role
 from workspace_authz.roles.policy import ADMIN, EDIT, VIEW, Right
 from workspace_authz.types import USABLE, USE, Attributes, Resource, UserInfo, Verb
@@ -76,3 +77,18 @@ def test_the_role_of_the_command_is_the_smallest_that_would_do(asked: Attributes
     right = Right(asked.resource, asked.subresource, asked.verb)
     holding = [role.name for role in (VIEW, EDIT, ADMIN) if right in role.rights]
     assert smallest_role(asked) == holding[0]
+
+
+async def test_what_mlflow_would_answer_is_told_once_a_right_is_known() -> None:
+    answer = MlflowRefusedError("In MLflow's words.", document={"error_code": "BAD_REQUEST"})
+    malformed = {"run_id": 7, "key": ["x"], "value": "v"}
+    for held, told in ((("update experiments",), True), (("update experiments fraud",), False), ((), False)):
+        world = World(*held)
+        world.objects.refused = answer
+        verdict = await world.judge("POST", f"{V2}/runs/set-tag", **malformed)
+        assert isinstance(verdict.error, RequestError)
+        assert (verdict.error is answer) is told, held
+    world.objects.refused = None
+    verdict = await World("update experiments").judge("POST", f"{V2}/runs/set-tag", **malformed)
+    assert isinstance(verdict.error, BadRequestError)
+    assert not isinstance(verdict.error, MlflowRefusedError)

@@ -125,7 +125,7 @@ def test_an_unknown_route_is_known_to_be_unknown_only_after_authentication(
 
 @pytest.mark.parametrize(
     "path",
-    ["//health", "/health/", "/healthz", "/static-files/../api/2.0/mlflow/experiments/search", "/HEALTH"],
+    ["/%2fhealth", "/health/", "/healthz", "/static-files/../api/2.0/mlflow/experiments/search", "/HEALTH"],
 )
 def test_what_only_looks_public_is_not(server: MlflowServer, path: str) -> None:
     assert server.ask("GET", path).status in (401, 404)

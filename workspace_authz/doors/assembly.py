@@ -41,7 +41,9 @@ def create_app() -> App:
     on, and a request with too large a head must reach nothing else.
     """
     app = CertificateMiddleware(guarded_app(), on_load=_count_certificate)
-    return RequestHeadMiddleware(app, static_prefix=from_environment(os.environ).static_prefix)
+    return RequestHeadMiddleware(
+        app, static_prefix=from_environment(os.environ).static_prefix, runtime=process.current
+    )
 
 
 def guarded_app() -> App:

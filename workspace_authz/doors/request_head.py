@@ -7,14 +7,19 @@ joins repeated fields in a time that is quadratic in their number, on the event 
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from workspace_authz.aio.asgi import App, Receive, Scope, Send
-from workspace_authz.doors.asgi.protocol import refuse
+from workspace_authz.doors.asgi.audit import AuditedRequest
+from workspace_authz.doors.asgi.protocol import refuse, route_path
 from workspace_authz.doors.lifespan import uvicorn_config
 from workspace_authz.errors import BadRequestError, HeadersTooLargeError, RequestError
+from workspace_authz.pipeline.verdict import Findings, Refuse, conclusion
+from workspace_authz.telemetry.audit import AuditSink
+from workspace_authz.telemetry.metrics import Metrics
 
 MAX_HEAD_BYTES: Final = 64 * 2**10
 """Request line and header fields together. As h11's bound (uvicorn: ``h11_max_incomplete_event_size``)."""
@@ -25,14 +30,29 @@ _ASCII_FIELDS: Final = frozenset({b"host", b"origin"})
 in a time that is quadratic in their number."""
 
 
+class Accounts(Protocol):
+    """What keeps account of requests in the running process."""
+
+    @property
+    def audit(self) -> AuditSink:
+        """Takes one record per request."""
+
+    @property
+    def metrics(self) -> Metrics:
+        """Counts requests."""
+
+
 class RequestHeadMiddleware:
     """Stands outside of everything, also of probes and public routes.
 
     What is inside sees one slash where a path begins: see :func:`single_slashed`.
     """
 
-    def __init__(self, app: App, *, static_prefix: str = "") -> None:
+    def __init__(
+        self, app: App, *, static_prefix: str = "", runtime: Callable[[], Accounts | None] = lambda: None
+    ) -> None:
         self._app = app
+        self._runtime = runtime
         self._static_prefix = static_prefix
         self._keeps_bodies = False
 
@@ -41,12 +61,23 @@ class RequestHeadMiddleware:
         if scope["type"] == "http":
             error = problem_of(scope, keeps_bodies=self._keeps_bodies)
             if error is not None:
-                await refuse(error, send, head=scope["method"] == "HEAD")
+                await self._refuse(error, scope, send)
                 return
             scope = single_slashed(scope, static_prefix=self._static_prefix)
         elif scope["type"] == "lifespan":
             self._keeps_bodies = _keeps_bodies(receive)
         await self._app(scope, receive, send)
+
+    async def _refuse(self, error: RequestError, scope: Scope, send: Send) -> None:
+        """Answer, with an audit record as for any other request once the server has started."""
+        runtime = self._runtime()
+        if runtime is not None:
+            verdict = Refuse(Findings(), error)
+            audited = AuditedRequest(runtime.audit, method=scope["method"], path=route_path(scope))
+            seconds = audited.judged(verdict)
+            runtime.metrics.judged(conclusion(verdict), code=error.code, seconds=seconds)
+            send = audited.watch(send)
+        await refuse(error, send, head=scope["method"] == "HEAD")
 
 
 def problem_of(scope: Scope, *, keeps_bodies: bool) -> RequestError | None:

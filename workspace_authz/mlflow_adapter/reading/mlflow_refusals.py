@@ -26,6 +26,8 @@ from workspace_authz.mlflow_adapter.reading.messages import Headers, environ_of,
 
 MESSAGE: Final = "_get_request_message"
 STORES: Final = ("_get_tracking_store", "_get_model_registry_store", "_get_workspace_store", "_get_job_store")
+_PLACED: Final = "_get_workspace_scoped_repo_path_if_enabled"
+"""Needs MLflow's active workspace, and stands before some messages."""
 _LONGEST_PATH: Final = 1024
 """Characters. ``validate_path_is_safe`` takes quadratic time for some paths."""
 
@@ -86,6 +88,7 @@ def _app() -> Flask:
 def _handlers() -> Mapping[str, FunctionType]:
     """Each handler that begins so, by its operation, without its decorators."""
     found: dict[str, FunctionType] = {}
+    # Without the table, as a later MLflow may be, refusals are in our words.
     for message, handler in getattr(handlers, "HANDLERS", {}).items():
         function = inspect.unwrap(handler)
         if MESSAGE in function.__code__.co_names:
@@ -105,7 +108,7 @@ def _until_read(handler: FunctionType) -> None:
 
     copy = FunctionType(
         handler.__code__,
-        {**vars(handlers), **dict.fromkeys(STORES, out_of_reach), MESSAGE: read},
+        {**vars(handlers), **dict.fromkeys((*STORES, _PLACED), out_of_reach), MESSAGE: read},
         handler.__name__,
         handler.__defaults__,
         handler.__closure__,
