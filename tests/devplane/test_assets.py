@@ -1,4 +1,4 @@
-"""Finding the binaries, and the script that builds them (with a Go that only pretends)."""
+"""Finding the binaries, and the scripts that build them (with a Go that only pretends)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from workspace_authz.devplane import assets
 from workspace_authz.errors import ConfigurationError
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "kube"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 BINARIES = (assets.APISERVER, assets.CONTROLLER_MANAGER, assets.ETCD, assets.KUBECTL)
 TOOLS = (
     *("awk", "bash", "basename", "cat", "chmod", "cut", "dirname", "env", "flock"),
@@ -27,7 +27,7 @@ case $1 in
   build)
     [ "$GO_FAILS" != yes ] || exit 3
     while [ "$1" != -o ]; do shift; done
-    for name in kube-apiserver kube-controller-manager kubectl server; do
+    for name in kube-apiserver kube-controller-manager kubectl server oauth2-proxy; do
       printf '#!/bin/sh\\n' > "$2$name"; chmod +x "$2$name"
     done ;;
 esac
@@ -58,13 +58,15 @@ class Machine:
             "WORKSPACE_AUTHZ_CACHE": str(self.cache),
         }
 
-    def run(self, **extra: str) -> subprocess.CompletedProcess[str]:
-        return self.run_at_once(1, extra)[0]
+    def run(self, script: str = "kube", **extra: str) -> subprocess.CompletedProcess[str]:
+        return self.run_at_once(1, extra, script=script)[0]
 
-    def run_at_once(self, copies: int, extra: Mapping[str, str]) -> list[subprocess.CompletedProcess[str]]:
+    def run_at_once(
+        self, copies: int, extra: Mapping[str, str], *, script: str = "kube"
+    ) -> list[subprocess.CompletedProcess[str]]:
         started = [
             subprocess.Popen(
-                [SCRIPT],
+                [SCRIPTS / script],
                 env={**self.environ, **extra},
                 text=True,
                 stdout=subprocess.PIPE,
@@ -96,6 +98,14 @@ def test_what_the_script_built_is_found(machine: Machine) -> None:
     for name in BINARIES:
         found = assets.find_binary(name, environ=machine.environ)
         assert found.resolve() == built / name
+
+
+def test_the_proxy_is_built_beside(machine: Machine) -> None:
+    built = [machine.run("proxies").stdout.strip() for _ in range(2)]
+    assert built[0] == built[1]
+    assert Path(built[0]).parent == machine.cache / "proxies"
+    assert os.access(Path(built[0]) / "oauth2-proxy", os.X_OK)
+    assert machine.builds() == 1
 
 
 def test_the_script_builds_once_even_when_started_twice_at_once(machine: Machine) -> None:

@@ -1,0 +1,140 @@
+"""The real oauth2-proxy as a process, and people who log in through it.
+
+Skips the test (in CI fails it) when the proxy is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from http.cookies import SimpleCookie
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.harness.http import Answer, Headers, Http
+from tests.harness.oidc import CLIENT, HINT, OidcProvider
+from tests.harness.processes import free_port, running
+from tests.harness.server import WORKSPACE
+
+_START_SECONDS: Final = 60.0
+
+
+@dataclass(slots=True)
+class Browser:
+    """Somebody's requests to a proxy: cookies are kept, and nothing else."""
+
+    url: str
+    _http: Http = field(init=False, repr=False)
+    _cookies: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self._http = Http(self.url)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        workspace: str | None = None,
+        headers: Headers = (),
+        json_body: object = None,
+    ) -> Answer:
+        """One request with the cookies; ``path`` may be a whole address of the proxy."""
+        given = list(dict(headers).items())
+        if self._cookies:
+            given.append(("Cookie", "; ".join(f"{name}={value}" for name, value in self._cookies.items())))
+        if workspace is not None:
+            given.append((WORKSPACE, workspace))
+        body = None
+        if json_body is not None:
+            body = json.dumps(json_body).encode()
+            given.append(("Content-Type", "application/json"))
+        answer = self._http.request(method, path.removeprefix(self.url), headers=given, body=body)
+        for cookie in answer.header("set-cookie"):
+            self._cookies |= {name: morsel.value for name, morsel in SimpleCookie(cookie).items()}
+        return answer
+
+    def log_in(self, user: str) -> None:
+        """Follow the redirects by which a browser logs in. Raises ``AssertionError`` if one does not come."""
+        login = urlsplit(_target(self.ask("GET", "/oauth2/start?rd=%2Fversion")))
+        with closing(Http(f"{login.scheme}://{login.netloc}")) as provider:
+            back = provider.request("GET", f"{login.path}?{login.query}&{HINT}={user}")
+        assert _target(self.ask("GET", _target(back))) == "/version"
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthProxy:
+    """A proxy that runs."""
+
+    url: str
+
+    @contextmanager
+    def person(self, user: str | None) -> Iterator[Browser]:
+        """A browser in which ``user`` is logged in; None for nobody."""
+        with closing(Browser(self.url)) as browser:
+            if user is not None:
+                browser.log_in(user)
+            yield browser
+
+
+@contextmanager
+def oauth_proxy(
+    state: Path, *, provider: OidcProvider, upstream: str, arguments: Sequence[str] = ()
+) -> Iterator[OAuthProxy]:
+    """A proxy in front of ``upstream`` for as long as the block lasts.
+
+    What it passes on is its default and what ``arguments`` say.
+    """
+    program = _program()
+    state.mkdir(parents=True, exist_ok=True)
+    address = f"127.0.0.1:{free_port()}"
+    command = [
+        program,
+        "--provider=oidc",
+        f"--oidc-issuer-url={provider.url}",
+        f"--client-id={CLIENT}",
+        "--client-secret=secret",
+        f"--cookie-secret={secrets.token_hex(16)}",
+        "--cookie-secure=false",  # there is no TLS here
+        "--email-domain=*",
+        f"--http-address={address}",
+        f"--upstream={upstream}",
+        *arguments,
+    ]
+    with (
+        running(command, log=state / "oauth2-proxy.log") as process,
+        closing(Http(f"http://{address}")) as http,
+    ):
+
+        def ready() -> bool:
+            with suppress(OSError):
+                return http.request("GET", "/ping").status == 200
+            return False
+
+        process.wait_until(ready, seconds=_START_SECONDS)
+        yield OAuthProxy(f"http://{address}")
+
+
+def _program() -> str:
+    found = os.environ.get("OAUTH2_PROXY") or shutil.which("oauth2-proxy")
+    if found is None and os.environ.get("CI") == "true":
+        pytest.fail("oauth2-proxy is missing: scripts/proxies")
+    return found or pytest.skip("oauth2-proxy is missing: scripts/proxies")
+
+
+def _target(answer: Answer) -> str:
+    """Where a redirect leads."""
+    assert answer.status == 302, answer.text
+    return answer.header("location")[0]
