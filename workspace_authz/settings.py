@@ -114,6 +114,18 @@ class Settings(BaseSettings):
         description="How many new tokens of one client address the API server may reject per second, with a "
         "burst of ten times as many. Beyond that, new tokens from the address are answered 429.",
     )
+    audiences: str | None = Field(
+        default=None,
+        description="Comma-separated audiences of this server, for example `mlflow`. Tokens that were made "
+        "for one of them are accepted ([how](clients.md#tokens-for-mlflow-only)); they are worthless against "
+        "the Kubernetes API. The server's account then needs the ClusterRole `mlflow-server-reviews`. Must "
+        "not hold the API server's own audience. None unless set.",
+    )
+    audiences_only: bool = Field(
+        default=False,
+        description="Whether tokens for the audiences in `audiences`, and for no others, are the only ones "
+        "that are accepted. Then no token that reaches the server can be used against the Kubernetes API.",
+    )
     oauth_proxy: bool = Field(
         default=False,
         description="Whether every request comes through an OAuth proxy that sends a Basic password of its "
@@ -197,7 +209,8 @@ class Settings(BaseSettings):
         default=64,
         ge=2,
         le=1024,
-        description="How many reviews a worker sends at the same time. A quarter is reserved for new tokens.",
+        description="How many reviews a worker sends at the same time. A quarter is reserved for new tokens. "
+        "With `audiences`, as many again with the server's own account.",
     )
     body_bytes: int = Field(
         default=64 * 2**20,
@@ -260,6 +273,11 @@ class Settings(BaseSettings):
         description="How many audit records may wait to be written. More are dropped and counted.",
     )
 
+    @property
+    def audience_names(self) -> tuple[str, ...]:
+        """The names in ``audiences``, in their order."""
+        return tuple(filter(None, map(str.strip, (self.audiences or "").split(","))))
+
 
 def load_settings(**overrides: Any) -> Settings:
     """Read the environment; ``overrides`` take precedence.
@@ -280,6 +298,11 @@ def _refuse_unsupported(settings: Settings) -> None:
         raise ConfigurationError(
             "The authorization mode subject_access_review is not built in this release: "
             "set MLFLOW_K8S_AUTH_AUTHORIZATION_MODE=self_subject_access_review."
+        )
+    if settings.audiences_only and not settings.audience_names:
+        raise ConfigurationError(
+            "WORKSPACE_AUTHZ_AUDIENCES_ONLY is set, but no audience is: set WORKSPACE_AUTHZ_AUDIENCES, for "
+            "example to mlflow."
         )
     for field in ("remote_user_header", "remote_groups_header", "remote_groups_separator"):
         if getattr(settings, field) is not None:

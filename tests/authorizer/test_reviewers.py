@@ -19,7 +19,7 @@ from workspace_authz.authorizer.review_cache import Lifetimes
 from workspace_authz.authorizer.reviewers import Reviewers, bearer_token
 from workspace_authz.authorizer.rules import every_question
 from workspace_authz.errors import UnavailableError
-from workspace_authz.kubernetes.credentials import AssertedUser, BearerToken
+from workspace_authz.kubernetes.credentials import AssertedUser, AudienceToken, BearerToken
 from workspace_authz.kubernetes.reviews import AccessAnswer, ResourceRule, RulesAnswer
 from workspace_authz.types import API_GROUP, Attributes, Caller, Outcome, Resource, Source, UserInfo, Verb
 
@@ -73,6 +73,14 @@ async def test_an_asserted_user_is_asked_about_by_the_server(
     assert (site.subject_reviews.users, site.subject_reviews.questions) == ([USER], [LIST])
     assert site.reviews.tokens == []
     assert (await site.authorizer.authorize(ASSERTED, LIST)).source is Source.CACHE
+
+
+async def test_a_token_of_an_audience_is_never_sent_to_the_api_server(site: Site) -> None:
+    caller = Caller(USER, AudienceToken("t"))
+    with site.authorizer.prefetch(caller.credential, LIST):
+        await site.authorizer.authorize(caller, LIST)
+        await site.authorizer.may_get(caller, "/metrics")
+    assert (site.subject_reviews.users, site.reviews.tokens) == ([USER, USER], [])
 
 
 async def test_a_caller_with_a_token_is_never_asked_about_by_the_server(site: Site) -> None:

@@ -151,6 +151,30 @@ def test_each_kind_of_trouble(
     assert result.status == (1 if level == "failing" else 0)
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_server_with_audiences_needs_the_right_to_review_others(
+    check: Any, monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    monkeypatch.setenv("WORKSPACE_AUTHZ_AUDIENCES", "mlflow")
+    found = findings(check({**healthy(), MAY: (201, {"status": {"allowed": allowed}})}))
+    assert found["audiences"]["level"] == ("ok" if allowed else "failing")
+    if allowed:
+        assert "tokenreviews" not in found["least-privilege"]["what"]
+    else:
+        assert "may not create tokenreviews or create subjectaccessreviews" in found["audiences"]["what"]
+        role = "mlflow-server-reviews"
+        assert (
+            f"clusterrolebinding {role} --clusterrole={role} --serviceaccount=mlflow:server"
+            in (found["audiences"]["fix"])
+        )
+
+
+def test_a_server_without_audiences_needs_no_such_right(check: Any) -> None:
+    found = findings(check(healthy()))
+    assert "audiences" not in found
+    assert "create tokenreviews, create subjectaccessreviews" in found["least-privilege"]["what"]
+
+
 def test_roles_of_another_release(check: Any) -> None:
     other: dict[str, tuple[int, Any]] = {
         f"GET {RBAC}/clusterroles/{role['metadata']['name']}": (200, {"rules": []})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ import pytest
 from tests.cli.conftest import Run
 from tests.cli.kubeconfigs import kubeconfig
 from tests.cli.planes import ALICE, Plane
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.connection import server_connection
 
 
 def test_names_the_owner_of_a_token(run: Run, plane: Plane) -> None:
@@ -36,6 +40,45 @@ def test_a_certificate_speaks_for_its_user_and_says_so(run: Run, plane: Plane) -
 def test_a_token_beside_a_certificate_is_the_tokens_owner(run: Run, plane: Plane) -> None:
     result = run("whoami", "--kubeconfig", plane.certificate, "--token", ALICE, "-o", "json")
     assert result.json()["username"] == "alice"
+
+
+def token_for(plane: Plane, audience: str) -> str:
+    """A token of the account ``mlflow`` of the namespace mlflow."""
+
+    async def made() -> str:
+        connection = server_connection(await load_configuration(str(plane.admin)))
+        try:
+            path = "/api/v1/namespaces/mlflow/serviceaccounts/mlflow/token"
+            spec = {"spec": {"audiences": [audience], "expirationSeconds": 600}}
+            answer = await connection.post(path, spec, token=None, timeout=10)
+        finally:
+            await connection.close()
+        assert answer.status == 201, answer.body
+        return str(json.loads(answer.body)["status"]["token"])
+
+    return asyncio.run(made())
+
+
+def test_a_token_for_an_audience_is_asked_about_by_the_kubeconfigs_user(
+    run: Run, plane: Plane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = token_for(plane, "mlflow")
+    command = ("whoami", "--token", token, "-o", "json", "--kubeconfig")
+    result = run(*command, plane.admin, "--audience", "mlflow")
+    assert result.json()["username"] == "system:serviceaccount:mlflow:mlflow"
+    monkeypatch.setenv("WORKSPACE_AUTHZ_AUDIENCES", "other,mlflow")
+    assert run(*command, plane.admin).json() == result.json()
+    refused = run(*command, plane.server)  # which may not ask
+    assert (refused.status, refused.out) == (2, "")
+    assert "may not create tokenreviews" in refused.err
+
+
+def test_a_token_for_an_audience_that_is_not_asked_about_is_told_its_own(run: Run, plane: Plane) -> None:
+    token = token_for(plane, "mlflow")
+    result = run("whoami", "--token", token, "--kubeconfig", plane.admin)
+    assert (result.status, result.out) == (2, "")
+    assert "It says that it is for 'mlflow'" in result.err
+    assert token not in result.err
 
 
 @pytest.mark.parametrize("command", [("whoami",), ("can-i", "get", "experiments", "-n", "team-a")])

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from tests.cli.kubeconfigs import kubeconfig
+from tests.cli.servers import scripted
 from tests.doors.test_app import GOOD
 from workspace_authz.doors.preflight import (
     advertise_authentication,
     bound_calls,
     check,
+    check_cluster,
     choose_http_parser,
     switch_off_caches,
 )
@@ -115,3 +119,16 @@ def test_a_root_whose_artifacts_nobody_could_reach_stops_the_start(root: str) ->
 )
 def test_any_other_root_does_not(root: str | None) -> None:
     check(replace(GOOD, artifact_root=root), load_settings(), environ={})
+
+
+@pytest.mark.parametrize("answer", [None, (503, {}), (403, {})])
+async def test_an_api_server_without_an_answer_does_not_stop_a_server_with_audiences(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, answer: tuple[int, object] | None
+) -> None:
+    """Its readiness tells of it, as in any other outage."""
+    path = "POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    with scripted({} if answer is None else {path: answer}) as server:
+        url = server.url if answer else "http://127.0.0.1:9"
+        file = kubeconfig(tmp_path / "kubeconfig", cluster={"server": url}, user={"token": "t"})
+        await check_cluster(load_settings(kubeconfig=str(file), audiences="mlflow"))
+    assert "could not be checked" in caplog.text

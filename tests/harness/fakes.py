@@ -102,6 +102,19 @@ class ScriptedReviews(_Scripted):
         return _given(self.rules_answer)
 
 
+class ScriptedTokenReviews:
+    """TokenReviews, asked with the server's own account."""
+
+    def __init__(self) -> None:
+        self.answer: UserInfo | Exception = UserInfo("alice", groups=("system:authenticated",))
+        self.tokens: list[str] = []
+
+    async def who(self, token: str) -> UserInfo:
+        self.tokens.append(token)
+        await asyncio.sleep(0)
+        return _given(self.answer)
+
+
 class ScriptedSubjectReviews(_Scripted):
     """Reviews about a user, asked with the server's own account."""
 

@@ -12,7 +12,8 @@ from tests.identity.jwts import jwt
 from tests.identity.requests import authenticated
 from workspace_authz.errors import TooManyRequestsError, UnauthenticatedError, UnavailableError
 from workspace_authz.identity.rate_limit import LONGEST_DELAY_SECONDS
-from workspace_authz.identity.tokens import TokenAuthenticator, TokenTerms
+from workspace_authz.identity.tokens import TokenAuthenticator
+from workspace_authz.identity.verified_tokens import TokenTerms
 from workspace_authz.kubernetes.credentials import BearerToken
 from workspace_authz.types import Credential, UserInfo
 
@@ -138,7 +139,7 @@ async def test_memory_is_bounded_whatever_is_invented(lists: Lists) -> None:
     await lists.ask("alice")
     await lists.flood(6_000, lambda index: f"10.0.{index >> 8}.{index & 255}")
     assert len(lists.unverified.tokens) == 1 + 6_000
-    authenticator = lists.authenticator
+    authenticator = lists.authenticator._tokens
     caches = (authenticator._known, authenticator._rejected, authenticator._verified)
     assert [len(cache) for cache in caches] == [1, TERMS.size, 1]
     assert len(authenticator._rejections._left) == 4096
@@ -164,7 +165,7 @@ async def test_an_expired_token_costs_no_question(lists: Lists) -> None:
     assert await lists.ask(token) is UnauthenticatedError
     assert lists.unverified.tokens == []
     assert lists.prefetched == []
-    assert not lists.authenticator._rejections.recent(INGRESS)
+    assert not lists.authenticator._tokens._rejections.recent(INGRESS)
 
 
 async def test_without_the_api_servers_time_it_is_asked() -> None:

@@ -9,7 +9,8 @@ import pytest
 from tests.harness.fakes import ManualClock, ScriptedReviews, run_pending
 from tests.identity.requests import authenticated
 from workspace_authz.errors import UnauthenticatedError, UnavailableError
-from workspace_authz.identity.tokens import TokenAuthenticator, TokenTerms
+from workspace_authz.identity.tokens import TokenAuthenticator
+from workspace_authz.identity.verified_tokens import TokenTerms
 from workspace_authz.kubernetes.credentials import BearerToken
 from workspace_authz.kubernetes.reviews import REJECTED
 from workspace_authz.types import UserInfo
@@ -210,7 +211,7 @@ async def test_two_processes_know_a_token_by_different_keys(
     first, second = (TokenAuthenticator(reviews, clock=clock) for _ in range(2))
     await authenticated(first, "t")
     await authenticated(second, "t")
-    assert set(first._known._entries).isdisjoint(second._known._entries)
+    assert set(first._tokens._known._entries).isdisjoint(second._tokens._known._entries)
 
 
 def _everything_in(thing: object, *, spare: object) -> str:

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from workspace_authz.kubernetes.credentials import AssertedUser, BearerToken
+from workspace_authz.kubernetes.credentials import AssertedUser, AudienceToken, BearerToken
 
 TOKEN = "sha256~opaque-OpenShift_token"
 
@@ -28,6 +28,7 @@ def basic(text: str) -> bytes:
 )
 def test_a_token_is_found_in_a_value_that_holds_it(value: bytes) -> None:
     assert BearerToken(TOKEN).is_in(value)
+    assert AudienceToken(TOKEN).is_in(value)
 
 
 @pytest.mark.parametrize(
@@ -42,12 +43,19 @@ def test_a_token_is_found_in_a_value_that_holds_it(value: bytes) -> None:
 )
 def test_a_token_is_not_found_elsewhere(value: bytes) -> None:
     assert not BearerToken(TOKEN).is_in(value)
+    assert not AudienceToken(TOKEN).is_in(value)
 
 
 def test_a_credential_is_a_key_and_does_not_show_its_token() -> None:
     assert {BearerToken(TOKEN): 1}[BearerToken(TOKEN)] == 1
     assert BearerToken(TOKEN) != BearerToken("other")
     assert TOKEN not in repr(BearerToken(TOKEN))
+    assert TOKEN not in repr(AudienceToken(TOKEN))
+
+
+def test_the_kinds_are_never_equal() -> None:
+    kinds: set[object] = {BearerToken(TOKEN), AudienceToken(TOKEN)}
+    assert len(kinds) == 2
 
 
 def test_an_asserted_user_has_no_secret() -> None:
@@ -57,3 +65,4 @@ def test_an_asserted_user_has_no_secret() -> None:
 
 def test_an_empty_token_is_in_nothing() -> None:
     assert not BearerToken("").is_in(b"anything")
+    assert not AudienceToken("").is_in(b"anything")

@@ -55,6 +55,7 @@ def test_rules_of_the_policy_speak_of_our_group_only() -> None:
         ("mlflow-admin", {f"{AGGREGATE}admin": "true"}),
         ("mlflow-integration", {}),
         ("mlflow-server", {}),
+        ("mlflow-server-reviews", {}),
     ],
 )
 def test_only_the_three_aggregate(name: str, labels: dict[str, str]) -> None:
@@ -67,6 +68,13 @@ def test_server_may_follow_namespaces_and_rbac_and_nothing_else() -> None:
     assert role("mlflow-server")["rules"] == [
         {"apiGroups": [""], "resources": ["namespaces"], "verbs": read},
         {"apiGroups": ["rbac.authorization.k8s.io"], "resources": rbac, "verbs": read},
+    ]
+
+
+def test_the_right_to_review_others_is_a_role_of_its_own() -> None:
+    assert role("mlflow-server-reviews")["rules"] == [
+        {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
+        {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
     ]
 
 

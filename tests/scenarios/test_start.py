@@ -100,6 +100,10 @@ MISTAKES = {
         "MLFLOW_K8S_AUTH_REMOTE_USER_HEADER is set",
         environment={"MLFLOW_K8S_AUTH_REMOTE_USER_HEADER": "x-remote-user"},
     ),
+    "only audiences, and none": Mistake(
+        "AUDIENCES_ONLY is set, but no audience is",
+        environment={"WORKSPACE_AUTHZ_AUDIENCES_ONLY": "true", "WORKSPACE_AUTHZ_AUDIENCES": " , "},
+    ),
     "selector": Mistake("label selector", workspace_store="kubernetes://?label_selector=a%20b%20c"),
     "selector by setting": Mistake(
         "label selector", environment={"MLFLOW_K8S_WORKSPACE_LABEL_SELECTOR": "a in ("}

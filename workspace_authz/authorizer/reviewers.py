@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from workspace_authz.kubernetes.credentials import AssertedUser, BearerToken
+from workspace_authz.kubernetes.credentials import AssertedUser, AudienceToken, BearerToken
 from workspace_authz.kubernetes.reviews import AccessAnswer, Reviews, RulesAnswer
 from workspace_authz.kubernetes.subject_reviews import SubjectReviews
 from workspace_authz.types import Attributes, Caller, Credential
@@ -58,7 +58,7 @@ class SelfSubjectReviewer:
 
 @dataclass(frozen=True, slots=True)
 class SubjectReviewer:
-    """A :class:`Reviewer` that asks with the server's own account, for callers who have no token.
+    """A :class:`Reviewer` that asks with the server's own account, for callers whose credential cannot ask.
 
     Kubernetes has no review that lists the rights of another user, so nothing is enumerated.
     """
@@ -87,7 +87,7 @@ class Reviewers:
     """The reviewers of a server.
 
     ``unverified`` is asked with a token whose owner is not known yet; ``reviews`` if it is not given. Without
-    ``subject_reviews`` there are no callers without a token.
+    ``subject_reviews`` there are no callers by name or by a token for an audience of the server.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Reviewers:
         credential = caller.credential
         if isinstance(credential, BearerToken):
             return self._self_subject
-        if isinstance(credential, AssertedUser) and self._subject is not None:
+        if isinstance(credential, AssertedUser | AudienceToken) and self._subject is not None:
             return self._subject
         raise TypeError(
             f"no reviewer asks for a caller with a credential of type {type(credential).__name__}"

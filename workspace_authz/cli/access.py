@@ -21,7 +21,7 @@ from workspace_authz.kubernetes.reviews import ApiReviews, Reviews
 TOKEN_VARIABLE: Final = "MLFLOW_TRACKING_TOKEN"  # noqa: S105 - the name of a variable
 WORKSPACE_VARIABLE: Final = "MLFLOW_WORKSPACE"
 
-_REVIEW_SECONDS: Final = 9.0
+REVIEW_SECONDS: Final = 9.0
 _CONNECTIONS: Final = 16
 
 
@@ -74,7 +74,7 @@ async def open_reviews(access: Access) -> AsyncIterator[Reviews]:
     connect = caller_connection if access.token else server_connection
     connection = connect(access.configuration, limit=_CONNECTIONS)
     try:
-        yield ApiReviews(connection, timeout=_REVIEW_SECONDS)
+        yield ApiReviews(connection, timeout=REVIEW_SECONDS)
     except MisconfiguredError as error:
         if access.impersonated is None:
             raise

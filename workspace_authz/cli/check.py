@@ -37,6 +37,8 @@ class Plan:
     """None on a server without workspaces."""
     namespace: str | None = None
     """The one namespace of such a server."""
+    audiences: Sequence[str] = ()
+    """Those of tokens that are made for this server."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -80,7 +82,8 @@ def _settings(options: argparse.Namespace) -> tuple[Finding, Plan]:
         settings = load_settings()
         refuse_shared_caches(os.environ)
         policy = _policy(settings, options.workspace_store_uri)
-        plan = Plan(options.kubeconfig or settings.kubeconfig, policy, settings.namespace)
+        kubeconfig = options.kubeconfig or settings.kubeconfig
+        plan = Plan(kubeconfig, policy, settings.namespace, audiences=settings.audience_names)
     except ConfigurationError as error:
         fix = "change the environment of the server; it does not start with this one"
         return failing("settings", str(error), fix=fix), Plan(options.kubeconfig, None)
@@ -120,12 +123,14 @@ def _checks(connection: Connection, plan: Plan) -> list[Awaitable[Finding]]:
         if plan.policy is not None
         else []
     )
+    reviews = [rights.reviews(connection, plan.audiences)] if plan.audiences else []
     return [
         api_server.identity(connection),
         api_server.basic_user(connection),
         *followed,
         rights.follows(connection, plan.namespace),
-        rights.unneeded(connection),
+        *reviews,
+        rights.unneeded(connection, plan.audiences),
         cluster_roles.installed(connection),
         cluster_roles.aggregated(connection),
     ]

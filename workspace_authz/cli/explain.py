@@ -31,7 +31,8 @@ _DESCRIPTION = """\
 Judge a request without sending it to MLflow: route, rule, user, workspace, each access review, verdict.
 
 Asks the Kubernetes API server with your own token; with --server, a running server judges it by its own
-settings, for you only. Exit status 0: it would reach MLflow; 1: refused; 2: no verdict could be had."""
+settings, for you only. A token for an audience of the server needs --server. Exit status 0: it would reach
+MLflow; 1: refused; 2: no verdict could be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,8 @@ async def _dry_run(
     async with open_reviews(access) as reviews:
         pipeline = build_pipeline(
             ClusterParts(reviews, workspaces=OneWorkspace(default)),
-            settings=load_settings(),
+            # Whose a token for an audience of the server is, only the server can ask.
+            settings=load_settings(audiences=None, audiences_only=False),
             catalog=compile_catalog(static_prefix=options.static_prefix, assistant=options.assistant),
             rule=WorkspaceRule(default=default),
         )

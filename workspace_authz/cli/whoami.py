@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 from collections.abc import Sequence
 
-from workspace_authz.cli.access import Access, find_access, open_reviews
+from workspace_authz.cli.access import REVIEW_SECONDS, Access, find_access, open_reviews
 from workspace_authz.cli.options import OK, add_caller, add_output, command_parser
 from workspace_authz.cli.output import note, print_json, print_lines, table
+from workspace_authz.errors import ConfigurationError, MisconfiguredError, UnauthenticatedError
+from workspace_authz.identity.credentials import claimed_audiences
+from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.connection import server_connection
+from workspace_authz.kubernetes.token_reviews import ApiTokenReviews
+from workspace_authz.settings import load_settings
 from workspace_authz.types import UserInfo
 
 _DESCRIPTION = """\
 Who you are to the API server (SelfSubjectReview), and so to MLflow.
 
+A token for an audience of the server (--audience) is asked about with the kubeconfig's own user, who
+needs the right to create tokenreviews.
 A kubeconfig with a client certificate and no token is asked about by that certificate.
 MLflow's clients cannot send one: get a token with `kubectl create token SERVICE_ACCOUNT`."""
 
@@ -21,6 +30,12 @@ MLflow's clients cannot send one: get a token with `kubectl create token SERVICE
 def run(arguments: Sequence[str]) -> int:
     """The command. Returns its exit status."""
     parser = command_parser("whoami", _DESCRIPTION)
+    parser.add_argument(
+        "--audience",
+        default=os.environ.get("WORKSPACE_AUTHZ_AUDIENCES", ""),
+        metavar="NAMES",
+        help="the server's audiences, comma-separated; default: WORKSPACE_AUTHZ_AUDIENCES",
+    )
     add_caller(parser)
     add_output(parser)
     return asyncio.run(_whoami(parser.parse(arguments)))
@@ -28,8 +43,7 @@ def run(arguments: Sequence[str]) -> int:
 
 async def _whoami(options: argparse.Namespace) -> int:
     access = await find_access(options)
-    async with open_reviews(access) as reviews:
-        user = await reviews.who(access.token)
+    user = await _owner(access, options)
     if options.output == "json":
         print_json(_document(user, access))
     else:
@@ -37,6 +51,34 @@ async def _whoami(options: argparse.Namespace) -> int:
     if access.by_certificate:
         note("this is a client certificate's user; MLflow's clients need a token.")
     return OK
+
+
+async def _owner(access: Access, options: argparse.Namespace) -> UserInfo:
+    audiences = load_settings(audiences=options.audience, audiences_only=False).audience_names
+    claimed = claimed_audiences(access.token)
+    if not claimed.isdisjoint(audiences):
+        return await _owner_by_audience(access.token, audiences, kubeconfig=options.kubeconfig)
+    try:
+        async with open_reviews(access) as reviews:
+            return await reviews.who(access.token)
+    except UnauthenticatedError as error:
+        if not claimed:
+            raise
+        raise UnauthenticatedError(
+            f"{error.message} It says that it is for {' and '.join(sorted(map(repr, claimed)))}: the "
+            "Kubernetes API server accepts tokens for its own audience only; --audience asks about others."
+        ) from None
+
+
+async def _owner_by_audience(token: str, audiences: Sequence[str], *, kubeconfig: str | None) -> UserInfo:
+    connection = server_connection(await load_configuration(kubeconfig))
+    try:
+        reviews = ApiTokenReviews(connection, audiences=audiences, timeout=REVIEW_SECONDS)
+        return await reviews.who(token)
+    except MisconfiguredError as error:
+        raise ConfigurationError(f"Nobody can be asked about here. {error.message}") from error
+    finally:
+        await connection.close()
 
 
 def _document(user: UserInfo, access: Access) -> dict[str, object]:

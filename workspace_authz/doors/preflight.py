@@ -20,8 +20,10 @@ from urllib.parse import urlsplit
 import click
 
 from workspace_authz.doors.public_urls import allow_public_urls
-from workspace_authz.errors import ConfigurationError, RequestError
+from workspace_authz.errors import ConfigurationError, RequestError, UnavailableError
 from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.connection import server_connection
+from workspace_authz.kubernetes.own_rights import OwnRights
 from workspace_authz.mlflow_adapter.options import ServerOptions, from_parent
 from workspace_authz.mlflow_adapter.reading.places import PROXIED, place_of, scheme_of
 from workspace_authz.restrictions.shared_sources import refuse_overlap, shared_sources
@@ -182,6 +184,31 @@ def _without_rule(routes: Sequence[str]) -> str:
     return f"{len(routes)} of MLflow's routes have no rule: {'; '.join(routes[:5])}"
 
 
+async def check_cluster(settings: Settings) -> None:
+    """Check that the API server can be asked, and that the server may ask it all that the settings need.
+
+    An API server that does not answer is no reason not to start. Raises :class:`ConfigurationError`.
+    """
+    configuration = await load_configuration(settings.kubeconfig)
+    if not settings.audience_names:
+        return
+    connection = server_connection(configuration)
+    try:
+        rights = OwnRights(connection)
+        missing = await rights.missing()
+        command = await rights.grant_command() if missing else ""
+    except UnavailableError as error:
+        _log.warning("It could not be checked whether the server may create reviews: %s", error.message)
+        return
+    finally:
+        await connection.close()
+    if missing:
+        raise ConfigurationError(
+            f"WORKSPACE_AUTHZ_AUDIENCES is set, but the server's own account may not {' or '.join(missing)}: "
+            f"run `{command}`, or unset it."
+        )
+
+
 def check_parent() -> None:
     """Check this process if it is the ``mlflow server`` parent. In any other process nothing is done.
 
@@ -197,7 +224,7 @@ def check_parent() -> None:
         allow_public_urls(settings.public_url, os.environ)
         bound_calls(os.environ)
         advertise_authentication(options, os.environ)
-        asyncio.run(load_configuration(settings.kubeconfig))
+        asyncio.run(check_cluster(settings))
         open_audit_sink(settings).close()
         make_run_directory(os.environ, workers=options.workers)
         if settings.strict and (found := unsupported(options)):

@@ -60,6 +60,8 @@ class AuthenticatorChain:
     """Asks authenticators in order. The first one that does not answer None decides."""
 
     authenticators: tuple[Authenticator, ...]
+    advice: str = HOW_TO
+    """How a caller gets a credential, as sentences."""
 
     async def authenticate(self, presented: Presented, *, unverified: Callable[[Credential], None]) -> Caller:
         """The caller. See :meth:`Authenticator.authenticate`.
@@ -72,11 +74,12 @@ class AuthenticatorChain:
                 return caller
         empty = empty_headers(presented.headers, gateway=presented.gateway)
         read = f" These headers are empty: {empty}." if empty else ""
-        raise UnauthenticatedError(f"This request carries no Kubernetes token.{read} {HOW_TO}")
+        raise UnauthenticatedError(f"This request carries no Kubernetes token.{read} {self.advice}")
 
     def workspaces(self, presented: Presented) -> Sequence[str]:
         """What credentials of all kinds name. See :meth:`Authenticator.workspaces`."""
-        return [name for each in self.authenticators for name in each.workspaces(presented)]
+        named = (name for each in self.authenticators for name in each.workspaces(presented))
+        return list(dict.fromkeys(named))
 
     async def confirm(self, caller: Caller) -> Caller:
         """``caller`` as they are now. See :meth:`Authenticator.confirm`.
@@ -87,7 +90,9 @@ class AuthenticatorChain:
             confirmed = await authenticator.confirm(caller)
             if confirmed is not None:
                 return confirmed
-        raise UnauthenticatedError(f"This server does not accept the credential of this request. {HOW_TO}")
+        raise UnauthenticatedError(
+            f"This server does not accept the credential of this request. {self.advice}"
+        )
 
     @property
     def statistics(self) -> tuple[Statistics, ...]:

@@ -26,7 +26,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from workspace_authz.errors import UnauthenticatedError
 from workspace_authz.kubernetes.credentials import BearerToken
@@ -200,18 +200,9 @@ def _counted(headers: Iterable[tuple[bytes, bytes]], *, gateway: bool) -> list[_
 def expiry(token: str) -> float | None:
     """The claim ``exp`` of a JWT (RFC 7519, 4.1.4), in seconds since the epoch; None where there is none.
 
-    Nothing is verified and nothing else is read. The token may lie: the claim is a reason to refuse it, and
-    never one to accept it.
+    Nothing is verified. The token may lie: the claim is a reason to refuse it, and never one to accept it.
     """
-    parts = token.split(".")
-    if len(parts) != 3:
-        return None
-    payload = parts[1]
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (ValueError, RecursionError):
-        return None
-    found = claims.get("exp") if isinstance(claims, dict) else None
+    found = _claims(token).get("exp")
     if isinstance(found, bool) or not isinstance(found, int | float):
         return None
     try:
@@ -219,3 +210,26 @@ def expiry(token: str) -> float | None:
     except OverflowError:
         return None
     return end if math.isfinite(end) else None
+
+
+def claimed_audiences(token: str) -> frozenset[str]:
+    """The claim ``aud`` of a JWT (RFC 7519, 4.1.3): one name or several; empty where there is none.
+
+    Nothing is verified. The token may lie: the claim chooses who is asked about it, and nothing else.
+    """
+    found = _claims(token).get("aud")
+    names = found if isinstance(found, list) else [found]
+    return frozenset(name for name in names if isinstance(name, str))
+
+
+def _claims(token: str) -> Mapping[str, Any]:
+    """What the payload of a JWT says. Nothing is verified."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return {}
+    payload = parts[1]
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}

@@ -7,7 +7,7 @@ builds a review.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -26,7 +26,8 @@ class Review:
 
     group: str
     kind: str
-    spec: Mapping[str, Any] = field(default_factory=dict)
+    spec: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Holds the token of a TokenReview."""
 
     @property
     def path(self) -> str:
@@ -77,6 +78,11 @@ def url(path: str) -> Target:
 def self_subject_review() -> Review:
     """Who the credential's owner is (Kubernetes 1.28 or later)."""
     return Review(AUTHENTICATION, "SelfSubjectReview")
+
+
+def token_review(token: str, audiences: Sequence[str]) -> Review:
+    """Whose ``token`` it is, if it is good for one of ``audiences``. Asking needs a right."""
+    return Review(AUTHENTICATION, "TokenReview", {"token": token, "audiences": list(audiences)})
 
 
 def self_subject_access_review(target: Target) -> Review:

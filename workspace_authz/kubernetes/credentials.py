@@ -1,6 +1,6 @@
 """How a caller proved who they are, and so which kind of review asks about their rights.
 
-Both kinds satisfy ``workspace_authz.types.Credential``. Their fields are read in ``identity``,
+All kinds satisfy ``workspace_authz.types.Credential``. Their fields are read in ``identity``,
 ``authorizer`` and this package only.
 """
 
@@ -24,10 +24,21 @@ class BearerToken:
 
         An empty token is in nothing.
         """
-        if not self.token or len(value) < len(self.token):
-            return False
-        secret = self.token.encode("utf-8")
-        return secret in value or secret in _decoded_basic(value)
+        return _holds(value, self.token)
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceToken:
+    """A token for an audience of this server, which the API server accepts for nothing but a TokenReview.
+
+    Reviews are SubjectAccessReviews by the server's own account, about the user whom the TokenReview named.
+    """
+
+    token: str = field(repr=False)
+
+    def is_in(self, value: bytes) -> bool:
+        """As :meth:`BearerToken.is_in`."""
+        return _holds(value, self.token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,13 @@ class AssertedUser:
     def is_in(self, value: bytes) -> bool:
         """False: there is no secret."""
         return False
+
+
+def _holds(value: bytes, token: str) -> bool:
+    if not token or len(value) < len(token):
+        return False
+    secret = token.encode("utf-8")
+    return secret in value or secret in _decoded_basic(value)
 
 
 def _decoded_basic(value: bytes) -> bytes:

@@ -14,6 +14,7 @@ from workspace_authz.errors import OverloadedError, TransientError, UnavailableE
 from workspace_authz.kubernetes.circuit_breaker import CircuitBreaker
 from workspace_authz.kubernetes.reviews import NO_ANSWER, AccessAnswer, Reviews, RulesAnswer
 from workspace_authz.kubernetes.subject_reviews import SubjectReviews
+from workspace_authz.kubernetes.token_reviews import TokenReviews
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 from workspace_authz.types import Attributes, UserInfo
 
@@ -124,6 +125,18 @@ class RetryingSubjectReviews:
         return await self._retrier.ask("SubjectAccessReview", lambda: self._reviews.may_get(user, path))
 
 
+class RetryingTokenReviews:
+    """:class:`~workspace_authz.kubernetes.token_reviews.TokenReviews` over others, by a :class:`Retrier`."""
+
+    def __init__(self, reviews: TokenReviews, retrier: Retrier) -> None:
+        self._reviews = reviews
+        self._retrier = retrier
+
+    async def who(self, token: str) -> UserInfo:
+        """See :class:`TokenReviews`."""
+        return await self._retrier.ask("TokenReview", lambda: self._reviews.who(token))
+
+
 @dataclass(frozen=True, slots=True)
 class ReviewPriorities:
     """Two ways to one API server, so that unverified callers never delay verified ones.
@@ -166,8 +179,22 @@ def retrying_subject_reviews(
     reviews: SubjectReviews, *, places: int, seconds: float, clock: Clock, metrics: Metrics | None = None
 ) -> RetryingSubjectReviews:
     """``reviews`` with retries and a circuit breaker of their own; each review gets ``seconds``."""
+    return RetryingSubjectReviews(
+        reviews, _retrier(places=places, seconds=seconds, clock=clock, metrics=metrics)
+    )
+
+
+def retrying_token_reviews(
+    reviews: TokenReviews, *, places: int, seconds: float, clock: Clock, metrics: Metrics | None = None
+) -> RetryingTokenReviews:
+    """As :func:`retrying_subject_reviews`."""
+    return RetryingTokenReviews(
+        reviews, _retrier(places=places, seconds=seconds, clock=clock, metrics=metrics)
+    )
+
+
+def _retrier(*, places: int, seconds: float, clock: Clock, metrics: Metrics | None) -> Retrier:
     circuit = CircuitBreaker(clock.monotonic, changed=lambda _: None)
-    retrier = Retrier(
+    return Retrier(
         places=places, seconds=seconds, circuit=circuit, clock=clock, metrics=metrics or NoMetrics()
     )
-    return RetryingSubjectReviews(reviews, retrier)

@@ -104,7 +104,7 @@ def _failed(kind: str, posted: HttpAnswer, *, own: bool) -> RequestError:
     _log.warning("%s was answered with HTTP %d", kind, status)
     if status in (403, 404):
         if own and status == 403:
-            return MisconfiguredError(_MAY_NOT_ASK)
+            return MisconfiguredError(_MAY_NOT_ASK.format(resource=f"{kind.lower()}s"))
         return MisconfiguredError(
             f"This cluster does not answer a {kind}, so nobody can be authorized. "
             "An administrator finds the remedy with `workspace-authz check`."
@@ -118,6 +118,7 @@ def _failed(kind: str, posted: HttpAnswer, *, own: bool) -> RequestError:
 
 
 _MAY_NOT_ASK: Final = (
-    "The server's own account may not create subjectaccessreviews, so this caller cannot be authorized. "
-    "An administrator binds the ClusterRole system:auth-delegator to it."
+    "The server's own account may not create {resource}, so this caller cannot be authorized. "
+    "An administrator binds the ClusterRole mlflow-server-reviews to it: `workspace-authz check` has the "
+    "command."
 )

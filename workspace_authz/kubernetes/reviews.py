@@ -29,6 +29,7 @@ __all__ = [
     "Reviews",
     "RulesAnswer",
     "access_answer",
+    "user_of",
 ]
 
 
@@ -100,7 +101,7 @@ class ApiReviews:
         review = access_reviews.self_subject_review()
         status = await self._client.status_of(review, token=token)
         try:
-            return _user(status["userInfo"])
+            return user_of(status["userInfo"])
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise unintelligible(review.kind) from error
 
@@ -138,7 +139,11 @@ def access_answer(kind: str, status: Mapping[str, Any]) -> AccessAnswer:
     return AccessAnswer(allowed=allowed, denied=denied)
 
 
-def _user(info: Mapping[str, Any]) -> UserInfo:
+def user_of(info: Mapping[str, Any]) -> UserInfo:
+    """The user in the ``status`` of a review.
+
+    Raises ``KeyError``, ``TypeError``, ``AttributeError`` or ``ValueError`` when it is none.
+    """
     extra = {str(key): tuple(map(str, values)) for key, values in (info.get("extra") or {}).items()}
     return UserInfo(
         username=_text(info["username"]),

@@ -1,8 +1,8 @@
 """The questions about a user that the server asks with its own account.
 
-For callers who are known by name and groups only. The server's account needs the right to create
-``subjectaccessreviews`` (the ClusterRole ``system:auth-delegator`` grants it). The API server does not
-check that the user exists: whoever asks must know who the caller is.
+For callers who have no token that the API server accepts for more than a TokenReview. The server's account
+needs the right to create ``subjectaccessreviews`` (the ClusterRole ``mlflow-server-reviews`` grants it). The
+API server does not check that the user exists: whoever asks must know who the caller is.
 """
 
 from __future__ import annotations

@@ -10,6 +10,8 @@ from workspace_authz.roles.policy import (
     METRICS_ROLE,
     METRICS_URL,
     ROLES,
+    SERVER_REVIEWS,
+    SERVER_REVIEWS_ROLE,
     SERVER_ROLE,
     SERVER_RULES,
     Right,
@@ -33,11 +35,17 @@ def cluster_roles() -> list[Manifest]:
     server = _cluster_role(
         SERVER_ROLE, "For the server itself: follow namespaces and RBAC, nothing else.", rules=own
     )
+    reviewing = _cluster_role(
+        SERVER_REVIEWS_ROLE,
+        "For the server itself, where it accepts tokens for an audience of its own: whose they are, and what "
+        "their owners may do.",
+        rules=[_rule(group, resources, verbs=verbs) for group, resources, verbs in SERVER_REVIEWS],
+    )
     scraping = [{"nonResourceURLs": [METRICS_URL], "verbs": [str(Verb.GET)]}]
     scraper = _cluster_role(
         METRICS_ROLE, "For Prometheus: read the metrics of MLflow, nothing else.", rules=scraping
     )
-    return [*(_from_policy(role) for role in ROLES), server, scraper]
+    return [*(_from_policy(role) for role in ROLES), server, reviewing, scraper]
 
 
 def required_rights(routes: Iterable[Route]) -> frozenset[Right]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import product
 
+from workspace_authz.kubernetes.own_rights import REVIEWS_NEEDED, REVIEWS_ROLE
 from workspace_authz.types import USE, Resource, Verb
 
 _READ = (Verb.GET, Verb.LIST)
@@ -102,6 +103,12 @@ SERVER_FOLLOWS = (
 
 SERVER_RULES = SERVER_NEEDS + SERVER_FOLLOWS
 """All rules of :data:`SERVER_ROLE`."""
+
+SERVER_REVIEWS_ROLE = REVIEWS_ROLE
+"""The opt-in ClusterRole of a server that accepts tokens for an audience of its own."""
+
+SERVER_REVIEWS = tuple((group, (resource,), ("create",)) for group, resource in REVIEWS_NEEDED)
+"""All rules of :data:`SERVER_REVIEWS_ROLE`. Its holder can find out whose a token is, and who may do what."""
 
 METRICS_ROLE = "mlflow-metrics"
 """The ClusterRole for scrapers: the verb ``get`` on the non-resource URL :data:`METRICS_URL`."""

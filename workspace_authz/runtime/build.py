@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from typing import Final
 
@@ -21,6 +21,7 @@ from workspace_authz.runtime.handler_threads import HandlerThreads, handler_thre
 from workspace_authz.runtime.health import Health
 from workspace_authz.runtime.metrics_page import MetricsPage
 from workspace_authz.runtime.mlflow_data import Data, mlflow_data
+from workspace_authz.runtime.own_reviews import own_reviews
 from workspace_authz.runtime.pipeline import ClusterParts, MLflowParts, build_pipeline
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.runtime.sampler import Observed, Sampler
@@ -53,13 +54,13 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
         stack.push_async_callback(server.close)
         slot = config.workers.register()
         stack.callback(slot.release)
-        data = mlflow_data(workspaces=config.policy is not None, clock=clock)
-        stack.callback(data.close)
-        supervisor = Supervisor()
-        stack.push_async_callback(supervisor.close)
+        data = stack.enter_context(closing(mlflow_data(workspaces=config.policy is not None, clock=clock)))
         metrics = PrometheusMetrics(slot.number)
         stack.callback(metrics.flush)
-        cluster = cluster_over(server, config, clock=clock)
+        own = await stack.enter_async_context(own_reviews(configuration, settings, metrics=metrics))
+        supervisor = Supervisor()
+        stack.push_async_callback(supervisor.close)
+        cluster = cluster_over(server, config, own=own, clock=clock)
         pipeline = _pipeline(config, callers, cluster=cluster, data=data, metrics=metrics)
         threads = handler_threads(settings)
         runtime = Runtime(
@@ -102,14 +103,17 @@ def _pipeline(
     data: Data,
     metrics: Metrics,
 ) -> Pipeline:
-    settings = config.settings
+    settings, own = config.settings, cluster.own
     api = ApiReviews(callers, timeout=settings.api_timeout_seconds, metrics=metrics)
     reviews = _reviews(api, settings, metrics=metrics, clock=SystemClock())
     return build_pipeline(
         ClusterParts(
             reviews.known,
             unverified=reviews.unverified,
-            server_time=api.server_time.now,
+            subject_reviews=own.subjects if own else None,
+            token_reviews=own.tokens if own else None,
+            unverified_token_reviews=own.unverified if own else None,
+            server_time=own.time_beside(api.server_time.now) if own else api.server_time.now,
             workspaces=cluster.directory,
             generations=cluster.generations,
             rbac=cluster.rights,

@@ -15,6 +15,7 @@ from workspace_authz.kubernetes.api_probe import ApiServerProbe
 from workspace_authz.kubernetes.connection import Connection
 from workspace_authz.kubernetes.informer_state import InformerState
 from workspace_authz.runtime.health import Check, informer_problem
+from workspace_authz.runtime.own_reviews import OwnReviews
 from workspace_authz.runtime.worker_config import WorkerConfig
 from workspace_authz.workspaces.directory import Directory
 
@@ -30,6 +31,8 @@ class Cluster:
     rights: RbacSource | None
     """Where callers could hold rights by RBAC; None where another authorizer may grant rights too."""
     api_probe: ApiServerProbe
+    own: OwnReviews | None = None
+    """What the server asks about callers with its own account; None where it asks nothing."""
 
     def follow(self, supervisor: Supervisor) -> None:
         """Start to watch the cluster in background tasks. Waits for no answer."""
@@ -37,12 +40,16 @@ class Cluster:
             supervisor.run("namespaces", self.directory.run)
         supervisor.run("rbac", self.rbac.run)
         supervisor.run("api_probe", self.api_probe.run)
+        if self.own is not None:
+            supervisor.run("own_rights", self.own.rights.run)
 
     def checks(self) -> dict[str, Check]:
         """The checks of the cluster: each returns what keeps the worker from serving."""
         checks: dict[str, Check] = {"kubernetes-api": lambda: self.api_probe.problem}
         if (directory := self.directory) is not None:
             checks["namespaces"] = lambda: informer_problem(directory.state, "The namespaces")
+        if (own := self.own) is not None:
+            checks["own-reviews"] = lambda: own.rights.problem
         return checks
 
     def informers(self) -> dict[str, InformerState]:
@@ -51,7 +58,9 @@ class Cluster:
         return {**namespaces, **self.rbac.states}
 
 
-def cluster_over(connection: Connection, config: WorkerConfig, *, clock: Clock) -> Cluster:
+def cluster_over(
+    connection: Connection, config: WorkerConfig, *, own: OwnReviews | None = None, clock: Clock
+) -> Cluster:
     """The cluster behind ``connection``, not watched yet."""
     generations, index = Generations(time.monotonic), RbacIndex()
     rbac = RbacWatcher(
@@ -68,4 +77,5 @@ def cluster_over(connection: Connection, config: WorkerConfig, *, clock: Clock) 
         rbac=rbac,
         rights=RbacSource(index, generations) if rbac_only else None,
         api_probe=ApiServerProbe(connection, clock=clock),
+        own=own,
     )

@@ -15,10 +15,15 @@ from workspace_authz.authorizer.review_cache import Lifetimes
 from workspace_authz.authorizer.reviewers import Reviewers
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.effects.page_tokens import PageTokenCipher
-from workspace_authz.identity.authenticator import AuthenticatorChain
-from workspace_authz.identity.tokens import TokenAuthenticator, TokenTerms
+from workspace_authz.identity.audiences import AudienceAuthenticator, Audiences
+from workspace_authz.identity.authenticator import Authenticator, AuthenticatorChain
+from workspace_authz.identity.credentials import HOW_TO
+from workspace_authz.identity.rate_limit import Rejections
+from workspace_authz.identity.tokens import TokenAuthenticator
+from workspace_authz.identity.verified_tokens import TokenTerms
 from workspace_authz.kubernetes.reviews import Reviews
 from workspace_authz.kubernetes.subject_reviews import SubjectReviews
+from workspace_authz.kubernetes.token_reviews import TokenReviews
 from workspace_authz.mlflow_adapter.reading.reader import Reading
 from workspace_authz.mlflow_adapter.store.protocol import ObjectStore
 from workspace_authz.pipeline.case import ListRights
@@ -38,7 +43,11 @@ class ClusterParts:
     unverified: Reviews | None = None
     """Asked with tokens whose owner is not known yet; ``reviews`` unless given."""
     subject_reviews: SubjectReviews | None = None
-    """Asked about callers without a token; None where there are none."""
+    """Asked about callers who cannot ask for themselves; None where there are none."""
+    token_reviews: TokenReviews | None = None
+    """Asked about tokens for an audience of the server; None where they are not accepted."""
+    unverified_token_reviews: TokenReviews | None = None
+    """As ``unverified``; ``token_reviews`` unless given."""
     server_time: Callable[[], float | None] = lambda: None
     """The API server's time in seconds since the epoch, None while it is not known."""
     workspaces: Workspaces | None = None
@@ -90,19 +99,44 @@ def build_pipeline(
 
 
 def _identity(cluster: ClusterParts, settings: Settings) -> AuthenticatorChain:
-    tokens = TokenAuthenticator(
-        cluster.reviews,
-        unverified=cluster.unverified,
-        clock=SystemClock(),
-        server_time=cluster.server_time,
-        terms=TokenTerms(
-            seconds=settings.identity_seconds,
-            rejected_seconds=settings.deny_seconds,
-            rejections_per_second=settings.rejections_per_second,
-        ),
-        oauth_proxy=settings.oauth_proxy,
+    """Tokens for an audience of the server first: their claims alone say which kind a token is."""
+    clock = SystemClock()
+    terms = TokenTerms(
+        seconds=settings.identity_seconds,
+        rejected_seconds=settings.deny_seconds,
+        rejections_per_second=settings.rejections_per_second,
     )
-    return AuthenticatorChain((tokens,))
+    rejections = Rejections(clock, per_second=terms.rejections_per_second)
+    chain: list[Authenticator] = []
+    audiences = Audiences(settings.audience_names, only=settings.audiences_only)
+    if audiences.names and cluster.token_reviews is not None:
+        chain.append(
+            AudienceAuthenticator(
+                audiences,
+                cluster.token_reviews,
+                unverified=cluster.unverified_token_reviews,
+                clock=clock,
+                server_time=cluster.server_time,
+                terms=terms,
+                rejections=rejections,
+                oauth_proxy=settings.oauth_proxy,
+            )
+        )
+    advice = audiences.advice if audiences.names else ""
+    if not audiences.only:
+        chain.append(
+            TokenAuthenticator(
+                cluster.reviews,
+                unverified=cluster.unverified,
+                clock=clock,
+                server_time=cluster.server_time,
+                terms=terms,
+                rejections=rejections,
+                advice=advice,
+                oauth_proxy=settings.oauth_proxy,
+            )
+        )
+    return AuthenticatorChain(tuple(chain), advice=advice if audiences.only else f"{HOW_TO} {advice}".strip())
 
 
 def _authorizer(cluster: ClusterParts, settings: Settings) -> Authorizer:

@@ -34,7 +34,7 @@ _CODES: Final = (
 )
 _KINDS: Final = (
     *("SelfSubjectReview", "SelfSubjectAccessReview", "SelfSubjectRulesReview"),
-    "SubjectAccessReview",
+    *("SubjectAccessReview", "TokenReview"),
 )
 _RESULTS: Final = ("ok", "unreachable", "nonsense", "401", "403", "404", "429", "5xx", "other")
 

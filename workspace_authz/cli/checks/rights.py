@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
@@ -11,7 +10,14 @@ from workspace_authz.cli.checks.finding import Finding, failing, ok, warning
 from workspace_authz.cli.checks.probe import RBAC, allowed, may_i, username, watches, who_am_i
 from workspace_authz.kubernetes import access_reviews
 from workspace_authz.kubernetes.connection import Connection
-from workspace_authz.roles.policy import SERVER_FOLLOWS, SERVER_NEEDS, SERVER_ROLE
+from workspace_authz.kubernetes.own_rights import grant_command
+from workspace_authz.roles.policy import (
+    SERVER_FOLLOWS,
+    SERVER_NEEDS,
+    SERVER_REVIEWS,
+    SERVER_REVIEWS_ROLE,
+    SERVER_ROLE,
+)
 from workspace_authz.types import UserInfo
 
 _Question: TypeAlias = tuple[str, str, str]
@@ -58,9 +64,23 @@ async def follows(connection: Connection, namespace: str | None) -> Finding:
     return ok(check, "the server hears of every change of roles and bindings")
 
 
-async def unneeded(connection: Connection) -> Finding:
-    """No right that would make the server worth attacking."""
+async def reviews(connection: Connection, audiences: Sequence[str]) -> Finding:
+    """Every right without which nobody with a token for one of ``audiences`` is authenticated."""
+    check = "audiences"
+    missing = await _answered(connection, _questions(SERVER_REVIEWS), yes=False)
+    if missing:
+        what = (
+            f"the server may not {' or '.join(missing)}, so it does not start with WORKSPACE_AUTHZ_AUDIENCES"
+        )
+        return failing(check, what, fix=await _binding_command(connection, SERVER_REVIEWS_ROLE))
+    return ok(check, f"tokens for {' or '.join(audiences)} are accepted; the server may ask about others")
+
+
+async def unneeded(connection: Connection, audiences: Sequence[str] = ()) -> Finding:
+    """No right that would make the server worth attacking, and none that only ``audiences`` would need."""
     check, excess = "least-privilege", await _answered(connection, _TOO_MUCH, yes=True)
+    if not audiences:
+        excess += await _answered(connection, _questions(SERVER_REVIEWS), yes=True)
     if excess:
         what = f"the server may also {', '.join(excess)} anywhere in the cluster"
         return warning(check, what, fix=f"bind its account to the ClusterRole {SERVER_ROLE} only")
@@ -104,11 +124,6 @@ async def _answered(
     ]
 
 
-async def _binding_command(connection: Connection) -> str:
-    """The command that gives the server its rights."""
-    name = username(await who_am_i(connection))
-    account = UserInfo(name).service_account
-    subject = f"--serviceaccount={account[0]}:{account[1]}" if account else f"--user={name}"
-    return (
-        f"kubectl create clusterrolebinding {SERVER_ROLE} --clusterrole={SERVER_ROLE} {shlex.quote(subject)}"
-    )
+async def _binding_command(connection: Connection, role: str = SERVER_ROLE) -> str:
+    """The command that gives the server the rights of ``role``."""
+    return grant_command(role, UserInfo(username(await who_am_i(connection))))
