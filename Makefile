@@ -53,5 +53,5 @@ lock: ## compile requirements/ again (ARGS=--upgrade for newer versions)
 	scripts/lock $(ARGS)
 
 clean: ## remove what the targets made in the work tree
-	rm -rf .venv .venv-3.16 .venv-clients .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
+	rm -rf .venv .venv-3.16 .venv-3.18 .venv-clients .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

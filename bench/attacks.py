@@ -81,6 +81,12 @@ def _sending(url: str, method: str, path: str, *, body: bytes | None, headers: M
     return send
 
 
+def _ordinary(url: str) -> Repeated:
+    made, _ = _new_run(url)
+    path = f"/api/2.0/mlflow/experiments/get?experiment_id={made}"
+    return _sending(url, "GET", path, body=None, headers=_headers())
+
+
 def _marks_in_a_key(url: str) -> Repeated:
     _, run = _new_run(url)
     body = json.dumps({"run_id": run, "key": _marks(_MARKS // 4), "value": "x"}, ensure_ascii=False).encode()
@@ -176,6 +182,7 @@ async def _with_session(send: Repeated) -> None:
 
 
 ATTACKS: Final = (
+    Attack(f"for comparison: {_PARALLEL} clients that get an experiment", _PARALLEL, _ordinary),
     Attack("64,000 combining marks as a tag's key", _PARALLEL, _marks_in_a_key),
     Attack("128,000 combining marks as spans, compressed", _PARALLEL, _spans(_marks(_MARKS).encode())),
     Attack(

@@ -45,7 +45,7 @@ def run(testbed: Testbed, options: Options) -> None:
     testbed.manifests, testbed.users = f"{MANIFEST}---{_MANIFEST}", [_USER]
     guarded = testbed.guarded(workers=1, **ENVIRONMENT)
     head(
-        "another team meanwhile, get experiment",
+        "meanwhile another team gets an experiment",
         "p99 ms alone",
         "p99 ms meanwhile",
         "p99 ratio",

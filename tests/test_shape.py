@@ -32,6 +32,7 @@ POSITIONAL: Final[Mapping[str, str]] = {
     "catalog/build:rpc": _COLUMNS,
     "catalog/gateway_calls:_call": _COLUMNS,
     "catalog/mcp:_mcp": _COLUMNS,
+    "catalog/skills:_skills": _COLUMNS,
     "mlflow_adapter/patches/attribution:CurrentUserClient.create_run": "overrides MLflow's method",
     "mlflow_adapter/patches/guardrails:send_request": "replaces MLflow's function",
     "mlflow_adapter/patches/regular_expressions:_replace": "SQLAlchemy's interface of a listener",

@@ -183,7 +183,8 @@ class Settings(BaseSettings):
     )
     strict: bool = Field(
         default=False,
-        description="Whether the server refuses to start when MLflow has a route without a rule.",
+        description="Whether the server refuses to start when MLflow has a route without a rule, or lacks a "
+        "function that is relied on.",
     )
     assistant: bool = Field(
         default=False,

@@ -62,6 +62,7 @@ class Resource(StrEnum):
     REGISTERED_MODELS = "registeredmodels"
     DATASETS = "datasets"
     MCP_SERVERS = "mcpservers"
+    SKILLS = "skills"
     GATEWAY_ENDPOINTS = "gatewayendpoints"
     GATEWAY_SECRETS = "gatewaysecrets"
     GATEWAY_MODEL_DEFINITIONS = "gatewaymodeldefinitions"

@@ -255,3 +255,18 @@ def test_templates_of_one_path_differ_by_method() -> None:
     )
     assert found(catalog, "GET", "/x/1") == ("Get", {"a": "1"})
     assert found(catalog, "PUT", "/x/1") == ("Put", {"b": "1"})
+
+
+def test_operations_are_refused_by_name_and_reason() -> None:
+    """What is refused anyway keeps its own reason, and its paths stay covered."""
+    usual = compile_catalog(static_prefix="/p")
+    catalog = compile_catalog(static_prefix="/p", refused={"CreateRun": "why", "CreateWorkspace": "why"})
+    changed = {
+        (before.route.operation, after.route.policy)
+        for before, after in zip(usual.entries, catalog.entries, strict=True)
+        if before != after
+    }
+    assert changed == {("CreateRun", Refused("why"))}
+    match = catalog.match("POST", "/p/api/2.0/mlflow/runs/create")
+    assert match is not None
+    assert match.route.policy == Refused("why")

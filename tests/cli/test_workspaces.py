@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from mlflow.store.db import utils
 from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
 from sqlalchemy import Engine, create_engine
 
@@ -257,3 +258,16 @@ def test_who_may_not_list_namespaces_learns_nothing(run: Run, server: Server, tm
 
 def _token(kubeconfig: str) -> str:
     return next(line.split(":", 1)[1].strip() for line in kubeconfig.splitlines() if "token:" in line)
+
+
+@pytest.mark.parametrize("action", [("list",), ("adopt", "a"), ("purge", "a")], ids=lambda each: each[0])
+def test_an_mlflow_that_lacks_something_is_named(
+    run: Run, monkeypatch: pytest.MonkeyPatch, action: tuple[str, ...]
+) -> None:
+    monkeypatch.delattr(utils, "_verify_schema")
+    result = run("workspaces", *action)
+    assert result.status == 2, result
+    assert (
+        "lacks what `workspace-authz workspaces` relies on: mlflow.store.db.utils._verify_schema"
+        in result.err
+    )

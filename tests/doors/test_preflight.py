@@ -7,7 +7,13 @@ from dataclasses import replace
 import pytest
 
 from tests.doors.test_app import GOOD
-from workspace_authz.doors.preflight import bound_calls, check, choose_http_parser, switch_off_caches
+from workspace_authz.doors.preflight import (
+    advertise_authentication,
+    bound_calls,
+    check,
+    choose_http_parser,
+    switch_off_caches,
+)
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.settings import BOUNDED_CALLS, SHARED_CACHES, load_settings
 
@@ -75,6 +81,16 @@ def test_calls_to_other_servers_are_bounded_unless_the_operator_says_otherwise()
     bound_calls(given)
     assert given == {**BOUNDED_CALLS, "MLFLOW_WEBHOOK_REQUEST_TIMEOUT": "17"}
     assert given["MLFLOW_MODEL_CATALOG_URI"] == ""
+
+
+@pytest.mark.parametrize(("workspaces", "provider"), [(True, "kubernetes-namespaced"), (False, "kubernetes")])
+def test_clients_are_told_how_to_authenticate(workspaces: bool, provider: str) -> None:
+    given: dict[str, str] = {}
+    advertise_authentication(replace(GOOD, workspaces=workspaces), given)
+    assert given == {"MLFLOW_SERVER_INFO_TRACKING_AUTH": provider}
+    operators = {"MLFLOW_SERVER_INFO_TRACKING_AUTH": "our-own"}
+    advertise_authentication(GOOD, operators)
+    assert operators == {"MLFLOW_SERVER_INFO_TRACKING_AUTH": "our-own"}
 
 
 @pytest.mark.parametrize(

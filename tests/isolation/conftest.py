@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.harness.bucket import S3, s3_server
-from tests.harness.oldest import OLDEST, oldest_programs
 from tests.harness.plane import EMBEDDED, User, devplane, rights
-from tests.harness.processes import PROGRAMS
+from tests.harness.releases import NEWEST, OLDEST, USUAL, programs_of
 from tests.harness.sdk import preload
 from tests.harness.server import ServerOptions, mlflow_server
 from tests.isolation.world import DEFAULT, World, furnish
@@ -46,10 +45,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield given
 
 
-@pytest.fixture(scope="session", params=["newest", OLDEST])
+@pytest.fixture(scope="session", params=[USUAL, OLDEST, NEWEST])
 def programs(request: pytest.FixtureRequest) -> Path:
     """Those of each MLflow that the guard is held to."""
-    return PROGRAMS if request.param == "newest" else oldest_programs()
+    return programs_of(request.param)
 
 
 @pytest.fixture(scope="session")

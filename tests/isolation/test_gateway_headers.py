@@ -11,6 +11,7 @@ from typing import Final
 
 import pytest
 
+from tests.harness.releases import OLDEST, has
 from tests.harness.url_clients import PROGRAMS, clients_programs, outcome
 from tests.isolation.listener import Listener, Received, listening
 from tests.isolation.world import World
@@ -75,8 +76,7 @@ MESSAGE: Final = {
 }
 """As Anthropic answers."""
 
-NEWER: Final = frozenset(entry.path for entry in compile_catalog().entries if entry.route.since)
-"""Paths that the oldest MLflow lacks."""
+ROUTES: Final = {entry.path: entry.route for entry in compile_catalog().entries}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,8 @@ class Gateway:
 
     def serves(self, route: str) -> bool:
         """Whether this MLflow has the route."""
-        return not (self.world.oldest and route in NEWER)
+        known = ROUTES.get(route)
+        return known is None or has(self.world.release, known)
 
 
 def furnished(world: World, provider: Listener) -> Gateway:
@@ -228,7 +229,7 @@ def test_beside_the_callers_token_key_headers_reach_the_provider_as_under_stock_
     """
     keys = {key: f"the-callers-{key.lower()}" for key in KEY_HEADERS}
     token = gateway.world.tokens[TEAM_A]
-    if gateway.world.oldest:
+    if gateway.world.release == OLDEST:
         return
     stock = [call.headers for call in on_stock.call(route, keys)]
     for credential in ({"Authorization": f"Bearer {token}"}, {"X-Forwarded-Access-Token": token}):

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.harness.http import Answer, Headers
 from tests.harness.plane import User
-from tests.harness.processes import PROGRAMS
+from tests.harness.releases import release_of
 from tests.harness.server import MlflowServer
 from tests.scenarios.people import TEAM_A, TEAM_B
 
@@ -28,9 +28,9 @@ class World:
     """By workspace; empty for stock MLflow, which asks nobody."""
 
     @property
-    def oldest(self) -> bool:
-        """Whether it is the oldest MLflow that is supported."""
-        return self.server.options.programs != PROGRAMS
+    def release(self) -> str:
+        """The server's MLflow, as in :mod:`tests.harness.releases`."""
+        return release_of(self.server.options.programs)
 
     def as_(self, user: User) -> World:
         """The same server, asked by ``user`` in team-a."""

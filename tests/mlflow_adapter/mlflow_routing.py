@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.harness.releases import programs_of
+
 Question = tuple[str, str]
 
 
@@ -34,11 +36,11 @@ class Routing(NamedTuple):
     """By name of an RPC's request message: its fields, as dotted paths with ``[]`` after repeated ones."""
 
 
-def ask(questions: Iterable[Question], *, static_prefix: str, directory: Path) -> Routing:
-    """Start the process and wait for its answers."""
+def ask(questions: Iterable[Question], *, release: str, static_prefix: str, directory: Path) -> Routing:
+    """Start a process of the release and wait for its answers."""
     asked = list(questions)
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", __name__],
+        [programs_of(release) / "python", "-W", "ignore", "-m", __name__],
         input=json.dumps(asked),
         capture_output=True,
         text=True,

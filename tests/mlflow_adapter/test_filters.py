@@ -14,6 +14,7 @@ from mlflow.entities.mcp_server import MCPRemoteTransportType, MCPStatus
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore as Registry
 from mlflow.store.tracking.sqlalchemy_workspace_store import WorkspaceAwareSqlAlchemyStore as Tracking
+from mlflow.utils import search_utils
 from mlflow.utils.search_utils import SearchModelUtils
 from mlflow.utils.workspace_context import WorkspaceContext
 
@@ -217,3 +218,9 @@ def test_an_mlflow_that_does_not_understand_the_clause_says_so() -> None:
     unknown = Clause(clause.field, "creation_time")
     assert clause_first(operation, unknown, values=("1",), theirs="") is None
     assert clause_first(operation, unknown, values=("1",), theirs="name = 'plain'") is None
+
+
+def test_an_mlflow_without_the_parser_does_not_understand_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the answer is filtered."""
+    monkeypatch.delattr(search_utils, "SearchExperimentsUtils")
+    assert clause_first(*SEARCHES["SearchExperiments"], values=("1",), theirs="") is None

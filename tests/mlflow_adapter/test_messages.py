@@ -204,4 +204,6 @@ def test_a_message_can_be_sent_again() -> None:
 def test_which_fields_this_mlflow_knows() -> None:
     assert has_field(ROUTES["ListScorers"], "experiment_ids")
     assert not has_field(ROUTES["ListScorers"], "made_up")
-    assert not has_field(ROUTES["SearchMcpServers"], "filter_string")  # no protobuf
+    assert has_field(
+        ROUTES["SearchSkills"], "include_skill_identities"
+    )  # of FastAPI, which the catalog knows

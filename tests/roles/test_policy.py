@@ -15,6 +15,7 @@ TABLE = (
     ("registeredmodels", READ, ALL, ALL, WORK),
     ("datasets", READ, ALL, ALL, WORK),
     ("mcpservers", READ, ALL, ALL, WORK),
+    ("skills", READ, ALL, ALL, WORK),
     ("gatewayendpoints", READ, ALL, ALL, READ),
     ("gatewayendpoints/use", "", "create", "create", "create"),
     ("gatewaymodeldefinitions", READ, ALL, ALL, ""),

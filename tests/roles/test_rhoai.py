@@ -79,9 +79,18 @@ def test_our_role_of_the_same_name_gives_no_less(rules: Rules, role: Role) -> No
 def test_what_our_roles_give_beyond_theirs() -> None:
     beyond_view = {str(right) for right in VIEW.rights - rights(RHOAI_VIEW)}
     assert beyond_view == {
-        f"{verb} {name}" for verb in ("get", "list") for name in ("gatewayguardrails", "gatewaybudgets")
+        f"{verb} {name}"
+        for verb in ("get", "list")
+        for name in ("gatewayguardrails", "gatewaybudgets", "skills")
     }
     beyond_integration = {str(right) for right in INTEGRATION.rights - rights(RHOAI_INTEGRATION)}
-    assert beyond_integration == {"create mcpservers", "update mcpservers"}
+    assert beyond_integration == {
+        *("create mcpservers", "update mcpservers"),
+        *("get skills", "list skills", "create skills", "update skills"),
+    }
     beyond_edit = {str(right) for right in EDIT.rights - VIEW.rights - rights(RHOAI_EDIT)}
-    assert beyond_edit == {f"{verb} gatewayguardrails" for verb in ("create", "update", "delete")}
+    assert beyond_edit == {
+        f"{verb} {name}"
+        for verb in ("create", "update", "delete")
+        for name in ("gatewayguardrails", "skills")
+    }

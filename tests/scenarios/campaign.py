@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 
 from tests.harness.http import Answer, Headers, Http, bearer
 from tests.harness.plane import Plane, User, rights
+from tests.harness.releases import USUAL, has
 from tests.harness.server import WORKSPACE, MlflowServer
 from tests.scenarios.people import ABSENT, MATRIX, People
 from tests.scenarios.recipes import MINIMAL, RECIPES
@@ -121,7 +122,7 @@ def called_for(requirement: Requirement, recipe: Recipe) -> bool:
     """Whether the recipe's call brings the requirement into play."""
     if requirement.graphql_field:
         return requirement.graphql_field not in recipe.absent
-    absent = any(source.field in recipe.absent for source in requirement.names)
+    absent = any({source.field, source.identifies} & recipe.absent for source in requirement.names)
     if requirement.when_present:
         return not absent
     return absent if requirement.unless_present else True
@@ -156,8 +157,8 @@ class Campaign:
     holders: Mapping[frozenset[str], User]
     provider: str
     """The address of a model provider for the gateway."""
-    oldest: bool = False
-    """Whether the server is the oldest MLflow that is supported, which lacks newer routes."""
+    release: str = USUAL
+    """The server's. An older one lacks newer routes."""
     mark: str = field(default_factory=lambda: f"made{secrets.token_hex(5)}")
     """In the name of everything that the campaign makes."""
     recorder: Recorder = field(init=False)
@@ -226,12 +227,16 @@ class Campaign:
     def _answers(self, entry: Entry) -> frozenset[int]:
         if isinstance(entry.route.policy, Refused):
             return frozenset()
-        return _NOT_THERE if self.oldest and entry.route.since else RECIPES[entry.route.operation].answers
+        return RECIPES[entry.route.operation].answers if self._serves(entry) else _NOT_THERE
+
+    def _serves(self, entry: Entry) -> bool:
+        return has(self.release, entry.route)
 
     def _call(self, entry: Entry) -> Call:
         if isinstance(entry.route.policy, Refused):
             return Call()
-        return RECIPES[entry.route.operation].make(self.studio)
+        # What has no route cannot be made; nothing is there under any name.
+        return RECIPES[entry.route.operation].make(self.studio) if self._serves(entry) else Call()
 
     def _as(self, user: User | None, entry: Entry, call: Call, *, workspace: str = MATRIX) -> Seen:
         token = user.token if user else None

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.harness.database import empty_database
-from tests.harness.oldest import OLDEST, oldest_programs
 from tests.harness.plane import EMBEDDED, REAL, User, devplane
 from tests.harness.provider import model_provider
+from tests.harness.releases import NEWEST, OLDEST, programs_of
 from tests.harness.sdk import Sdk, sdk
 from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
 from tests.scenarios.campaign import given_holders
@@ -67,11 +67,24 @@ def server(
 @pytest.fixture(scope="session")
 def oldest_server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     """The oldest MLflow that is supported, guarded by the cluster."""
+    with _server_of(OLDEST, cluster, state=tmp_path_factory.mktemp("oldest")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def newest_server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    """The newest MLflow that is supported, guarded by the cluster."""
+    with _server_of(NEWEST, cluster, state=tmp_path_factory.mktemp("newest")) as server:
+        yield server
+
+
+@contextmanager
+def _server_of(release: str, cluster: Cluster, *, state: Path) -> Iterator[MlflowServer]:
     options = ServerOptions(
-        kubeconfig=cluster.plane.server_kubeconfig, programs=oldest_programs(), environment=ENVIRONMENT
+        kubeconfig=cluster.plane.server_kubeconfig, programs=programs_of(release), environment=ENVIRONMENT
     )
-    with mlflow_server(tmp_path_factory.mktemp("oldest"), options) as server:
-        assert server.ask("GET", "/version").text.startswith(f"{OLDEST}.")
+    with mlflow_server(state, options) as server:
+        assert server.ask("GET", "/version").text.startswith(f"{release}.")
         yield server
 
 

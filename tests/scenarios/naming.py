@@ -26,6 +26,7 @@ _KINDS: Final[Mapping[str, tuple[str, ...]]] = {
     "gatewaysecrets": ("secret",),
     "gatewaymodeldefinitions": ("definition", "renamed"),
     "mcpservers": ("example.test/mcp",),
+    "skills": ("skill", "@acme/skill"),
 }
 """The names that :class:`Studio` and the recipes give, by resource."""
 

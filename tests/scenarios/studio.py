@@ -209,6 +209,28 @@ class Studio(TrackingStudio):
     def mcp_server(self) -> str:
         return self.new_mcp_server()
 
+    # Skills, which MLflow has since 3.18.
+
+    ORGANIZATION: ClassVar = "acme"
+
+    def new_skill(self, status: str = "active") -> str:
+        """Two of the same name, one of which belongs to :attr:`ORGANIZATION`."""
+        name = self.a_name("skill")
+        for organization in ("", self.ORGANIZATION):
+            place = f"{V3}/skills/@{organization}/{name}" if organization else f"{V3}/skills/{name}"
+            self.post(f"{V3}/skills", name=name, organization=organization, description="d")
+            self.post(f"{place}/versions", **self.skill_source, status=status)
+            self.post(f"{place}/versions/1/tags", key="t", value="v")
+            self.post(f"{place}/tags", key="t", value="v")
+            self.post(f"{place}/aliases", alias="best", version=1)
+        return name
+
+    skill_source: ClassVar = {"source_type": "git", "source": "https://git.example/skills", "ref": "main"}
+
+    @cached_property
+    def skill(self) -> str:
+        return self.new_skill()
+
     def new_mcp_endpoint(self, server: str) -> str:
         made = self.post(
             f"{V3}/mcp-servers/{server}/endpoints",

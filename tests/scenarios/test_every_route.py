@@ -14,6 +14,7 @@ import pytest
 from tests.harness.http import Answer
 from tests.harness.plane import EMBEDDED, User
 from tests.harness.provider import model_provider
+from tests.harness.releases import NEWEST, OLDEST
 from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
 from tests.scenarios.campaign import Campaign, Observation, Seen, needed
 from tests.scenarios.people import ABSENT, MATRIX, TEAM_B, Cluster
@@ -74,7 +75,16 @@ def oldest(
 ) -> Observations:
     """Every route on a server of the oldest MLflow that is supported."""
     with model_provider() as provider:
-        return Campaign(oldest_server, cluster.people, holders, provider.url, oldest=True).run(UNPREFIXED)
+        return Campaign(oldest_server, cluster.people, holders, provider.url, OLDEST).run(UNPREFIXED)
+
+
+@pytest.fixture(scope="session")
+def newest(
+    newest_server: MlflowServer, cluster: Cluster, holders: Mapping[frozenset[str], User]
+) -> Observations:
+    """Every route on a server of the newest MLflow that is supported."""
+    with model_provider() as provider:
+        return Campaign(newest_server, cluster.people, holders, provider.url, NEWEST).run(UNPREFIXED)
 
 
 def name_of(entry: Entry) -> str:
@@ -97,6 +107,12 @@ def test_route_below_a_prefix(prefixed: Observations, entry: Entry) -> None:
 def test_route_of_the_oldest_mlflow(oldest: Observations, entry: Entry) -> None:
     """Newer routes are judged, too; they are not there then."""
     judge(entry, oldest[entry])
+
+
+@pytest.mark.parametrize("engine", [EMBEDDED], indirect=True)
+@pytest.mark.parametrize("entry", UNPREFIXED, ids=name_of)
+def test_route_of_the_newest_mlflow(newest: Observations, entry: Entry) -> None:
+    judge(entry, newest[entry])
 
 
 def test_no_route_was_left_out(unprefixed: Observations) -> None:

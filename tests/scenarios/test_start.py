@@ -43,6 +43,13 @@ def create_app_of_tomorrow(*arguments, **named):
 fastapi_app.create_fastapi_app = create_app_of_tomorrow
 '''
 
+MISSING_FUNCTION = """
+import mlflow.server.handlers as handlers
+
+del handlers._is_server_auth_enabled
+"""
+"""A later MLflow, which has renamed something."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
@@ -54,8 +61,8 @@ class Mistake:
     workspaces: bool = True
     workspace_store: str = "kubernetes://"
     backend_store: bool = True
-    tomorrow: bool = False
-    """MLflow serves a route without a rule."""
+    tomorrow: str = ""
+    """Code of a later MLflow."""
 
 
 MISTAKES = {
@@ -114,7 +121,12 @@ MISTAKES = {
     "strict": Mistake(
         "1 of MLflow's routes have no rule: POST /api/4.0/mlflow/tomorrow",
         environment={"WORKSPACE_AUTHZ_STRICT": "true"},
-        tomorrow=True,
+        tomorrow=UNKNOWN_ROUTE,
+    ),
+    "strict, and a function is gone": Mistake(
+        r"MLflow \S+ lacks mlflow\.server\.handlers\._is_server_auth_enabled: refused are CreateGateway",
+        environment={"WORKSPACE_AUTHZ_STRICT": "true"},
+        tomorrow=MISSING_FUNCTION,
     ),
 }
 
@@ -141,7 +153,7 @@ def started_with(mistake: Mistake, options: ServerOptions, *, workers: int) -> S
 def environment_of(mistake: Mistake, options: ServerOptions, directory: Path) -> dict[str, str]:
     path = [str(ROOT)]
     if mistake.tomorrow:
-        (directory / "sitecustomize.py").write_text(UNKNOWN_ROUTE)
+        (directory / "sitecustomize.py").write_text(mistake.tomorrow)
         path.insert(0, str(directory))
     return {**clean_environment(), **options.variables(directory), "PYTHONPATH": os.pathsep.join(path)}
 

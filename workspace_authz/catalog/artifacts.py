@@ -1,4 +1,4 @@
-"""MLflow's artifact proxy. Every path lies in the recorded location of an experiment.
+"""MLflow's artifact proxy. Every path lies in the recorded location of an experiment, or below ``skills``.
 
 FastAPI serves upload and download and ignores ``--static-prefix`` (``artifact_router.py``). Flask serves the
 same two below the prefix. A path without an experiment has no RBAC name, so it needs the broad right.
@@ -6,17 +6,39 @@ same two below the prefix. A path without an experiment has no RBAC name, so it 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
-from workspace_authz.catalog.build import at_path, experiments, path, query, restricted, rpc
-from workspace_authz.catalog.model import Identifier, Mount, Restriction, Route, Server
-from workspace_authz.types import Verb
+from workspace_authz.catalog.build import (
+    all_of,
+    at_path,
+    experiments,
+    path,
+    query,
+    restricted,
+    right,
+    rpc,
+)
+from workspace_authz.catalog.model import Guarded, Identifier, Mount, NameSource, Restriction, Route, Server
+from workspace_authz.types import Resource, Verb
 
 _ARTIFACTS: Final = "2.0/mlflow-artifacts/artifacts"
 _ARTIFACT: Final = f"{_ARTIFACTS}/{{artifact_path:path}}"
 _UPLOADS: Final = "2.0/mlflow-artifacts/mpu"
-_GET: Final = experiments(Verb.GET, path("artifact_path", Identifier.ARTIFACT_PATH))
-_UPDATE: Final = experiments(Verb.UPDATE, path("artifact_path", Identifier.ARTIFACT_PATH))
+
+
+def _read(name: NameSource) -> Guarded:
+    """The right on the experiment or on the skill in whose folder the path lies: one of the two, always.
+
+    The content of skills is only read.
+    """
+    skill = replace(name, identifies=Identifier.SKILL_PATH)
+    return all_of(experiments(Verb.GET, name), right(Verb.GET, Resource.SKILLS, skill, when_present=True))
+
+
+_PATH: Final = path("artifact_path", Identifier.ARTIFACT_PATH)
+_GET: Final = _read(_PATH)
+_UPDATE: Final = experiments(Verb.UPDATE, _PATH)
 
 _TRANSFER_ROUTES: Final[tuple[Route, ...]] = tuple(
     route
@@ -51,7 +73,7 @@ ROUTES: Final[tuple[Route, ...]] = (
             "GET",
             _ARTIFACTS,
             "ListArtifactsMlflowArtifacts",
-            experiments(Verb.GET, query("path", Identifier.ARTIFACT_PATH)),
+            _read(query("path", Identifier.ARTIFACT_PATH)),
         ),
     ),
 )

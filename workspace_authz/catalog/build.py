@@ -124,19 +124,32 @@ def all_of(*requirements: Requirement) -> Guarded:
 
 
 def rpc(
-    method: str, path: str, operation: str, rule: Rule, *, server: Server = Server.FLASK
+    method: str,
+    path: str,
+    operation: str,
+    rule: Rule,
+    *,
+    server: Server = Server.FLASK,
+    since: str = "",
 ) -> tuple[Route, ...]:
     """One operation below ``/api`` (clients) and ``/ajax-api`` (the UI). ``path`` begins with the version."""
     return tuple(
-        at_path(method, f"/{base}/{path}", operation, rule, server=server)[0] for base in ("api", "ajax-api")
+        at_path(method, f"/{base}/{path}", operation, rule, server=server, since=since)[0]
+        for base in ("api", "ajax-api")
     )
 
 
 def ajax(
-    method: str, path: str, operation: str, rule: Rule, *, server: Server = Server.FLASK
+    method: str,
+    path: str,
+    operation: str,
+    rule: Rule,
+    *,
+    server: Server = Server.FLASK,
+    since: str = "",
 ) -> tuple[Route, ...]:
     """One operation below ``/ajax-api`` only. ``path`` begins with the version."""
-    return at_path(method, f"/ajax-api/{path}", operation, rule, server=server)
+    return at_path(method, f"/ajax-api/{path}", operation, rule, server=server, since=since)
 
 
 def at_path(

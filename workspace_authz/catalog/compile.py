@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from workspace_authz.catalog.entries import Entry, ServedRoute, placed, refuse_double_claims
-from workspace_authz.catalog.model import Route, Server
+from workspace_authz.catalog.model import Refused, Route, Server
 from workspace_authz.catalog.routes import all_routes
 from workspace_authz.catalog.template import is_static, literal_prefix, pattern, shape
 
@@ -84,13 +84,23 @@ class CompiledCatalog:
         return replace(self, _static=static, _table=table)
 
 
-def compile_catalog(*, static_prefix: str = "", assistant: bool = False) -> CompiledCatalog:
+def compile_catalog(
+    *, static_prefix: str = "", assistant: bool = False, refused: Mapping[str, str] | None = None
+) -> CompiledCatalog:
     """The catalog as MLflow serves it below ``static_prefix`` (``--static-prefix``).
 
-    ``assistant`` guards MLflow's assistant instead of refusing it. Raises :class:`ConfigurationError` when
-    the prefix is malformed, or when two routes match the same request.
+    ``assistant`` guards MLflow's assistant instead of refusing it. ``refused`` are operations that are
+    refused to everybody, with the reasons. Raises :class:`ConfigurationError` when the prefix is malformed,
+    or when two routes match the same request.
     """
-    return compile_routes(all_routes(assistant=assistant), static_prefix=static_prefix)
+    routes = (_refused(route, refused or {}) for route in all_routes(assistant=assistant))
+    return compile_routes(routes, static_prefix=static_prefix)
+
+
+def _refused(route: Route, refused: Mapping[str, str]) -> Route:
+    if route.operation not in refused or isinstance(route.policy, Refused):
+        return route
+    return replace(route, policy=Refused(refused[route.operation]))
 
 
 def compile_routes(routes: Iterable[Route], *, static_prefix: str = "") -> CompiledCatalog:

@@ -19,10 +19,11 @@ from workspace_authz.catalog.build import (
     listed,
     query,
     response,
+    restricted,
     rpc,
     search,
 )
-from workspace_authz.catalog.model import Identifier, Refused, Route
+from workspace_authz.catalog.model import Identifier, Refused, Restriction, Route
 from workspace_authz.types import Resource, Verb
 
 NOT_IMPLEMENTED: Final = Refused("MLflow itself does not implement this operation.")
@@ -42,12 +43,15 @@ _FOUND: Final = search(
 )
 
 _EXPERIMENT_ROUTES: Final[tuple[Route, ...]] = (
-    *rpc(
-        "POST",
-        "2.0/mlflow/experiments/create",
-        "CreateExperiment",
-        # A location within that of another experiment would give a right on the other's artifacts.
-        all_of(experiments(Verb.CREATE), experiments(Verb.UPDATE, _LOCATION, when_present=True)),
+    *restricted(
+        Restriction.NO_SCHEDULE_TAG,
+        rpc(
+            "POST",
+            "2.0/mlflow/experiments/create",
+            "CreateExperiment",
+            # A location within that of another experiment would give a right on the other's artifacts.
+            all_of(experiments(Verb.CREATE), experiments(Verb.UPDATE, _LOCATION, when_present=True)),
+        ),
     ),
     *rpc("GET", "2.0/mlflow/experiments/get", "GetExperiment", experiments(Verb.GET, EXPERIMENT)),
     *rpc(
@@ -69,11 +73,14 @@ _EXPERIMENT_ROUTES: Final[tuple[Route, ...]] = (
     ),
     *rpc("POST", "2.0/mlflow/experiments/delete", "DeleteExperiment", experiments(Verb.DELETE, EXPERIMENT)),
     *rpc("POST", "2.0/mlflow/experiments/restore", "RestoreExperiment", experiments(Verb.UPDATE, EXPERIMENT)),
-    *rpc(
-        "POST",
-        "2.0/mlflow/experiments/set-experiment-tag",
-        "SetExperimentTag",
-        experiments(Verb.UPDATE, EXPERIMENT),
+    *restricted(
+        Restriction.NO_SCHEDULE_TAG,
+        rpc(
+            "POST",
+            "2.0/mlflow/experiments/set-experiment-tag",
+            "SetExperimentTag",
+            experiments(Verb.UPDATE, EXPERIMENT),
+        ),
     ),
     *rpc(
         "POST",

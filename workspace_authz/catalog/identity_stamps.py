@@ -110,6 +110,7 @@ STAMPS: Final[Mapping[str, Stamps]] = MappingProxyType(
         "CreateAssessment": (_source("assessment"), _new_id("assessment")),
         "UpdateAssessment": (_source("assessment", when_sent=True),),
         "CreateIssue": _CREATED,
+        "UpdateIssue": _field("last_updated_by"),
         # MLflow reads the author of a dataset or a record from its tags, which are JSON in a text.
         "CreateDataset": (*_CREATED, Stamp(Shape.MAP, USER_TAG, "tags@json")),
         "SetDatasetTags": _tags(Shape.MAP, "tags@json"),

@@ -57,6 +57,7 @@ _UI_ROUTES: Final[tuple[Route, ...]] = (
     *ajax("POST", "3.0/mlflow/scorer/invoke", "InvokeScorer", SERVER_JOB),
     *ajax("POST", "3.0/mlflow/genai/evaluate/invoke", "InvokeGenaiEvaluate", SERVER_JOB),
     *ajax("POST", "3.0/mlflow/issues/invoke", "InvokeIssueDetection", SERVER_JOB),
+    *ajax("POST", "3.0/mlflow/issues/schedule/state", "SyncIssueDetectionSchedule", SERVER_JOB, since="3.18"),
 )
 
 _OPTIMIZATION: Final = "3.0/mlflow/prompt-optimization/jobs"

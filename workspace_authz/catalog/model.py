@@ -55,7 +55,10 @@ class Identifier(StrEnum):
     SCORER_ID = "scorer_id"
     JOB_ID = "job_id"
     ARTIFACT_PATH = "artifact_path"
-    """A path below the artifact destination. It is of the experiment in whose recorded location it lies."""
+    """A path below the artifact destination. It is of the experiment in whose recorded location it lies. It
+    counts only if it does not lie below ``skills``."""
+    SKILL_PATH = "skill_path"
+    """The same below ``skills``, where MLflow keeps the content of skills. It is of the skill in its path."""
     ARTIFACT_LOCATION = "artifact_location"
     """Where a new experiment is to keep its artifacts. It counts only if an experiment has its own there."""
     SECRET_ID = "secret_id"  # noqa: S105 - an identifier's kind, not a secret
@@ -73,6 +76,14 @@ class Identifier(StrEnum):
     """A switch of the request, which identifies nothing. It counts if it is set."""
 
 
+def skill_name(name: str, organization: str) -> str:
+    """The RBAC name of a skill: ``reviewer``, or ``@acme/reviewer`` in an organization.
+
+    So MLflow itself writes the identity of a skill (``mlflow.utils.validation._parse_skill_identities``).
+    """
+    return f"@{organization}/{name}" if organization else name
+
+
 @dataclass(frozen=True, slots=True)
 class NameSource:
     """The field from which the RBAC name of a requirement is taken."""
@@ -83,9 +94,12 @@ class NameSource:
     identifies: Identifier = Identifier.NAME
     aliases: tuple[str, ...] = ()
     """Other names that MLflow accepts for the same field, for example ``run_uuid``."""
+    organization: str = ""
+    """The field beside it that holds the organization of a skill; see :func:`skill_name`."""
 
     def __str__(self) -> str:
-        text = f"{self.origin}:{'|'.join((self.field, *self.aliases))}"
+        organization = f"@{self.organization}/" if self.organization else ""
+        text = f"{self.origin}:{organization}{'|'.join((self.field, *self.aliases))}"
         return text if self.identifies is Identifier.NAME else f"{text}→{self.identifies}"
 
 
@@ -254,6 +268,8 @@ class Restriction(StrEnum):
     UPSTREAM_PATH = "a path without dot segments"
     """The path parameter ``path`` does not leave the base URL of the provider, however it is encoded."""
     NO_GLOBAL_BUDGET = "no GLOBAL scope"
+    NO_SCHEDULE_TAG = "no schedule of jobs"
+    """The request sets no tag by which MLflow's server starts jobs for an experiment."""
     NO_GATEWAY_TAG = "no tag of the gateway"
     """The request sets no tag whose name only the AI gateway may write: ``mlflow.gateway.*``,
     ``mlflow.auth.*``."""

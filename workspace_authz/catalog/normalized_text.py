@@ -30,6 +30,8 @@ URLS: Final[Mapping[str, Places]] = MappingProxyType(
         "AbortMultipartUpload": ("path",),
         "CreateGatewaySecret": ("auth_config{}=", "secret_value{}="),
         "UpdateGatewaySecret": ("auth_config{}=", "secret_value{}="),
+        "CreateSkill": (_ICONS,),
+        "UpdateSkill": (_ICONS,),
         "CreateMcpServer": (_ICONS,),
         "UpdateMcpServer": (_ICONS,),
         "CreateMcpServerVersion": (_ICONS, "server_json.icons[].src", "tools[].icons[].src"),

@@ -1,4 +1,4 @@
-"""All routes of MLflow 3.17, one module per family."""
+"""All routes of MLflow 3.18, one module per family."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from workspace_authz.catalog import (
     registry,
     review_queues,
     server,
+    skills,
     traces,
 )
 from workspace_authz.catalog.assistant import assistant_routes
@@ -37,6 +38,7 @@ def all_routes(*, assistant: bool = False) -> tuple[Route, ...]:
         *gateway.ROUTES,
         *gateway_calls.ROUTES,
         *mcp.ROUTES,
+        *skills.ROUTES,
         *artifacts.ROUTES,
         *assistant_routes(enabled=assistant),
         *graphql.ROUTES,

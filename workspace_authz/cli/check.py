@@ -71,8 +71,8 @@ async def _check(options: argparse.Namespace) -> list[Finding]:
     findings = [settings, software.mlflow(version)]
     if options.no_routes or version is None:
         return [*findings, *await _cluster(plan)]
-    routes, cluster = await asyncio.gather(software.routes(), _cluster(plan))
-    return [*findings, routes, *cluster]
+    inside, cluster = await asyncio.gather(software.routes_and_functions(), _cluster(plan))
+    return [*findings, *inside, *cluster]
 
 
 def _settings(options: argparse.Namespace) -> tuple[Finding, Plan]:

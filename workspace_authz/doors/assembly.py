@@ -16,6 +16,7 @@ from workspace_authz.doors.metrics import MetricsMiddleware
 from workspace_authz.doors.probes import ProbesMiddleware
 from workspace_authz.doors.public_urls import allow_public_urls
 from workspace_authz.doors.request_head import RequestHeadMiddleware
+from workspace_authz.mlflow_adapter.compat import find_gaps, refused_operations
 from workspace_authz.mlflow_adapter.inventory import uncovered_routes
 from workspace_authz.mlflow_adapter.options import from_environment
 from workspace_authz.mlflow_adapter.server import (
@@ -56,7 +57,12 @@ def guarded_app() -> App:
     if RUN_DIRECTORY not in os.environ:
         make_run_directory(os.environ, workers=1)  # not started by `mlflow server`
     app = create_patched_app(static_prefix=options.static_prefix)
-    catalog = compile_catalog(static_prefix=options.static_prefix, assistant=settings.assistant)
+    gaps = find_gaps()
+    for gap in gaps:
+        _log.warning("%s", gap)
+    catalog = compile_catalog(
+        static_prefix=options.static_prefix, assistant=settings.assistant, refused=refused_operations(gaps)
+    )
     uncovered = uncovered_routes(app, catalog)
     for route in uncovered:
         _log.warning("no rule covers %s: it is refused", route)
@@ -67,6 +73,7 @@ def guarded_app() -> App:
         policy=preflight.namespace_policy(options, settings),
         workers=worker_registry_of(os.environ),
         uncovered_routes=len(uncovered),
+        missing_functions=len(gaps),
         artifact_root=options.artifact_root,
     )
     add_guard(app, _middlewares(options.static_prefix), static_prefix=options.static_prefix)

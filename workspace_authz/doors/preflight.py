@@ -122,6 +122,16 @@ def bound_calls(environ: MutableMapping[str, str]) -> None:
         environ.setdefault(variable, value)
 
 
+def advertise_authentication(options: ServerOptions, environ: MutableMapping[str, str]) -> None:
+    """Have MLflow's server-info name the provider of its SDK that authenticates here (since MLflow 3.18).
+
+    Where there are workspaces, it is the one that also sends the caller's namespace. An operator's own value
+    is kept.
+    """
+    provider = "kubernetes-namespaced" if options.workspaces else "kubernetes"
+    environ.setdefault("MLFLOW_SERVER_INFO_TRACKING_AUTH", provider)
+
+
 def namespace_policy(options: ServerOptions, settings: Settings) -> NamespacePolicy | None:
     """Which namespaces are workspaces; None without workspaces. Raises :class:`ConfigurationError`."""
     if not options.workspaces:
@@ -139,10 +149,11 @@ def namespace_policy(options: ServerOptions, settings: Settings) -> NamespacePol
     )
 
 
-def uncovered_routes(options: ServerOptions) -> Sequence[str]:
-    """The routes without a rule in a worker started with ``options``, found in a process of the same kind.
+def unsupported(options: ServerOptions) -> Sequence[str]:
+    """What a worker that is started with ``options`` would refuse and warn about, in sentences.
 
-    Raises :class:`ConfigurationError` when they cannot be listed.
+    That is routes without a rule and what MLflow lacks, found in a process of the same kind. Raises
+    :class:`ConfigurationError` when they cannot be listed.
     """
     environment = {
         **os.environ,
@@ -161,8 +172,14 @@ def uncovered_routes(options: ServerOptions) -> Sequence[str]:
         raise ConfigurationError(
             "MLflow's routes could not be listed for WORKSPACE_AUTHZ_STRICT; see the lines above."
         ) from error
-    routes: list[str] = json.loads(listed.stdout)
-    return routes
+    found = json.loads(listed.stdout)
+    routes: list[str] = found["uncovered"]
+    gaps: list[str] = found["gaps"]
+    return [*([_without_rule(routes)] if routes else []), *gaps]
+
+
+def _without_rule(routes: Sequence[str]) -> str:
+    return f"{len(routes)} of MLflow's routes have no rule: {'; '.join(routes[:5])}"
 
 
 def check_parent() -> None:
@@ -179,14 +196,12 @@ def check_parent() -> None:
         switch_off_caches(os.environ)
         allow_public_urls(settings.public_url, os.environ)
         bound_calls(os.environ)
+        advertise_authentication(options, os.environ)
         asyncio.run(load_configuration(settings.kubeconfig))
         open_audit_sink(settings).close()
         make_run_directory(os.environ, workers=options.workers)
-        if settings.strict and (missing := uncovered_routes(options)):
-            raise ConfigurationError(
-                f"WORKSPACE_AUTHZ_STRICT is set and {len(missing)} of MLflow's routes have no rule: "
-                + "; ".join(missing[:5])
-            )
+        if settings.strict and (found := unsupported(options)):
+            raise ConfigurationError(f"WORKSPACE_AUTHZ_STRICT is set and {'; '.join(found)}")
     except ConfigurationError as error:
         raise click.ClickException(str(error)) from error
     choose_http_parser(options, os.environ)

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from workspace_authz.catalog.model import skill_name
 from workspace_authz.effects.page_tokens import (
     MAX_RESULTS,
     NEXT_PAGE_TOKEN,
@@ -78,6 +79,8 @@ class AnswerFilter:
     allowed: Collection[str]
     pages: Pages | None = None
     """None for a list that comes at once."""
+    organization: str = ""
+    """The field of an element that holds the organization of a skill."""
 
     def filtered(self, document: Mapping[str, Any]) -> bytes:
         """The answer with the allowed elements only. Raises :class:`UnreadableAnswerError`."""
@@ -110,6 +113,8 @@ class AnswerFilter:
             value = value.get(step) if isinstance(value, dict) else None
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
+        if isinstance(value, str) and self.organization:
+            value = skill_name(value, item.get(self.organization) or "")
         return isinstance(value, str) and value in self.allowed
 
     def written(self, document: Mapping[str, Any], items: list[Any], *, token: str | None) -> bytes:

@@ -1,58 +1,137 @@
-"""Whether the installed MLflow has what this package uses beside MLflow's public interface.
+"""Whether the installed MLflow has what this package uses beside MLflow's public interface, and what if not.
 
-A release that lacks some of it would end in a traceback or, worse, run with a replacement that nobody calls.
+:mod:`.relied_on` says what that is. What a missing function protects is refused and warned about; the rest
+serves. Only what would open a hole everywhere stops the start, in one sentence and not in a traceback.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from importlib import import_module, metadata
-from importlib.util import find_spec
-from typing import Final
+from types import ModuleType
+from typing import Any, Final
 
 import click
 
+from workspace_authz.catalog.routes import all_routes
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.mlflow_adapter.options import from_parent
+from workspace_authz.mlflow_adapter.relied_on import (
+    COMMAND,
+    DATABASES,
+    RELIED_ON,
+    Refuses,
+    RefusesCommand,
+    Reliance,
+    Stops,
+    Without,
+)
 
-TESTED_RELEASES: Final = frozenset({"3.16.1", "3.17.2"})
+TESTED_RELEASES: Final = frozenset({"3.16.1", "3.17.2", "3.18.0"})
 """Releases that have all of it, by our own tests."""
 
-RELIED_ON: Final[Mapping[str, tuple[str, ...]]] = {
-    "mlflow.client": ("MlflowClient.create_run",),
-    "mlflow.gateway.budget": ("calculate_existing_cost_for_windows",),
-    "mlflow.gateway.guardrail_utils": ("get_server_base_url",),
-    "mlflow.gateway.guardrails": ("send_request",),
-    "mlflow.genai.judges.adapters.utils": ("requests.post",),
-    "mlflow.genai.judges.structured_judge": ("_resolve_gateway_uri",),
-    "mlflow.server.handlers": ("MlflowClient", "_get_user", "_is_server_auth_enabled"),
-    "mlflow.store.tracking.dbmodels.models": (
-        "SqlExperiment.workspace",
-        "SqlJob.params",
-        "SqlJob.workspace",
-        "SqlRun.run_uuid",
-        "SqlTraceInfo.request_id",
-    ),
-    "mlflow.tracking.context.registry": ("_run_context_provider_registry.register",),
-}
-"""What no import statement looks for: it is replaced, or reached through something else."""
-
-OPTIONAL_MODULES: Final = frozenset({"mlflow.genai.judges.structured_judge"})
-"""Modules of :data:`RELIED_ON` that a release need not have (this one since 3.17)."""
+_REMEDY: Final = (
+    "install a release that is supported (pip install 'workspace-authz[server]') or a newer workspace-authz."
+)
 
 
-def missing_symbols(
-    importers: Sequence[str], relied_on: Mapping[str, tuple[str, ...]] = RELIED_ON
-) -> list[str]:
-    """What the installed MLflow lacks: first what the modules ``importers`` import, then ``relied_on``.
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Something that is relied on and that this MLflow lacks."""
 
-    Raises ``ImportError`` when something other than MLflow cannot be imported.
+    name: str
+    """Its module and name."""
+    release: str
+    """The version of the installed MLflow."""
+    without: Without
+    """What becomes of what it protects."""
+
+    def __str__(self) -> str:
+        return f"MLflow {self.release} lacks {self.name}: {self.without}"
+
+
+def optional_module(name: str) -> Any:
+    """MLflow's module ``name``; an empty one where this release has none, so that each use of it fails.
+
+    Raises ``ImportError`` when something else cannot be imported.
     """
-    imported = [text for importer in importers for text in _failed_import(importer)]
-    return imported or [
-        f"{module}.{name}" for module, names in relied_on.items() for name in _missing(module, names)
-    ]
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        return ModuleType(name)
+
+
+def replace_attribute(module: Any, name: str, *, by: object) -> None:
+    """Set ``name`` where ``module`` has it: a replacement that nobody calls would only look like one."""
+    if hasattr(module, name):
+        setattr(module, name, by)
+
+
+def find_gaps(relied_on: Iterable[Reliance] = RELIED_ON) -> tuple[Gap, ...]:
+    """What the installed MLflow lacks, as far as it serves something that needs it. Imports MLflow."""
+    release = metadata.version("mlflow")
+    missing = [each for each in relied_on if not any(_has(each.module, name) for name in each.names)]
+    served = _served_by(release) if missing else frozenset()
+    return tuple(
+        Gap(str(each), release, each.without)
+        for each in missing
+        if _numbers(each.since) <= _numbers(release)
+        # An older release lacks a function together with the operations that use it.
+        and not (isinstance(each.without, Refuses) and each.without.operations.isdisjoint(served))
+    )
+
+
+def _served_by(release: str) -> frozenset[str]:
+    numbers = _numbers(release)
+    return frozenset(route.operation for route in all_routes() if _numbers(route.since) <= numbers)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+
+
+def _has(module: str, dotted: str) -> bool:
+    try:
+        reduce(getattr, dotted.split("."), optional_module(module))
+    except AttributeError:
+        return False
+    return True
+
+
+def refused_operations(gaps: Iterable[Gap]) -> Mapping[str, str]:
+    """The operations that are refused because of ``gaps``, and the reason that callers are told."""
+    return {
+        operation: f"Refused here: MLflow {gap.release} lacks {gap.name}, which protects this operation. "
+        f"An administrator can {_REMEDY}"
+        for gap in gaps
+        if isinstance(gap.without, Refuses)
+        for operation in gap.without.operations
+    }
+
+
+def refuse_unknown_mlflow(importers: Sequence[str], *, tested: Container[str] = TESTED_RELEASES) -> None:
+    """Stop with one sentence if the installed MLflow lacks something without which nothing can be served.
+
+    ``importers`` are names of modules that together import what is used of MLflow's public interface.
+
+    Raises :class:`ConfigurationError`; in the ``mlflow server`` parent ``click.ClickException``. The parent
+    does not look at a release that is among ``tested``: that takes as long as the start of a worker, and the
+    workers wait for it.
+    """
+    in_parent, release = from_parent() is not None, metadata.version("mlflow")
+    if in_parent and release in tested:
+        return
+    missing = [f"{gap.name} ({gap.without})" for gap in find_gaps() if isinstance(gap.without, Stops)]
+    missing = missing or [text for importer in importers for text in _failed_import(importer)]
+    if not missing:
+        return
+    message = f"MLflow {release} lacks what workspace-authz relies on: {'; '.join(missing)}. Please {_REMEDY}"
+    raise click.ClickException(message) if in_parent else ConfigurationError(message)
 
 
 def _failed_import(importer: str) -> Iterator[str]:
@@ -64,33 +143,14 @@ def _failed_import(importer: str) -> Iterator[str]:
         yield str(error).partition(" (")[0]  # without the path
 
 
-def _missing(module: str, names: Sequence[str]) -> Iterator[str]:
-    if module in OPTIONAL_MODULES and find_spec(module) is None:
-        return
-    imported = import_module(module)
-    for name in names:
-        try:
-            reduce(getattr, name.split("."), imported)
-        except AttributeError:
-            yield name
-
-
-def refuse_unknown_mlflow(importers: Sequence[str], *, tested: Container[str] = TESTED_RELEASES) -> None:
-    """Stop with one sentence if the installed MLflow lacks something. ``importers`` are modules' names.
-
-    Raises :class:`ConfigurationError`; in the ``mlflow server`` parent ``click.ClickException``. The parent
-    does not look at a release that is among ``tested``: that takes as long as the start of a worker, and the
-    workers wait for it.
-    """
-    in_parent, release = from_parent() is not None, metadata.version("mlflow")
-    if in_parent and release in tested:
-        return
-    missing = missing_symbols(importers)
-    if not missing:
-        return
-    message = (
-        f"MLflow {release} lacks what workspace-authz relies on ({', '.join(missing)}): "
-        "install a release that is supported (pip install 'workspace-authz[server]') "
-        "or a newer workspace-authz."
+def demand_for_command() -> None:
+    """Raise :class:`ConfigurationError` if MLflow lacks what :data:`COMMAND` needs."""
+    needed = (
+        each for each in RELIED_ON if isinstance(each.without, RefusesCommand) or each.module == DATABASES
     )
-    raise click.ClickException(message) if in_parent else ConfigurationError(message)
+    missing = [gap.name for gap in find_gaps(needed)]
+    if missing:
+        raise ConfigurationError(
+            f"MLflow {metadata.version('mlflow')} lacks what `{COMMAND}` relies on: "
+            f"{', '.join(missing)}. Please {_REMEDY}"
+        )

@@ -1,7 +1,8 @@
 """The routes that MLflow's app serves, and those of them that the catalog does not know.
 
 A route object of an unknown kind is reported as uncovered, so that nothing is served without a rule.
-``python -m workspace_authz.mlflow_adapter.inventory`` prints the uncovered routes as JSON.
+``python -m workspace_authz.mlflow_adapter.inventory`` prints as JSON the uncovered routes and, since both say
+whether an MLflow is fully supported, what it lacks (:mod:`.compat`).
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from flask import Flask
-from mlflow.server.fastapi_app import create_fastapi_app
+from mlflow.server import fastapi_app
 from starlette.routing import Mount, Route, WebSocketRoute
 from werkzeug.routing import Rule
 
 from workspace_authz.catalog.compile import CompiledCatalog, compile_catalog
 from workspace_authz.catalog.entries import ServedRoute
 from workspace_authz.catalog.model import Server
+from workspace_authz.mlflow_adapter.compat import find_gaps, refuse_unknown_mlflow
 from workspace_authz.mlflow_adapter.options import from_environment
 
 ANY_METHOD: Final = "*"
@@ -117,9 +119,14 @@ def _unknown(route: object, path: str) -> ServedRoute:
 
 
 def main() -> None:
-    """Print a JSON list of ``METHOD path`` on standard output."""
+    """Print ``{"uncovered": ["METHOD path", …], "gaps": ["MLflow … lacks …", …]}`` on standard output.
+
+    Raises :class:`ConfigurationError` for an MLflow that cannot be guarded.
+    """
+    refuse_unknown_mlflow(())
     catalog = compile_catalog(static_prefix=from_environment(os.environ).static_prefix)
-    json.dump([str(route) for route in uncovered_routes(create_fastapi_app(), catalog)], sys.stdout)
+    uncovered = uncovered_routes(fastapi_app.create_fastapi_app(), catalog)
+    json.dump({"uncovered": list(map(str, uncovered)), "gaps": list(map(str, find_gaps()))}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """MLflow's own app: the changes made in it, and where the guard stands among its middlewares.
 
-Written for MLflow 3.16.1 and 3.17.2. The doors hand over their middlewares as values and import nothing of
-MLflow.
+Written for MLflow 3.16.1, 3.17.2 and 3.18.0. The doors hand over their middlewares as values and import
+nothing of MLflow.
 """
 
 from __future__ import annotations
@@ -12,13 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import FastAPI
-from mlflow.server import app as flask_app
-from mlflow.server.fastapi_app import create_fastapi_app
-from mlflow.server.fastapi_security import (
-    CORSBlockingMiddleware,
-    HostValidationMiddleware,
-    get_allowed_origins,
-)
+from mlflow import server
+from mlflow.server import fastapi_app, fastapi_security
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
@@ -51,13 +46,13 @@ class GuardMiddlewares:
 
 def create_patched_app(*, static_prefix: str) -> FastAPI:
     """MLflow's app, after the process-wide patches of :mod:`workspace_authz.mlflow_adapter.patches`."""
-    attribution.apply(flask_app)
+    attribution.apply(server.app)
     budgets.apply()
     guardrails.apply(static_prefix=static_prefix)
     judge_cache.apply()
     regular_expressions.apply()
     span_threads.apply()
-    app: FastAPI = create_fastapi_app()
+    app: FastAPI = fastapi_app.create_fastapi_app()
     wsgi.apply(app)
     return app
 
@@ -74,7 +69,7 @@ def add_guard(app: FastAPI, guard: GuardMiddlewares, *, static_prefix: str) -> N
     ``WWW-Authenticate`` lines.
     """
     protection = [
-        without_loopback_origins(middleware, allowed=get_allowed_origins())
+        without_loopback_origins(middleware, allowed=fastapi_security.get_allowed_origins())
         for middleware in app.user_middleware
         if _protects(middleware)
     ]
@@ -101,11 +96,15 @@ def add_background(app: FastAPI, background: Callable[[], AbstractAsyncContextMa
 
 
 def _protects(middleware: Middleware) -> bool:
-    return middleware.cls in (HostValidationMiddleware, CORSMiddleware, CORSBlockingMiddleware)
+    return middleware.cls in (
+        fastapi_security.HostValidationMiddleware,
+        CORSMiddleware,
+        fastapi_security.CORSBlockingMiddleware,
+    )
 
 
 def _origin_checks(protection: Sequence[Middleware]) -> list[Middleware]:
     """Our check of ``Origin`` on all paths, unless MLflow's own check is switched off."""
-    if not any(middleware.cls is CORSBlockingMiddleware for middleware in protection):
+    if not any(middleware.cls is fastapi_security.CORSBlockingMiddleware for middleware in protection):
         return []
-    return [Middleware(OriginMiddleware, allowed=get_allowed_origins())]
+    return [Middleware(OriginMiddleware, allowed=fastapi_security.get_allowed_origins())]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from workspace_authz.catalog.listing import Clause, Listing
-from workspace_authz.catalog.model import Identifier, NameSource, Origin, Requirement
+from workspace_authz.catalog.model import Identifier, NameSource, Origin, Requirement, Server
 from workspace_authz.effects.effects import Narrowing
 from workspace_authz.effects.lists import AnswerFilter, Pages
 from workspace_authz.effects.page_tokens import PAGE_TOKEN, ListQuery, position_of, refuse_ours
@@ -61,17 +61,23 @@ class ListNarrowing:
 
         Raises :class:`ForbiddenError`.
         """
-        named = await self.case.objects.names(
+        by_name = source.identifies is Identifier.NAME
+        named = {value: value for value in values} if by_name else await self._names(source, values)
+        allowed = await self.case.rights.allowed_names(
+            self.broad, sorted(set(named.values())), looked_up=not by_name
+        )
+        kept = {value: named[value] for value in values if named.get(value) in allowed}
+        if not kept:
+            raise self.case.rights.forbidden(self.broad)
+        return kept
+
+    async def _names(self, source: NameSource, values: Collection[str]) -> Mapping[str, str]:
+        return await self.case.objects.names(
             values,
             resource=self.broad.resource,
             identifier=source.identifies,
             workspace=self.broad.namespace,
         )
-        allowed = await self._allowed(set(named.values()))
-        kept = {value: named[value] for value in values if named.get(value) in allowed}
-        if not kept:
-            raise self.case.rights.forbidden(self.broad)
-        return kept
 
     async def _of_all(self, found: NameSource) -> Narrowing:
         """The request asks for everything: it becomes one for what may be seen."""
@@ -126,7 +132,11 @@ class ListNarrowing:
         """The fields of a request that finds no others; None where MLflow's request cannot say that."""
         listing, reader, route = self._listing, self.case.reader, self.case.route
         if listing.inject and identities and reader.reading.has_field(route, listing.inject):
-            return {**await reader.fields(), listing.inject: list(identities)}
+            fields = await reader.fields()
+            # A list that is sent empty, as FastAPI reads it, asks for nothing.
+            return (
+                fields if fields.get(listing.inject) == "" else {**fields, listing.inject: list(identities)}
+            )
         if listing.clause is None or not identities:
             return None
         fields = await reader.fields()
@@ -141,7 +151,9 @@ class ListNarrowing:
     async def _filter(self, found: NameSource, allowed: Collection[str]) -> AnswerFilter:
         items, _, identity = found.field.partition("[].")
         pages = await self._pages() if self._listing.paged else None
-        return AnswerFilter(items, tuple(identity.split(".")), allowed, pages)
+        return AnswerFilter(
+            items, tuple(identity.split(".")), allowed, pages, organization=found.organization
+        )
 
     async def _pages(self) -> Pages:
         fields, user, cipher = await self.case.reader.fields(), self.case.rights.user, self._lists.cipher
@@ -168,7 +180,7 @@ class ListNarrowing:
             headers=written.headers(request.headers),
             body=written.content,
         )
-        if read != fields:
+        if read != _as_read(fields, self.case.route.server):
             raise BadRequestError("This request is refused: it cannot be kept to what you may see.")
         return written
 
@@ -193,6 +205,16 @@ class ListNarrowing:
         if self.needed.listing is None:
             raise TypeError("the requirement is of no list")
         return self.needed.listing
+
+
+def _as_read(fields: Fields, server: Server) -> Fields:
+    """``fields`` as they are read back: to FastAPI's query strings a list of one is the one."""
+    if server is Server.FLASK:
+        return fields
+    return {
+        name: value[0] if isinstance(value, list) and len(value) == 1 else value
+        for name, value in fields.items()
+    }
 
 
 def _text(fields: Fields, clause: Clause) -> str:

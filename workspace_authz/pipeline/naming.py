@@ -14,11 +14,12 @@ from workspace_authz.mlflow_adapter.reading.references import (
     GATEWAY_URI,
     artifact_place,
     is_place,
+    lies_among_skills,
     mentions_issue,
     references,
 )
 from workspace_authz.pipeline.case import Case
-from workspace_authz.types import Resource, Verb
+from workspace_authz.types import READING, Resource, Verb
 
 _SOURCE_URIS: Final = ("models:/", "runs:/")
 
@@ -49,12 +50,25 @@ async def applies(requirement: Requirement, reader: RequestReader) -> bool:
     if requirement.unless_present:
         return not await _certainly_named(requirement, reader)
     if not requirement.when_present:
-        return True
+        return not await _about_skills(requirement, reader)
     for source in requirement.names:
         values = await reader.possible_values(source)
         if any(value is UNREADABLE or _counts(requirement, source, value=value) for value in values):
             return True
     return False
+
+
+async def _about_skills(requirement: Requirement, reader: RequestReader) -> bool:
+    """Whether each artifact path that is read here lies among skills: these have rights of their own."""
+    if requirement.verb not in READING:
+        return False
+    paths = [
+        path
+        for source in requirement.names
+        if source.identifies is Identifier.ARTIFACT_PATH
+        for path in await reader.possible_values(source)
+    ]
+    return bool(paths) and all(isinstance(path, str) and lies_among_skills(path) for path in paths)
 
 
 async def _certainly_named(requirement: Requirement, reader: RequestReader) -> bool:
@@ -82,6 +96,8 @@ def _counts(requirement: Requirement, source: NameSource, *, value: object) -> b
             return of_experiment or text.strip().lower().startswith(_SOURCE_URIS)
         case Identifier.ISSUE_MENTION:
             return mentions_issue(text)
+        case Identifier.SKILL_PATH:
+            return lies_among_skills(text)
         case _:
             return True
 
@@ -138,8 +154,8 @@ async def _named(
             owners = await _owners(needed, place, case=case)
             if not owners and not _may_be_nobodys(needed, source, value=value, case=case):
                 return None
-            for name in owners:
-                found.setdefault(name, ObjectName(name, sent=False))
+            for owner in owners:
+                found.setdefault(owner.name, owner)
             continue
         for identifier, key in references(value, resource=needed.resource, identifier=source.identifies):
             if identifier is Identifier.NAME:
@@ -157,15 +173,20 @@ async def _named(
     return tuple(found.values()) if found or needed.when_present else None
 
 
-async def _owners(needed: Requirement, place: Place, *, case: Case) -> list[str]:
-    """The experiments whose artifacts lie at ``place``. It is nothing of another resource."""
-    if needed.resource is not Resource.EXPERIMENTS:
-        return []
-    return sorted(await case.objects.experiments_at(place, workspace=case.rights.namespace))
+async def _owners(needed: Requirement, place: Place, *, case: Case) -> list[ObjectName]:
+    """The experiments, or the skill, whose artifacts lie at ``place``. It is nothing of a model."""
+    match needed.resource:
+        case Resource.EXPERIMENTS:
+            names = await case.objects.experiments_at(place, workspace=case.rights.namespace)
+            return [ObjectName(name, sent=False) for name in sorted(names)]
+        case Resource.SKILLS if place.skill is not None:
+            return [ObjectName(place.skill, sent=True)]
+        case _:
+            return []
 
 
 def _may_be_nobodys(needed: Requirement, source: NameSource, *, value: str, case: Case) -> bool:
     """Whether a place needs no owner: a new location and a shared place do not, nor does it for a model."""
-    if source.identifies is Identifier.ARTIFACT_LOCATION or needed.resource is not Resource.EXPERIMENTS:
+    if source.identifies is Identifier.ARTIFACT_LOCATION or needed.resource is Resource.REGISTERED_MODELS:
         return True
     return source.identifies is Identifier.MODEL_SOURCE_URI and case.shared.hold(value)

@@ -38,6 +38,8 @@ SEARCHES: Final = frozenset(
         "SearchMcpServerVersions",
         "SearchMcpAccessEndpoints",
         "SearchMcpServerAccessEndpoints",
+        "SearchSkills",
+        "SearchSkillVersions",
     }
 )
 """The operations that take a filter or an order."""

@@ -17,7 +17,13 @@ _READ = (Verb.GET, Verb.LIST)
 _CHANGE = (Verb.CREATE, Verb.UPDATE, Verb.DELETE)
 _ALL = _READ + _CHANGE
 
-_TRACKED = (Resource.EXPERIMENTS, Resource.REGISTERED_MODELS, Resource.DATASETS, Resource.MCP_SERVERS)
+_TRACKED = (
+    Resource.EXPERIMENTS,
+    Resource.REGISTERED_MODELS,
+    Resource.DATASETS,
+    Resource.MCP_SERVERS,
+    Resource.SKILLS,
+)
 _GATEWAY = (Resource.GATEWAY_ENDPOINTS, Resource.GATEWAY_MODEL_DEFINITIONS, Resource.GATEWAY_GUARDRAILS)
 
 

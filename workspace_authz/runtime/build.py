@@ -150,7 +150,11 @@ def _observed(runtime: Runtime, *, cluster: Cluster, data: Data, threads: Handle
 
 def _sampled(metrics: PrometheusMetrics, config: WorkerConfig) -> SampledMetrics:
     sampled = SampledMetrics(metrics.registry)
-    sampled.server(uncovered_routes=config.uncovered_routes, expected_workers=config.workers.expected)
+    sampled.server(
+        uncovered_routes=config.uncovered_routes,
+        missing_functions=config.missing_functions,
+        expected_workers=config.workers.expected,
+    )
     return sampled
 
 

@@ -25,6 +25,8 @@ class WorkerConfig:
     """The workers of this server."""
     uncovered_routes: int = 0
     """How many of MLflow's routes have no rule."""
+    missing_functions: int = 0
+    """How much of what is relied on MLflow lacks."""
     artifact_root: str | None = None
     """MLflow's default artifact root."""
 

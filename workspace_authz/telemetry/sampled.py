@@ -51,25 +51,20 @@ class SampledMetrics:
         self._last: dict[tuple[str, str], int] = {}
         self._hits = self._counter("cache_hits_total", "Look-ups in a cache that found a value.", "cache")
         self._misses = self._counter("cache_misses_total", "Look-ups in a cache that found none.", "cache")
-        self._entries = self._gauge(
-            "cache_entries", "Entries in a cache, summed over all workers.", "cache", mode="livesum"
-        )
+        self._entries = self._gauge("cache_entries", "Entries in a cache, summed over all workers.", "cache")
         self._coalesced = self._counter(
             "coalesced_total", "Questions that waited for the same one in flight.", "question"
         )
         self._dropped = self._counter(
             "audit_dropped_total", "Audit records that were lost: the queue was full, or a write failed."
         )
-        self._busy = self._gauge(
-            "handler_threads_busy", "Threads in which handlers of MLflow run now.", mode="livesum"
-        )
+        self._busy = self._gauge("handler_threads_busy", "Threads in which handlers of MLflow run now.")
         self._full = self._gauge(
             "handler_threads_full",
             "Workers in which all shared threads are in use, so that everybody's requests wait.",
-            mode="livesum",
         )
         self._waiting = self._gauge(
-            "handler_requests_waiting", "Requests that wait for a thread of their share.", mode="livesum"
+            "handler_requests_waiting", "Requests that wait for a thread of their share."
         )
         self._throttled = self._counter(
             "handler_requests_refused_total", "Requests answered 429: their share of threads was in use."
@@ -80,22 +75,27 @@ class SampledMetrics:
             "When the API server last sent something, in the worker where that was longest ago.",
         )
         self._following = self._informer("following", "1 when every worker receives all changes.")
-        self._uncovered_routes = self._gauge(
-            "uncovered_routes", "Routes of MLflow without a rule, which are refused.", mode="max"
+        self._uncovered_routes = self._server(
+            "uncovered_routes", "Routes of MLflow without a rule, which are refused."
         )
-        self._ready = self._gauge("workers_ready", "Workers without a problem.", mode="livesum")
-        self._expected_workers = self._gauge(
-            "workers_expected", "Workers that the server was started with.", mode="max"
+        self._missing_functions = self._server(
+            "missing_functions", "Functions that are relied on and that this MLflow lacks."
         )
+        self._ready = self._gauge("workers_ready", "Workers without a problem.")
+        self._expected_workers = self._server("workers_expected", "Workers that the server was started with.")
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"{PREFIX}{name}", text, labels, registry=self._registry)
 
-    def _gauge(self, name: str, text: str, *labels: str, mode: _Mode) -> Gauge:
+    def _gauge(self, name: str, text: str, *labels: str, mode: _Mode = "livesum") -> Gauge:
         return Gauge(f"{PREFIX}{name}", text, labels, registry=self._registry, multiprocess_mode=mode)
 
     def _informer(self, name: str, text: str) -> Gauge:
         return self._gauge(f"informer_{name}", text, "resource", mode="livemin")
+
+    def _server(self, name: str, text: str) -> Gauge:
+        """Of what every worker sees alike."""
+        return self._gauge(name, text, mode="max")
 
     def cache(self, name: str, statistics: CacheStatistics) -> None:
         """Record one cache."""
@@ -124,9 +124,10 @@ class SampledMetrics:
         self._following.labels(resource).set(int(sample.following))
         self._last_contact.labels(resource).set(sample.last_contact or 0)
 
-    def server(self, *, uncovered_routes: int, expected_workers: int) -> None:
+    def server(self, *, uncovered_routes: int, missing_functions: int, expected_workers: int) -> None:
         """Record what does not change while the server runs."""
         self._uncovered_routes.set(uncovered_routes)
+        self._missing_functions.set(missing_functions)
         self._expected_workers.set(expected_workers)
 
     def ready(self, *, ready: bool) -> None:

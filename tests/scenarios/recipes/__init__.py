@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from tests.scenarios.recipes import gateway, mcp, registry, tracing, tracking
+from tests.scenarios.recipes import gateway, mcp, registry, skills, tracing, tracking
 from tests.scenarios.recipes.model import Call, Recipe, recipe
 
 _OPEN: Mapping[str, Recipe] = {
@@ -30,6 +30,7 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
         **registry.RECIPES,
         **gateway.RECIPES,
         **mcp.RECIPES,
+        **skills.RECIPES,
     }
 )
 

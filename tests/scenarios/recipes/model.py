@@ -32,7 +32,7 @@ class Recipe:
 
     make: Callable[[Studio], Call]
     absent: frozenset[str] = frozenset()
-    """Fields on which a requirement depends and which this call leaves out."""
+    """Fields, or kinds of identifiers, on which a requirement depends and which this call leaves out."""
     answers: frozenset[int] = frozenset({200})
     """MLflow's own status: 200, or what it documents for a server like the test's."""
     why: str = ""

@@ -114,15 +114,16 @@ RECIPES: Mapping[str, Recipe] = {
         lambda s: Call(query={"run_uuid": s.run, "path": "uploaded.txt"}, body=b"content")
     ),
     "DownloadArtifact": recipe(
-        lambda s: Call(path={"artifact_path": f"{s.experiment}/{s.run}/artifacts/note.txt"})
+        lambda s: Call(path={"artifact_path": f"{s.experiment}/{s.run}/artifacts/note.txt"}),
+        absent="skill_path",
     ),
     "UploadArtifact": recipe(
         lambda s: Call(
             path={"artifact_path": f"{s.experiment}/{s.run}/artifacts/{s.a_name('up')}.txt"}, body=b"content"
-        )
+        ),
     ),
     "ListArtifactsMlflowArtifacts": recipe(
-        lambda s: Call(fields={"path": f"{s.experiment}/{s.run}/artifacts"})
+        lambda s: Call(fields={"path": f"{s.experiment}/{s.run}/artifacts"}), absent="skill_path"
     ),
     "DeleteArtifact": recipe(lambda s: Call(path={"artifact_path": s.new_artifact()})),
     "CreateMultipartUpload": recipe(
@@ -157,6 +158,7 @@ RECIPES: Mapping[str, Recipe] = {
         lambda s: Call(path={"artifact_path": f"{s.experiment}/{s.run}/artifacts/note.txt"}),
         answers=(501,),
         why="local artifacts cannot be signed",
+        absent="skill_path",
     ),
     "DeleteDemo": recipe(lambda _: Call(json={})),
     "GraphQL": recipe(

@@ -1,4 +1,4 @@
-"""The settings, the MLflow of this environment, and whether every route of it has a rule."""
+"""The MLflow of this environment: whether every route of it has a rule, and what it lacks."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import asyncio
 import json
 import re
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Final
 
 from workspace_authz.cli.checks.finding import Finding, failing, ok, warning
 
 OLDEST: Final = (3, 16)
-BEFORE: Final = (3, 18)
+BEFORE: Final = (3, 19)
 """MLflow's releases that this one supports, as in pyproject.toml."""
 
-UNCOVERED_ROUTES: Final = "workspace_authz.mlflow_adapter.inventory"
-UNCOVERED_SECONDS: Final = 120.0
+INVENTORY: Final = "workspace_authz.mlflow_adapter.inventory"
+INVENTORY_SECONDS: Final = 120.0
 _SHOWN: Final = 5
 
 
@@ -43,8 +44,13 @@ def mlflow(version: str | None) -> Finding:
     return ok(check, f"MLflow {version}")
 
 
-async def routes(*, module: str = UNCOVERED_ROUTES, seconds: float = UNCOVERED_SECONDS) -> Finding:
-    """Whether each route of the installed MLflow has a rule. ``module`` runs apart: it imports MLflow."""
+async def routes_and_functions(
+    *, module: str = INVENTORY, seconds: float = INVENTORY_SECONDS
+) -> list[Finding]:
+    """Whether the installed MLflow is known: each route of it has a rule, and it has what is relied on.
+
+    ``module`` runs apart: it imports MLflow.
+    """
     check = "routes"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", module, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
@@ -52,19 +58,29 @@ async def routes(*, module: str = UNCOVERED_ROUTES, seconds: float = UNCOVERED_S
     try:
         async with asyncio.timeout(seconds):
             output, errors = await process.communicate()
-        uncovered = json.loads(output)
+        found = json.loads(output)
     except TimeoutError:
         process.kill()
         await process.wait()
-        return failing(check, f"no answer in {seconds:g} s", fix=f"python -m {module}")
+        return [failing(check, f"no answer in {seconds:g} s", fix=f"python -m {module}")]
     except ValueError:
         last = (errors.decode(errors="replace").strip().splitlines() or ["it printed nothing"])[-1]
-        return failing(check, f"MLflow's routes cannot be read: {last}", fix=f"python -m {module}")
+        return [failing(check, f"MLflow's routes cannot be read: {last}", fix=f"python -m {module}")]
+    return [_routes(found["uncovered"]), *_functions(found["gaps"])]
+
+
+def _routes(uncovered: Sequence[str]) -> Finding:
     if uncovered:
         shown = ", ".join(uncovered[:_SHOWN])
         what = f"{len(uncovered)} routes have no rule and are refused: {shown}"
-        return warning(check, what, fix="upgrade workspace-authz")
-    return ok(check, "every route of this MLflow has a rule")
+        return warning("routes", what, fix="upgrade workspace-authz")
+    return ok("routes", "every route of this MLflow has a rule")
+
+
+def _functions(gaps: Sequence[str]) -> list[Finding]:
+    if gaps:
+        return [warning("functions", gap, fix="upgrade workspace-authz") for gap in gaps]
+    return [ok("functions", "this MLflow has all that is relied on")]
 
 
 def _text(version: tuple[int, ...]) -> str:

@@ -32,6 +32,8 @@ _ACTIONS: Final = {
     for action, module in (("list", "listing"), ("adopt", "adopting"), ("purge", "purging"))
 }
 
+_DEMAND: Final = "workspace_authz.mlflow_adapter.compat:demand_for_command"
+
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command. Returns its exit status. Raises :class:`AuthzError`."""
@@ -51,6 +53,8 @@ def run(arguments: Sequence[str]) -> int:
         parser.error("adopt takes a NAME or --all")
     if options.action == "purge" and (options.all or not options.name):
         parser.error("purge takes one NAME")
+    demand: Callable[[], None] = load(_DEMAND, extra="server")
+    demand()
     action: Callable[[argparse.Namespace], int] = load(_ACTIONS[options.action], extra="server")
     return action(options)
 

@@ -1,4 +1,4 @@
-"""MLflow's server records the caller as the user (MLflow 3.16.1 and 3.17.2).
+"""MLflow's server records the caller as the user (MLflow 3.16.1, 3.17.2 and 3.18.0).
 
 Without this patch MLflow records nobody, or the user of the server's process:
 
@@ -20,12 +20,13 @@ import flask
 from mlflow.client import MlflowClient
 from mlflow.entities import Run
 from mlflow.server import handlers
-from mlflow.tracking.context import registry
-from mlflow.tracking.context.abstract_context import RunContextProvider
-from mlflow.tracking.context.default_context import _get_user
 from werkzeug.datastructures import Authorization
 
+from workspace_authz.mlflow_adapter.compat import optional_module, replace_attribute
 from workspace_authz.mlflow_adapter.serving import current_user
+
+default_context = optional_module("mlflow.tracking.context.default_context")
+registry = optional_module("mlflow.tracking.context.registry")
 
 _USER_TAG: Final = "mlflow.user"
 
@@ -35,12 +36,14 @@ def apply(app: flask.Flask) -> None:
     functions = app.before_request_funcs.setdefault(None, [])
     if set_flask_user not in functions:
         functions.insert(0, set_flask_user)
-    providers = registry._run_context_provider_registry
-    if not any(isinstance(provider, CurrentUserRunContext) for provider in providers):
+    providers = getattr(registry, "_run_context_provider_registry", ())
+    if hasattr(providers, "register") and not any(
+        isinstance(each, CurrentUserRunContext) for each in providers
+    ):
         providers.register(CurrentUserRunContext)
-    handlers._get_user = current_username
-    handlers.MlflowClient = CurrentUserClient
-    handlers._is_server_auth_enabled = is_server_auth_enabled
+    replace_attribute(handlers, "_get_user", by=current_username)
+    replace_attribute(handlers, "MlflowClient", by=CurrentUserClient)
+    replace_attribute(handlers, "_is_server_auth_enabled", by=is_server_auth_enabled)
 
 
 def set_flask_user() -> None:
@@ -54,7 +57,7 @@ def set_flask_user() -> None:
 def current_username() -> str:
     """The caller's name; outside of requests the process's user, as in MLflow."""
     user = current_user.get()
-    name: str = user.recorded_name if user is not None else _get_user()
+    name: str = user.recorded_name if user is not None else default_context._get_user()
     return name
 
 
@@ -63,8 +66,11 @@ def is_server_auth_enabled() -> bool:
     return True
 
 
-class CurrentUserRunContext(RunContextProvider):  # type: ignore[misc]  # MLflow is not followed by mypy
-    """Tags of runs that the server starts for a request, as issue detection does."""
+class CurrentUserRunContext:
+    """Tags of runs that the server starts for a request, as issue detection does.
+
+    It is a ``mlflow.tracking.context.abstract_context.RunContextProvider`` by its methods.
+    """
 
     def in_context(self) -> bool:
         """Whether a request is being served."""

@@ -1,10 +1,11 @@
-"""MLflow's calls to itself stay in the process (MLflow 3.16.1 and 3.17.2).
+"""MLflow's calls to itself stay in the process (MLflow 3.16.1, 3.17.2 and 3.18.0).
 
 A guardrail calls its own server twice: its judge asks one endpoint for an opinion
 (``mlflow.genai.judges.adapters.utils.send_chat_request``), and the guardrail asks another one for a rewritten
 text (``mlflow.gateway.guardrails.send_request``). Both go to the address that
-``mlflow.gateway.guardrail_utils.get_server_base_url`` takes from the caller's ``Host`` header. Without this
-patch they go over the network without the caller's credential, and the guard refuses them.
+``mlflow.gateway.guardrail_utils.get_server_base_url`` takes from the caller's ``Host`` header, and
+``get_server_self_url`` from the connection since 3.18. Without this patch they go over the network without
+the caller's credential, and the guard refuses them.
 
 With it the address is :data:`SELF_URL`. The two calls are recognized by it and made as
 :class:`~workspace_authz.mlflow_adapter.serving.SelfCall`; any other use of the address fails.
@@ -21,14 +22,16 @@ from typing import Any, Final
 import requests
 from fastapi import HTTPException
 from mlflow.environment_variables import MLFLOW_GATEWAY_ROUTE_TIMEOUT_SECONDS
-from mlflow.gateway import guardrail_utils, guardrails
-from mlflow.gateway.constants import MLFLOW_GATEWAY_CALLER_HEADER
-from mlflow.gateway.guardrails import _SANITIZE_BYPASS_HEADER
-from mlflow.gateway.providers.utils import provider_call_duration_ms
-from mlflow.genai.judges.adapters import utils as judges
 
 from workspace_authz.errors import ForbiddenError, RequestError
+from workspace_authz.mlflow_adapter.compat import optional_module, replace_attribute
 from workspace_authz.mlflow_adapter.serving import SelfAnswer, SelfCall, SelfCalls, self_calls
+
+constants = optional_module("mlflow.gateway.constants")
+guardrail_utils = optional_module("mlflow.gateway.guardrail_utils")
+guardrails = optional_module("mlflow.gateway.guardrails")
+judges = optional_module("mlflow.genai.judges.adapters.utils")
+providers = optional_module("mlflow.gateway.providers.utils")
 
 SELF_URL: Final = "http://workspace-authz.invalid"
 """``.invalid`` is never resolved (RFC 6761, 6.4)."""
@@ -40,9 +43,11 @@ _FORBIDDEN: Final = "The guardrail works with a gateway endpoint that you may no
 
 def apply(*, static_prefix: str) -> None:
     """Replace the three functions by which MLflow's guardrails call their server."""
-    guardrail_utils.get_server_base_url = partial(server_base_url, static_prefix)
-    guardrails.send_request = send_request
-    judges.requests = JudgeRequests()
+    address = partial(server_base_url, static_prefix)
+    replace_attribute(guardrail_utils, "get_server_base_url", by=address)  # until 3.17
+    replace_attribute(guardrail_utils, "get_server_self_url", by=address)  # since 3.18
+    replace_attribute(guardrails, "send_request", by=send_request)
+    replace_attribute(judges, "requests", by=JudgeRequests())
 
 
 def server_base_url(static_prefix: str, request: object) -> str:
@@ -66,7 +71,7 @@ async def send_request(
     call = SelfCall(
         path=_path(f"{base_url}/{path}"),
         document=payload,
-        skips_guardrails=headers.get(_SANITIZE_BYPASS_HEADER) == "1",
+        skips_guardrails=headers.get(guardrails._SANITIZE_BYPASS_HEADER) == "1",
     )
     started = time.perf_counter()
     try:
@@ -77,7 +82,8 @@ async def send_request(
         raise HTTPException(status_code=504, detail="The endpoint that rewrites did not answer.") from None
     finally:
         waited = (time.perf_counter() - started) * 1000
-        provider_call_duration_ms.set(provider_call_duration_ms.get() + waited)
+        duration = providers.provider_call_duration_ms
+        duration.set(duration.get() + waited)
     if answer.status >= 400 or not answer.content_type.startswith("application/json"):
         raise HTTPException(status_code=answer.status, detail=answer.body.decode("utf-8", "replace"))
     return json.loads(answer.body)
@@ -97,7 +103,8 @@ class JudgeRequests:
         """
         if not url.startswith(f"{SELF_URL}/"):
             return requests.post(url=url, headers=headers, json=json, timeout=timeout)
-        kept = {name: value for name, value in headers.items() if name == MLFLOW_GATEWAY_CALLER_HEADER}
+        caller = constants.MLFLOW_GATEWAY_CALLER_HEADER
+        kept = {name: value for name, value in headers.items() if name == caller}
         call = SelfCall(path=_path(url), document=json, headers=kept)
         try:
             answer = _calls().ask_from_thread(call, seconds=timeout)

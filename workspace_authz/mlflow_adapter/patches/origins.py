@@ -15,16 +15,16 @@ from fnmatch import fnmatch
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from mlflow.server.security_utils import (
-    CORS_BLOCKED_MSG,
-    STATE_CHANGING_METHODS,
-    is_localhost_origin,
-    should_block_cors_request,
-)
+from mlflow.server import security_utils
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from workspace_authz.aio.asgi import App, Receive, Scope, Send
+
+BLOCKED: Final = "Cross-origin request blocked"
+"""``security_utils.CORS_BLOCKED_MSG``."""
+CHANGING_METHODS: Final = frozenset({"POST", "PUT", "DELETE", "PATCH"})
+"""``security_utils.STATE_CHANGING_METHODS``."""
 
 _LOOPBACK_PATTERN: Final = "allow_origin_regex"
 
@@ -44,23 +44,24 @@ class OriginMiddleware:
         if scope["type"] != "http" or not self._blocks(scope):
             await self._app(scope, receive, send)
             return
-        content = CORS_BLOCKED_MSG.encode()
+        content = BLOCKED.encode()
         headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(content)).encode())]
         await send({"type": "http.response.start", "status": 403, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
     def _blocks(self, scope: Scope) -> bool:
         method = scope["method"]
-        if method not in STATE_CHANGING_METHODS:
+        if method not in CHANGING_METHODS:
             return False
         origins = [value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"]
         return any(
-            should_block_cors_request(origin, method, self._allowed) or self._is_foreign(origin, scope)
+            security_utils.should_block_cors_request(origin, method, self._allowed)
+            or self._is_foreign(origin, scope)
             for origin in origins
         )
 
     def _is_foreign(self, origin: str, scope: Scope) -> bool:
-        if not is_localhost_origin(origin) or _is_allowed(origin, self._allowed):
+        if not security_utils.is_localhost_origin(origin) or _is_allowed(origin, self._allowed):
             return False
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         return hosts != [urlsplit(origin).netloc.encode("latin-1")]
@@ -75,7 +76,7 @@ def without_loopback_origins(middleware: Middleware, *, allowed: Sequence[str]) 
     kind: object = middleware.cls
     if kind is not CORSMiddleware or _LOOPBACK_PATTERN not in middleware.kwargs:
         return middleware
-    if any("*" in origin and is_localhost_origin(origin) for origin in allowed):
+    if any("*" in origin and security_utils.is_localhost_origin(origin) for origin in allowed):
         return middleware
     given: dict[str, Any] = {**middleware.kwargs, _LOOPBACK_PATTERN: None}
     return Middleware(CORSMiddleware, **given)

@@ -1,7 +1,7 @@
-"""Regular expressions of a search take linear time on SQLite (MLflow 3.16.1 and 3.17.2).
+"""Regular expressions of a search take linear time on SQLite (MLflow 3.16.1, 3.17.2 and 3.18.0).
 
 ``mlflow.store.db.utils.create_sqlalchemy_engine`` gives SQLite Python's ``re`` for ``RLIKE``. It backtracks
-and holds the interpreter's lock: without this patch one search for ``(a|a)+$`` stands a worker still for
+and holds the interpreter's lock. Without this patch one search for ``(a|a)+$`` stands a worker still for
 good, and whoever may read can send it. RE2 needs a time that is linear in the text, and bounds the memory of
 a pattern. The other databases have engines of their own.
 """

@@ -15,7 +15,10 @@ from typing import Any, Final
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
-from mlflow.server.otel_api import otel_router
+
+from workspace_authz.mlflow_adapter.compat import optional_module
+
+otel_api = optional_module("mlflow.server.otel_api")
 
 LARGE_BYTES: Final = 16 * 1024
 """Of protobuf without compression, as the guard hands it on: 500 spans at most, 15 ms on the loop."""
@@ -23,9 +26,12 @@ LARGE_BYTES: Final = 16 * 1024
 Endpoint = Callable[..., Coroutine[Any, Any, Any]]
 
 
-def apply(router: APIRouter = otel_router) -> None:
-    """Replace the endpoints of ``router``, before MLflow makes its app. A second call changes nothing."""
-    for route in router.routes:
+def apply(router: APIRouter | None = None) -> None:
+    """Replace the endpoints of ``router``, MLflow's unless given, before MLflow makes its app.
+
+    A second call changes nothing.
+    """
+    for route in getattr(router or getattr(otel_api, "otel_router", None), "routes", ()):
         if isinstance(route, APIRoute) and not hasattr(route.endpoint, "__wrapped__"):
             route.endpoint = in_thread_when_large(route.endpoint)
 

@@ -7,26 +7,19 @@ not argued from the text: MLflow's own parser is asked for each request.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any, Final
 
 from mlflow.exceptions import MlflowException
-from mlflow.utils import search_utils
 from sqlparse.lexer import tokenize
 from sqlparse.tokens import Comparison, Keyword
 
 from workspace_authz.catalog.listing import Clause
 from workspace_authz.errors import BadRequestError
+from workspace_authz.mlflow_adapter.compat import optional_module
+from workspace_authz.mlflow_adapter.relied_on import SEARCH_PARSERS
 
-_PARSERS: Final[Mapping[str, str]] = {
-    "SearchExperiments": "SearchExperimentsUtils",
-    "SearchRegisteredModels": "SearchModelUtils",
-    "SearchModelVersions": "SearchModelVersionUtils",
-    "SearchEvaluationDatasets": "SearchEvaluationDatasetsUtils",
-    "SearchMcpServers": "SearchMCPServerUtils",
-    "SearchMcpAccessEndpoints": "SearchMCPAccessEndpointUtils",
-}
-"""Which class of ``mlflow.utils.search_utils`` the operation's store parses its filter with."""
+search_utils = optional_module("mlflow.utils.search_utils")
 
 MOST_VALUES: Final = 300
 """In one clause. MLflow's parser takes 25 ms for that many and refuses more than about 5000."""
@@ -44,7 +37,9 @@ def clause_first(operation: str, clause: Clause, *, values: Collection[str], the
     """
     if not 0 < len(values) <= MOST_VALUES:
         return None
-    parser: Any = getattr(search_utils, _PARSERS[operation])
+    parser: Any = getattr(search_utils, SEARCH_PARSERS[operation], None)
+    if not hasattr(parser, "parse_search_filter"):  # the answer is filtered instead
+        return None
     ours = f"{clause.key} IN ({','.join(map(_quoted, values))})"
     expected = {
         "type": "attribute",

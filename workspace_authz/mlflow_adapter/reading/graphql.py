@@ -29,14 +29,16 @@ from graphql import (
     validate,
 )
 from mlflow.exceptions import MlflowException
-from mlflow.server.graphql.graphql_no_batching import check_query_safety
-from mlflow.server.graphql.graphql_schema_extensions import schema
-from mlflow.server.handlers import _get_request_json
+from mlflow.server import handlers
 from werkzeug.exceptions import HTTPException
 
 from workspace_authz.catalog.graphql import FieldCall
 from workspace_authz.errors import BadRequestError
+from workspace_authz.mlflow_adapter.compat import optional_module
 from workspace_authz.mlflow_adapter.reading.messages import Headers, environ_of, refused_by_mlflow
+
+graphql_no_batching = optional_module("mlflow.server.graphql.graphql_no_batching")
+graphql_schema_extensions = optional_module("mlflow.server.graphql.graphql_schema_extensions")
 
 DOCUMENT_CHARACTERS: Final = 32 * 1024
 DOCUMENT_TOKENS: Final = 4000
@@ -69,7 +71,7 @@ def read_document(*, method: str, query: bytes, headers: Headers, body: bytes) -
     """The document in a request; raises :class:`BadRequestError` where MLflow would find none."""
     try:
         request = Request(environ_of(method=method, query=query, headers=headers, body=body))
-        document = _get_request_json(request)
+        document = handlers._get_request_json(request)
     except MlflowException as error:
         raise refused_by_mlflow(error) or BadRequestError(_UNREADABLE) from error
     except (ValueError, TypeError, RecursionError, HTTPException) as error:
@@ -87,10 +89,10 @@ def calls_in(text: str, *, variables: Any, operation: Any) -> tuple[FieldCall, .
     try:
         document = parse(text, max_tokens=DOCUMENT_TOKENS)
         result = (
-            check_query_safety(document)
+            graphql_no_batching.check_query_safety(document)
             or _checked(document)
             or execute_sync(
-                schema.graphql_schema,
+                graphql_schema_extensions.schema.graphql_schema,
                 document,
                 variable_values=variables,
                 operation_name=operation,
@@ -106,7 +108,7 @@ def calls_in(text: str, *, variables: Any, operation: Any) -> tuple[FieldCall, .
 
 
 def _checked(document: DocumentNode) -> ExecutionResult | None:
-    errors = validate(schema.graphql_schema, document)
+    errors = validate(graphql_schema_extensions.schema.graphql_schema, document)
     return ExecutionResult(errors=errors) if errors else None
 
 

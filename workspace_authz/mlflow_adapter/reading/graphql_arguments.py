@@ -34,11 +34,13 @@ from graphql import (
     value_from_ast_untyped,
     visit,
 )
-from mlflow.server.graphql.graphql_schema_extensions import schema
 
 from workspace_authz.catalog.graphql import INPUT, Changes
+from workspace_authz.mlflow_adapter.compat import optional_module
 from workspace_authz.mlflow_adapter.reading.graphql import DOCUMENT_TOKENS, read_document
 from workspace_authz.mlflow_adapter.reading.messages import Headers
+
+graphql_schema_extensions = optional_module("mlflow.server.graphql.graphql_schema_extensions")
 
 
 def changed_document(changes: Changes, *, method: str, query: bytes, headers: Headers, body: bytes) -> bytes:
@@ -160,7 +162,7 @@ def _sent(value: Any) -> Any:
 
 
 def _input_of(operation: OperationDefinitionNode, field: FieldNode) -> GraphQLInputObjectType:
-    root = schema.graphql_schema.get_root_type(operation.operation)
+    root = graphql_schema_extensions.schema.graphql_schema.get_root_type(operation.operation)
     kind: GraphQLInputObjectType = get_named_type(root.fields[field.name.value].args[INPUT].type)
     return kind
 

@@ -19,7 +19,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message_factory import GetMessageClass
 from mlflow.exceptions import MlflowException
 from mlflow.protos import mlflow_artifacts_pb2, model_registry_pb2, service_pb2, webhooks_pb2
-from mlflow.server.handlers import _get_request_message
+from mlflow.server import handlers
 from werkzeug.exceptions import HTTPException
 
 from workspace_authz.catalog.model import Route, Server
@@ -67,7 +67,7 @@ def read_message(
             request = Request(environ_of(method=method, query=query, headers=headers, body=body))
             descriptor = message_of(route)
             if descriptor is not None:
-                message = _get_request_message(GetMessageClass(descriptor)(), flask_request=request)
+                message = handlers._get_request_message(GetMessageClass(descriptor)(), flask_request=request)
                 fields: dict[str, Any] = MessageToDict(
                     message, preserving_proto_field_name=True, use_integers_for_enums=True
                 )
@@ -94,7 +94,12 @@ def message_of(route: Route) -> Descriptor | None:
 
 
 def has_field(route: Route, field: str) -> bool:
-    """Whether the message of ``route`` has ``field`` in the MLflow at hand."""
+    """Whether a request of ``route`` has ``field`` in the MLflow at hand.
+
+    A route of FastAPI has no message: its fields are those that the catalog names.
+    """
+    if route.server is Server.FASTAPI:
+        return True
     descriptor = message_of(route)
     return descriptor is not None and field in descriptor.fields_by_name
 

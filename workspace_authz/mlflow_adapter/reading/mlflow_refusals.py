@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from flask import Flask
 from mlflow.exceptions import MlflowException
 from mlflow.server import handlers
-from mlflow.utils.uri import validate_path_is_safe
+from mlflow.utils import uri
 from werkzeug.exceptions import HTTPException
 
 from workspace_authz.catalog.model import Route
@@ -66,10 +66,11 @@ def refusal_of(
 
 def path_refusal(path: str) -> MlflowRefusedError | None:
     """What MLflow answers to an artifact path that it does not take; None where it takes the path."""
-    if len(path) > _LONGEST_PATH or not unquote(path).isascii():
+    validate = getattr(uri, "validate_path_is_safe", None)
+    if validate is None or len(path) > _LONGEST_PATH or not unquote(path).isascii():
         return None
     try:
-        validate_path_is_safe(path)
+        validate(path)
     except MlflowException as error:
         return refused_by_mlflow(error)
     except ValueError:

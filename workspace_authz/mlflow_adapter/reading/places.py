@@ -13,13 +13,18 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from workspace_authz.catalog.model import skill_name
 from workspace_authz.errors import BadRequestError, ForbiddenError
 from workspace_authz.mlflow_adapter.reading.artifact_paths import canonical
 
+SKILLS: Final = "skills"
+"""The folder of a workspace in which MLflow keeps the content of skills
+(``store.tracking.skill_registry.artifact_paths``, 3.18.0)."""
 PROXIED: Final = "mlflow-artifacts"
 """The scheme of what the server keeps for its clients."""
 
-_WORKSPACES: Final = "workspaces"
+WORKSPACES: Final = "workspaces"
+"""The folder of the artifact destination that has one folder for each workspace."""
 HTTP: Final = ("http", "https")
 _ANCHOR: Final = "/api/2.0/mlflow-artifacts/artifacts/"
 _SCHEME: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):")
@@ -46,6 +51,22 @@ class Place:
             : len(outer.segments)
         ] == outer.segments
 
+    @property
+    def of_skills(self) -> bool:
+        """Whether it lies where skills are kept, also for a file system that ignores case."""
+        return self.scheme == PROXIED and bool(self.segments) and self.segments[0].lower() == SKILLS
+
+    @property
+    def skill(self) -> str | None:
+        """The name of the one skill whose content it holds; None for anything else, or for several skills."""
+        match self.segments:
+            case (folder, organization, name, *_) if folder == SKILLS and organization.startswith("@"):
+                return skill_name(name, organization[1:])
+            case (folder, name, *_) if folder == SKILLS and not name.startswith("@"):
+                return name
+            case _:
+                return None
+
 
 def scheme_of(uri: str) -> str:
     """As ``urllib.parse`` finds it, which MLflow uses; none where control characters could hide one."""
@@ -61,7 +82,7 @@ def place_at_path(path: str, *, workspace: str | None) -> Place:
     in another workspace.
     """
     segments = canonical(path).split("/")
-    if segments[0] == _WORKSPACES:
+    if segments[0] == WORKSPACES:
         if len(segments) < 2 or segments[1] != workspace:
             raise ForbiddenError("This artifact path lies outside of the workspace of the request.")
         segments = segments[2:]
@@ -98,7 +119,7 @@ def spellings_of(place: Place, *, workspace: str) -> tuple[str, ...]:
     """How MLflow writes the place when it makes an experiment in ``workspace``."""
     path = "/".join(place.segments)
     if place.scheme == PROXIED:
-        return f"{PROXIED}:/{path}", f"{PROXIED}:/{_WORKSPACES}/{workspace}/{path}"
+        return f"{PROXIED}:/{path}", f"{PROXIED}:/{WORKSPACES}/{workspace}/{path}"
     if not place.scheme:
         return f"/{path}", f"file:///{path}"
     return f"{place.scheme}://{place.authority}/{path}", f"{place.scheme}:/{path}"

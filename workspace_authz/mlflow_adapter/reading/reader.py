@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 from workspace_authz.catalog.compile import Match
 from workspace_authz.catalog.graphql import Changes, FieldCall
 from workspace_authz.catalog.listing import Clause
-from workspace_authz.catalog.model import NameSource, Origin, Restriction, Route
+from workspace_authz.catalog.model import NameSource, Origin, Restriction, Route, skill_name
 from workspace_authz.catalog.stamp import Stamp
 from workspace_authz.errors import BadRequestError, MlflowRefusedError, RequestError, UnavailableError
 from workspace_authz.mlflow_adapter.reading.documents import JsonBody, read_json, too_large
@@ -268,8 +268,15 @@ class RequestReader:
 
     async def values(self, source: NameSource, *, complete: bool) -> tuple[str, ...]:
         """See :class:`Values`."""
+        if source.organization:
+            return (self._skill(source),)
         found = [list(await self._values(source.origin, field)) for field in (source.field, *source.aliases)]
         return _distinct(found, source, complete=complete)
+
+    def _skill(self, source: NameSource) -> str:
+        """The skill that the path names, in its organization."""
+        parameters = self.match.parameters
+        return skill_name(parameters[source.field], parameters[source.organization])
 
     async def _values(self, origin: Origin, field: str) -> Iterable[Any]:
         match origin:

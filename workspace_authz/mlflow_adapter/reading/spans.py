@@ -15,7 +15,6 @@ from typing import Any, Final
 from google.protobuf.json_format import Error as JsonError
 from google.protobuf.json_format import Parse
 from google.protobuf.message import DecodeError
-from mlflow.tracing.utils import generate_mlflow_trace_id_from_otel_trace_id
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
@@ -23,6 +22,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from workspace_authz.catalog.stamp import Person, Stamp
 from workspace_authz.errors import BadRequestError
+from workspace_authz.mlflow_adapter.compat import optional_module
 from workspace_authz.mlflow_adapter.reading.documents import parse
 from workspace_authz.mlflow_adapter.reading.span_limits import (
     MAX_SPANS,
@@ -33,6 +33,8 @@ from workspace_authz.mlflow_adapter.reading.span_limits import (
     too_many,
 )
 from workspace_authz.mlflow_adapter.reading.spellings import same_key
+
+utils = optional_module("mlflow.tracing.utils")
 
 _TAG: Final = "mlflow.traceTag."
 """An attribute of this name and a tag's key becomes that tag of the trace."""
@@ -61,7 +63,7 @@ class Spans:
         if not all(span.trace_id for span in self._spans()):
             raise BadRequestError("A span of this request belongs to no trace.")
         numbers = {int.from_bytes(span.trace_id, "big") for span in self._spans()}
-        return frozenset(generate_mlflow_trace_id_from_otel_trace_id(number) for number in numbers)
+        return frozenset(map(utils.generate_mlflow_trace_id_from_otel_trace_id, numbers))
 
     def trace_tags(self) -> Iterator[str]:
         """The keys of the trace tags that MLflow makes of attributes.

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from mlflow.utils.file_utils import local_file_uri_to_path
-from mlflow.utils.uri import append_to_uri_path, is_local_uri
-from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME, WORKSPACES_DIR_NAME
-
 from workspace_authz.errors import ConfigurationError
+from workspace_authz.mlflow_adapter.compat import optional_module
+from workspace_authz.mlflow_adapter.store.tables import DEFAULT_WORKSPACE
 from workspace_authz.types import is_namespace_name
+
+artifact_repository_registry = optional_module("mlflow.store.artifact.artifact_repository_registry")
+file_utils = optional_module("mlflow.utils.file_utils")
+uri = optional_module("mlflow.utils.uri")
+workspace_utils = optional_module("mlflow.utils.workspace_utils")
 
 
 class Folder(Protocol):
@@ -68,11 +70,14 @@ class StoredFolder:
 
     def entries(self) -> list[str]:
         """See :class:`Folder`."""
-        return sorted(str(found.path) for found in get_artifact_repository(self.uri).list_artifacts())
+        return sorted(
+            str(found.path)
+            for found in artifact_repository_registry.get_artifact_repository(self.uri).list_artifacts()
+        )
 
     def delete(self, entry: str) -> None:
         """See :class:`Folder`."""
-        get_artifact_repository(self.uri).delete_artifacts(entry)
+        artifact_repository_registry.get_artifact_repository(self.uri).delete_artifacts(entry)
 
     def close(self) -> None:
         """An object store has no folders."""
@@ -84,14 +89,15 @@ def workspace_folder(root: str, workspace: str) -> Folder:
     Raises :class:`ConfigurationError` for a root without folders of workspaces, for a folder that a symbolic
     link puts elsewhere, and for MLflow's default workspace, whose artifacts are directly below the root.
     """
-    if workspace == DEFAULT_WORKSPACE_NAME or not is_namespace_name(workspace):
+    if workspace == DEFAULT_WORKSPACE or not is_namespace_name(workspace):
         raise ConfigurationError(f"The workspace {workspace} has no folder of its own for artifacts.")
     if root.startswith(("mlflow-artifacts:", "http:", "https:")):
         raise ConfigurationError("Give the place where the server keeps artifacts, not the server itself.")
-    if not is_local_uri(root):
-        return StoredFolder(append_to_uri_path(root, WORKSPACES_DIR_NAME, workspace))
-    base = Path(local_file_uri_to_path(root)).resolve()
-    expected = base / WORKSPACES_DIR_NAME / workspace
+    folders = workspace_utils.WORKSPACES_DIR_NAME
+    if not uri.is_local_uri(root):
+        return StoredFolder(uri.append_to_uri_path(root, folders, workspace))
+    base = Path(file_utils.local_file_uri_to_path(root)).resolve()
+    expected = base / folders / workspace
     if expected.parent.parent != base or expected.resolve() != expected:
         raise ConfigurationError(f"{expected} is not a folder below {base}; its files are left alone.")
     return LocalFolder(expected)

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Final, TypeAlias
 
 from mlflow.exceptions import MlflowException
-from mlflow.server.handlers import _get_model_registry_store, _get_tracking_store
-from mlflow.store.db.utils import _verify_schema, create_sqlalchemy_engine
+from mlflow.server import handlers
+from mlflow.store.db import utils
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -25,12 +25,12 @@ def registry_sessions() -> Sessions | None:
 
     None if it keeps its data in files. May block: MLflow opens the database when it is first needed.
     """
-    return getattr(_get_model_registry_store(), "ManagedSessionMaker", None)
+    return getattr(handlers._get_model_registry_store(), "ManagedSessionMaker", None)
 
 
 def tracking_sessions() -> Sessions | None:
     """Read-only sessions of the worker's tracking store; otherwise as :func:`registry_sessions`."""
-    return getattr(_get_tracking_store(), "ManagedSessionMaker", None)
+    return getattr(handlers._get_tracking_store(), "ManagedSessionMaker", None)
 
 
 def tracking_engine() -> Engine | None:
@@ -38,7 +38,7 @@ def tracking_engine() -> Engine | None:
 
     May block: MLflow opens the database when it is first needed. Raises :class:`UnavailableError`.
     """
-    return _engine_of(_get_tracking_store)
+    return _engine_of(handlers._get_tracking_store)
 
 
 def data_engines() -> tuple[Engine, ...]:
@@ -46,7 +46,7 @@ def data_engines() -> tuple[Engine, ...]:
 
     May block. Raises :class:`UnavailableError`.
     """
-    engines = (tracking_engine(), _engine_of(_get_model_registry_store))
+    engines = (tracking_engine(), _engine_of(handlers._get_model_registry_store))
     return tuple({str(engine.url): engine for engine in engines if engine is not None}.values())
 
 
@@ -66,8 +66,8 @@ def open_engines(*uris: str) -> Iterator[list[Engine]]:
     engines: list[Engine] = []
     try:
         for uri in dict.fromkeys(uris):
-            engines.append(create_sqlalchemy_engine(uri))
-            _verify_schema(engines[-1])
+            engines.append(utils.create_sqlalchemy_engine(uri))
+            utils._verify_schema(engines[-1])
         yield engines
     except (SQLAlchemyError, MlflowException) as error:
         # Never the text: it may hold the URI, and that a password.

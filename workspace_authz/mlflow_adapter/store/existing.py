@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any, Final
+from collections.abc import Collection
+from importlib import import_module
+from typing import Any
 
-from mlflow.store.model_registry.dbmodels import models as registry
-from mlflow.store.tracking.dbmodels import models as tracking
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
+from workspace_authz.catalog.model import skill_name
+from workspace_authz.mlflow_adapter.store.tables import NAMED_TABLES, NamedTable
 from workspace_authz.types import Resource
-
-_TABLES: Final[Mapping[Resource, tuple[Any, str, str, str]]] = {
-    Resource.EXPERIMENTS: (tracking, "SqlExperiment", "experiment_id", "name"),
-    Resource.REGISTERED_MODELS: (registry, "SqlRegisteredModel", "name", "name"),
-    Resource.DATASETS: (tracking, "SqlEvaluationDataset", "dataset_id", "name"),
-    Resource.MCP_SERVERS: (tracking, "SqlMCPServer", "name", "name"),
-    Resource.GATEWAY_ENDPOINTS: (tracking, "SqlGatewayEndpoint", "endpoint_id", "name"),
-    Resource.GATEWAY_SECRETS: (tracking, "SqlGatewaySecret", "secret_id", "secret_name"),
-    Resource.GATEWAY_MODEL_DEFINITIONS: (
-        tracking,
-        "SqlGatewayModelDefinition",
-        "model_definition_id",
-        "name",
-    ),
-}
-"""Models, table, what MLflow's answers know an object by, and its name in Kubernetes."""
 
 
 def existing_in(
@@ -36,11 +21,30 @@ def existing_in(
 
     Where MLflow has no id, the name is the id. Upper and lower case differ, although MySQL ignores that.
     """
-    module, name_of_table, key, name = _TABLES[resource]
-    table = getattr(module, name_of_table, None)
+    named = NAMED_TABLES[resource]
+    table = getattr(import_module(named.module), named.table, None)
     if table is None:  # an older MLflow
         return {}
-    query = select(getattr(table, key), getattr(table, name)).where(
-        table.workspace == workspace, getattr(table, name).in_(values)
-    )
+    if named.organization:
+        return _skills(session, table, named=named, values=values, workspace=workspace)
+    column = getattr(table, named.name)
+    query = select(getattr(table, named.key), column).where(table.workspace == workspace, column.in_(values))
     return {str(key): name for key, name in session.execute(query) if name in values}
+
+
+def _skills(
+    session: Session, table: Any, *, named: NamedTable, values: Collection[str], workspace: str
+) -> dict[str, str]:
+    """The same where a name has two columns."""
+    columns = getattr(table, named.name), getattr(table, named.organization)
+    wanted = [_name_and_organization(value) for value in values]
+    query = select(*columns).where(table.workspace == workspace, tuple_(*columns).in_(wanted))
+    names = (skill_name(name, organization) for name, organization in session.execute(query))
+    return {name: name for name in names if name in values}
+
+
+def _name_and_organization(value: str) -> tuple[str, str]:
+    if not value.startswith("@"):
+        return value, ""
+    organization, _, name = value[1:].partition("/")
+    return name, organization

@@ -1,8 +1,4 @@
-"""The RBAC name that an MLflow identifier leads to: one SELECT for each kind.
-
-Tables and columns are those of ``mlflow.store.tracking.dbmodels.models``, named as strings: an older MLflow
-without a table (label schemas, review queues) has no such objects, which is no error.
-"""
+"""The RBAC name that an MLflow identifier leads to: one SELECT for each kind, of :mod:`.tables`."""
 
 from __future__ import annotations
 
@@ -15,34 +11,11 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from workspace_authz.catalog.model import Identifier
+from workspace_authz.mlflow_adapter.store.tables import EXPERIMENT_TABLES, NAMED_TABLES
 from workspace_authz.types import Resource
 
-_EXPERIMENT_TABLES: Final = {
-    Identifier.RUN_ID: ("SqlRun", "run_uuid"),
-    Identifier.TRACE_ID: ("SqlTraceInfo", "request_id"),
-    Identifier.NEW_TRACE_ID: ("SqlTraceInfo", "request_id"),
-    Identifier.LOGGED_MODEL_ID: ("SqlLoggedModel", "model_id"),
-    Identifier.ISSUE_ID: ("SqlIssue", "issue_id"),
-    Identifier.LABEL_SCHEMA_ID: ("SqlLabelSchema", "schema_id"),
-    Identifier.REVIEW_QUEUE_ID: ("SqlReviewQueue", "queue_id"),
-    Identifier.SCORER_ID: ("SqlScorer", "scorer_id"),
-}
-"""Things of an experiment: table and key. All of them have the column ``experiment_id``."""
-
-IN_EXPERIMENT: Final = frozenset({*_EXPERIMENT_TABLES, Identifier.JOB_ID})
+IN_EXPERIMENT: Final = frozenset({*EXPERIMENT_TABLES, Identifier.JOB_ID})
 """Identifiers of what has no name of its own and lies in an experiment."""
-
-_IN_WORKSPACE: Final = {
-    (Resource.DATASETS, Identifier.DATASET_ID): ("SqlEvaluationDataset", "dataset_id", "name"),
-    (Resource.GATEWAY_SECRETS, Identifier.SECRET_ID): ("SqlGatewaySecret", "secret_id", "secret_name"),
-    (Resource.GATEWAY_ENDPOINTS, Identifier.ENDPOINT_ID): ("SqlGatewayEndpoint", "endpoint_id", "name"),
-    (Resource.GATEWAY_MODEL_DEFINITIONS, Identifier.MODEL_DEFINITION_ID): (
-        "SqlGatewayModelDefinition",
-        "model_definition_id",
-        "name",
-    ),
-}
-"""Objects with a name of their own: table, key and name. All of them have the column ``workspace``."""
 
 _GATEWAY_ENDPOINT: Final = "mlflow.gateway.endpointId"
 """``TraceMetadataKey.GATEWAY_ENDPOINT_ID``: the mark of a trace that the AI gateway has recorded."""
@@ -60,7 +33,7 @@ def experiment_ids_in(
     wanted = _possible(values)
     if identifier is Identifier.JOB_ID:
         return _jobs(session, wanted, workspace=workspace)
-    table_name, key_name = _EXPERIMENT_TABLES[identifier]
+    table_name, key_name = EXPERIMENT_TABLES[identifier]
     table: Any = getattr(models, table_name, None)
     if table is None:
         return {}
@@ -113,14 +86,14 @@ def _query(
                 experiment.workspace == workspace,
             )
         )
-    if (resource, identifier) not in _IN_WORKSPACE:
+    named = NAMED_TABLES.get(resource)
+    if named is None or named.identifier is not identifier:
         return None
-    table_name, key_name, column = _IN_WORKSPACE[resource, identifier]
-    table = getattr(models, table_name, None)
+    table = getattr(models, named.table, None)
     if table is None:
         return None
-    key = getattr(table, key_name)
-    return select(key, getattr(table, column)).where(table.workspace == workspace, key.in_(wanted))
+    key = getattr(table, named.key)
+    return select(key, getattr(table, named.name)).where(table.workspace == workspace, key.in_(wanted))
 
 
 def _experiments(session: Session, wanted: Collection[str], *, workspace: str) -> dict[str, str]:

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Final, Protocol
 
 from mlflow.exceptions import MlflowException
-from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -23,6 +22,7 @@ from workspace_authz.mlflow_adapter.store.engines import NO_ANSWER, Sessions
 from workspace_authz.mlflow_adapter.store.existing import existing_in
 from workspace_authz.mlflow_adapter.store.locations import ExperimentLocations
 from workspace_authz.mlflow_adapter.store.names import IN_EXPERIMENT, experiment_ids_in, names_in
+from workspace_authz.mlflow_adapter.store.tables import DEFAULT_WORKSPACE
 from workspace_authz.types import Resource
 
 EXPERIMENT_ID_SECONDS: Final = 2.0
@@ -161,7 +161,7 @@ class StoreObjects:
     def _read(
         self, store: Callable[[], Sessions | None], read: _Read, *, values: list[str], workspace: str
     ) -> dict[str, str]:
-        column = workspace if self._workspaces else DEFAULT_WORKSPACE_NAME
+        column = workspace if self._workspaces else DEFAULT_WORKSPACE
         try:
             sessions = store() if values else None
             if sessions is None:

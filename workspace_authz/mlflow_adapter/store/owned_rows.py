@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from mlflow.store.db.utils import Base  # not from where it is defined: this module imports every model
+from mlflow.store.db import utils
 from sqlalchemy import (
     Column,
     ColumnElement,
@@ -77,7 +77,8 @@ class OwnedRows:
 
 def mlflow_tables() -> list[Table]:
     """All tables of the installed MLflow, each after those that it refers to."""
-    return list(Base.metadata.sorted_tables)
+    # Not from where it is defined: this module imports every model.
+    return list(utils.Base.metadata.sorted_tables)
 
 
 def owned_rows(workspace: str) -> list[OwnedRows]:

@@ -18,6 +18,7 @@ _COUNTED: Final = (
     "registered_models",
     "evaluation_datasets",
     "mcp_servers",
+    "skills",
     "endpoints",
     "jobs",
 )

@@ -1,4 +1,4 @@
-"""Rights on single objects before the oldest MLflow that is supported: the same routes, the same answers."""
+"""Rights on single objects before the oldest and the newest MLflow: the same routes, the same answers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Final
 import pytest
 
 from tests.harness.plane import EMBEDDED
+from tests.harness.releases import NEWEST, OLDEST
 from tests.harness.server import MlflowServer
 from tests.scenarios.conftest import studios_on
 from tests.scenarios.named import (
-    ENTRIES,
     AllAnswers,
     answers_of,
     then_a_right_on_the_object_is_enough,
@@ -23,30 +23,40 @@ from tests.scenarios.naming import FOREIGN, SIBLING
 from tests.scenarios.people import Cluster
 from tests.scenarios.studio import Studio
 
-NEWER: Final = frozenset(entry.route.operation for entry in ENTRIES if entry.route.since)
-"""What it does not have."""
-
 GRAPHQL: Final = frozenset({"GraphQL"})
 """Whose search for model versions cannot be kept to names there, and says so."""
 
 pytestmark = pytest.mark.parametrize("engine", [EMBEDDED], indirect=True)
 
 
+@pytest.fixture(scope="module", params=[OLDEST, NEWEST])
+def release(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def release_server(request: pytest.FixtureRequest, release: str) -> MlflowServer:
+    found: MlflowServer = request.getfixturevalue({OLDEST: "oldest_server", NEWEST: "newest_server"}[release])
+    return found
+
+
 @pytest.fixture(scope="module")
 def objects(
-    oldest_server: MlflowServer, cluster: Cluster, named_rights: None
+    release_server: MlflowServer, cluster: Cluster, named_rights: None
 ) -> Iterator[Mapping[str, Studio]]:
-    with studios_on(oldest_server, cluster) as studios:
+    with studios_on(release_server, cluster) as studios:
         yield studios
 
 
 @pytest.fixture(scope="module")
-def answers(oldest_server: MlflowServer, cluster: Cluster, objects: Mapping[str, Studio]) -> AllAnswers:
-    return answers_of(oldest_server, cluster.people.nora, objects)
+def answers(
+    release_server: MlflowServer, cluster: Cluster, objects: Mapping[str, Studio], release: str
+) -> AllAnswers:
+    return answers_of(release_server, cluster.people.nora, objects, release=release)
 
 
-def test_a_right_on_the_object_is_enough(answers: AllAnswers) -> None:
-    then_a_right_on_the_object_is_enough(answers, but=NEWER | GRAPHQL)
+def test_a_right_on_the_object_is_enough(answers: AllAnswers, release: str) -> None:
+    then_a_right_on_the_object_is_enough(answers, but=GRAPHQL if release == OLDEST else frozenset())
 
 
 @pytest.mark.parametrize("owner", [SIBLING, FOREIGN])
