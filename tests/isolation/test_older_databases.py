@@ -15,8 +15,10 @@ import pytest
 from sqlalchemy import MetaData, create_engine, insert, select
 
 from tests.harness.database import BEFORE_WORKSPACES, older_database, upgrade
+from tests.harness.forked import mlflow_command
 from tests.harness.plane import User, rights
 from tests.harness.postgres import Postgres
+from tests.harness.processes import clean_environment
 from tests.harness.sdk import sdk
 from tests.harness.server import ServerOptions, mlflow_server
 from tests.isolation import steps
@@ -25,6 +27,9 @@ from tests.scenarios.people import TEAM_A, TEAM_B, Cluster
 
 LOCATIONS: Final = {"vision": "teams/vision/exp1", "prod": "prod/mlflow", "numbered": "99/sub", "plain": "4"}
 """The place of each experiment below the proxy's root, by name."""
+MOVED: Final = "moved"
+"""One more, which goes to team-a."""
+_PLACES: Final = {**LOCATIONS, MOVED: "teams/moved"}
 MODEL: Final = "an-old-model"
 RUN: Final = {
     **{
@@ -56,7 +61,7 @@ class Older:
 
     def folder(self, name: str) -> str:
         """Where its run keeps its artifacts, below the proxy's root."""
-        return f"{LOCATIONS[name]}/{self.runs[name]}/artifacts"
+        return f"{_PLACES[name]}/{self.runs[name]}/artifacts"
 
     def path(self, name: str, file: str = "old.txt") -> str:
         return f"{ARTIFACTS}/{self.folder(name)}/{file}"
@@ -73,12 +78,12 @@ def written_before_workspaces(url: str) -> Mapping[str, str]:
     tables.reflect(engine)
     experiments, runs = tables.tables["experiments"], tables.tables["runs"]
     assert "workspace" not in experiments.columns
-    made = {name: secrets.token_hex(16) for name in LOCATIONS}
+    made = {name: secrets.token_hex(16) for name in _PLACES}
     active = {"lifecycle_stage": "active"}
     first = {"experiment_id": 0, "name": "Default", "artifact_location": "mlflow-artifacts:/0", **active}
     with engine.begin() as connection:
         connection.execute(insert(experiments).values(**first))
-        for name, place in LOCATIONS.items():
+        for name, place in _PLACES.items():
             row = {"name": name, "artifact_location": f"mlflow-artifacts:/{place}", **active}
             connection.execute(insert(experiments).values(**row))
             query = select(experiments.c.experiment_id).where(experiments.c.name == name)
@@ -97,6 +102,18 @@ def written_before_workspaces(url: str) -> Mapping[str, str]:
     return made
 
 
+def moved(url: str, cluster: Cluster, *, directory: Path) -> None:
+    """``mlflow db move-resources``, as docs/migration.md says."""
+    what = ("--from", DEFAULT, "--to", TEAM_A, "--resource-type", "experiments", "--name", MOVED, "--yes")
+    environment = {
+        **clean_environment(),
+        "KUBECONFIG": str(cluster.plane.server_kubeconfig),
+        "MLFLOW_WORKSPACE_STORE_URI": "kubernetes://",
+    }
+    ended = mlflow_command(["db", "move-resources", url, *what], environment=environment, directory=directory)
+    assert ended.status == 0, ended.output
+
+
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def older(
     request: pytest.FixtureRequest, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
@@ -108,8 +125,10 @@ def older(
         url = postgres.url(postgres.database())
     runs = written_before_workspaces(url)
     upgrade(url, directory=state)
-    for name, place in LOCATIONS.items():
-        folder = state / "artifacts" / place / runs[name] / "artifacts"
+    moved(url, cluster, directory=state)
+    for name, place in _PLACES.items():
+        root = state / "artifacts" / (f"workspaces/{TEAM_A}" if name == MOVED else "")
+        folder = root / place / runs[name] / "artifacts"
         folder.mkdir(parents=True)
         (folder / "old.txt").write_bytes(OLD)
     people = cluster.people
@@ -178,6 +197,17 @@ def test_the_sdk_reads_and_adds(older: Older, tmp_path: Path) -> None:
         alice.run(steps.add_artifact, run, "sdk.txt", "by the SDK")
         assert alice.run(steps.artifact, run, "sdk.txt") == "by the SDK"
         assert alice.run(steps.artifact, run, "old.txt") == OLD.decode()
+
+
+def test_a_moved_experiment_is_its_new_teams_alone(older: Older) -> None:
+    world, path = older.world, older.path(MOVED)
+    ui = f"/get-artifact?run_uuid={older.runs[MOVED]}&path=old.txt"
+    for asked in (path, ui):
+        assert world.ask("GET", asked, workspace=TEAM_A).body == OLD
+        assert world.ask("GET", asked, workspace=DEFAULT).status in (403, 404)
+        assert world.ask("GET", asked, workspace=TEAM_B).status in (403, 404)
+    world.upload(TEAM_A, f"{older.folder(MOVED)}/new.txt", b"new")
+    assert world.stored(TEAM_A, f"{older.folder(MOVED)}/new.txt") == b"new"
 
 
 @pytest.mark.parametrize("name", LOCATIONS)
