@@ -184,6 +184,19 @@ async def at_the_asgi_door(world: World, request: AccessRequest) -> tuple[Applic
     ),
     EVERYTHING,
 )
+@example(
+    AccessRequest(
+        "POST",
+        "/v1/traces",
+        headers=[
+            (b"authorization", b"Bearer token"),
+            (b"x-mlflow-workspace", b"team-a"),
+            (b"content-type", b"text/plain"),
+        ],
+        body=GivenBody(b"{}"),
+    ),
+    EVERYTHING,
+)
 def test_explain_and_the_asgi_door_agree(request: AccessRequest, rights: tuple[str, ...]) -> None:
     """Given any request, when both doors judge it, then they agree, and MLflow is reached just by a pass."""
 
@@ -200,6 +213,6 @@ def test_explain_and_the_asgi_door_agree(request: AccessRequest, rights: tuple[s
         if error is not None:
             assert status == error.status
             if request.method != "HEAD":
-                assert json.loads(refusal) == {"error_code": error.code, "message": error.message}
+                assert json.loads(refusal) == error.document
 
     asyncio.run(both())

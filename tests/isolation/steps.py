@@ -23,3 +23,11 @@ def copy_trace(trace_id: str) -> str:
     """Log a trace that was read from the server once more, as ``mlflow.genai.evaluate`` does."""
     trace = mlflow.get_trace(trace_id)
     return str(copy_trace_to_experiment(trace.to_dict(), experiment_id=trace.info.experiment_id))
+
+
+def add_artifact(run_id: str, path: str, text: str) -> None:
+    mlflow.MlflowClient().log_text(run_id, text, path)
+
+
+def artifact(run_id: str, path: str) -> str:
+    return str(mlflow.artifacts.load_text(f"runs:/{run_id}/{path}"))

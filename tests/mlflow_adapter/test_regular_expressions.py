@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import create_sqlalchemy_engine
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import Pool
 
 from workspace_authz.mlflow_adapter.patches import regular_expressions
 
@@ -22,7 +22,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = create_sqlalchemy_engine(f"sqlite:///{tmp_path / 'x.db'}")
     yield engine
     engine.dispose()
-    event.remove(Pool, "checkout", regular_expressions._replace)
+    regular_expressions.withdraw()
 
 
 def found(engine: Engine, pattern: str | None, value: str | None) -> bool:
@@ -42,7 +42,7 @@ def test_what_is_searched_for_is_found(engine: Engine) -> None:
 
 
 def test_no_expression_takes_more_than_linear_time(engine: Engine) -> None:
-    with pytest.raises(OperationalError):
+    with pytest.raises(MlflowException, match="look-around"):
         found(engine, "(?=a)", "a")  # else the rest of this test would not end
     assert not found(engine, "(a|a)+$", "a" * 100_000 + "b")
     assert not found(engine, "a*a*a*a*a*b", "a" * 100_000)
@@ -51,5 +51,10 @@ def test_no_expression_takes_more_than_linear_time(engine: Engine) -> None:
 
 def test_an_expression_that_would_be_too_large_is_refused(engine: Engine) -> None:
     for pattern in ("((a{900}){900}){900}", "a" * 300_000):
-        with pytest.raises(OperationalError):
+        with pytest.raises(MlflowException, match="is not supported"):
             found(engine, pattern, "a")
+
+
+def test_other_errors_of_the_database_stay_what_they_are(engine: Engine) -> None:
+    with engine.connect() as connection, pytest.raises(OperationalError, match="no such table"):
+        connection.execute(text("SELECT 1 FROM nowhere WHERE 'a' REGEXP 'a'"))

@@ -93,6 +93,15 @@ def test_a_readers_regular_expression_holds_up_nobody(server: MlflowServer, clus
     for trace, value in (("tr-long", "a" * 40 + "b"), ("tr-run", "run-17")):
         info = {"trace_id": trace, "trace_location": where, "request_time": "2026-01-01T00:00:00Z"}
         ask(traces, alice, trace={"trace_info": {**info, "state": "OK", "tags": {"t": value}}})
+    refused = server.ask(
+        "POST",
+        f"{traces}/search",
+        token=bob,
+        workspace=TEAM_A,
+        json_body={"locations": [where], "filter": "tag.t RLIKE '(?=a)'"},
+    )
+    assert (refused.status, refused.json["error_code"]) == (400, "INVALID_PARAMETER_VALUE"), refused.text
+    assert "look-around" in refused.text
     for pattern, found in (("^run-[0-9]+$", ["tr-run"]), ("(a|a)+$", [])):
         searched = ask(f"{traces}/search", bob, locations=[where], filter=f"tag.t RLIKE '{pattern}'")
         assert [trace["trace_id"] for trace in searched.json.get("traces", [])] == found

@@ -14,24 +14,49 @@ from functools import lru_cache
 from typing import Any, Final
 
 import re2
-from sqlalchemy import event
+from mlflow.exceptions import MlflowException
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.pool import Pool
 
 _REPLACED: Final = "workspace-authz: regexp"
 _PATTERN_BYTES: Final = 2**20
 """Memory for one pattern, once compiled."""
+_RAISED: Final = "user-defined function raised exception"
+"""All that SQLite tells of an exception in a function (``sqlite3.OperationalError``)."""
+_UNSUPPORTED: Final = (
+    "This regular expression is not supported: it is too large, or has a back-reference or look-around, "
+    "which RE2 does not know."
+)
 
 
 def apply() -> None:
     """Replace the function in every connection to SQLite, when it is first used."""
     if not event.contains(Pool, "checkout", _replace):
         event.listen(Pool, "checkout", _replace)
+        event.listen(Engine, "handle_error", _tell)
+
+
+def withdraw() -> None:
+    """Undo :func:`apply` for connections that are made from now on."""
+    event.remove(Pool, "checkout", _replace)
+    event.remove(Engine, "handle_error", _tell)
 
 
 def _replace(connection: object, record: Any, _: object) -> None:
     if isinstance(connection, sqlite3.Connection) and _REPLACED not in record.info:
         connection.create_function("regexp", 2, matches)
         record.info[_REPLACED] = True
+
+
+def _tell(context: ExceptionContext) -> None:
+    """Make MLflow answer 400. Without this it takes the error for a database that is not there (503).
+
+    Raises ``MlflowException``, which MLflow passes on.
+    """
+    regexp = " REGEXP " in (context.statement or "").upper()
+    if regexp and str(context.original_exception) == _RAISED:
+        raise MlflowException.invalid_parameter_value(_UNSUPPORTED)
 
 
 def matches(pattern: str | None, text: str | None) -> bool:
