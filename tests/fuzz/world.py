@@ -17,6 +17,7 @@ from tests.fuzz.words import DEFAULT, FOREIGN, Words, vocabulary
 from tests.harness.http import Answer, Http
 from tests.harness.plane import EMBEDDED, User, devplane
 from tests.harness.provider import Provider, model_provider
+from tests.harness.releases import USUAL, has
 from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
 from tests.scenarios.naming import OWN, Maker, grant_own_names, numbered
 from tests.scenarios.people import TEAM_A, TEAM_B
@@ -28,7 +29,7 @@ from workspace_authz.catalog.compile import compile_catalog
 from workspace_authz.catalog.entries import Entry
 from workspace_authz.catalog.model import Refused
 
-ENTRIES: Final = compile_catalog().entries
+ENTRIES: Final = tuple(entry for entry in compile_catalog().entries if has(USUAL, entry.route))
 _TIMEOUT_SECONDS: Final = 30.0
 
 Calls = Mapping[str, Call]
