@@ -15,7 +15,6 @@ from workspace_authz.identity.credentials import claimed_audiences
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import server_connection
 from workspace_authz.kubernetes.token_reviews import ApiTokenReviews
-from workspace_authz.settings import load_settings
 from workspace_authz.types import UserInfo
 
 _DESCRIPTION = """\
@@ -54,7 +53,7 @@ async def _whoami(options: argparse.Namespace) -> int:
 
 
 async def _owner(access: Access, options: argparse.Namespace) -> UserInfo:
-    audiences = load_settings(audiences=options.audience, audiences_only=False).audience_names
+    audiences = [name for name in map(str.strip, options.audience.split(",")) if name]
     claimed = claimed_audiences(access.token)
     if not claimed.isdisjoint(audiences):
         return await _owner_by_audience(access.token, audiences, kubeconfig=options.kubeconfig)
