@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -18,7 +18,7 @@ from workspace_authz.identity.audiences import AudienceAuthenticator, Audiences
 from workspace_authz.identity.authenticator import AuthenticatorChain, Presented
 from workspace_authz.identity.rate_limit import Rejections
 from workspace_authz.identity.tokens import TokenAuthenticator
-from workspace_authz.identity.verified_tokens import TokenTerms
+from workspace_authz.identity.verified_tokens import TokenRules, TokenTerms
 from workspace_authz.kubernetes.credentials import AudienceToken, BearerToken
 from workspace_authz.kubernetes.token_reviews import IGNORED_AUDIENCE
 from workspace_authz.types import Caller, Credential, UserInfo
@@ -43,18 +43,11 @@ class World:
         self.answer(TRAINER)
         audiences = Audiences(("mlflow", "mlflow-test"), only=self.only)
         rejections = Rejections(self.clock, per_second=TERMS.rejections_per_second)
-        by_audience = AudienceAuthenticator(
-            audiences,
-            self.tokens,
-            unverified=self.unverified,
-            clock=self.clock,
-            server_time=self.clock.time,
-            terms=TERMS,
-            rejections=rejections,
-        )
-        by_token = TokenAuthenticator(
-            self.reviews, clock=self.clock, terms=TERMS, rejections=rejections, advice=audiences.advice
-        )
+        rules = TokenRules(self.clock, server_time=self.clock.time, terms=TERMS, rejections=rejections)
+        by_audience = AudienceAuthenticator(audiences, self.tokens, rules=rules, unverified=self.unverified)
+        # Of these the API server's time is not known.
+        timeless = replace(rules, server_time=lambda: None)
+        by_token = TokenAuthenticator(self.reviews, timeless, advice=audiences.advice)
         self.chain = AuthenticatorChain((by_audience, *(() if self.only else (by_token,))), audiences.advice)
 
     def answer(self, answer: UserInfo | Exception) -> None:

@@ -13,6 +13,7 @@ from workspace_authz.errors import UnauthenticatedError, UnavailableError
 from workspace_authz.identity.authenticator import AuthenticatorChain, Presented
 from workspace_authz.identity.credentials import HOW_TO
 from workspace_authz.identity.tokens import TokenAuthenticator
+from workspace_authz.identity.verified_tokens import TokenRules
 from workspace_authz.kubernetes.credentials import AssertedUser, BearerToken
 from workspace_authz.types import Caller, Credential, UserInfo
 
@@ -45,7 +46,7 @@ class Assertions:
 
 @pytest.fixture
 def tokens(reviews: ScriptedReviews, clock: ManualClock) -> TokenAuthenticator:
-    return TokenAuthenticator(reviews, clock=clock, server_time=clock.time)
+    return TokenAuthenticator(reviews, TokenRules(clock, server_time=clock.time))
 
 
 @pytest.fixture

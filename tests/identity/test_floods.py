@@ -13,7 +13,7 @@ from tests.identity.requests import authenticated
 from workspace_authz.errors import TooManyRequestsError, UnauthenticatedError, UnavailableError
 from workspace_authz.identity.rate_limit import LONGEST_DELAY_SECONDS
 from workspace_authz.identity.tokens import TokenAuthenticator
-from workspace_authz.identity.verified_tokens import TokenTerms
+from workspace_authz.identity.verified_tokens import TokenRules, TokenTerms
 from workspace_authz.kubernetes.credentials import BearerToken
 from workspace_authz.types import Credential, UserInfo
 
@@ -40,10 +40,8 @@ class Lists:
         self.prefetched: list[Credential] = []
         self.authenticator = TokenAuthenticator(
             self.known,
+            TokenRules(self.clock, server_time=self.clock.time, terms=TERMS),
             unverified=self.unverified,
-            clock=self.clock,
-            server_time=self.clock.time,
-            terms=TERMS,
         )
 
     async def ask(self, token: str, peer: str = INGRESS) -> type[Exception] | UserInfo:
@@ -151,7 +149,7 @@ async def test_an_expired_token_is_refused_also_where_the_time_comes_with_the_an
     """Given an API server that has not been heard of late, which takes a token for longer than its time."""
     reviews, clock = ScriptedReviews(), ManualClock()
     authenticator = TokenAuthenticator(
-        reviews, clock=clock, server_time=lambda: clock.time() if reviews.tokens else None
+        reviews, TokenRules(clock, server_time=lambda: clock.time() if reviews.tokens else None)
     )
     token = jwt({"exp": clock.time() - 1})
     with pytest.raises(UnauthenticatedError):
@@ -170,7 +168,7 @@ async def test_an_expired_token_costs_no_question(lists: Lists) -> None:
 
 async def test_without_the_api_servers_time_it_is_asked() -> None:
     reviews, clock = ScriptedReviews(), ManualClock()
-    authenticator = TokenAuthenticator(reviews, clock=clock)
+    authenticator = TokenAuthenticator(reviews, TokenRules(clock))
     await authenticated(authenticator, jwt({"exp": 1}))
     await authenticated(authenticator, jwt({"exp": 1}))
     assert len(reviews.tokens) == 1

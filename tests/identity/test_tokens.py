@@ -10,7 +10,7 @@ from tests.harness.fakes import ManualClock, ScriptedReviews, run_pending
 from tests.identity.requests import authenticated
 from workspace_authz.errors import UnauthenticatedError, UnavailableError
 from workspace_authz.identity.tokens import TokenAuthenticator
-from workspace_authz.identity.verified_tokens import TokenTerms
+from workspace_authz.identity.verified_tokens import TokenRules, TokenTerms
 from workspace_authz.kubernetes.credentials import BearerToken
 from workspace_authz.kubernetes.reviews import REJECTED
 from workspace_authz.types import UserInfo
@@ -28,7 +28,9 @@ def reviews() -> ScriptedReviews:
 
 @pytest.fixture
 def authenticator(reviews: ScriptedReviews, clock: ManualClock) -> TokenAuthenticator:
-    return TokenAuthenticator(reviews, clock=clock, terms=TokenTerms(seconds=15, rejected_seconds=5, size=3))
+    return TokenAuthenticator(
+        reviews, TokenRules(clock, terms=TokenTerms(seconds=15, rejected_seconds=5, size=3))
+    )
 
 
 async def test_the_caller_carries_the_user_and_the_credential(authenticator: TokenAuthenticator) -> None:
@@ -208,7 +210,7 @@ async def test_tokens_are_not_kept(authenticator: TokenAuthenticator, reviews: S
 async def test_two_processes_know_a_token_by_different_keys(
     reviews: ScriptedReviews, clock: ManualClock
 ) -> None:
-    first, second = (TokenAuthenticator(reviews, clock=clock) for _ in range(2))
+    first, second = (TokenAuthenticator(reviews, TokenRules(clock)) for _ in range(2))
     await authenticated(first, "t")
     await authenticated(second, "t")
     assert set(first._tokens._known._entries).isdisjoint(second._tokens._known._entries)

@@ -26,6 +26,7 @@ from workspace_authz.catalog.model import (
 from workspace_authz.errors import RequestError
 from workspace_authz.identity.authenticator import AuthenticatorChain
 from workspace_authz.identity.tokens import TokenAuthenticator
+from workspace_authz.identity.verified_tokens import TokenRules
 from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.types import Resource, Verb
 from workspace_authz.workspaces.namespace import NamespaceInfo
@@ -111,7 +112,7 @@ def pipeline_over(
     clock = ManualClock()
     return Pipeline(
         catalog=compile_routes(ROUTES),
-        identity=AuthenticatorChain((TokenAuthenticator(reviews, clock=clock),)),
+        identity=AuthenticatorChain((TokenAuthenticator(reviews, TokenRules(clock)),)),
         authorizer=Authorizer(
             Reviewers(reviews),
             generations=Generations(clock.monotonic),

@@ -11,18 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from workspace_authz.aio.clock import Clock
 from workspace_authz.aio.statistics import Statistics
 from workspace_authz.errors import UnauthenticatedError
 from workspace_authz.identity.authenticator import Presented
-from workspace_authz.identity.credentials import (
-    FoundToken,
-    claimed_audiences,
-    find_credential,
-    workspaces_of_basic,
-)
-from workspace_authz.identity.rate_limit import Rejections
-from workspace_authz.identity.verified_tokens import Questions, TokenTerms, VerifiedTokens
+from workspace_authz.identity.credentials import FoundToken, claimed_audiences
+from workspace_authz.identity.verified_tokens import Questions, TokenRules, VerifiedTokens
 from workspace_authz.kubernetes.credentials import AudienceToken
 from workspace_authz.kubernetes.token_reviews import REJECTED_AUDIENCE, TokenReviews
 from workspace_authz.types import Caller, Credential
@@ -61,8 +54,7 @@ class AudienceAuthenticator:
     """An :class:`~workspace_authz.identity.authenticator.Authenticator` for tokens of :class:`Audiences`.
 
     A token of another kind is not its own, unless no other kind is accepted. ``reviews`` is asked about
-    tokens that the API server accepted lately, ``unverified`` about all others. The rest is as for
-    :class:`~workspace_authz.identity.verified_tokens.VerifiedTokens`.
+    tokens that the API server accepted lately, ``unverified`` about all others.
     """
 
     def __init__(
@@ -70,24 +62,15 @@ class AudienceAuthenticator:
         audiences: Audiences,
         reviews: TokenReviews,
         *,
+        rules: TokenRules,
         unverified: TokenReviews | None = None,
-        clock: Clock,
-        server_time: Callable[[], float | None] = lambda: None,
-        terms: TokenTerms | None = None,
-        rejections: Rejections | None = None,
-        oauth_proxy: bool = False,
     ) -> None:
         self._audiences = audiences
-        self._oauth_proxy = oauth_proxy
-        self._tokens = VerifiedTokens(
-            Questions(
-                reviews.who, (unverified or reviews).who, rejected=REJECTED_AUDIENCE, caches="audience_"
-            ),
-            clock=clock,
-            server_time=server_time,
-            terms=terms or TokenTerms(),
-            rejections=rejections,
+        self._rules = rules
+        questions = Questions(
+            reviews.who, (unverified or reviews).who, rejected=REJECTED_AUDIENCE, caches="audience_"
         )
+        self._tokens = VerifiedTokens(questions, rules)
 
     @property
     def statistics(self) -> Statistics:
@@ -116,9 +99,7 @@ class AudienceAuthenticator:
 
     def _found(self, presented: Presented) -> FoundToken | None:
         try:
-            return find_credential(
-                presented.headers, gateway=presented.gateway, oauth_proxy=self._oauth_proxy
-            )
+            return self._rules.found(presented)
         except UnauthenticatedError as error:
             raise UnauthenticatedError(f"{error.message} {self._audiences.advice}") from None
 
@@ -135,9 +116,7 @@ class AudienceAuthenticator:
 
     def workspaces(self, presented: Presented) -> Sequence[str]:
         """See :class:`~workspace_authz.identity.authenticator.Authenticator`."""
-        return workspaces_of_basic(
-            presented.headers, gateway=presented.gateway, oauth_proxy=self._oauth_proxy
-        )
+        return self._rules.workspaces(presented)
 
     async def confirm(self, caller: Caller) -> Caller | None:
         """See :class:`~workspace_authz.identity.authenticator.Authenticator`.

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from workspace_authz.aio.clock import Clock
 from workspace_authz.aio.statistics import Statistics
 from workspace_authz.errors import UnauthenticatedError
 from workspace_authz.identity.authenticator import Presented
-from workspace_authz.identity.credentials import find_credential, workspaces_of_basic
-from workspace_authz.identity.rate_limit import Rejections
-from workspace_authz.identity.verified_tokens import Questions, TokenTerms, VerifiedTokens
+from workspace_authz.identity.verified_tokens import Questions, TokenRules, VerifiedTokens
 from workspace_authz.kubernetes.credentials import BearerToken
 from workspace_authz.kubernetes.reviews import REJECTED, Reviews
 from workspace_authz.types import Caller, Credential
@@ -21,30 +18,16 @@ class TokenAuthenticator:
 
     A SelfSubjectReview says whose a token is. ``unverified`` answers about tokens that the API server has not
     accepted lately; ``reviews`` if it is not given. ``advice`` is added to a refusal: what else the server
-    takes. ``oauth_proxy``: see :func:`~workspace_authz.identity.credentials.find_credential`. The rest is as
-    for :class:`~workspace_authz.identity.verified_tokens.VerifiedTokens`.
+    takes.
     """
 
     def __init__(
-        self,
-        reviews: Reviews,
-        *,
-        unverified: Reviews | None = None,
-        clock: Clock,
-        server_time: Callable[[], float | None] = lambda: None,
-        terms: TokenTerms | None = None,
-        rejections: Rejections | None = None,
-        advice: str = "",
-        oauth_proxy: bool = False,
+        self, reviews: Reviews, rules: TokenRules, *, unverified: Reviews | None = None, advice: str = ""
     ) -> None:
-        self._oauth_proxy = oauth_proxy
+        self._rules = rules
         self._advice = f" {advice}" if advice else ""
         self._tokens = VerifiedTokens(
-            Questions(reviews.who, (unverified or reviews).who, rejected=REJECTED),
-            clock=clock,
-            server_time=server_time,
-            terms=terms or TokenTerms(),
-            rejections=rejections,
+            Questions(reviews.who, (unverified or reviews).who, rejected=REJECTED), rules
         )
 
     @property
@@ -59,7 +42,7 @@ class TokenAuthenticator:
 
         Raises :class:`UnauthenticatedError`, ``TooManyRequestsError`` or ``UnavailableError``.
         """
-        found = find_credential(presented.headers, gateway=presented.gateway, oauth_proxy=self._oauth_proxy)
+        found = self._rules.found(presented)
         if found is None:
             return None
         try:
@@ -72,9 +55,7 @@ class TokenAuthenticator:
 
     def workspaces(self, presented: Presented) -> Sequence[str]:
         """See :class:`~workspace_authz.identity.authenticator.Authenticator`."""
-        return workspaces_of_basic(
-            presented.headers, gateway=presented.gateway, oauth_proxy=self._oauth_proxy
-        )
+        return self._rules.workspaces(presented)
 
     async def confirm(self, caller: Caller) -> Caller | None:
         """See :class:`~workspace_authz.identity.authenticator.Authenticator`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import math
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -14,7 +14,8 @@ from workspace_authz.aio.clock import Clock
 from workspace_authz.aio.coalesce import Coalescer
 from workspace_authz.aio.statistics import Statistics
 from workspace_authz.errors import UnauthenticatedError
-from workspace_authz.identity.credentials import expiry
+from workspace_authz.identity.authenticator import Presented
+from workspace_authz.identity.credentials import FoundToken, expiry, find_credential, workspaces_of_basic
 from workspace_authz.identity.rate_limit import Rejections
 from workspace_authz.kubernetes.credentials import AudienceToken, BearerToken
 from workspace_authz.types import Caller, Credential, UserInfo
@@ -38,6 +39,28 @@ class TokenTerms:
     size: int = 10_000
     rejections_per_second: float = 10.0
     """How many one client address may have before it must wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRules:
+    """What holds for tokens of every kind."""
+
+    clock: Clock
+    server_time: Callable[[], float | None] = lambda: None
+    """The API server's time in seconds since the epoch; None while it is not known."""
+    terms: TokenTerms = TokenTerms()
+    rejections: Rejections | None = None
+    """Shared by the kinds. None: each kind has its own."""
+    oauth_proxy: bool = False
+    """See :func:`~workspace_authz.identity.credentials.find_credential`."""
+
+    def found(self, presented: Presented) -> FoundToken | None:
+        """The one token of a request; None when it presents none. Raises :class:`UnauthenticatedError`."""
+        return find_credential(presented.headers, gateway=presented.gateway, oauth_proxy=self.oauth_proxy)
+
+    def workspaces(self, presented: Presented) -> Sequence[str]:
+        """See :meth:`~workspace_authz.identity.authenticator.Authenticator.workspaces`."""
+        return workspaces_of_basic(presented.headers, gateway=presented.gateway, oauth_proxy=self.oauth_proxy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,30 +90,19 @@ class VerifiedTokens:
     is in use, its answer is refreshed in the background after half of its time, so that a busy caller never
     waits and a deleted account is still noticed. Failures are never cached. The cache's keys are HMACs of
     tokens under a key of this process only.
-
-    ``server_time`` is the API server's time in seconds since the epoch, None while it is not known.
-    ``rejections`` may be shared with other kinds.
     """
 
-    def __init__(
-        self,
-        questions: Questions,
-        *,
-        clock: Clock,
-        server_time: Callable[[], float | None],
-        terms: TokenTerms,
-        rejections: Rejections | None = None,
-    ) -> None:
+    def __init__(self, questions: Questions, rules: TokenRules) -> None:
         self._questions = questions
-        self._monotonic = monotonic = clock.monotonic
-        self._server_time = server_time
-        self._terms = terms
+        self._monotonic = monotonic = rules.clock.monotonic
+        self._server_time = rules.server_time
+        self._terms = terms = rules.terms
         self._key = secrets.token_bytes(32)
         self._known: ExpiringCache[bytes, _Identity] = ExpiringCache(size=terms.size, monotonic=monotonic)
         # A cache of its own, so that a flood of invented tokens cannot evict known callers.
         self._rejected: ExpiringCache[bytes, _Identity] = ExpiringCache(size=terms.size, monotonic=monotonic)
         self._verified: ExpiringCache[bytes, bool] = ExpiringCache(size=terms.size, monotonic=monotonic)
-        self._rejections = rejections or Rejections(clock, per_second=terms.rejections_per_second)
+        self._rejections = rules.rejections or Rejections(rules.clock, per_second=terms.rejections_per_second)
         self._asking: Coalescer[bytes, _Identity] = Coalescer()
         self.statistics = Statistics(
             caches={

@@ -20,7 +20,7 @@ from workspace_authz.identity.authenticator import Authenticator, AuthenticatorC
 from workspace_authz.identity.credentials import HOW_TO
 from workspace_authz.identity.rate_limit import Rejections
 from workspace_authz.identity.tokens import TokenAuthenticator
-from workspace_authz.identity.verified_tokens import TokenTerms
+from workspace_authz.identity.verified_tokens import TokenRules, TokenTerms
 from workspace_authz.kubernetes.reviews import Reviews
 from workspace_authz.kubernetes.subject_reviews import SubjectReviews
 from workspace_authz.kubernetes.token_reviews import TokenReviews
@@ -106,36 +106,21 @@ def _identity(cluster: ClusterParts, settings: Settings) -> AuthenticatorChain:
         rejected_seconds=settings.deny_seconds,
         rejections_per_second=settings.rejections_per_second,
     )
-    rejections = Rejections(clock, per_second=terms.rejections_per_second)
+    rules = TokenRules(
+        clock,
+        server_time=cluster.server_time,
+        terms=terms,
+        rejections=Rejections(clock, per_second=terms.rejections_per_second),
+        oauth_proxy=settings.oauth_proxy,
+    )
     chain: list[Authenticator] = []
     audiences = Audiences(settings.audience_names, only=settings.audiences_only)
-    if audiences.names and cluster.token_reviews is not None:
-        chain.append(
-            AudienceAuthenticator(
-                audiences,
-                cluster.token_reviews,
-                unverified=cluster.unverified_token_reviews,
-                clock=clock,
-                server_time=cluster.server_time,
-                terms=terms,
-                rejections=rejections,
-                oauth_proxy=settings.oauth_proxy,
-            )
-        )
+    if audiences.names and (reviews := cluster.token_reviews) is not None:
+        unverified = cluster.unverified_token_reviews
+        chain.append(AudienceAuthenticator(audiences, reviews, rules=rules, unverified=unverified))
     advice = audiences.advice if audiences.names else ""
     if not audiences.only:
-        chain.append(
-            TokenAuthenticator(
-                cluster.reviews,
-                unverified=cluster.unverified,
-                clock=clock,
-                server_time=cluster.server_time,
-                terms=terms,
-                rejections=rejections,
-                advice=advice,
-                oauth_proxy=settings.oauth_proxy,
-            )
-        )
+        chain.append(TokenAuthenticator(cluster.reviews, rules, unverified=cluster.unverified, advice=advice))
     return AuthenticatorChain(tuple(chain), advice=advice if audiences.only else f"{HOW_TO} {advice}".strip())
 
 
