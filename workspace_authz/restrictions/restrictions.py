@@ -61,13 +61,11 @@ class Restrictions:
         await check_marks(reader)
         await check_search(reader)
         for restriction in reader.match.route.restrictions:
-            if restriction is Restriction.OWN_SOURCE:
-                allowed = Allowed(self.artifact_root, self.shared, narrowed_to=sources)
-                await self._check_source(reader, workspace, allowed=allowed)
-            else:
-                await self._check(restriction, reader, workspace=workspace)
+            await self._check(restriction, reader, workspace=workspace, sources=sources)
 
-    async def _check(self, restriction: Restriction, reader: RequestReader, *, workspace: str | None) -> None:
+    async def _check(
+        self, restriction: Restriction, reader: RequestReader, *, workspace: str | None, sources: str | None
+    ) -> None:
         match restriction:
             case Restriction.NO_TRACE_LOCATION:
                 check_document(await reader.document())
@@ -80,6 +78,9 @@ class Restrictions:
                 await self._check_artifact(listed_path(reader.request), reader, workspace=workspace)
             case Restriction.FILE_NAME:
                 check_file_name((await reader.document()).get("path"))
+            case Restriction.OWN_SOURCE:
+                allowed = Allowed(self.artifact_root, self.shared, narrowed_to=sources)
+                await self._check_source(reader, workspace, allowed=allowed)
             case Restriction.UPSTREAM_PATH:
                 check_upstream_path(reader.match.parameters["path"])
             case Restriction.NO_GLOBAL_BUDGET:
