@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.store.db.utils import create_sqlalchemy_engine
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import Pool
 
 from workspace_authz.mlflow_adapter.patches import regular_expressions
 
@@ -22,7 +23,8 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = create_sqlalchemy_engine(f"sqlite:///{tmp_path / 'x.db'}")
     yield engine
     engine.dispose()
-    regular_expressions.withdraw()
+    event.remove(Pool, "checkout", regular_expressions._replace)
+    event.remove(Engine, "handle_error", regular_expressions._tell)
 
 
 def found(engine: Engine, pattern: str | None, value: str | None) -> bool:

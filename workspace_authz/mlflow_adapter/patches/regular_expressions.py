@@ -37,12 +37,6 @@ def apply() -> None:
         event.listen(Engine, "handle_error", _tell)
 
 
-def withdraw() -> None:
-    """Undo :func:`apply` for connections that are made from now on."""
-    event.remove(Pool, "checkout", _replace)
-    event.remove(Engine, "handle_error", _tell)
-
-
 def _replace(connection: object, record: Any, _: object) -> None:
     if isinstance(connection, sqlite3.Connection) and _REPLACED not in record.info:
         connection.create_function("regexp", 2, matches)
