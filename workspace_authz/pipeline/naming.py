@@ -8,13 +8,12 @@ from typing import Final
 
 from workspace_authz.catalog.model import Identifier, NameSource, Requirement
 from workspace_authz.errors import BadRequestError
-from workspace_authz.mlflow_adapter.reading.places import Place
+from workspace_authz.mlflow_adapter.reading.places import Place, lies_among_skills
 from workspace_authz.mlflow_adapter.reading.reader import UNREADABLE, RequestReader, Values
 from workspace_authz.mlflow_adapter.reading.references import (
     GATEWAY_URI,
     artifact_place,
     is_place,
-    lies_among_skills,
     mentions_issue,
     references,
 )

@@ -9,6 +9,7 @@ workspace ``default`` is the exception: its files lie at the root, beside the fo
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -54,7 +55,7 @@ class Place:
     @property
     def of_skills(self) -> bool:
         """Whether it lies where skills are kept, also for a file system that ignores case."""
-        return self.scheme == PROXIED and bool(self.segments) and self.segments[0].lower() == SKILLS
+        return self.scheme == PROXIED and _begins_with_skills(self.segments)
 
     @property
     def skill(self) -> str | None:
@@ -66,6 +67,33 @@ class Place:
                 return name
             case _:
                 return None
+
+
+def lies_among_skills(path: str) -> bool:
+    """Whether a path below the artifact proxy lies where skills are kept, in whatever workspace.
+
+    False for a path that is refused because it could be read in two ways.
+    """
+    try:
+        return _begins_with_skills(_split(path)[1])
+    except BadRequestError:
+        return False
+
+
+def _begins_with_skills(segments: Sequence[str]) -> bool:
+    return bool(segments) and segments[0].lower() == SKILLS
+
+
+def _split(path: str) -> tuple[str | None, Sequence[str]]:
+    """The workspace that a path below the proxy names, and the rest of the path.
+
+    The workspace is None where the path names none, and empty where it ends before one. Raises
+    :class:`BadRequestError`.
+    """
+    segments = canonical(path).split("/")
+    if segments[0] != WORKSPACES:
+        return None, segments
+    return "".join(segments[1:2]), segments[2:]
 
 
 def scheme_of(uri: str) -> str:
@@ -81,11 +109,9 @@ def place_at_path(path: str, *, workspace: str | None) -> Place:
     MLflow or a store might read otherwise than it is written, and :class:`ForbiddenError` for one that lies
     in another workspace.
     """
-    segments = canonical(path).split("/")
-    if segments[0] == WORKSPACES:
-        if len(segments) < 2 or segments[1] != workspace:
-            raise ForbiddenError("This artifact path lies outside of the workspace of the request.")
-        segments = segments[2:]
+    named, segments = _split(path)
+    if named is not None and named != (workspace or None):
+        raise ForbiddenError("This artifact path lies outside of the workspace of the request.")
     return Place(PROXIED, "", tuple(segments))
 
 

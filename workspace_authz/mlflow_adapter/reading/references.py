@@ -9,16 +9,8 @@ from typing import Final
 
 from workspace_authz.catalog.model import Identifier
 from workspace_authz.errors import BadRequestError
-from workspace_authz.mlflow_adapter.reading.artifact_paths import canonical
 from workspace_authz.mlflow_adapter.reading.documents import texts
-from workspace_authz.mlflow_adapter.reading.places import (
-    SKILLS,
-    WORKSPACES,
-    Place,
-    place_at_path,
-    place_of,
-    scheme_of,
-)
+from workspace_authz.mlflow_adapter.reading.places import Place, place_at_path, place_of, scheme_of
 from workspace_authz.types import Resource
 
 Reference = tuple[Identifier, str]
@@ -59,19 +51,6 @@ def artifact_place(text: str, *, identifier: Identifier, workspace: str | None) 
             return place_of(text, workspace=workspace)
         case _:
             return None
-
-
-def lies_among_skills(path: str) -> bool:
-    """Whether a path below the artifact proxy lies where skills are kept.
-
-    False for a path that is refused because it could be read in two ways.
-    """
-    try:
-        segments = canonical(path).split("/")
-    except BadRequestError:
-        return False
-    below = segments[2:] if segments[0] == WORKSPACES else segments
-    return bool(below) and below[0].lower() == SKILLS
 
 
 def references(text: str, *, resource: Resource, identifier: Identifier) -> tuple[Reference, ...]:
