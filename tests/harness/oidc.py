@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import secrets
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.harness.http_server import JsonHandler, serving
 
 CLIENT: Final = "mlflow"
 """The client's id, and the audience of ID tokens."""
@@ -91,8 +90,8 @@ class OidcProvider:
 def oidc_provider(tokens: Mapping[str, str]) -> Iterator[OidcProvider]:
     """A provider on loopback for as long as the block lasts."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+    class Handler(JsonHandler):
+        def do_GET(self) -> None:  # noqa: N802 - the name that http.server looks for
             address = urlsplit(self.path)
             if address.path == "/authorize":
                 self.send_response(302)
@@ -100,33 +99,14 @@ def oidc_provider(tokens: Mapping[str, str]) -> Iterator[OidcProvider]:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
             else:
-                self._send(provider.keys if address.path == "/keys" else provider.discovery)
+                self.answer(provider.keys if address.path == "/keys" else provider.discovery)
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            self._send(provider.redeem(_fields(body.decode())))
+        def do_POST(self) -> None:  # noqa: N802 - the name that http.server looks for
+            self.answer(provider.redeem(_fields(self.read().decode())))
 
-        def _send(self, answer: Mapping[str, Any]) -> None:
-            content = json.dumps(answer).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *args: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    provider = OidcProvider(f"http://127.0.0.1:{server.server_address[1]}", tokens)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    provider = OidcProvider("", tokens)
+    with serving(Handler) as provider.url:
         yield provider
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _fields(encoded: str) -> dict[str, str]:

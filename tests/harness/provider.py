@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.harness.http_server import JsonHandler, serving
 
 _MESSAGE = {"role": "assistant", "content": "hello"}
 _ANSWER: dict[str, Any] = {
@@ -37,31 +36,17 @@ class Provider:
 def model_provider() -> Iterator[Provider]:
     """A provider on loopback for as long as the block lasts."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("content-length") or 0))
+    class Handler(JsonHandler):
+        def do_POST(self) -> None:  # noqa: N802 - the name that http.server looks for
+            self.read()
             headers = {name.lower(): value for name, value in self.headers.items()}
             provider.calls.append((self.path, headers))
-            content = json.dumps(_ANSWER).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.answer(_ANSWER)
 
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802 - the name that http.server looks for
             self.do_POST()
 
-        def log_message(self, format: str, *args: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    provider = Provider(f"http://127.0.0.1:{server.server_address[1]}/v1")
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    provider = Provider("")
+    with serving(Handler) as url:
+        provider.url = f"{url}/v1"
         yield provider
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

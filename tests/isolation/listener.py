@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.harness.http_server import JsonHandler, serving
 
 _ARRIVAL_SECONDS = 20.0
 
@@ -58,31 +58,15 @@ def listening(answer: Callable[[Received], object] = lambda _: {}) -> Iterator[L
     """A listener that answers what ``answer`` says, as JSON; an empty object unless given."""
     listener = Listener("")
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(JsonHandler):
         def _answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = self.read()
             headers = {name.lower(): value for name, value in self.headers.items()}
             received = Received(self.command, self.path, headers, body)
             listener.received.append(received)
-            content = json.dumps(answer(received)).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.answer(answer(received))
 
         do_GET = do_POST = _answer  # noqa: N815 - the names that http.server looks for
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listener.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(Handler) as listener.url:
         yield listener
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

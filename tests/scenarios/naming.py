@@ -65,10 +65,11 @@ def numbered(owner: str) -> Callable[[], str]:
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """Makes objects in one workspace as root."""
+    """Makes objects in one workspace, mostly as root."""
 
     server: MlflowServer
-    token: str
+    token: str | None
+    """None on stock MLflow."""
     workspace: str
 
     def __call__(

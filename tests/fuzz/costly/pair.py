@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 from tests.fuzz.costly.costs import SLOW_CLIENTS, Cost
 from tests.fuzz.wire import Wire
 from tests.harness.database import empty_database
-from tests.harness.http import Answer, Headers, Http, bearer
+from tests.harness.http import Http, bearer
 from tests.harness.plane import EMBEDDED, User, devplane
 from tests.harness.provider import model_provider
 from tests.harness.server import MlflowServer, ServerOptions, starting, wait_until_ready
 from tests.harness.usage import Usage, Worker, worker_below
-from tests.scenarios.naming import OWN, grant_own_names
+from tests.scenarios.naming import OWN, Maker, grant_own_names
 from tests.scenarios.people import TEAM_A
 from tests.scenarios.recipes import RECIPES
 from tests.scenarios.recipes.model import Call
@@ -64,7 +64,7 @@ class Side:
         for _ in range(2):
             if self._studio is None:
                 self._studio = Studio(
-                    self._ask,
+                    Maker(self.server, self.make, TEAM_A),
                     TEAM_A,
                     self.server.database,
                     self.provider,
@@ -75,25 +75,6 @@ class Side:
             except AssertionError:
                 self._studio = None
         return Call()
-
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        json_body: object = None,
-        body: bytes | None = None,
-        headers: Headers = (),
-    ) -> Answer:
-        return self.server.ask(
-            method,
-            path,
-            token=self.make,
-            workspace=TEAM_A,
-            json_body=json_body,
-            body=body,
-            headers=headers,
-        )
 
     def cost(self, wire: Wire, *, caller: str, probed: bool = False) -> Cost:
         """Send it and wait for the answer and the end of what it has begun."""
