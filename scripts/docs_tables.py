@@ -42,7 +42,7 @@ from workspace_authz.restrictions.searches import MAX_COMPARISONS, MAX_FILTER
 from workspace_authz.roles.generate import deletions
 from workspace_authz.roles.policy import ROLES, Right, Role
 from workspace_authz.runtime.handler_threads import LEFT_TO_PUBLIC_ROUTES
-from workspace_authz.settings import Settings
+from workspace_authz.settings.settings import Settings
 from workspace_authz.telemetry.prometheus import PrometheusMetrics
 from workspace_authz.telemetry.sampled import SampledMetrics
 from workspace_authz.types import USABLE, USE, Resource, Verb

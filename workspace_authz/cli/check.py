@@ -17,7 +17,7 @@ from workspace_authz.cli.output import print_json, print_lines
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import Connection, server_connection
-from workspace_authz.settings import Settings, load_settings, refuse_shared_caches
+from workspace_authz.settings.settings import Settings, load_settings, refuse_shared_caches
 from workspace_authz.workspaces.policy import NamespacePolicy
 
 _DESCRIPTION = """\

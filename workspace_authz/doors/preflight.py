@@ -27,7 +27,7 @@ from workspace_authz.kubernetes.own_rights import OwnRights
 from workspace_authz.mlflow_adapter.options import ServerOptions, from_parent
 from workspace_authz.mlflow_adapter.reading.places import PROXIED, place_of, scheme_of
 from workspace_authz.restrictions.shared_sources import refuse_overlap, shared_sources
-from workspace_authz.settings import (
+from workspace_authz.settings.settings import (
     BOUNDED_CALLS,
     SHARED_CACHES,
     Settings,

@@ -13,7 +13,7 @@ from workspace_authz.kubernetes.own_rights import OwnRights, OwnRightsProbe
 from workspace_authz.kubernetes.retries import retrying_subject_reviews, retrying_token_reviews
 from workspace_authz.kubernetes.subject_reviews import ApiSubjectReviews, SubjectReviews
 from workspace_authz.kubernetes.token_reviews import ApiTokenReviews, TokenReviews
-from workspace_authz.settings import Settings
+from workspace_authz.settings.settings import Settings
 from workspace_authz.telemetry.metrics import Metrics
 
 
