@@ -190,7 +190,7 @@ async def check_cluster(settings: Settings) -> None:
     An API server that does not answer is no reason not to start. Raises :class:`ConfigurationError`.
     """
     configuration = await load_configuration(settings.kubeconfig)
-    if not settings.audience_names:
+    if not settings.asks_with_own_account:
         return
     connection = server_connection(configuration)
     try:
@@ -203,8 +203,9 @@ async def check_cluster(settings: Settings) -> None:
     finally:
         await connection.close()
     if missing:
+        needed_for = " and ".join(settings.needs_own_reviews)
         raise ConfigurationError(
-            f"WORKSPACE_AUTHZ_AUDIENCES is set, but the server's own account may not {' or '.join(missing)}: "
+            f"The server's own account may not {' or '.join(missing)}, which {needed_for} needs: "
             f"run `{command}`, or unset it."
         )
 

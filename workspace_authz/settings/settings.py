@@ -6,7 +6,7 @@ setting with the same meaning, its variable works too. A deployment of that plug
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -258,6 +258,16 @@ class Settings(ProxyHeaderSettings):
     def audience_names(self) -> tuple[str, ...]:
         """The names in ``audiences``, in their order."""
         return tuple(filter(None, map(str.strip, (self.audiences or "").split(","))))
+
+    @property
+    def needs_own_reviews(self) -> Sequence[str]:
+        """The variables that are set and make the server ask about callers with its own account."""
+        return ("WORKSPACE_AUTHZ_AUDIENCES",) if self.audience_names else ()
+
+    @property
+    def asks_with_own_account(self) -> bool:
+        """Whether the server asks about callers with its own account, which needs rights for that."""
+        return bool(self.needs_own_reviews)
 
 
 def load_settings(**overrides: Any) -> Settings:
