@@ -13,12 +13,12 @@ from sqlalchemy import Engine
 from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.aio.clock import Clock
 from workspace_authz.aio.coalesce import Coalescer
-from workspace_authz.errors import ForbiddenError, RequestError, UnavailableError
-from workspace_authz.mlflow_adapter.store.workspace_data import workspaces_with_data
-from workspace_authz.tenancy.claims import NO_NAMESPACE, Reason, claim, read_claim, read_claims
 from workspace_authz.database.keys import shared_key
 from workspace_authz.database.schema import migrate
 from workspace_authz.database.threads import DatabaseThreads
+from workspace_authz.errors import ForbiddenError, RequestError, UnavailableError
+from workspace_authz.mlflow_adapter.store.workspace_data import workspaces_with_data
+from workspace_authz.tenancy.claims import NO_NAMESPACE, Reason, claim, read_claim, read_claims
 
 MATCH_SECONDS: Final = 60.0
 """How long the database is not asked again about a workspace whose claim matched its namespace.

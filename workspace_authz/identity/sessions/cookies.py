@@ -1,7 +1,7 @@
 """The cookies of sessions: how they are named, set and read.
 
-Prefixes of names are those of RFC 6265bis, section 4.1.3: a browser accepts ``__Host-`` and ``__Secure-`` over
-TLS only, so that no other host below the same domain can set them over plain HTTP.
+Prefixes of names are those of RFC 6265bis, section 4.1.3: a browser accepts ``__Host-`` and ``__Secure-``
+over TLS only, so that nobody can set them over plain HTTP.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Proof that a request with a cookie was made by a page of this server, and by none of another site.
 
 A browser sends cookies whoever makes the request. ``Sec-Fetch-Site`` (W3C Fetch Metadata) says who did, and
-so does ``Origin`` (RFC 6454) where it is missing: over plain HTTP, and in old browsers. No page can set either.
+so does ``Origin`` (RFC 6454) where it is missing: over plain HTTP, and in old browsers. No page can set
+either.
 """
 
 from __future__ import annotations

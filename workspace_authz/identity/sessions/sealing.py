@@ -105,7 +105,9 @@ def _read(file: Path) -> Sequence[_Key]:
         raise ConfigurationError(_unusable(file, reason)) from None
     if not secrets or any(len(secret) != KEY_BYTES for secret in secrets):
         raise ConfigurationError(_unusable(file, f"it must hold keys of {KEY_BYTES} bytes"))
-    return tuple(_Key(hashlib.sha256(secret).hexdigest()[:8], OctKey.import_key(secret)) for secret in secrets)
+    return tuple(
+        _Key(hashlib.sha256(secret).hexdigest()[:8], OctKey.import_key(secret)) for secret in secrets
+    )
 
 
 def _unusable(file: Path, reason: str) -> str:

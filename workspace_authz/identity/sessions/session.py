@@ -27,11 +27,6 @@ class Identity:
     ends_at: float | None = None
     """From when on it counts no more, unless it was renewed; None: never."""
 
-    @property
-    def name(self) -> str:
-        """How the person is greeted."""
-        return self.user.username if self.user is not None else self.subject
-
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -66,8 +61,8 @@ class Provider(Protocol):
     async def renew(self, identity: Identity) -> Identity:
         """The identity as it is now.
 
-        Raises :class:`UnauthenticatedError` when the provider does not vouch for it any more, and
-        ``UnavailableError`` when it gives no answer.
+        Raises ``UnauthenticatedError`` when the provider does not vouch for it any more, ``ForbiddenError``
+        when it may not sign in any more, and ``UnavailableError`` when the provider gives no answer.
         """
 
 

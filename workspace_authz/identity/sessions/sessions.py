@@ -21,7 +21,7 @@ from workspace_authz.aio.statistics import Statistics
 from workspace_authz.database import sessions as rows
 from workspace_authz.database.schema import migrate
 from workspace_authz.database.threads import DatabaseThreads
-from workspace_authz.errors import BadRequestError, UnauthenticatedError, UnavailableError
+from workspace_authz.errors import BadRequestError, ForbiddenError, UnauthenticatedError, UnavailableError
 from workspace_authz.identity.sessions.sealing import Sealer, SealError
 from workspace_authz.identity.sessions.session import Identity, Provider, Session
 
@@ -212,7 +212,7 @@ class Sessions:
             identity = await provider.renew(session.identity)
             if identity.subject != session.identity.subject:
                 raise UnauthenticatedError(ENDED)
-        except UnauthenticatedError:
+        except (UnauthenticatedError, ForbiddenError):
             await self._delete(session.digest)
             raise UnauthenticatedError(ENDED) from None
         except UnavailableError:

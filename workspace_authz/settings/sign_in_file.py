@@ -1,8 +1,8 @@
 """Where people sign in: the file that the setting ``sign_in`` names, or the ``OIDC_*`` variables.
 
 The names are those of kube-apiserver's structured authentication configuration
-(``apiserver.config.k8s.io``, ``AuthenticationConfiguration``), so that an issuer's entry there can be repeated
-here and the same RoleBindings match.
+(``apiserver.config.k8s.io``, ``AuthenticationConfiguration``), so that an issuer's entry there can be
+repeated here and the same RoleBindings match.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ _DISCOVERY: Final = "/.well-known/openid-configuration"
 
 class _Part(BaseModel):
     model_config = ConfigDict(
-        frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True, hide_input_in_errors=True
+        frozen=True,
+        extra="forbid",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        hide_input_in_errors=True,
     )
 
 
@@ -127,7 +131,9 @@ def read_sign_in(file: str | None, environ: Mapping[str, str]) -> SignInConfigur
             document = yaml.safe_load(Path(file).read_text("utf-8"))
         except (OSError, ValueError, yaml.YAMLError) as error:
             reason = (isinstance(error, OSError) and error.strerror) or "it is no YAML"
-            raise ConfigurationError(f"{source} (WORKSPACE_AUTHZ_SIGN_IN) cannot be read: {reason}.") from None
+            raise ConfigurationError(
+                f"{source} (WORKSPACE_AUTHZ_SIGN_IN) cannot be read: {reason}."
+            ) from None
     try:
         return SignInConfiguration.model_validate({} if document is None else document)
     except ValidationError as error:
@@ -171,7 +177,10 @@ def _of_variables(environ: Mapping[str, str]) -> Mapping[str, Any]:
                     "scopes": environ.get("OIDC_SCOPE", "openid,email,profile").replace(",", " ").split(),
                 },
                 "claimMappings": {
-                    "username": {"claim": "email", "prefix": ""},
+                    "username": {
+                        "claim": environ.get("OIDC_USERNAME_FIELD", "email").split(",")[0],
+                        "prefix": "",
+                    },
                     "groups": {"claim": environ.get("OIDC_GROUPS_ATTRIBUTE", "groups"), "prefix": ""},
                 },
                 "allowedGroups": list(filter(None, groups)),
