@@ -21,7 +21,7 @@ from workspace_authz.doors.asgi.guard import GuardMiddleware
 from workspace_authz.kubernetes.reviews import AccessAnswer, RulesAnswer
 from workspace_authz.runtime.pipeline import ClusterParts, build_pipeline
 from workspace_authz.runtime.runtime import Runtime
-from workspace_authz.settings import load_settings
+from workspace_authz.settings.settings import load_settings
 from workspace_authz.telemetry.audit import open_audit_sink
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 from workspace_authz.telemetry.prometheus import PrometheusMetrics

@@ -25,6 +25,7 @@ from workspace_authz.catalog.routes import all_routes
 from workspace_authz.doors.asgi.body import STALL_SECONDS
 from workspace_authz.doors.request_head import MAX_HEAD_BYTES, MAX_HEADER_FIELDS
 from workspace_authz.effects.lists import SCANNED_PAGES
+from workspace_authz.identity.asserted import MAX_GROUPS, MAX_NAME_BYTES
 from workspace_authz.identity.credentials import MAX_TOKEN_BYTES
 from workspace_authz.mlflow_adapter.reading.request import GRAPHQL_BYTES, SPANS_BYTES
 from workspace_authz.mlflow_adapter.reading.span_limits import (
@@ -42,7 +43,7 @@ from workspace_authz.restrictions.searches import MAX_COMPARISONS, MAX_FILTER
 from workspace_authz.roles.generate import deletions
 from workspace_authz.roles.policy import ROLES, Right, Role
 from workspace_authz.runtime.handler_threads import LEFT_TO_PUBLIC_ROUTES
-from workspace_authz.settings import Settings
+from workspace_authz.settings.settings import Settings
 from workspace_authz.telemetry.prometheus import PrometheusMetrics
 from workspace_authz.telemetry.sampled import SampledMetrics
 from workspace_authz.types import USABLE, USE, Resource, Verb
@@ -81,6 +82,8 @@ def limits_table() -> str:
             "the connection ends",
         ),
         ("a token", _size(MAX_TOKEN_BYTES), "", "401"),
+        ("groups of a user who is asserted by name", f"{MAX_GROUPS:,}", "", "401"),
+        ("such a name of a user or a group", f"{MAX_NAME_BYTES:,} bytes", "", "401"),
         ("header fields of a request", f"{MAX_HEADER_FIELDS}", "", "431"),
         ("header fields and request line together", _size(MAX_HEAD_BYTES), "", "431"),
         ("a path", f"{LONGEST_PATH:,} characters", "", "404"),

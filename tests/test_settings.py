@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.settings import Settings, load_settings, resolve_single_namespace
+from workspace_authz.settings.settings import Settings, load_settings, resolve_single_namespace
 
 
 @pytest.fixture(autouse=True)

@@ -157,21 +157,21 @@ def test_a_server_with_audiences_needs_the_right_to_review_others(
 ) -> None:
     monkeypatch.setenv("WORKSPACE_AUTHZ_AUDIENCES", "mlflow")
     found = findings(check({**healthy(), MAY: (201, {"status": {"allowed": allowed}})}))
-    assert found["audiences"]["level"] == ("ok" if allowed else "failing")
+    assert found["own-reviews"]["level"] == ("ok" if allowed else "failing")
     if allowed:
         assert "tokenreviews" not in found["least-privilege"]["what"]
     else:
-        assert "may not create tokenreviews or create subjectaccessreviews" in found["audiences"]["what"]
+        assert "may not create tokenreviews or create subjectaccessreviews" in found["own-reviews"]["what"]
         role = "mlflow-server-reviews"
         assert (
             f"clusterrolebinding {role} --clusterrole={role} --serviceaccount=mlflow:server"
-            in (found["audiences"]["fix"])
+            in (found["own-reviews"]["fix"])
         )
 
 
 def test_a_server_without_audiences_needs_no_such_right(check: Any) -> None:
     found = findings(check(healthy()))
-    assert "audiences" not in found
+    assert "own-reviews" not in found
     assert "create tokenreviews, create subjectaccessreviews" in found["least-privilege"]["what"]
 
 

@@ -20,7 +20,7 @@ from workspace_authz.kubernetes.connection import caller_connection
 from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.runtime.pipeline import ClusterParts, build_pipeline
 from workspace_authz.runtime.runtime import Runtime
-from workspace_authz.settings import load_settings
+from workspace_authz.settings.settings import load_settings
 from workspace_authz.telemetry.audit import open_audit
 from workspace_authz.workspaces.requested import WorkspaceRule
 

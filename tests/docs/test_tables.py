@@ -21,7 +21,7 @@ from scripts.docs_tables import (
     with_section,
 )
 from workspace_authz.errors import RequestError
-from workspace_authz.settings import Settings
+from workspace_authz.settings.settings import Settings
 from workspace_authz.types import Resource
 
 

@@ -21,7 +21,7 @@ from workspace_authz.doors import assembly
 from workspace_authz.doors.preflight import check, check_parent, namespace_policy
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.mlflow_adapter.options import ServerOptions, from_environment, from_parent
-from workspace_authz.settings import load_settings
+from workspace_authz.settings.settings import load_settings
 from workspace_authz.telemetry.workers import RUN_DIRECTORY, WORKERS
 
 GOOD = ServerOptions(

@@ -19,7 +19,7 @@ from workspace_authz.doors.preflight import (
     switch_off_caches,
 )
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.settings import BOUNDED_CALLS, SHARED_CACHES, load_settings
+from workspace_authz.settings.settings import BOUNDED_CALLS, SHARED_CACHES, load_settings
 
 
 @pytest.mark.parametrize("value", [None, "0", " 0 "])

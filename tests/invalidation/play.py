@@ -14,7 +14,7 @@ from tests.invalidation.worker import Worker, working
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.devplane.api import until
 from workspace_authz.kubernetes.informer_state import Timing
-from workspace_authz.settings import Settings
+from workspace_authz.settings.settings import Settings
 
 Step = tuple[Any, ...]
 

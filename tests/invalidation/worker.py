@@ -25,7 +25,7 @@ from workspace_authz.mlflow_adapter.reading.request import AccessRequest
 from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.pipeline.verdict import conclusion
 from workspace_authz.runtime.pipeline import ClusterParts, build_pipeline
-from workspace_authz.settings import Settings
+from workspace_authz.settings.settings import Settings
 from workspace_authz.workspaces.directory import Directory
 from workspace_authz.workspaces.policy import NamespacePolicy
 from workspace_authz.workspaces.requested import WorkspaceRule

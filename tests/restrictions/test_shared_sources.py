@@ -13,7 +13,7 @@ from workspace_authz.mlflow_adapter.options import ServerOptions
 from workspace_authz.mlflow_adapter.reading.artifact_paths import canonical
 from workspace_authz.mlflow_adapter.reading.places import place_of
 from workspace_authz.restrictions.shared_sources import shared_sources
-from workspace_authz.settings import load_settings
+from workspace_authz.settings.settings import load_settings
 from workspace_authz.workspaces.namespace import LONGEST_SOURCES, SOURCES_ANNOTATION, read_namespace
 from workspace_authz.workspaces.policy import NamespacePolicy
 

@@ -39,7 +39,7 @@ from workspace_authz.mlflow_adapter.reading.mlflow_reading import MLflowReading
 from workspace_authz.mlflow_adapter.store.objects import StoreObjects
 from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.runtime.pipeline import ClusterParts, MLflowParts, build_pipeline
-from workspace_authz.settings import load_settings
+from workspace_authz.settings.settings import load_settings
 from workspace_authz.types import Attributes, Caller, Credential, UserInfo
 from workspace_authz.workspaces.directory import Directory
 from workspace_authz.workspaces.policy import NamespacePolicy

@@ -279,8 +279,9 @@ def test_without_the_right_the_start_stops_with_the_command(
     ended = mlflow_command(arguments, environment=environment, directory=tmp_path)
     assert ended.status not in (0, None), ended.output
     (complaint,) = (line for line in ended.output.splitlines() if line.startswith("Error:"))
-    assert "may not create tokenreviews or create subjectaccessreviews: run `kubectl create" in complaint
+    assert "may not create tokenreviews or create subjectaccessreviews" in complaint
     assert (
+        "which WORKSPACE_AUTHZ_AUDIENCES needs: run `kubectl create "
         "clusterrolebinding mlflow-server-reviews --clusterrole=mlflow-server-reviews "
         "--serviceaccount=mlflow:mlflow`"
     ) in complaint

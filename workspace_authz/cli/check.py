@@ -17,7 +17,7 @@ from workspace_authz.cli.output import print_json, print_lines
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import Connection, server_connection
-from workspace_authz.settings import Settings, load_settings, refuse_shared_caches
+from workspace_authz.settings.settings import Settings, load_settings, refuse_shared_caches
 from workspace_authz.workspaces.policy import NamespacePolicy
 
 _DESCRIPTION = """\
@@ -37,8 +37,8 @@ class Plan:
     """None on a server without workspaces."""
     namespace: str | None = None
     """The one namespace of such a server."""
-    audiences: Sequence[str] = ()
-    """Those of tokens that are made for this server."""
+    needs_reviews: Sequence[str] = ()
+    """The variables that make the server ask about callers with its own account."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -83,7 +83,7 @@ def _settings(options: argparse.Namespace) -> tuple[Finding, Plan]:
         refuse_shared_caches(os.environ)
         policy = _policy(settings, options.workspace_store_uri)
         kubeconfig = options.kubeconfig or settings.kubeconfig
-        plan = Plan(kubeconfig, policy, settings.namespace, audiences=settings.audience_names)
+        plan = Plan(kubeconfig, policy, settings.namespace, needs_reviews=settings.needs_own_reviews)
     except ConfigurationError as error:
         fix = "change the environment of the server; it does not start with this one"
         return failing("settings", str(error), fix=fix), Plan(options.kubeconfig, None)
@@ -123,14 +123,14 @@ def _checks(connection: Connection, plan: Plan) -> list[Awaitable[Finding]]:
         if plan.policy is not None
         else []
     )
-    reviews = [rights.reviews(connection, plan.audiences)] if plan.audiences else []
+    reviews = [rights.reviews(connection, plan.needs_reviews)] if plan.needs_reviews else []
     return [
         api_server.identity(connection),
         api_server.basic_user(connection),
         *followed,
         rights.follows(connection, plan.namespace),
         *reviews,
-        rights.unneeded(connection, plan.audiences),
+        rights.unneeded(connection, reviews=bool(plan.needs_reviews)),
         cluster_roles.installed(connection),
         cluster_roles.aggregated(connection),
     ]

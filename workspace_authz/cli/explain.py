@@ -22,7 +22,7 @@ from workspace_authz.errors import ConfigurationError
 from workspace_authz.identity.credentials import AUTHORIZATION
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest, GivenBody
 from workspace_authz.runtime.pipeline import ClusterParts, build_pipeline
-from workspace_authz.settings import load_settings
+from workspace_authz.settings.settings import load_settings
 from workspace_authz.workspaces.in_url import UNENCODED
 from workspace_authz.workspaces.namespace import NamespaceInfo
 from workspace_authz.workspaces.requested import WORKSPACE_HEADER, WorkspaceRule

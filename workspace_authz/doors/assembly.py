@@ -28,7 +28,7 @@ from workspace_authz.mlflow_adapter.server import (
 from workspace_authz.runtime import process
 from workspace_authz.runtime.build import running
 from workspace_authz.runtime.worker_config import WorkerConfig
-from workspace_authz.settings import load_settings, resolve_single_namespace
+from workspace_authz.settings.settings import load_settings, resolve_single_namespace
 from workspace_authz.telemetry.workers import RUN_DIRECTORY, make_run_directory, worker_registry_of
 
 _log = logging.getLogger(__name__)

@@ -27,7 +27,7 @@ from workspace_authz.kubernetes.own_rights import OwnRights
 from workspace_authz.mlflow_adapter.options import ServerOptions, from_parent
 from workspace_authz.mlflow_adapter.reading.places import PROXIED, place_of, scheme_of
 from workspace_authz.restrictions.shared_sources import refuse_overlap, shared_sources
-from workspace_authz.settings import (
+from workspace_authz.settings.settings import (
     BOUNDED_CALLS,
     SHARED_CACHES,
     Settings,
@@ -190,7 +190,7 @@ async def check_cluster(settings: Settings) -> None:
     An API server that does not answer is no reason not to start. Raises :class:`ConfigurationError`.
     """
     configuration = await load_configuration(settings.kubeconfig)
-    if not settings.audience_names:
+    if not settings.asks_with_own_account:
         return
     connection = server_connection(configuration)
     try:
@@ -203,8 +203,9 @@ async def check_cluster(settings: Settings) -> None:
     finally:
         await connection.close()
     if missing:
+        needed_for = " and ".join(settings.needs_own_reviews)
         raise ConfigurationError(
-            f"WORKSPACE_AUTHZ_AUDIENCES is set, but the server's own account may not {' or '.join(missing)}: "
+            f"The server's own account may not {' or '.join(missing)}, which {needed_for} needs: "
             f"run `{command}`, or unset it."
         )
 

@@ -27,8 +27,8 @@ REVIEWS_NEEDED: Final = (
 """``(API group, resource)`` that the server must be allowed to create."""
 
 FORBIDDEN: Final = (
-    "The server's own account may not create reviews about other users, which WORKSPACE_AUTHZ_AUDIENCES "
-    "needs: `workspace-authz check` names the remedy."
+    "The server's own account may not create reviews about other users, which some callers need: "
+    "`workspace-authz check` names the remedy."
 )
 _UNASKED: Final = "The server's own right to create reviews has not been checked yet."
 

@@ -17,7 +17,7 @@ from workspace_authz.errors import AuthzError, ConfigurationError
 from workspace_authz.mlflow_adapter.serving import visible_workspaces
 from workspace_authz.provider.watcher import NamespaceWatcher
 from workspace_authz.runtime.process import current_directory
-from workspace_authz.settings import load_settings
+from workspace_authz.settings.settings import load_settings
 from workspace_authz.workspaces.directory import Directory
 from workspace_authz.workspaces.namespace import NamespaceInfo
 from workspace_authz.workspaces.policy import NamespacePolicy

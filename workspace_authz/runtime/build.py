@@ -26,7 +26,7 @@ from workspace_authz.runtime.pipeline import ClusterParts, MLflowParts, build_pi
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.runtime.sampler import Observed, Sampler
 from workspace_authz.runtime.worker_config import WorkerConfig
-from workspace_authz.settings import Settings
+from workspace_authz.settings.settings import Settings
 from workspace_authz.telemetry.audit import open_audit_sink
 from workspace_authz.telemetry.metrics import Metrics
 from workspace_authz.telemetry.prometheus import PrometheusMetrics

@@ -9,7 +9,7 @@ from typing import Final
 from anyio import to_thread
 
 from workspace_authz.aio.fair_share import FairShare, Shares
-from workspace_authz.settings import Settings
+from workspace_authz.settings.settings import Settings
 
 LEFT_TO_PUBLIC_ROUTES: Final = 5
 """One of so many threads is not shared out."""

@@ -13,13 +13,13 @@ from workspace_authz.kubernetes.own_rights import OwnRights, OwnRightsProbe
 from workspace_authz.kubernetes.retries import retrying_subject_reviews, retrying_token_reviews
 from workspace_authz.kubernetes.subject_reviews import ApiSubjectReviews, SubjectReviews
 from workspace_authz.kubernetes.token_reviews import ApiTokenReviews, TokenReviews
-from workspace_authz.settings import Settings
+from workspace_authz.settings.settings import Settings
 from workspace_authz.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)
 class OwnReviews:
-    """For tokens of an audience: whose they are, and what their owners may do."""
+    """Whose a token for an audience is, and what callers may do who cannot ask for themselves."""
 
     tokens: TokenReviews
     unverified: TokenReviews
@@ -47,7 +47,7 @@ async def own_reviews(
 
     They have connections of their own: watches must not wait for them.
     """
-    if not settings.audience_names:
+    if not settings.asks_with_own_account:
         yield None
         return
     connection = server_connection(configuration, limit=settings.api_connections)

@@ -31,7 +31,7 @@ from workspace_authz.pipeline.parts import MLflowAtHand, Tenancy, Workspaces
 from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.restrictions.restrictions import Restrictions
 from workspace_authz.restrictions.shared_sources import shared_sources
-from workspace_authz.settings import Settings
+from workspace_authz.settings.settings import Settings
 from workspace_authz.workspaces.requested import WorkspaceRule
 
 

@@ -9,7 +9,7 @@ from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.runtime.handler_threads import fair_share
 from workspace_authz.runtime.health import Health
 from workspace_authz.runtime.metrics_page import MetricsPage
-from workspace_authz.settings import Settings
+from workspace_authz.settings.settings import Settings
 from workspace_authz.telemetry.audit import AuditSink
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 from workspace_authz.workspaces.directory import Directory

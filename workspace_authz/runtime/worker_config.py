@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from workspace_authz.catalog.compile import CompiledCatalog
-from workspace_authz.settings import Settings
+from workspace_authz.settings.settings import Settings
 from workspace_authz.telemetry.workers import WorkerRegistry
 from workspace_authz.workspaces.policy import NamespacePolicy
 from workspace_authz.workspaces.requested import WorkspaceRule

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.settings import Settings
+from workspace_authz.settings.settings import Settings
 
 _log = logging.getLogger(__name__)
 

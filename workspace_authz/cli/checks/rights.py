@@ -64,22 +64,20 @@ async def follows(connection: Connection, namespace: str | None) -> Finding:
     return ok(check, "the server hears of every change of roles and bindings")
 
 
-async def reviews(connection: Connection, audiences: Sequence[str]) -> Finding:
-    """Every right without which nobody with a token for one of ``audiences`` is authenticated."""
-    check = "audiences"
+async def reviews(connection: Connection, variables: Sequence[str]) -> Finding:
+    """Every right without which the callers that ``variables`` let in cannot be reviewed."""
+    check, why = "own-reviews", " and ".join(variables)
     missing = await _answered(connection, _questions(SERVER_REVIEWS), yes=False)
     if missing:
-        what = (
-            f"the server may not {' or '.join(missing)}, so it does not start with WORKSPACE_AUTHZ_AUDIENCES"
-        )
+        what = f"the server may not {' or '.join(missing)}, so it does not start with {why}"
         return failing(check, what, fix=await _binding_command(connection, SERVER_REVIEWS_ROLE))
-    return ok(check, f"tokens for {' or '.join(audiences)} are accepted; the server may ask about others")
+    return ok(check, f"the server may ask about others, which {why} needs")
 
 
-async def unneeded(connection: Connection, audiences: Sequence[str] = ()) -> Finding:
-    """No right that would make the server worth attacking, and none that only ``audiences`` would need."""
+async def unneeded(connection: Connection, *, reviews: bool) -> Finding:
+    """No right that would make the server worth attacking, and none to review others but for ``reviews``."""
     check, excess = "least-privilege", await _answered(connection, _TOO_MUCH, yes=True)
-    if not audiences:
+    if not reviews:
         excess += await _answered(connection, _questions(SERVER_REVIEWS), yes=True)
     if excess:
         what = f"the server may also {', '.join(excess)} anywhere in the cluster"

@@ -6,16 +6,16 @@ setting with the same meaning, its variable works too. A deployment of that plug
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from pydantic import AliasChoices, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError
+from pydantic_settings import SettingsConfigDict
 
 from workspace_authz.errors import ConfigurationError
-
-_PREFIX = "WORKSPACE_AUTHZ_"
+from workspace_authz.settings.proxy_headers import ProxyHeaderSettings
+from workspace_authz.settings.variables import PREFIX, names
 
 SHARED_CACHES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -49,15 +49,11 @@ Such a handler holds a thread. With MLflow's own values a webhook's test may tak
 """
 
 
-def _names(field: str, plugin: str) -> AliasChoices:
-    return AliasChoices(_PREFIX + field.upper(), plugin)
-
-
-class Settings(BaseSettings):
+class Settings(ProxyHeaderSettings):
     """The settings of one server. Times are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
+        env_prefix=PREFIX, frozen=True, extra="ignore", populate_by_name=True, env_ignore_empty=True
     )
 
     kubeconfig: str | None = Field(
@@ -67,14 +63,14 @@ class Settings(BaseSettings):
     )
     authorization_mode: Literal["self_subject_access_review", "subject_access_review"] = Field(
         default="self_subject_access_review",
-        validation_alias=_names("authorization_mode", "MLFLOW_K8S_AUTH_AUTHORIZATION_MODE"),
+        validation_alias=names("authorization_mode", "MLFLOW_K8S_AUTH_AUTHORIZATION_MODE"),
         description="How decisions are asked for. This release supports self_subject_access_review only.",
     )
     allow_seconds: float = Field(
         default=10.0,
         gt=0,
         le=3600,
-        validation_alias=_names("allow_seconds", "MLFLOW_K8S_AUTH_CACHE_TTL_SECONDS"),
+        validation_alias=names("allow_seconds", "MLFLOW_K8S_AUTH_CACHE_TTL_SECONDS"),
         description="How long an allowing decision is cached while changes of RBAC are not watched.",
     )
     deny_seconds: float = Field(
@@ -134,47 +130,32 @@ class Settings(BaseSettings):
     )
     username_claim: str | None = Field(
         default=None,
-        validation_alias=_names("username_claim", "MLFLOW_K8S_AUTH_USERNAME_CLAIM"),
+        validation_alias=names("username_claim", "MLFLOW_K8S_AUTH_USERNAME_CLAIM"),
         description="Has no effect: the API server determines the username. Kept because the plugin has it.",
-    )
-    remote_user_header: str | None = Field(
-        default=None,
-        validation_alias=_names("remote_user_header", "MLFLOW_K8S_AUTH_REMOTE_USER_HEADER"),
-        description="Not supported in this release: the server does not start when it is set.",
-    )
-    remote_groups_header: str | None = Field(
-        default=None,
-        validation_alias=_names("remote_groups_header", "MLFLOW_K8S_AUTH_REMOTE_GROUPS_HEADER"),
-        description="Not supported in this release, as remote_user_header.",
-    )
-    remote_groups_separator: str | None = Field(
-        default=None,
-        validation_alias=_names("remote_groups_separator", "MLFLOW_K8S_AUTH_REMOTE_GROUPS_SEPARATOR"),
-        description="Not supported in this release, as remote_user_header.",
     )
     workspaces_enabled: bool | None = Field(
         default=None,
-        validation_alias=_names("workspaces_enabled", "MLFLOW_K8S_AUTH_WORKSPACES_ENABLED"),
+        validation_alias=names("workspaces_enabled", "MLFLOW_K8S_AUTH_WORKSPACES_ENABLED"),
         description="Must agree with MLflow's --enable-workspaces. Default: the value of that flag.",
     )
     namespace: str | None = Field(
         default=None,
-        validation_alias=_names("namespace", "MLFLOW_K8S_AUTH_NAMESPACE"),
+        validation_alias=names("namespace", "MLFLOW_K8S_AUTH_NAMESPACE"),
         description="On a server without workspaces: the namespace in which every request is authorized.",
     )
     workspace_label_selector: str | None = Field(
         default=None,
-        validation_alias=_names("workspace_label_selector", "MLFLOW_K8S_WORKSPACE_LABEL_SELECTOR"),
+        validation_alias=names("workspace_label_selector", "MLFLOW_K8S_WORKSPACE_LABEL_SELECTOR"),
         description="Only namespaces that match this label selector are workspaces.",
     )
     default_workspace: str | None = Field(
         default=None,
-        validation_alias=_names("default_workspace", "MLFLOW_K8S_DEFAULT_WORKSPACE"),
+        validation_alias=names("default_workspace", "MLFLOW_K8S_DEFAULT_WORKSPACE"),
         description="The workspace of requests that name no workspace.",
     )
     namespace_exclude_globs: str | None = Field(
         default=None,
-        validation_alias=_names("namespace_exclude_globs", "MLFLOW_K8S_NAMESPACE_EXCLUDE_GLOBS"),
+        validation_alias=names("namespace_exclude_globs", "MLFLOW_K8S_NAMESPACE_EXCLUDE_GLOBS"),
         description="Comma-separated glob patterns of namespaces that are not workspaces.",
     )
     public_url: str | None = Field(
@@ -277,6 +258,16 @@ class Settings(BaseSettings):
     def audience_names(self) -> tuple[str, ...]:
         """The names in ``audiences``, in their order."""
         return tuple(filter(None, map(str.strip, (self.audiences or "").split(","))))
+
+    @property
+    def needs_own_reviews(self) -> Sequence[str]:
+        """The variables that are set and make the server ask about callers with its own account."""
+        return ("WORKSPACE_AUTHZ_AUDIENCES",) if self.audience_names else ()
+
+    @property
+    def asks_with_own_account(self) -> bool:
+        """Whether the server asks about callers with its own account, which needs rights for that."""
+        return bool(self.needs_own_reviews)
 
 
 def load_settings(**overrides: Any) -> Settings:
