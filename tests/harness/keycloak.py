@@ -135,6 +135,10 @@ class Keycloak:
         granted: dict[str, Any] = answer.json
         return granted
 
+    def id_token(self, user: str) -> str:
+        """Somebody's ID token, in the same way."""
+        return str(self.tokens(user)["id_token"])
+
     def admin(self, method: str, path: str, body: object = None) -> Answer:
         """One request to the realm's administration. Raises ``AssertionError`` when it is refused."""
         whole = f"/admin/realms/{REALM}/{path}".rstrip("/")
