@@ -26,7 +26,7 @@ from workspace_authz.devplane.pki import create_pki
 
 USER_PREFIX, GROUP_PREFIX = "oidc:", "oidc:"
 """What the API server puts before names of this issuer."""
-_START_SECONDS: Final = 120.0
+_START_SECONDS: Final = 240.0
 _ADMIN: Final = "administrator"
 # Small, and quick to start rather than quick for long.
 _JAVA: Final = "-Xms64m -Xmx400m -XX:MaxMetaspaceSize=256m -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
