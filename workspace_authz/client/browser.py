@@ -16,6 +16,7 @@ from workspace_authz.errors import ConfigurationError
 
 _PATH: Final = "/callback"
 _SECONDS: Final = 300.0
+_POLL_SECONDS: Final = 0.05
 _DONE: Final = b"You are logged in. You can close this page."
 _FAILED: Final = b"This is not the end of a login that was begun here."
 
@@ -40,7 +41,7 @@ def log_in_by_browser(
         back = f"http://127.0.0.1:{listener.server_port}{_PATH}"
         page = f"{authorize}{'&' if '?' in authorize else '?'}{urlencode(_question(client, proof, back))}"
         tell(f"Log in in your browser; if none opens, open {page}")
-        thread = threading.Thread(target=listener.serve_forever, daemon=True)
+        thread = threading.Thread(target=listener.serve_forever, args=(_POLL_SECONDS,), daemon=True)
         thread.start()
         try:
             open_page(page)

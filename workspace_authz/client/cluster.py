@@ -105,9 +105,7 @@ async def _found(environment: ClientEnvironment) -> Found:
     if environment.service_account:
         namespace, name = account_name(environment.service_account, workspace)
         token = await _requested(configuration, environment.audience, account=(namespace, name))
-        return Found(
-            token, f"the service account {name} in the namespace {namespace}", workspace or namespace
-        )
+        return Found(token, f"the service account {name} in the namespace {namespace}", namespace)
     own = await _own_token(configuration)
     token = await _narrowed(configuration, own, audience=environment.audience)
     return Found(token, "the kubeconfig", workspace)
