@@ -36,26 +36,7 @@ one: MLFLOW_TRACKING_TOKEN=$(workspace-authz token)."""
 
 def log_in(arguments: Sequence[str]) -> int:
     """The command ``login``. Returns its exit status."""
-    parser = command_parser("login", _LOGIN)
-    _add_server(parser)
-    parser.add_argument(
-        "--issuer", metavar="URL", help="the provider, as its discovery document calls itself"
-    )
-    parser.add_argument(
-        "--client-id", metavar="ID", help="this program's name at the provider: a public client"
-    )
-    parser.add_argument("--scope", metavar="NAMES", help=f"what is asked for; default: {DEFAULT_SCOPE}")
-    parser.add_argument(
-        "--ca-file", metavar="FILE", help="the provider's CA, where the system does not trust it"
-    )
-    parser.add_argument("--device", action="store_true", help="log in on another device, by a code")
-    parser.add_argument(
-        "--port", type=int, default=0, help="the port of this machine for the browser's answer; default: any"
-    )
-    parser.add_argument(
-        "-n", "--namespace", metavar="NAME", help="the workspace where MLFLOW_WORKSPACE says none"
-    )
-    options = parser.parse(arguments)
+    options = _login_parser().parse(arguments)
     server, logins = _server(options), _logins()
     client, workspace = _client(options, logins.read(server))
     endpoints = client.discover()
@@ -79,6 +60,29 @@ def log_in(arguments: Sequence[str]) -> int:
     ends = "it is renewed when it expires" if login.refresh_token else f"it expires at {until}"
     print_lines([f"Logged in to {server} as {login.person}; {ends}. The login is in {file}."])
     return OK
+
+
+def _login_parser() -> Parser:
+    parser = command_parser("login", _LOGIN)
+    _add_server(parser)
+    parser.add_argument(
+        "--issuer", metavar="URL", help="the provider, as its discovery document calls itself"
+    )
+    parser.add_argument(
+        "--client-id", metavar="ID", help="this program's name at the provider: a public client"
+    )
+    parser.add_argument("--scope", metavar="NAMES", help=f"what is asked for; default: {DEFAULT_SCOPE}")
+    parser.add_argument(
+        "--ca-file", metavar="FILE", help="the provider's CA, where the system does not trust it"
+    )
+    parser.add_argument("--device", action="store_true", help="log in on another device, by a code")
+    parser.add_argument(
+        "--port", type=int, default=0, help="the port of this machine for the browser's answer; default: any"
+    )
+    parser.add_argument(
+        "-n", "--namespace", metavar="NAME", help="the workspace where MLFLOW_WORKSPACE says none"
+    )
+    return parser
 
 
 def log_out(arguments: Sequence[str]) -> int:

@@ -37,9 +37,11 @@ def log_in_by_browser(
     authorize = endpoint(endpoints, "authorization_endpoint", issuer=client.issuer)
     token_endpoint = endpoint(endpoints, "token_endpoint", issuer=client.issuer)
     proof, answers = Proof(), SimpleQueue[Mapping[str, str]]()
-    with _listening(port, proof.state, answers) as listener:
+    with _listening(port, state=proof.state, answers=answers) as listener:
         back = f"http://127.0.0.1:{listener.server_port}{_PATH}"
-        page = f"{authorize}{'&' if '?' in authorize else '?'}{urlencode(_question(client, proof, back))}"
+        page = (
+            f"{authorize}{'&' if '?' in authorize else '?'}{urlencode(_question(client, proof, back=back))}"
+        )
         tell(f"Log in in your browser; if none opens, open {page}")
         thread = threading.Thread(target=listener.serve_forever, args=(_POLL_SECONDS,), daemon=True)
         thread.start()
@@ -63,7 +65,7 @@ def log_in_by_browser(
     return client.accepted(client.token(token_endpoint, form), nonce=proof.nonce)
 
 
-def _question(client: Client, proof: Proof, back: str) -> dict[str, str]:
+def _question(client: Client, proof: Proof, *, back: str) -> dict[str, str]:
     return {
         "response_type": "code",
         "client_id": client.client_id,
@@ -86,7 +88,7 @@ def _code(client: Client, answer: Mapping[str, str]) -> str:
     return answer["code"]
 
 
-def _listening(port: int, state: str, answers: SimpleQueue[Mapping[str, str]]) -> HTTPServer:
+def _listening(port: int, *, state: str, answers: SimpleQueue[Mapping[str, str]]) -> HTTPServer:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             address = urlsplit(self.path)

@@ -60,7 +60,7 @@ class Client:
     def discover(self) -> Mapping[str, str]:
         """The provider's endpoints by name. Raises :class:`ConfigurationError`."""
         _demand_tls(self.issuer)
-        document = self._asked("GET", self.issuer.rstrip("/") + _DISCOVERY)
+        document = self._asked(self.issuer.rstrip("/") + _DISCOVERY)
         if document.get("issuer") != self.issuer:
             raise ConfigurationError(
                 f"The provider at {self.issuer} calls itself {document.get('issuer')!r}: give that as "
@@ -73,7 +73,7 @@ class Client:
 
     def token(self, endpoint: str, form: Mapping[str, str]) -> dict[str, Any]:
         """The answer of the token endpoint. Raises :class:`RefusedError`, or :class:`ConfigurationError`."""
-        return self._asked("POST", endpoint, {**form, "client_id": self.client_id})
+        return self._asked(endpoint, {**form, "client_id": self.client_id})
 
     def refreshed(self, tokens: TokenSet, endpoint: str) -> TokenSet:
         """New tokens of the same person. Raises :class:`RefusedError` when the login has ended."""
@@ -95,7 +95,7 @@ class Client:
     def revoke(self, endpoint: str, tokens: TokenSet) -> None:
         """End the login at the provider (RFC 7009). Raises :class:`ConfigurationError`."""
         form = {"token": tokens.refresh_token, "token_type_hint": "refresh_token"}
-        self._sent("POST", endpoint, {**form, "client_id": self.client_id})
+        self._sent(endpoint, {**form, "client_id": self.client_id})
 
     def accepted(self, answer: Mapping[str, Any], *, nonce: str = "") -> TokenSet:
         """The tokens of an answer, if they are for this login. Raises :class:`ConfigurationError`."""
@@ -113,8 +113,8 @@ class Client:
             raise ConfigurationError(f"The ID token of {self.issuer} is not one for this login.")
         return TokenSet(id_token=id_token, refresh_token=refresh)
 
-    def _asked(self, method: str, url: str, form: Mapping[str, str] | None = None) -> dict[str, Any]:
-        response = self._sent(method, url, form)
+    def _asked(self, url: str, form: Mapping[str, str] | None = None) -> dict[str, Any]:
+        response = self._sent(url, form)
         try:
             document = response.json()
         except ValueError:
@@ -126,10 +126,10 @@ class Client:
             raise RefusedError(f"{url} answered {response.status_code} {code}.", code)
         return document
 
-    def _sent(self, method: str, url: str, form: Mapping[str, str] | None) -> Any:
+    def _sent(self, url: str, form: Mapping[str, str] | None) -> Any:
         try:
             return requests.request(
-                method,
+                "GET" if form is None else "POST",
                 url,
                 data=form,
                 timeout=_SECONDS,
