@@ -18,9 +18,9 @@ class SignInSettings(BaseSettings):
     session_keys: str | None = Field(
         default=None,
         description="The file with the keys of sessions, which all replicas share: one key of 32 bytes in "
-        "base64 in each line (`head -c 32 /dev/urandom | base64`). The first one encrypts, the others "
-        "still decrypt. It is read again when it changes. [Signing in with a browser](sign-in.md) is on when this is set; "
-        "it needs `public_url` too.",
+        "base64 in each line (`head -c 32 /dev/urandom | base64`). The first one encrypts, the others still "
+        "decrypt. It is read again when it changes. [Signing in with a browser](sign-in.md) is on when this "
+        "is set; it needs `public_url` too.",
     )
     sign_in: str | None = Field(
         default=None,
