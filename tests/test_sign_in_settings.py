@@ -8,7 +8,7 @@ import pytest
 
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.settings.settings import load_settings
-from workspace_authz.settings.sign_in_file import read_sign_in
+from workspace_authz.settings.sign_in_file import OidcConfiguration, OpenShiftConfiguration, read_sign_in
 
 PROVIDER = """
 providers:
@@ -28,6 +28,7 @@ def written(tmp_path: Path, text: str) -> str:
 def test_a_provider_with_what_it_needs(tmp_path: Path) -> None:
     found = read_sign_in(written(tmp_path, PROVIDER % "https://idp.example/realms/a"), {})
     (provider,) = found.providers
+    assert isinstance(provider, OidcConfiguration)
     assert provider.issuer.discovery == "https://idp.example/realms/a/.well-known/openid-configuration"
     assert (provider.trusted_by_api_server, provider.allowed_groups, found.tokens) == (False, (), True)
 
@@ -37,12 +38,15 @@ def test_a_provider_with_what_it_needs(tmp_path: Path) -> None:
     [
         ("[", "no YAML"),
         ("x: 1", "x: Extra inputs"),
-        (PROVIDER % "http://idp.example", r"providers.0.issuer.url: Value error, it must be an https URL"),
+        (
+            PROVIDER % "http://idp.example",
+            r"providers.0.oidc.issuer.url: Value error, it must be an https URL",
+        ),
         (PROVIDER % "https://", "https URL"),
         (PROVIDER % "ftp://127.0.0.1/", "https URL"),
         (
             PROVIDER.replace("acme:", "a:").replace("name: acme", "name: A/B") % "https://a",
-            "providers.0.name",
+            "providers.0.oidc.name",
         ),
         (PROVIDER.replace('prefix: "acme:"', "prefic: x") % "https://a", "prefix: Field required"),
         (PROVIDER % "https://a" + (PROVIDER % "https://b").replace("providers:", ""), "the same name"),
@@ -80,6 +84,7 @@ def test_the_variables_of_mlflow_oidc_auth() -> None:
         },
     )
     (provider,) = found.providers
+    assert isinstance(provider, OidcConfiguration)
     assert provider.issuer.url == "https://idp.example/realms/a"
     assert provider.client.scopes == ("openid", "email", "groups")
     assert provider.client.secret is not None
@@ -122,3 +127,14 @@ def test_the_server_reviews_people_whose_provider_the_api_server_does_not_know(t
 def test_half_of_the_settings_stop_the_start(given: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         load_settings(**given)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "full"), [("", True), (", scopes: [user:info, user:check-access]", False)]
+)
+def test_openshift(tmp_path: Path, scopes: str, full: bool) -> None:
+    text = "providers: [{kind: openshift, name: openshift, client: {id: mlflow%s}}]" % scopes
+    (provider,) = read_sign_in(written(tmp_path, text), {}).providers
+    assert isinstance(provider, OpenShiftConfiguration)
+    assert provider.api_server == "https://kubernetes.default.svc"
+    assert provider.trusted_by_api_server is full

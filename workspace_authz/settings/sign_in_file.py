@@ -9,17 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SecretStr,
+    Tag,
+    ValidationError,
+    field_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from workspace_authz.errors import ConfigurationError
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _DISCOVERY: Final = "/.well-known/openid-configuration"
+_SERVICE_ACCOUNT_CA: Final = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
+FULL_SCOPE: Final = "user:full"
+"""OpenShift's scope with which a token can do what its owner can."""
 
 
 class _Part(BaseModel):
@@ -64,6 +76,12 @@ class Client(_Part):
     scopes: tuple[str, ...] = ("openid", "profile", "email")
 
 
+class OpenShiftClient(Client):
+    """An ``OAuthClient``, or a service account with the scopes that it may have."""
+
+    scopes: tuple[str, ...] = (FULL_SCOPE,)
+
+
 class PrefixedClaim(_Part):
     """A claim that becomes a name in Kubernetes, with a prefix in front."""
 
@@ -85,33 +103,72 @@ class ClaimMappings(_Part):
     uid: UnprefixedClaim | None = None
 
 
-class OidcConfiguration(_Part):
+class _Provider(_Part):
+    """What all kinds of providers have."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+    title: str = ""
+    client: Client
+    allowed_groups: tuple[str, ...] = ()
+    """Who may sign in: members of one of these groups, without a prefix. Empty: everybody."""
+    renew_seconds: float = Field(default=300.0, ge=1, le=86_400)
+    """How often the provider is asked again, at least."""
+
+
+class OidcConfiguration(_Provider):
     """A provider of OpenID Connect."""
 
     kind: Literal["oidc"] = "oidc"
-    name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
-    title: str = ""
     issuer: Issuer
-    client: Client
     claim_mappings: ClaimMappings
     trusted_by_api_server: bool = Field(default=False, alias="trustedByAPIServer")
     """Whether the API server accepts ID tokens of this client: then they are the callers' tokens."""
-    allowed_groups: tuple[str, ...] = ()
-    """Who may sign in: members of one of these groups, without the prefix. Empty: everybody."""
-    renew_seconds: float = Field(default=300.0, ge=1, le=86_400)
-    """How often the provider is asked again, at least."""
+
+
+class OpenShiftConfiguration(_Provider):
+    """The OAuth server of an OpenShift cluster."""
+
+    kind: Literal["openshift"]
+    client: OpenShiftClient
+    api_server: str = "https://kubernetes.default.svc"
+    """The URL of the cluster's API server, which names the OAuth server."""
+    certificate_authority: str | None = _SERVICE_ACCOUNT_CA
+    """Of the API server and of the OAuth server's route: in PEM, or the path of a file."""
+
+    @field_validator("api_server")
+    @classmethod
+    def _is_safe(cls, url: str) -> str:
+        return safe_url(url).rstrip("/")
+
+    @property
+    def trusted_by_api_server(self) -> bool:
+        """Whether the tokens are full ones, with which their owners' rights can be reviewed."""
+        return FULL_SCOPE in self.client.scopes
+
+
+def _kind(provider: Any) -> str:
+    return str(provider.get("kind", "oidc") if isinstance(provider, dict) else provider.kind)
+
+
+ProviderConfiguration: TypeAlias = Annotated[
+    Annotated[OidcConfiguration, Tag("oidc")] | Annotated[OpenShiftConfiguration, Tag("openshift")],
+    Discriminator(_kind),
+]
+"""OpenID Connect unless the field ``kind`` says otherwise."""
 
 
 class SignInConfiguration(_Part):
     """All ways to sign in."""
 
-    providers: tuple[OidcConfiguration, ...] = ()
+    providers: tuple[ProviderConfiguration, ...] = ()
     tokens: bool = True
     """Whether a token can be pasted."""
 
     @field_validator("providers")
     @classmethod
-    def _have_different_names(cls, providers: tuple[OidcConfiguration, ...]) -> tuple[OidcConfiguration, ...]:
+    def _have_different_names(
+        cls, providers: tuple[ProviderConfiguration, ...]
+    ) -> tuple[ProviderConfiguration, ...]:
         if len({provider.name for provider in providers}) < len(providers):
             raise ValueError("two providers have the same name")
         return providers

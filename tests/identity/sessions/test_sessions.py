@@ -45,11 +45,11 @@ class Provider:
         now = self.clock.time()
         user = self.answer if isinstance(self.answer, UserInfo) else ALICE
         return Identity(
-            self.subject, user, refresh_token=f"refresh-{number}", renew_at=now + 60, ends_at=now + 120
+            self.subject, user, renewal_token=f"refresh-{number}", renew_at=now + 60, ends_at=now + 120
         )
 
     async def renew(self, identity: Identity) -> Identity:
-        self.asked.append(identity.refresh_token)
+        self.asked.append(identity.renewal_token)
         if self.meanwhile is not None:
             await self.meanwhile()
         if isinstance(self.answer, Exception):
@@ -221,7 +221,7 @@ async def test_a_session_is_renewed_when_it_is_time(world: World) -> None:
     assert (await sessions.find(cookie)).identity.user == ALICE
     world.clock.advance(1)
     assert (await sessions.find(cookie)).identity.user == more
-    assert (await world.replica().find(cookie)).identity.refresh_token == "refresh-1"
+    assert (await world.replica().find(cookie)).identity.renewal_token == "refresh-1"
     world.clock.advance(60)
     await sessions.find(cookie)
     assert world.provider.asked == ["refresh-0", "refresh-1"]
@@ -254,7 +254,7 @@ async def test_who_waits_for_the_renewal_of_another_gets_it(world: World) -> Non
     renewing = asyncio.create_task(first.find(cookie))
     await begun.wait()
     found = await second.find(cookie)
-    assert found.identity.refresh_token == (await renewing).identity.refresh_token == "refresh-1"
+    assert found.identity.renewal_token == (await renewing).identity.renewal_token == "refresh-1"
     assert world.provider.asked == ["refresh-0"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 import httpx2
@@ -11,8 +12,9 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from workspace_authz.aio.clock import Clock
+from workspace_authz.errors import UnauthenticatedError
 from workspace_authz.identity.sign_in.provider import NO_ANSWER, ProviderError
-from workspace_authz.settings.sign_in_file import Issuer, safe_url
+from workspace_authz.settings.sign_in_file import safe_url
 
 TIMEOUT_SECONDS: Final = 7.0
 """For each request to a provider: shorter than the time that a verdict may take."""
@@ -39,9 +41,13 @@ def provider_tls(certificate_authority: str | None) -> ssl.SSLContext:
 
 
 async def fetch_json(client: httpx2.AsyncClient, url: str, **options: Any) -> Mapping[str, Any]:
-    """A JSON object by GET. Raises :class:`ProviderError`."""
+    """A JSON object by GET. Raises :class:`UnauthenticatedError` for a 401, and :class:`ProviderError`."""
     try:
         async with client.stream("GET", url, **options) as answer:
+            if answer.status_code == httpx2.codes.UNAUTHORIZED:
+                raise UnauthenticatedError(
+                    "The provider does not accept this sign-in any more. Sign in again."
+                )
             answer.raise_for_status()
             content = bytearray()
             async for part in answer.aiter_bytes():
@@ -59,10 +65,14 @@ async def fetch_json(client: httpx2.AsyncClient, url: str, **options: Any) -> Ma
 class ProviderMetadata:
     """The configuration and the keys of an OpenID provider (OpenID Connect Discovery 1.0; RFC 7517).
 
-    They are fetched when they are needed, and kept for an hour.
+    They are fetched when they are needed, and kept for an hour. ``issuer`` is who it must say it is; None
+    where the address alone says that.
     """
 
-    def __init__(self, issuer: Issuer, *, tls: ssl.SSLContext, clock: Clock) -> None:
+    def __init__(
+        self, discovery_url: str, *, tls: ssl.SSLContext, clock: Clock, issuer: str | None = None
+    ) -> None:
+        self._discovery_url = discovery_url
         self._issuer = issuer
         self._clock = clock
         self._client = httpx2.AsyncClient(verify=tls, timeout=TIMEOUT_SECONDS)
@@ -77,9 +87,9 @@ class ProviderMetadata:
     async def configuration(self) -> Mapping[str, Any]:
         """The provider's configuration. Raises :class:`ProviderError`."""
         if self._age(self._configured_at) >= _KEEP_SECONDS:
-            found = await fetch_json(self._client, self._issuer.discovery)
+            found = await fetch_json(self._client, self._discovery_url)
             # OpenID Connect Discovery 1.0, 4.3: else one provider could speak for another.
-            if found.get("issuer") != self._issuer.url:
+            if self._issuer is not None and found.get("issuer") != self._issuer:
                 raise ProviderError("The provider's configuration names another issuer than ours does.")
             self._configuration, self._configured_at = found, self._clock.monotonic()
         return self._configuration
@@ -112,9 +122,17 @@ class ProviderMetadata:
                 raise ProviderError("The provider's keys cannot be used.") from error
         return keys
 
-    async def user_info(self, url: str, access_token: str) -> Mapping[str, Any]:
-        """The claims of UserInfo (OpenID Connect Core 1.0, 5.3). Raises :class:`ProviderError`."""
+    async def ask(self, url: str, access_token: str) -> Mapping[str, Any]:
+        """A JSON object for the owner of a token (RFC 6750).
+
+        Raises :class:`UnauthenticatedError` when the token is not accepted, and :class:`ProviderError`.
+        """
         return await fetch_json(self._client, url, headers={"Authorization": f"Bearer {access_token}"})
+
+    async def delete(self, url: str, access_token: str) -> None:
+        """Delete what is at ``url``, if that can be done."""
+        with suppress(httpx2.HTTPError):
+            await self._client.delete(url, headers={"Authorization": f"Bearer {access_token}"})
 
     def _age(self, since: float) -> float:
         return self._clock.monotonic() - since
