@@ -16,10 +16,20 @@ class JsonHandler(BaseHTTPRequestHandler):
         """The body of the request."""
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
-    def answer(self, document: object) -> None:
+    def answer(self, document: object, *, status: int = 200) -> None:
         """Send a document as JSON."""
-        content = json.dumps(document).encode()
-        self.send_response(200)
+        self.send(json.dumps(document).encode(), status=status)
+
+    def redirect(self, url: str) -> None:
+        """Send the client elsewhere."""
+        self.send_response(302)
+        self.send_header("Location", url)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def send(self, content: bytes, *, status: int) -> None:
+        """Send bytes that are said to be JSON."""
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
