@@ -53,6 +53,18 @@ class AssertedUser:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class SessionUser:
+    """A user who is known by name and groups only, as :class:`AssertedUser`, because a session says so."""
+
+    digest: str = field(repr=False)
+    """Finds the session again, and makes no cookie."""
+
+    def is_in(self, value: bytes) -> bool:
+        """False: the cookie of a session is taken out by its name."""
+        return False
+
+
 def _holds(value: bytes, token: str) -> bool:
     if not token or len(value) < len(token):
         return False

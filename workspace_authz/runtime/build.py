@@ -25,6 +25,7 @@ from workspace_authz.runtime.own_reviews import own_reviews
 from workspace_authz.runtime.pipeline import ClusterParts, MLflowParts, build_pipeline
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.runtime.sampler import Observed, Sampler
+from workspace_authz.runtime.sign_in import BrowserSessions, browser_sessions
 from workspace_authz.runtime.worker_config import WorkerConfig
 from workspace_authz.settings.settings import Settings
 from workspace_authz.telemetry.audit import open_audit_sink
@@ -58,10 +59,13 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
         metrics = PrometheusMetrics(slot.number)
         stack.callback(metrics.flush)
         own = await stack.enter_async_context(own_reviews(configuration, settings, metrics=metrics))
+        browser = await stack.enter_async_context(
+            browser_sessions(settings, origins=config.origins, path=config.static_prefix, clock=clock)
+        )
         supervisor = Supervisor()
         stack.push_async_callback(supervisor.close)
         cluster = cluster_over(server, config, own=own, clock=clock)
-        pipeline = _pipeline(config, callers, cluster=cluster, data=data, metrics=metrics)
+        pipeline = _pipeline(config, callers, cluster=cluster, data=data, browser=browser, metrics=metrics)
         threads = handler_threads(settings)
         runtime = Runtime(
             pipeline=pipeline,
@@ -73,10 +77,13 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
             metrics_page=_metrics_page(pipeline, config.workers, metrics=metrics),
             request_bytes=settings.request_bytes,
             share=threads.share,
+            browser=browser,
         )
         observed = _observed(runtime, cluster=cluster, data=data, threads=threads)
         cluster.follow(supervisor)
         data.prepare(supervisor, cluster.directory)
+        if browser is not None:
+            supervisor.run("session sweep", browser.sweep)
         supervisor.run("gc freeze", partial(freeze_when_ready, runtime.health, clock))
         sampler = Sampler(observed, runtime.health, metrics=_sampled(metrics, config), slot=slot, clock=clock)
         supervisor.run("sampler", sampler.run)
@@ -101,6 +108,7 @@ def _pipeline(
     *,
     cluster: Cluster,
     data: Data,
+    browser: BrowserSessions | None,
     metrics: Metrics,
 ) -> Pipeline:
     settings, own = config.settings, cluster.own
@@ -116,6 +124,7 @@ def _pipeline(
             server_time=own.time_beside(api.server_time.now) if own else api.server_time.now,
             workspaces=cluster.directory,
             generations=cluster.generations,
+            sessions=browser.authenticator if browser else None,
             rbac=cluster.rights,
         ),
         MLflowParts(
