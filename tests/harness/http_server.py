@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+_POLL_SECONDS = 0.05
+
 
 class JsonHandler(BaseHTTPRequestHandler):
     """Answers requests. Says nothing."""
@@ -19,13 +21,6 @@ class JsonHandler(BaseHTTPRequestHandler):
     def answer(self, document: object, *, status: int = 200) -> None:
         """Send a document as JSON."""
         self.send(json.dumps(document).encode(), status=status)
-
-    def redirect(self, url: str) -> None:
-        """Send the client elsewhere."""
-        self.send_response(302)
-        self.send_header("Location", url)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
 
     def send(self, content: bytes, *, status: int) -> None:
         """Send bytes that are said to be JSON."""
@@ -43,7 +38,7 @@ class JsonHandler(BaseHTTPRequestHandler):
 def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """Its address, ``http://127.0.0.1:<port>``, for as long as the block lasts."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
