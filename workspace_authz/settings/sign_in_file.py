@@ -89,7 +89,7 @@ class OidcConfiguration(_Part):
     """A provider of OpenID Connect."""
 
     kind: Literal["oidc"] = "oidc"
-    name: str = Field(pattern=r"\A[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\Z")
+    name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
     title: str = ""
     issuer: Issuer
     client: Client

@@ -97,7 +97,9 @@ class SignInMiddleware:
 
     async def _finish(self, scope: Scope, _: Receive, own: OwnRequest, browser: BrowserSessions) -> OwnAnswer:
         attempts = browser.cookies.find(scope["headers"], ATTEMPT)
-        begun = await browser.sign_in.finish(attempts, _query(scope), peer=peer_of(scope))
+        answer = _query(scope)
+        scope["query_string"] = b""  # of which uvicorn would write the code into its log of accesses
+        begun = await browser.sign_in.finish(attempts, answer, peer=peer_of(scope))
         own.identified(Caller(begun.user, AssertedUser()))
         # Never the session that the browser had: somebody else may know it.
         await browser.sign_in.end(browser.cookies.find(scope["headers"], SESSION), back_to="")

@@ -86,11 +86,11 @@ class OidcProvider:
         """See :class:`~workspace_authz.identity.sign_in.provider.SignInProvider`."""
         if answer.get("iss", self._configuration.issuer.url) != self._configuration.issuer.url:  # RFC 9207
             raise UnauthenticatedError("The answer is another provider's. Sign in again.")
-        if "error" in answer:
+        if "error" in answer or not answer.get("code"):
             raise UnauthenticatedError("The provider has not signed you in.")
         async with self._token_endpoint(attempt.redirect_uri) as endpoint:
             given = await endpoint.fetch_token(
-                grant_type="authorization_code", code=answer.get("code", ""), code_verifier=attempt.verifier
+                grant_type="authorization_code", code=answer["code"], code_verifier=attempt.verifier
             )
         grant = _Grant.of(given)
         claims = await self._claims(grant, nonce=attempt.nonce)
@@ -163,7 +163,7 @@ class OidcProvider:
             raise ProviderError(
                 "The provider does not accept this server; tell its administrator."
             ) from error
-        except (httpx2.HTTPError, ValueError) as error:
+        except (httpx2.HTTPError, ValueError, RecursionError) as error:
             raise ProviderError(NO_ANSWER) from error
 
     async def _claims(self, grant: _Grant, *, nonce: str | None) -> Mapping[str, Any]:
