@@ -65,7 +65,7 @@ def take_renewal(engine: Engine, digest: str, *, now: int, until: int) -> bool:
         return connection.execute(update(SESSIONS).where(free).values(renewing_until=until)).rowcount == 1
 
 
-def put_renewed(engine: Engine, digest: str, sealed: bytes) -> bool:
+def put_renewed(engine: Engine, digest: str, *, sealed: bytes) -> bool:
     """Replace what is sealed, and let others renew it again. False where the session is gone."""
     with engine.begin() as connection:
         changed = connection.execute(

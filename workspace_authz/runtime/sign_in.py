@@ -15,11 +15,10 @@ from workspace_authz.identity.authenticator import Authenticator
 from workspace_authz.identity.rate_limit import Rejections
 from workspace_authz.identity.sessions.authenticator import SessionAuthenticator
 from workspace_authz.identity.sessions.cookies import Cookies
-from workspace_authz.identity.sessions.sealing import Sealer, SessionKeys
+from workspace_authz.identity.sessions.sealer import Sealer, SessionKeys
 from workspace_authz.identity.sessions.sessions import Lifetimes, Sessions
 from workspace_authz.identity.sign_in.flow import SignIn
 from workspace_authz.identity.sign_in.oidc import OidcProvider
-from workspace_authz.mlflow_adapter.store.engines import tracking_engine
 from workspace_authz.settings.settings import Settings
 from workspace_authz.settings.sign_in_file import OidcConfiguration
 
@@ -49,12 +48,12 @@ class BrowserSessions:
 
 @asynccontextmanager
 async def browser_sessions(
-    settings: Settings, *, origins: Sequence[str], path: str, clock: Clock
+    settings: Settings, database: DatabaseThreads, *, origins: Sequence[str], path: str, clock: Clock
 ) -> AsyncIterator[BrowserSessions | None]:
     """The sessions that ``settings`` ask for, while the block runs; None where nobody signs in.
 
-    ``origins`` are those of the public URLs, ``path`` is the static prefix. Raises
-    :class:`ConfigurationError`.
+    They are kept in ``database``. ``origins`` are those of the public URLs, ``path`` is the static prefix.
+    Raises :class:`ConfigurationError`.
     """
     configuration = settings.sign_in_configuration
     if configuration is None or settings.session_keys is None:
@@ -62,8 +61,6 @@ async def browser_sessions(
         return
     sealer = Sealer(SessionKeys(Path(settings.session_keys)))
     async with AsyncExitStack() as stack:
-        database = DatabaseThreads(tracking_engine, "sessions")
-        stack.callback(database.close)
         providers = [_provider(each, clock=clock) for each in configuration.providers]
         for provider in providers:
             stack.push_async_callback(provider.close)

@@ -18,9 +18,9 @@ class SignInSettings(BaseSettings):
     session_keys: str | None = Field(
         default=None,
         description="The file with the keys of sessions, which all replicas share: one key of 32 bytes in "
-        "base64 in each line (`openssl rand -base64 32`). The first one encrypts, the others still decrypt. "
-        "It is read again when it changes. [Signing in with a browser](sign-in.md) is on when this is set; "
-        "it needs `public_url` too.",
+        "base64 in each line (`head -c 32 /dev/urandom | base64`). The first one encrypts, the others still "
+        "decrypt. It is read again when it changes. [Signing in with a browser](sign-in.md) is on when this "
+        "is set; it needs `public_url` too.",
     )
     sign_in: str | None = Field(
         default=None,
@@ -49,7 +49,7 @@ class SignInSettings(BaseSettings):
         if self.sign_in is not None:
             raise ConfigurationError(
                 "WORKSPACE_AUTHZ_SIGN_IN is set, but there are no keys for sessions: make a file with "
-                "`openssl rand -base64 32` and name it in WORKSPACE_AUTHZ_SESSION_KEYS."
+                "`head -c 32 /dev/urandom | base64` and name it in WORKSPACE_AUTHZ_SESSION_KEYS."
             )
         return None
 

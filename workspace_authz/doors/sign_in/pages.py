@@ -72,7 +72,7 @@ def choice_page(
         parts.append("<hr>")
     if takes_tokens:
         parts.append(
-            f'<form method="post" action="{escape(paths.token)}" autocomplete="off">'
+            f'<form method="post" action="{escape(paths.pasted)}" autocomplete="off">'
             '<label for="token">Kubernetes token</label>'
             '<textarea id="token" name="token" required spellcheck="false" autocapitalize="off"></textarea>'
             f'<input type="hidden" name="next" value="{escape(back_to)}">'

@@ -34,7 +34,7 @@ class SignInPaths:
         return f"{self.page}/callback"
 
     @property
-    def token(self) -> str:
+    def pasted(self) -> str:
         """Takes a pasted token."""
         return f"{self.page}/token"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl
@@ -16,7 +17,7 @@ from workspace_authz.doors.public_urls import PublicUrl
 from workspace_authz.doors.sign_in.pages import Choice, choice_page, redirection, signed_in_page
 from workspace_authz.doors.sign_in.paths import SignInPaths
 from workspace_authz.errors import BadRequestError, RequestError, UnauthenticatedError, UnknownRouteError
-from workspace_authz.identity.authenticator import Presented
+from workspace_authz.identity.authenticator import AuthenticatorChain, Presented
 from workspace_authz.identity.credentials import MAX_TOKEN_BYTES
 from workspace_authz.identity.sessions.authenticator import SESSION
 from workspace_authz.identity.sessions.same_origin import demand_same_origin
@@ -31,7 +32,31 @@ ATTEMPT: Final = "sign-in"
 _MOST_FORM_BYTES: Final = 2 * MAX_TOKEN_BYTES
 _MOST_FIELDS: Final = 50
 
-_Route: TypeAlias = Callable[[Scope, Receive, OwnRequest, BrowserSessions], Awaitable[OwnAnswer]]
+_Route: TypeAlias = Callable[["_Visit"], Awaitable[OwnAnswer]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """One request to a route of signing in."""
+
+    scope: Scope
+    receive: Receive
+    own: OwnRequest
+    browser: BrowserSessions
+
+    @property
+    def peer(self) -> str:
+        return peer_of(self.scope)
+
+    @property
+    def identity(self) -> AuthenticatorChain:
+        return self.own.runtime.pipeline.identity
+
+    def cookies(self, purpose: str) -> Sequence[bytes]:
+        return self.browser.cookies.find(self.scope["headers"], purpose)
+
+    def demand_same_origin(self) -> None:
+        demand_same_origin("POST", self.scope["headers"], origins=self.browser.origins)
 
 
 class SignInMiddleware:
@@ -56,7 +81,7 @@ class SignInMiddleware:
             ("GET", paths.page): self._choose,
             ("GET", paths.start): self._start,
             ("GET", paths.callback): self._finish,
-            ("POST", paths.token): self._take_token,
+            ("POST", paths.pasted): self._take_token,
             ("POST", paths.out): self._sign_out,
         }
 
@@ -68,78 +93,75 @@ class SignInMiddleware:
         if route is None:
             await self._app(scope, receive, send)
             return
-        work = partial(_with_sessions, route, scope, receive)
+        work = partial(_answer, route, scope=scope, receive=receive)
         refusal = partial(self._refusal, scope)
         await serve(work, scope=scope, send=send, runtime=self._runtime, refusal=refusal)
 
-    async def _choose(self, scope: Scope, _: Receive, own: OwnRequest, browser: BrowserSessions) -> OwnAnswer:
+    async def _choose(self, visit: _Visit) -> OwnAnswer:
+        browser, scope = visit.browser, visit.scope
         if _accepts_json(scope):
             providers = [{"name": choice.name, "title": choice.title} for choice in _choices(browser)]
             document = {"providers": providers, "tokens": browser.sign_in.takes_tokens}
             return OwnAnswer(json.dumps(document).encode(), "application/json")
         back_to = self._paths.back_to(_query(scope).get("next", ""))
-        presented = Presented(scope["headers"], peer=peer_of(scope))
+        presented = Presented(scope["headers"], peer=visit.peer)
         try:
-            caller = await own.runtime.pipeline.identity.authenticate(presented, unverified=lambda _: None)
+            caller = await visit.identity.authenticate(presented, unverified=lambda _: None)
         except UnauthenticatedError:
             return self._choice(browser, back_to=back_to)
-        own.identified(caller)
+        visit.own.identified(caller)
         return signed_in_page(self._paths, caller.user.username, back_to=back_to)
 
-    async def _start(self, scope: Scope, _: Receive, own: OwnRequest, browser: BrowserSessions) -> OwnAnswer:
-        asked = _query(scope)
-        url, attempt = await browser.sign_in.begin(
+    async def _start(self, visit: _Visit) -> OwnAnswer:
+        asked = _query(visit.scope)
+        url, attempt = await visit.browser.sign_in.begin(
             asked.get("provider", ""),
-            redirect_uri=self._origin(scope) + self._paths.callback,
+            redirect_uri=self._origin(visit.scope) + self._paths.callback,
             back_to=self._paths.back_to(asked.get("next", "")),
         )
-        return redirection(url, browser.cookies.set(ATTEMPT, attempt, seconds=ATTEMPT_SECONDS))
+        return redirection(url, visit.browser.cookies.set(ATTEMPT, attempt, seconds=ATTEMPT_SECONDS))
 
-    async def _finish(self, scope: Scope, _: Receive, own: OwnRequest, browser: BrowserSessions) -> OwnAnswer:
-        attempts = browser.cookies.find(scope["headers"], ATTEMPT)
-        answer = _query(scope)
-        scope["query_string"] = b""  # of which uvicorn would write the code into its log of accesses
-        begun = await browser.sign_in.finish(attempts, answer, peer=peer_of(scope))
-        own.identified(Caller(begun.user, AssertedUser()))
-        # Never the session that the browser had: somebody else may know it.
-        await browser.sign_in.end(browser.cookies.find(scope["headers"], SESSION), back_to="")
-        cookies = browser.cookies
-        return redirection(
-            self._paths.back_to(begun.back_to), cookies.delete(ATTEMPT), cookies.set(SESSION, begun.cookie)
-        )
+    async def _finish(self, visit: _Visit) -> OwnAnswer:
+        answer = _query(visit.scope)
+        # uvicorn's access log shows the scope's query, and this one holds a code.
+        visit.scope["query_string"] = b""
+        begun = await visit.browser.sign_in.finish(visit.cookies(ATTEMPT), answer, peer=visit.peer)
+        visit.own.identified(Caller(begun.user, AssertedUser()))
+        attempt = visit.browser.cookies.delete(ATTEMPT)
+        return await self._begun(visit, begun.cookie, attempt, back_to=begun.back_to)
 
-    async def _take_token(
-        self, scope: Scope, receive: Receive, own: OwnRequest, browser: BrowserSessions
-    ) -> OwnAnswer:
-        demand_same_origin("POST", scope["headers"], origins=browser.origins)
-        form = await _form(receive)
+    async def _take_token(self, visit: _Visit) -> OwnAnswer:
+        visit.demand_same_origin()
+        form = await _form(visit.receive)
         token = form.get("token", "").strip()
-        identity = own.runtime.pipeline.identity
-        caller, cookie = await browser.sign_in.with_token(token, identity, peer=peer_of(scope))
-        own.identified(caller)
-        await browser.sign_in.end(browser.cookies.find(scope["headers"], SESSION), back_to="")
-        return redirection(self._paths.back_to(form.get("next", "")), browser.cookies.set(SESSION, cookie))
+        caller, cookie = await visit.browser.sign_in.with_token(token, visit.identity, peer=visit.peer)
+        visit.own.identified(caller)
+        return await self._begun(visit, cookie, back_to=form.get("next", ""))
 
-    async def _sign_out(
-        self, scope: Scope, _: Receive, own: OwnRequest, browser: BrowserSessions
+    async def _begun(
+        self, visit: _Visit, cookie: bytes, *more: tuple[bytes, bytes], back_to: str
     ) -> OwnAnswer:
-        demand_same_origin("POST", scope["headers"], origins=browser.origins)
-        cookies = browser.cookies
-        page = self._origin(scope) + self._paths.page
-        url = await browser.sign_in.end(cookies.find(scope["headers"], SESSION), back_to=page)
-        return redirection(url or self._paths.page, cookies.delete(SESSION))
+        """Leads to the page that was asked for, with the cookie of a new session."""
+        # Never the session that the browser had: somebody else may know it.
+        await visit.browser.sign_in.end(visit.cookies(SESSION), back_to="")
+        return redirection(self._paths.back_to(back_to), visit.browser.cookies.set(SESSION, cookie), *more)
+
+    async def _sign_out(self, visit: _Visit) -> OwnAnswer:
+        visit.demand_same_origin()
+        page = self._origin(visit.scope) + self._paths.page
+        url = await visit.browser.sign_in.end(visit.cookies(SESSION), back_to=page)
+        return redirection(url or self._paths.page, visit.browser.cookies.delete(SESSION))
 
     def _refusal(self, scope: Scope, error: RequestError) -> OwnAnswer:
         """The choice again, with what went wrong."""
         browser = self._runtime().browser
         if browser is None or _accepts_json(scope):
             return OwnAnswer(json.dumps(error.document).encode(), "application/json", status=error.status)
-        headers = {name: value for name, value in error.headers if name != "www-authenticate"}
         answer = self._choice(browser, problem=error.message, status=error.status)
-        more = [(name.encode(), value.encode()) for name, value in headers.items()]
-        return OwnAnswer(
-            answer.content, answer.content_type, status=answer.status, headers=(*answer.headers, *more)
-        )
+        more = [
+            (name.encode(), value.encode()) for name, value in error.headers if name != "www-authenticate"
+        ]
+        return replace(answer, headers=(*answer.headers, *more))
 
     def _choice(
         self, browser: BrowserSessions, *, back_to: str = "", problem: str = "", status: int = 200
@@ -161,11 +183,11 @@ class SignInMiddleware:
         return next((url.origin for url in self._urls if host in url.hosts), self._urls[0].origin)
 
 
-async def _with_sessions(route: _Route, scope: Scope, receive: Receive, own: OwnRequest) -> OwnAnswer:
+async def _answer(route: _Route, own: OwnRequest, *, scope: Scope, receive: Receive) -> OwnAnswer:
     browser = own.runtime.browser
     if browser is None:
         raise UnknownRouteError("Nobody signs in on this server.")
-    return await route(scope, receive, own, browser)
+    return await route(_Visit(scope, receive, own, browser))
 
 
 def _choices(browser: BrowserSessions) -> list[Choice]:

@@ -76,10 +76,10 @@ class SessionAuthenticator:
         self, token: str, presented: Presented, *, unverified: Callable[[Credential], None]
     ) -> Caller:
         bearer = ((AUTHORIZATION, b"Bearer " + token.encode("ascii")),)
-        held = Presented(bearer, peer=presented.peer)
+        by_token = Presented(bearer, peer=presented.peer)
         try:
             for authenticator in self.tokens:
-                caller = await authenticator.authenticate(held, unverified=unverified)
+                caller = await authenticator.authenticate(by_token, unverified=unverified)
                 if caller is not None:
                     return caller
         except UnauthenticatedError:

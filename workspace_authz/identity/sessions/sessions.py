@@ -22,7 +22,7 @@ from workspace_authz.database import sessions as rows
 from workspace_authz.database.schema import migrate
 from workspace_authz.database.threads import DatabaseThreads
 from workspace_authz.errors import BadRequestError, ForbiddenError, UnauthenticatedError, UnavailableError
-from workspace_authz.identity.sessions.sealing import Sealer, SealError
+from workspace_authz.identity.sessions.sealer import Sealer, SealError
 from workspace_authz.identity.sessions.session import Identity, Provider, Session
 
 MOST_OF_ONE_USER: Final = 50
@@ -223,7 +223,7 @@ class Sessions:
         return replace(session, identity=identity)
 
     def _put_renewed(self, digest: str, sealed: bytes) -> bool:
-        return rows.put_renewed(self._engine(), digest, sealed)
+        return rows.put_renewed(self._engine(), digest, sealed=sealed)
 
     async def _delete(self, digest: str) -> None:
         await self._database.ask(lambda: rows.delete_session(self._engine(), digest))

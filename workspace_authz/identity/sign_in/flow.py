@@ -14,7 +14,7 @@ from workspace_authz.errors import MissingError, RequestError, UnauthenticatedEr
 from workspace_authz.identity.authenticator import AuthenticatorChain, Presented
 from workspace_authz.identity.credentials import AUTHORIZATION, expiry
 from workspace_authz.identity.rate_limit import Rejections
-from workspace_authz.identity.sessions.sealing import Sealer, SealError
+from workspace_authz.identity.sessions.sealer import Sealer, SealError
 from workspace_authz.identity.sessions.session import Identity
 from workspace_authz.identity.sessions.sessions import Sessions
 from workspace_authz.identity.sign_in.provider import Attempt, SignInProvider
@@ -100,8 +100,8 @@ class SignIn:
         bearer = b"Bearer " + token.encode("utf-8", "replace")
         presented = Presented(((AUTHORIZATION, bearer),), peer=peer)
         caller = await identity.authenticate(presented, unverified=lambda _: None)
-        held = Identity(subject=caller.user.username, token=token, ends_at=expiry(token))
-        return caller, await self.sessions.begin("", held)
+        session = Identity(subject=caller.user.username, token=token, ends_at=expiry(token))
+        return caller, await self.sessions.begin("", session)
 
     async def end(self, cookies: Sequence[bytes], *, back_to: str) -> str | None:
         """End the sessions of these cookies. Returns where the browser is sent to sign out there, too.

@@ -112,6 +112,6 @@ def _read(file: Path) -> Sequence[_Key]:
 
 def _unusable(file: Path, reason: str) -> str:
     return (
-        f"The session keys in {file} cannot be used: {reason}. Make the file with `openssl rand -base64 32`, "
-        "one key in a line; the first one seals."
+        f"The session keys in {file} cannot be used: {reason}. Make the file with "
+        "`head -c 32 /dev/urandom | base64`, one key in a line; the first one seals."
     )
