@@ -13,9 +13,10 @@ from tests.harness.oidc import CLIENT
 from tests.harness.plane import Object
 from tests.harness.server import MlflowServer
 from tests.scenarios.people import TEAM_A, TEAM_B, Cluster
-from tests.scenarios.signing_in import mappings, reviewing_account, sign_in_server
+from tests.scenarios.signing_in import Person, mappings, person, reviewing_account, sign_in_server
 from workspace_authz.devplane.pki import create_pki
 
+SEARCH: Final = "/ajax-api/2.0/mlflow/experiments/search?max_results=1"
 BARE: Final = "bare"
 """The provider whose names have no prefix."""
 
@@ -66,3 +67,16 @@ def _provider(provider: HostileProvider, name: str, claims: Object) -> Object:
         "client": {"id": CLIENT, "secret": "a-secret-of-the-client"},
         "claimMappings": claims,
     }
+
+
+@contextmanager
+def signed_in(site: SignInSite, user: str) -> Iterator[Person]:
+    """Somebody who has signed in, for as long as the block lasts."""
+    with person(site.server) as somebody:
+        assert somebody.sign_in(user).status == 303
+        yield somebody
+
+
+def status(somebody: Person, workspace: str = TEAM_A, **headers: str) -> int:
+    """Of a search in a workspace."""
+    return somebody.ask("GET", SEARCH, workspace=workspace, headers=headers).status

@@ -19,12 +19,10 @@ from tests.harness.hostile_oidc import KEY_ID, Claims, Misbehaviour, Signer, sig
 from tests.harness.http import Answer
 from tests.harness.plane import EMBEDDED
 from tests.scenarios.people import TEAM_A, TEAM_B
-from tests.scenarios.sign_in_site import BARE, SignInSite
+from tests.scenarios.sign_in_site import BARE, SEARCH, SignInSite
 from tests.scenarios.signing_in import ATTEMPT, SESSION, Person, person
 
 pytestmark = pytest.mark.parametrize("engine", [EMBEDDED], indirect=True)
-
-SEARCH = "/ajax-api/2.0/mlflow/experiments/search?max_results=1"
 
 
 def encoded(content: bytes | Mapping[str, Any]) -> str:
