@@ -133,7 +133,7 @@ def test_half_of_the_settings_stop_the_start(given: dict[str, str], message: str
     ("scopes", "full"), [("", True), (", scopes: [user:info, user:check-access]", False)]
 )
 def test_openshift(tmp_path: Path, scopes: str, full: bool) -> None:
-    text = "providers: [{kind: openshift, name: openshift, client: {id: mlflow%s}}]" % scopes
+    text = f"providers: [{{kind: openshift, name: openshift, client: {{id: mlflow{scopes}}}}}]"
     (provider,) = read_sign_in(written(tmp_path, text), {}).providers
     assert isinstance(provider, OpenShiftConfiguration)
     assert provider.api_server == "https://kubernetes.default.svc"

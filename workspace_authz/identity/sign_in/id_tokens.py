@@ -18,10 +18,21 @@ ALGORITHMS: Final = (
     *("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
 )
 """Asymmetric ones only: ``none`` is no signature, and with HS256 the public key would be the secret."""
+MOST_TOKEN_BYTES: Final = 2**20
+"""Of its claims: a thousand groups may have long names."""
 LEEWAY_SECONDS: Final = 60
 """How far the provider's clock may be from ours."""
 
 UNUSABLE: Final = "The ID token of the provider cannot be used. Sign in again."
+
+
+class _Registry(jws.JWSRegistry):
+    max_header_length = 8192  # a chain of certificates (RFC 7515, 4.1.6)
+    max_payload_length = MOST_TOKEN_BYTES
+
+
+# Headers that are not understood are ignored (RFC 7515, section 4), but for critical ones.
+_REGISTRY: Final = _Registry(algorithms=ALGORITHMS, strict_check_header=False)
 
 
 async def verified_claims(
@@ -40,9 +51,9 @@ async def verified_claims(
     :class:`UnauthenticatedError`, and ``ProviderError`` when the keys cannot be had.
     """
     try:
-        key_id = jws.extract_compact(token.encode("ascii")).headers().get("kid")
+        key_id = jws.extract_compact(token.encode("ascii"), registry=_REGISTRY).headers().get("kid")
         keys = await metadata.keys(key_id=key_id if isinstance(key_id, str) else None)
-        decoded = jwt.decode(token, keys, algorithms=ALGORITHMS)
+        decoded = jwt.decode(token, keys, registry=_REGISTRY)
         claims = CodeIDToken(
             decoded.claims,
             decoded.header,
@@ -55,7 +66,7 @@ async def verified_claims(
             params={"client_id": client_id, "access_token": access_token, "nonce": nonce},
         )
         claims.validate(now=int(clock.time()), leeway=LEEWAY_SECONDS)
-    except (JoseError, ValueError, TypeError) as error:
+    except (JoseError, ValueError, TypeError, RecursionError) as error:
         raise UnauthenticatedError(UNUSABLE) from error
     if not isinstance(claims["sub"], str) or not claims["sub"]:
         raise UnauthenticatedError(UNUSABLE)

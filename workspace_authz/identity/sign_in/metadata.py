@@ -55,7 +55,7 @@ async def fetch_json(client: httpx2.AsyncClient, url: str, **options: Any) -> Ma
                 if len(content) > MOST_ANSWER_BYTES:
                     raise ProviderError(NO_ANSWER)
         found = httpx2.Response(200, content=bytes(content)).json()
-    except (httpx2.HTTPError, ValueError) as error:
+    except (httpx2.HTTPError, ValueError, RecursionError) as error:
         raise ProviderError(NO_ANSWER) from error
     if not isinstance(found, dict):
         raise ProviderError(NO_ANSWER)

@@ -69,7 +69,7 @@ class OAuthClient:
             raise ProviderError(
                 "The provider does not accept this server; tell its administrator."
             ) from error
-        except (httpx2.HTTPError, ValueError) as error:
+        except (httpx2.HTTPError, ValueError, RecursionError) as error:
             raise ProviderError(NO_ANSWER) from error
 
     @asynccontextmanager

@@ -78,10 +78,10 @@ class OidcProvider:
         """See :class:`~workspace_authz.identity.sign_in.provider.SignInProvider`."""
         if answer.get("iss", self._configuration.issuer.url) != self._configuration.issuer.url:  # RFC 9207
             raise UnauthenticatedError("The answer is another provider's. Sign in again.")
-        if "error" in answer:
+        if "error" in answer or not answer.get("code"):
             raise UnauthenticatedError("The provider has not signed you in.")
         endpoint = await self._metadata.required_endpoint("token_endpoint")
-        grant = _Grant.of(await self._client.redeem(endpoint, attempt, code=answer.get("code", "")))
+        grant = _Grant.of(await self._client.redeem(endpoint, attempt, code=answer["code"]))
         claims = await self._claims(grant, nonce=attempt.nonce)
         return self._identity(claims, grant)
 

@@ -71,10 +71,10 @@ class OpenShiftProvider:
 
     async def redeem(self, attempt: Attempt, answer: Mapping[str, str]) -> Identity:
         """See :class:`~workspace_authz.identity.sign_in.provider.SignInProvider`."""
-        if "error" in answer:
+        if "error" in answer or not answer.get("code"):
             raise UnauthenticatedError("OpenShift has not signed you in.")
         endpoint = await self._metadata.required_endpoint("token_endpoint")
-        given = await self._client.redeem(endpoint, attempt, code=answer.get("code", ""))
+        given = await self._client.redeem(endpoint, attempt, code=answer["code"])
         token, seconds = given.get("access_token"), given.get("expires_in")
         if not isinstance(token, str) or not token.isascii() or not 0 < len(token) <= MAX_TOKEN_BYTES:
             raise ProviderError(NO_ANSWER)
