@@ -137,7 +137,7 @@ async def demo_issuer(people: Collection[str]) -> AsyncIterator[DemoIssuer]:
         await runner.cleanup()
 
 
-def sign_in_variables(state: Path, issuer: str, url: str) -> dict[str, str]:
+def sign_in_variables(state: Path, *, issuer: str, url: str) -> dict[str, str]:
     """The settings of a server at ``url`` where the demo's people sign in. Writes two files in ``state``."""
     claims = {"username": {"claim": "preferred_username", "prefix": ""}}
     provider = {"name": PROVIDER, "title": "the demo", "issuer": {"url": issuer}, "client": {"id": CLIENT}}

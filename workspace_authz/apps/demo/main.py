@@ -122,7 +122,10 @@ async def _set_up(state: Path, *, port: int, static_prefix: str) -> AsyncIterato
         # Before the server starts: it checks that it may review people whom only the provider knows.
         await cluster.let_server_review()
         _say("starting MLflow behind workspace-authz")
-        environment = {"KUBECONFIG": files["server_kubeconfig"], **sign_in_variables(state, issuer.url, url)}
+        environment = {
+            "KUBECONFIG": files["server_kubeconfig"],
+            **sign_in_variables(state, issuer=issuer.url, url=url),
+        }
         async with servers.mlflow(
             state, environment=environment, port=port, static_prefix=static_prefix
         ) as mlflow:
