@@ -8,7 +8,7 @@ import os
 from collections.abc import Awaitable, Sequence
 from dataclasses import asdict, dataclass
 
-from workspace_authz.cli.checks import api_server, cluster_roles, rights, software
+from workspace_authz.cli.checks import api_server, cluster_roles, rights, sign_in, software
 from workspace_authz.cli.checks.finding import Finding, Level, failing, ok
 from workspace_authz.cli.checks.probe import NoAnswerError
 from workspace_authz.cli.checks.workspaces import workspaces
@@ -18,6 +18,7 @@ from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import Connection, server_connection
 from workspace_authz.settings.settings import Settings, load_settings, refuse_shared_caches
+from workspace_authz.settings.sign_in_file import ProviderConfiguration
 from workspace_authz.workspaces.policy import NamespacePolicy
 
 _DESCRIPTION = """\
@@ -39,6 +40,8 @@ class Plan:
     """The one namespace of such a server."""
     needs_reviews: Sequence[str] = ()
     """The variables that make the server ask about callers with its own account."""
+    providers: Sequence[ProviderConfiguration] = ()
+    """Where people sign in with a browser."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -70,7 +73,8 @@ def _lines(finding: Finding) -> list[str]:
 async def _check(options: argparse.Namespace) -> list[Finding]:
     settings, plan = _settings(options)
     version = software.installed_mlflow()
-    findings = [settings, software.mlflow(version)]
+    providers = await asyncio.gather(*map(sign_in.provider, plan.providers))
+    findings = [settings, software.mlflow(version), *providers]
     if options.no_routes or version is None:
         return [*findings, *await _cluster(plan)]
     inside, cluster = await asyncio.gather(software.routes_and_functions(), _cluster(plan))
@@ -83,7 +87,13 @@ def _settings(options: argparse.Namespace) -> tuple[Finding, Plan]:
         refuse_shared_caches(os.environ)
         policy = _policy(settings, options.workspace_store_uri)
         kubeconfig = options.kubeconfig or settings.kubeconfig
-        plan = Plan(kubeconfig, policy, settings.namespace, needs_reviews=settings.needs_own_reviews)
+        plan = Plan(
+            kubeconfig,
+            policy,
+            settings.namespace,
+            needs_reviews=settings.needs_own_reviews,
+            providers=configuration.providers if (configuration := settings.sign_in_configuration) else (),
+        )
     except ConfigurationError as error:
         fix = "change the environment of the server; it does not start with this one"
         return failing("settings", str(error), fix=fix), Plan(options.kubeconfig, None)
