@@ -1,5 +1,5 @@
 # Every target sets up what it needs. ARGS are passed on: make demo ARGS="--once --port 5001"
-.PHONY: help demo test check bench soak fuzz kube format refresh lock clean
+.PHONY: help demo test check bench soak fuzz kube keycloak format refresh lock clean
 ARGS ?=
 
 help: ## this list
@@ -39,6 +39,9 @@ soak: ## 200 clients for two minutes while RBAC keeps changing: nothing wrong is
 kube: ## build kube-apiserver, etcd and kubectl; prints their directory
 	@scripts/setup dev
 	@PYTHON=.venv/bin/python scripts/kube
+
+keycloak: ## fetch Keycloak by Maven and prepare it; prints its directory
+	@scripts/keycloak
 
 format: ## format, and mend what ruff can mend
 	@scripts/setup dev

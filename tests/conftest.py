@@ -10,6 +10,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.harness.fakes import ManualClock, ScriptedReviews
+from tests.harness.keycloak import Keycloak, running_keycloak
 from tests.harness.plane import EMBEDDED, REAL
 from tests.harness.postgres import Postgres, running_postgres
 
@@ -54,6 +55,13 @@ def clock() -> ManualClock:
 def reviews() -> ScriptedReviews:
     """An API server that answers as told."""
     return ScriptedReviews()
+
+
+@pytest.fixture(scope="session")
+def keycloak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keycloak]:
+    """A real Keycloak with the tests' realm."""
+    with running_keycloak(tmp_path_factory.mktemp("keycloak")) as keycloak:
+        yield keycloak
 
 
 @pytest.fixture(scope="session")

@@ -169,6 +169,14 @@ async def test_one_state_directory_serves_one_dev_plane(tmp_path: Path) -> None:
         pass
 
 
+async def test_the_embedded_engine_trusts_no_issuer(tmp_path: Path) -> None:
+    """Given issuers to trust, then the engine that cannot verify their tokens does not start without them."""
+    process = await started(tmp_path, "--authentication-config", str(tmp_path / "issuers.yaml"))
+    _, errors = await process.communicate()
+    assert process.returncode == 1
+    assert errors.decode() == "devplane: only the engine kube-apiserver takes --authentication-config\n"
+
+
 async def test_a_broken_manifest_stops_it_before_anything_is_started(tmp_path: Path) -> None:
     process = await started(tmp_path / "state", "-f", str(tmp_path / "missing.yaml"))
     _, errors = await process.communicate()

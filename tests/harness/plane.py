@@ -211,10 +211,13 @@ def rights(*wanted: str) -> list[Object]:
 
 
 @contextmanager
-def devplane(engine: str, state: Path, *, users: Iterable[User]) -> Iterator[Plane]:
+def devplane(
+    engine: str, state: Path, *, users: Iterable[User], authentication_config: Object | None = None
+) -> Iterator[Plane]:
     """``workspace-authz devplane`` for as long as the block lasts.
 
-    Skips the test (in CI fails it) when the real control plane's binaries are missing.
+    ``authentication_config`` is an ``AuthenticationConfiguration``, for the real engine only. Skips the test
+    (in CI fails it) when the real control plane's binaries are missing.
     """
     if engine == REAL:
         require_binaries()
@@ -222,7 +225,12 @@ def devplane(engine: str, state: Path, *, users: Iterable[User]) -> Iterator[Pla
     state.mkdir(parents=True, exist_ok=True)
     file = state / "users.csv"
     file.write_text("".join(user.line for user in people))
-    command = (script("workspace-authz"), "devplane", "--engine", engine, "--state", state, "--users", file)
+    command: list[str | Path] = [script("workspace-authz"), "devplane", "--engine", engine]
+    command += ["--state", state, "--users", file]
+    if authentication_config is not None:
+        issuers = state / "authentication.json"
+        issuers.write_text(json.dumps(authentication_config))
+        command += ["--authentication-config", issuers]
     with running(command, log=state / "devplane.log") as process:
         process.wait_until(lambda: _announced(process) is not None, seconds=_START_SECONDS)
         url = _announced(process) or ""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.database import empty_database
+from tests.harness.keycloak import Keycloak
 from tests.harness.plane import EMBEDDED, REAL, User, devplane
 from tests.harness.provider import model_provider
 from tests.harness.releases import NEWEST, OLDEST, programs_of
@@ -16,12 +17,15 @@ from tests.harness.sdk import Sdk, sdk
 from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
 from tests.scenarios.campaign import given_holders
 from tests.scenarios.naming import FOREIGN, OWN, SIBLING, given_named_rights, studio_of
-from tests.scenarios.people import NAMED, SELECTOR, TEAM_B, Cluster, People, given_two_teams
+from tests.scenarios.people import NAMED, SELECTOR, TEAM_B, Cluster, People, given_groups, given_two_teams
 from tests.scenarios.studio import Studio
 from tests.scenarios.tracking_studio import ENVIRONMENT
+from tests.scenarios.waiting import until
 from workspace_authz.catalog.compile import compile_catalog
 
 As = Callable[..., Sdk]
+WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+_REVIEW = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
 
 
 @pytest.fixture(scope="session", params=[EMBEDDED, REAL])
@@ -42,6 +46,22 @@ def cluster(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     people = People()
     with devplane(engine, tmp_path_factory.mktemp(engine) / "plane", users=people.all) as plane:
         yield given_two_teams(plane, people)
+
+
+@pytest.fixture(scope="session")
+def trusting_cluster(
+    engine: str, keycloak: Keycloak, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    """A control plane of its own, whose API server trusts Keycloak's realm. Its groups work in both teams."""
+    assert engine == REAL
+    people, issuers = People(), keycloak.authentication_config
+    state = tmp_path_factory.mktemp("trusting") / "plane"
+    with devplane(engine, state, users=people.all, authentication_config=issuers) as plane:
+        cluster = given_two_teams(plane, people)
+        given_groups(plane)
+        token = keycloak.id_token("alice")
+        until(lambda: plane.ask("POST", WHO, _REVIEW, token=token).status == 201)  # it has fetched the keys
+        yield cluster
 
 
 @pytest.fixture(scope="session")

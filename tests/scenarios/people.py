@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from tests.harness.keycloak import GROUP_PREFIX
 from tests.harness.plane import Plane, User
 
 TEAM_A, TEAM_B, HIDDEN, ABSENT = "team-a", "team-b", "team-hidden", "team-absent"
@@ -95,3 +97,11 @@ def given_two_teams(plane: Plane, people: People) -> Cluster:
     plane.wait_for_access(people.carol.token, TEAM_B, verb="create", resource="gatewaybudgets")
     plane.wait_for_access(trainer, TEAM_A, verb="create", resource="experiments")
     return Cluster(plane, people, trainer, unbound)
+
+
+def given_groups(plane: Plane) -> Sequence[str]:
+    """Rights of Keycloak's groups in both teams. Returns the paths of the bindings."""
+    return (
+        plane.bind(TEAM_A, "edit", group=f"{GROUP_PREFIX}team-a-editors"),
+        plane.bind(TEAM_B, "view", group=f"{GROUP_PREFIX}team-b-viewers"),
+    )

@@ -17,6 +17,8 @@ class EngineOptions:
     """TCP port on 127.0.0.1; 0 picks a free one."""
     users: Path | None = None
     """Kubernetes' static token file: lines of ``token,user,uid,"group1,group2"``, the groups optional."""
+    authentication_config: Path | None = None
+    """An ``AuthenticationConfiguration``: the issuers whose tokens are accepted. kube-apiserver only."""
 
 
 @dataclass(frozen=True, slots=True)

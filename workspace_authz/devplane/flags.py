@@ -34,11 +34,15 @@ def etcd() -> Sequence[str]:
     )
 
 
-def apiserver(pki: Pki, *, tokens: Path, port: int, share_port: bool) -> Sequence[str]:
+def apiserver(
+    pki: Pki, *, tokens: Path, port: int, share_port: bool, authentication_config: Path | None = None
+) -> Sequence[str]:
     """kube-apiserver on loopback, RBAC its only authorizer.
 
     ``share_port`` lets it bind ``port`` although a socket of ours that never listens reserves it.
+    ``authentication_config`` names the issuers whose tokens it accepts beside its own.
     """
+    issuers = (f"--authentication-config={authentication_config}",) if authentication_config else ()
     return (
         f"--etcd-servers={_ETCD_URL}",
         "--bind-address=127.0.0.1",
@@ -57,6 +61,7 @@ def apiserver(pki: Pki, *, tokens: Path, port: int, share_port: bool) -> Sequenc
         f"--service-account-key-file={pki.service_account_public_key}",
         "--service-cluster-ip-range=10.0.0.0/24",
         "--profiling=false",
+        *issuers,
     )
 
 

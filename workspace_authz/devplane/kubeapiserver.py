@@ -43,7 +43,7 @@ class KubeApiserverEngine:
         programs = [
             assets.find_binary(name) for name in (assets.ETCD, assets.APISERVER, assets.CONTROLLER_MANAGER)
         ]
-        users = self._users()
+        users, issuers = self._users(), self._options.authentication_config
         self._state.mkdir(parents=True, exist_ok=True, mode=0o700)
         pki = await asyncio.to_thread(create_pki, self._state / "pki")
         port, admin_token = self._reserve_port(), _admin_token(self._state / "admin.token")
@@ -55,7 +55,13 @@ class KubeApiserverEngine:
         )
         arguments = (
             flags.etcd(),
-            flags.apiserver(pki, tokens=tokens, port=port, share_port=self._reserved is not None),
+            flags.apiserver(
+                pki,
+                tokens=tokens,
+                port=port,
+                share_port=self._reserved is not None,
+                authentication_config=issuers.absolute() if issuers else None,
+            ),
             flags.controller_manager(pki),
         )
         try:

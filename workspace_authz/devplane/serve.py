@@ -41,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=int, default=0, metavar="N", help="on 127.0.0.1 (default: a free one)")
     parser.add_argument("--users", type=Path, metavar="FILE", help='lines of token,user,uid,"group1,group2"')
     parser.add_argument(
+        "--authentication-config",
+        type=Path,
+        metavar="FILE",
+        help="an AuthenticationConfiguration: issuers to trust (engine kube-apiserver only)",
+    )
+    parser.add_argument(
         "-f",
         dest="manifests",
         type=Path,
@@ -54,7 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, *, cluster_roles: Sequence[Manifest]) -> int:
     """Serve until SIGTERM or SIGINT. The exit status of the command: 0, or 1 after one sentence on stderr."""
-    options = EngineOptions(state=arguments.state, port=arguments.port, users=arguments.users)
+    options = EngineOptions(
+        state=arguments.state,
+        port=arguments.port,
+        users=arguments.users,
+        authentication_config=arguments.authentication_config,
+    )
     try:
         manifests = read_manifests(arguments.manifests)
         engine = ENGINES[arguments.engine](options)

@@ -63,6 +63,8 @@ class EmbeddedEngine:
 
         Raises :class:`~workspace_authz.errors.ConfigurationError`.
         """
+        if self._options.authentication_config is not None:
+            raise ConfigurationError("only the engine kube-apiserver takes --authentication-config")
         static = read_static_tokens(self._options.users) if self._options.users else {}
         try:
             pki = await asyncio.to_thread(create_pki, self._options.state / "pki")
