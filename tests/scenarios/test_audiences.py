@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -14,60 +11,17 @@ import pytest
 from tests.harness.forked import mlflow_command
 from tests.harness.processes import ROOT, clean_environment, free_port
 from tests.harness.sdk import sdk
-from tests.harness.server import MlflowServer, ServerOptions, starting, wait_until_ready
+from tests.harness.server import MlflowServer, ServerOptions
 from tests.identity.jwts import jwt
 from tests.scenarios import steps
-from tests.scenarios.own_account import OwnAccount, own_account
+from tests.scenarios.audiences import AUDIENCE, OTHER, Site
 from tests.scenarios.people import TEAM_A, TEAM_B, Cluster
 from tests.scenarios.waiting import until
 
 SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
 CREATE = "/api/2.0/mlflow/experiments/create"
-AUDIENCE, OTHER = "mlflow", "mlflow-staging"
 ACCOUNTS = f"/api/v1/namespaces/{TEAM_A}/serviceaccounts"
 WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Two servers with an account that may review others."""
-
-    cluster: Cluster
-    account: OwnAccount
-    server: MlflowServer
-    """Accepts tokens for its audiences beside those for the API server."""
-    strict: MlflowServer
-    """Accepts tokens for its audiences only."""
-    trainer: str = field(repr=False)
-    """The trainer's token for MLflow."""
-
-    def token(self, account: str, *audiences: str) -> str:
-        """By TokenRequest, as ``kubectl create token --audience`` and the kubelet get one."""
-        return self.cluster.plane.account_token(TEAM_A, account, audiences=audiences)
-
-
-@pytest.fixture(scope="module")
-def site(cluster: Cluster, database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    plane, state = cluster.plane, tmp_path_factory.mktemp("audiences")
-
-    def options(account: OwnAccount, **settings: str) -> ServerOptions:
-        variables = {
-            "WORKSPACE_AUTHZ_AUDIENCES": f"{AUDIENCE}, {OTHER}",
-            "WORKSPACE_AUTHZ_IDENTITY_SECONDS": "2",  # shorter than usual, so that tests see changes sooner
-            **settings,
-        }
-        return ServerOptions(kubeconfig=account.kubeconfig, database=database, environment=variables)
-
-    with ExitStack() as stack:
-        account = stack.enter_context(own_account(plane, "mlflow-by-audience", state=state))
-        server = stack.enter_context(starting(state / "both", options(account)))
-        strict = stack.enter_context(
-            starting(state / "strict", options(account, WORKSPACE_AUTHZ_AUDIENCES_ONLY="true"))
-        )
-        for each in (server, strict):
-            wait_until_ready(each)
-        token = plane.account_token(TEAM_A, "trainer", audiences=[AUDIENCE])
-        yield Site(cluster, account, server, strict, token)
 
 
 def message(server: MlflowServer, token: str | None) -> str:

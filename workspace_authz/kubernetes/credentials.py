@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 _BASIC = b"basic"
 
@@ -51,6 +54,19 @@ class AssertedUser:
     def is_in(self, value: bytes) -> bool:
         """False: there is no secret."""
         return False
+
+
+def unverified_claims(token: str) -> Mapping[str, Any]:
+    """What the payload of a JWT says (RFC 7519); empty for what is none. Nothing is verified."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return {}
+    payload = parts[1]
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
 
 
 def _holds(value: bytes, token: str) -> bool:
