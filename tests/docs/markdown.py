@@ -23,6 +23,7 @@ COMMANDED: Final = (
     "docs/install.md",
     "docs/clients.md",
     "docs/identities.md",
+    "docs/sign-in.md",
     "docs/permissions.md",
     "docs/settings.md",
     "docs/operations.md",
