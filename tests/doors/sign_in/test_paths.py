@@ -16,7 +16,15 @@ SERVER = "https://mlflow.example.com"
 
 @pytest.mark.parametrize(
     "asked",
-    ["/", "/#/experiments/1?a=b", "/get-artifact?path=a//b", "/a//b", "/%2F%2Fevil", "/?x=https://evil"],
+    [
+        "/",
+        "/#/experiments/1?a=b",
+        "/get-artifact?path=a//b",
+        "/a//b",
+        "/%2F%2Fevil",
+        "/?x=https://evil",
+        "/workspace-authz/sign-in",
+    ],
 )
 def test_pages_of_this_server_are_kept(asked: str) -> None:
     assert ROOT.back_to(asked) == asked
@@ -39,7 +47,7 @@ def test_pages_of_this_server_are_kept(asked: str) -> None:
         " //evil",
         "/é",
         "/" + "x" * 2000,
-        "/workspace-authz/sign-in",
+        "/workspace-authz/sign-in?next=/",
         "/workspace-authz/sign-in/start?provider=x",
     ],
 )
