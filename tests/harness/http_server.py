@@ -20,7 +20,10 @@ class JsonHandler(BaseHTTPRequestHandler):
 
     def answer(self, document: object, *, status: int = 200) -> None:
         """Send a document as JSON."""
-        content = json.dumps(document).encode()
+        self.send(json.dumps(document).encode(), status=status)
+
+    def send(self, content: bytes, *, status: int) -> None:
+        """Send bytes that are said to be JSON."""
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))

@@ -56,6 +56,18 @@ class AssertedUser:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class SessionUser:
+    """A user who is known by name and groups only, as :class:`AssertedUser`, because a session says so."""
+
+    digest: str = field(repr=False)
+    """Finds the session again, and makes no cookie."""
+
+    def is_in(self, value: bytes) -> bool:
+        """False: the cookie of a session is taken out by its name."""
+        return False
+
+
 def unverified_claims(token: str) -> Mapping[str, Any]:
     """What the payload of a JWT says (RFC 7519); empty for what is none. Nothing is verified."""
     parts = token.split(".")

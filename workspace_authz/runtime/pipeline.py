@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from workspace_authz.aio.clock import SystemClock
@@ -54,6 +54,8 @@ class ClusterParts:
     """None on a server without workspaces."""
     generations: Generations | None = None
     """None where changes of RBAC are not followed; decisions then have the shorter lifetimes."""
+    sessions: Callable[[Sequence[Authenticator]], Authenticator] | None = None
+    """Authenticates by a session, given what verifies tokens; None where nobody signs in."""
     rbac: RbacSource | None = None
     """Knows where a caller could hold rights; without it, all namespaces are asked about."""
 
@@ -121,6 +123,8 @@ def _identity(cluster: ClusterParts, settings: Settings) -> AuthenticatorChain:
     advice = audiences.advice if audiences.names else ""
     if not audiences.only:
         chain.append(TokenAuthenticator(cluster.reviews, rules, unverified=cluster.unverified, advice=advice))
+    if cluster.sessions is not None:
+        chain.append(cluster.sessions(tuple(chain)))
     return AuthenticatorChain(tuple(chain), advice=advice if audiences.only else f"{HOW_TO} {advice}".strip())
 
 

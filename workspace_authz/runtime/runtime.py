@@ -9,6 +9,7 @@ from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.runtime.handler_threads import fair_share
 from workspace_authz.runtime.health import Health
 from workspace_authz.runtime.metrics_page import MetricsPage
+from workspace_authz.runtime.sign_in import BrowserSessions
 from workspace_authz.settings.settings import Settings
 from workspace_authz.telemetry.audit import AuditSink
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
@@ -33,3 +34,5 @@ class Runtime:
     """The largest request body that is handed on, except in an upload of an artifact."""
     share: FairShare = field(default_factory=lambda: fair_share(Settings.model_construct()))
     """Shares the threads of MLflow's handlers."""
+    browser: BrowserSessions | None = None
+    """The sessions of people in a browser; None where nobody signs in."""

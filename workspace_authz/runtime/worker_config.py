@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workspace_authz.catalog.compile import CompiledCatalog
@@ -29,6 +30,10 @@ class WorkerConfig:
     """How much of what is relied on MLflow lacks."""
     artifact_root: str | None = None
     """MLflow's default artifact root."""
+    origins: Sequence[str] = ()
+    """Those of the server's public URLs, as browsers write them."""
+    static_prefix: str = ""
+    """What stands before all of MLflow's paths."""
 
     @property
     def rule(self) -> WorkspaceRule:

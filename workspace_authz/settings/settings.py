@@ -15,6 +15,7 @@ from pydantic_settings import SettingsConfigDict
 
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.settings.proxy_headers import ProxyHeaderSettings
+from workspace_authz.settings.sign_in import SignInSettings
 from workspace_authz.settings.variables import PREFIX, names
 
 SHARED_CACHES: Final[Mapping[str, str]] = MappingProxyType(
@@ -49,7 +50,7 @@ Such a handler holds a thread. With MLflow's own values a webhook's test may tak
 """
 
 
-class Settings(ProxyHeaderSettings):
+class Settings(ProxyHeaderSettings, SignInSettings):
     """The settings of one server. Times are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(
@@ -262,7 +263,14 @@ class Settings(ProxyHeaderSettings):
     @property
     def needs_own_reviews(self) -> Sequence[str]:
         """The variables that are set and make the server ask about callers with its own account."""
-        return ("WORKSPACE_AUTHZ_AUDIENCES",) if self.audience_names else ()
+        return tuple(
+            variable
+            for variable, needed in (
+                ("WORKSPACE_AUTHZ_AUDIENCES", bool(self.audience_names)),
+                ("WORKSPACE_AUTHZ_SIGN_IN", self.reviews_people_by_name),
+            )
+            if needed
+        )
 
     @property
     def asks_with_own_account(self) -> bool:
@@ -294,6 +302,11 @@ def _refuse_unsupported(settings: Settings) -> None:
         raise ConfigurationError(
             "WORKSPACE_AUTHZ_AUDIENCES_ONLY is set, but no audience is: set WORKSPACE_AUTHZ_AUDIENCES, for "
             "example to mlflow."
+        )
+    if settings.sign_in_configuration is not None and not settings.public_url:
+        raise ConfigurationError(
+            "WORKSPACE_AUTHZ_SESSION_KEYS is set, but browsers' address of the server is not: set "
+            "WORKSPACE_AUTHZ_PUBLIC_URL, for example to https://mlflow.example.com."
         )
     for field in ("remote_user_header", "remote_groups_header", "remote_groups_separator"):
         if getattr(settings, field) is not None:
