@@ -33,7 +33,7 @@ _SKIPPING_GUARDRAILS: Final = ((GUARDRAIL_BYPASS, b"1"), (b"X-MLflow-Guardrail-B
 uvicorn leaves only the first of what arrives, so that over the network MLflow does not know its own calls.
 """
 
-_DROPPED: Final = frozenset(
+DROPPED: Final = frozenset(
     {
         FORWARDED_TOKEN,
         GATEWAY_AUTHORIZATION,
@@ -155,4 +155,4 @@ class HeaderSanitizer:
             name in _DROPPED_FOR_PROVIDERS or name.startswith(_DROPPED_PREFIXES_FOR_PROVIDERS)
         ):
             return True
-        return name in _DROPPED or name.startswith(_DROPPED_PREFIXES)
+        return name in DROPPED or name.startswith(_DROPPED_PREFIXES)

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from workspace_authz.errors import ConfigurationError
+from workspace_authz.settings.forward_auth import ForwardAuthSettings
 from workspace_authz.settings.proxy_headers import ProxyHeaderSettings
 from workspace_authz.settings.variables import PREFIX, names
 
@@ -49,7 +50,7 @@ Such a handler holds a thread. With MLflow's own values a webhook's test may tak
 """
 
 
-class Settings(ProxyHeaderSettings):
+class Settings(ProxyHeaderSettings, ForwardAuthSettings):
     """The settings of one server. Times are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(
