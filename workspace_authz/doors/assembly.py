@@ -12,6 +12,7 @@ from workspace_authz.doors import preflight
 from workspace_authz.doors.asgi.guard import GuardMiddleware
 from workspace_authz.doors.certificate import CertificateMiddleware
 from workspace_authz.doors.explain_route import ExplainMiddleware
+from workspace_authz.doors.lifespan import OwnAddressesMiddleware
 from workspace_authz.doors.metrics import MetricsMiddleware
 from workspace_authz.doors.probes import ProbesMiddleware
 from workspace_authz.doors.public_urls import allow_public_urls
@@ -37,10 +38,12 @@ _log = logging.getLogger(__name__)
 def create_app() -> App:
     """The ASGI app that uvicorn serves. Raises :class:`ConfigurationError`.
 
-    Two middlewares are outside of the FastAPI app: Starlette does not pass the server's own lifespan channel
-    on, and a request with too large a head must reach nothing else.
+    Middlewares are outside of the FastAPI app because Starlette does not pass the server's own lifespan
+    channel on, and a request with too large a head must reach nothing else.
     """
-    app = CertificateMiddleware(guarded_app(), on_load=_count_certificate)
+    app: App = CertificateMiddleware(guarded_app(), on_load=_count_certificate)
+    if load_settings().proxy_networks:
+        app = OwnAddressesMiddleware(app)
     return RequestHeadMiddleware(
         app, static_prefix=from_environment(os.environ).static_prefix, runtime=process.current
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uvicorn
 
-from workspace_authz.aio.asgi import Receive
+from workspace_authz.aio.asgi import App, Receive, Scope, Send
+from workspace_authz.settings.proxy_headers import ADDRESSES_REPLACED
 
 
 def uvicorn_config(receive: Receive) -> uvicorn.Config | None:
@@ -15,3 +16,23 @@ def uvicorn_config(receive: Receive) -> uvicorn.Config | None:
     """
     config = getattr(getattr(receive, "__self__", None), "config", None)
     return config if isinstance(config, uvicorn.Config) else None
+
+
+class OwnAddressesMiddleware:
+    """Lets no server start that replaces the addresses of its peers, or of which that cannot be told.
+
+    The parent of the workers says so first, unless they are started in another way.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One ASGI connection."""
+        if scope["type"] == "lifespan":
+            config = uvicorn_config(receive)
+            if config is None or config.proxy_headers:
+                await receive()
+                await send({"type": "lifespan.startup.failed", "message": ADDRESSES_REPLACED})
+                return
+        await self._app(scope, receive, send)

@@ -51,6 +51,8 @@ DROPPED: Final = frozenset(
         b"x-auth-request-access-token",
         b"x-remote-user",
         b"x-remote-group",
+        b"x-remote-groups",
+        b"x-remote-uid",
         b"remote-user",
         b"kubeflow-userid",
         b"kubeflow-groups",
@@ -58,6 +60,8 @@ DROPPED: Final = frozenset(
         b"impersonate-group",
         b"impersonate-uid",
         b"proxy-authorization",
+        b"x-proxy-secret",
+        b"x-proxy-token",
     }
 )
 """Credentials and claims about the caller, on every route."""
@@ -129,6 +133,8 @@ class HeaderSanitizer:
     """``Authorization`` is for the gateway's provider."""
     skips_guardrails: bool = False
     """For MLflow's calls to itself."""
+    identity: frozenset[bytes] = frozenset()
+    """Headers by which a proxy names the caller and proves who it is, as they are configured."""
 
     def applied(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """The headers for MLflow.
@@ -155,4 +161,4 @@ class HeaderSanitizer:
             name in _DROPPED_FOR_PROVIDERS or name.startswith(_DROPPED_PREFIXES_FOR_PROVIDERS)
         ):
             return True
-        return name in DROPPED or name.startswith(_DROPPED_PREFIXES)
+        return name in DROPPED or name in self.identity or name.startswith(_DROPPED_PREFIXES)

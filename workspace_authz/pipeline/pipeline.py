@@ -122,7 +122,7 @@ class Pipeline:
     async def _judge(self, progress: _Progress) -> Effects:
         request, match = progress.request, self._match(progress)
         if match is not None and request.by_mlflow is None and isinstance(match.route.policy, Public):
-            return Effects(empty_body=True)
+            return Effects(HeaderSanitizer(identity=self.identity.headers), empty_body=True)
         with ExitStack() as prefetched:
             progress.caller = await self._identify(progress, prefetched)
             if request.by_mlflow is not None and not progress.is_gateway:
@@ -324,6 +324,7 @@ class Pipeline:
             and by_mlflow is None
             and provider_keeps_authorization(request.headers, gateway=True),
             skips_guardrails=by_mlflow is not None and by_mlflow.skips_guardrails,
+            identity=self.identity.headers,
         )
         return Effects(
             headers=headers,

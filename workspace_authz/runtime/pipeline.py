@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from workspace_authz.aio.clock import SystemClock
+from workspace_authz.aio.clock import Clock, SystemClock
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.named_rights import NamedRights, NameSource, RulesReviewNames
@@ -18,7 +19,10 @@ from workspace_authz.effects.page_tokens import PageTokenCipher
 from workspace_authz.identity.audiences import AudienceAuthenticator, Audiences
 from workspace_authz.identity.authenticator import Authenticator, AuthenticatorChain
 from workspace_authz.identity.credentials import HOW_TO
+from workspace_authz.identity.proxy_headers import IdentityHeaders, ProxyHeaderAuthenticator
 from workspace_authz.identity.rate_limit import Rejections
+from workspace_authz.identity.secret_file import SecretFile
+from workspace_authz.identity.senders import AccountProof, AddressProof, Proof, SecretProof, Senders
 from workspace_authz.identity.tokens import TokenAuthenticator
 from workspace_authz.identity.verified_tokens import TokenRules, TokenTerms
 from workspace_authz.kubernetes.reviews import Reviews
@@ -102,7 +106,10 @@ def build_pipeline(
 
 
 def _identity(cluster: ClusterParts, settings: Settings) -> AuthenticatorChain:
-    """Tokens for an audience of the server first: their claims alone say which kind a token is."""
+    """Identity headers of a proxy first, as kube-apiserver has its front proxy before tokens.
+
+    Of tokens those for an audience of the server: their claims alone say which kind a token is.
+    """
     clock = SystemClock()
     terms = TokenTerms(
         seconds=settings.identity_seconds,
@@ -124,7 +131,41 @@ def _identity(cluster: ClusterParts, settings: Settings) -> AuthenticatorChain:
     advice = audiences.advice if audiences.names else ""
     if not audiences.only:
         chain.append(TokenAuthenticator(cluster.reviews, rules, unverified=cluster.unverified, advice=advice))
-    return AuthenticatorChain(tuple(chain), advice=advice if audiences.only else f"{HOW_TO} {advice}".strip())
+    advice = advice if audiences.only else f"{HOW_TO} {advice}".strip()
+    if not settings.trusts_proxies:
+        return AuthenticatorChain(tuple(chain), advice=advice)
+    senders = _senders(settings, chain, clock=clock)
+    headers = _identity_headers(settings)
+    proxies = ProxyHeaderAuthenticator(headers, senders, rules=rules)
+    return AuthenticatorChain(
+        (proxies, *chain), advice=f"{advice} {headers.advice}", headers=headers.names | senders.headers
+    )
+
+
+def _identity_headers(settings: Settings) -> IdentityHeaders:
+    user, groups = settings.identity_headers
+    return IdentityHeaders(
+        user=user.encode(),
+        groups=groups.encode(),
+        separator=settings.groups_separator,
+        user_prefix=settings.remote_user_prefix,
+        groups_prefix=settings.remote_groups_prefix,
+        allowed=settings.allowed_system_names,
+    )
+
+
+def _senders(settings: Settings, tokens: Sequence[Authenticator], *, clock: Clock) -> Senders:
+    """``tokens`` authenticate callers by token, and so a proxy by its own."""
+    secret_header, token_header = (name.encode() for name in settings.proof_headers)
+    proofs: list[Proof] = []
+    if settings.proxy_secret_file:
+        file = SecretFile(Path(settings.proxy_secret_file), monotonic=clock.monotonic)
+        proofs.append(SecretProof(file, secret_header))
+    if settings.proxy_accounts:
+        proofs.append(AccountProof(tuple(tokens), token_header, settings.proxy_accounts))
+    if settings.proxy_networks:
+        proofs.append(AddressProof(settings.proxy_networks))
+    return Senders(tuple(proofs))
 
 
 def _authorizer(cluster: ClusterParts, settings: Settings) -> Authorizer:
