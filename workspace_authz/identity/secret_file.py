@@ -14,7 +14,7 @@ from workspace_authz.errors import ConfigurationError
 
 _log = logging.getLogger(__name__)
 
-PROXY_SECRET_FILE: Final = "WORKSPACE_AUTHZ_PROXY_SECRET_FILE"
+_OF_PROXIES: Final = "WORKSPACE_AUTHZ_PROXY_SECRET_FILE"
 REREAD_SECONDS: Final = 1.0
 SHORTEST: Final = 32
 """Characters: 128 random bits in hexadecimal."""
@@ -30,9 +30,7 @@ class SecretFile:
     Raises :class:`ConfigurationError` where the file cannot be used at first.
     """
 
-    def __init__(
-        self, path: Path, *, monotonic: Callable[[], float], variable: str = PROXY_SECRET_FILE
-    ) -> None:
+    def __init__(self, path: Path, *, monotonic: Callable[[], float], variable: str = _OF_PROXIES) -> None:
         self._path = path
         self._variable = variable
         self._monotonic = monotonic
@@ -58,7 +56,7 @@ class SecretFile:
             self._failed = True
 
 
-def read_secrets(path: Path, *, variable: str = PROXY_SECRET_FILE) -> Sequence[bytes]:
+def read_secrets(path: Path, *, variable: str = _OF_PROXIES) -> Sequence[bytes]:
     """Digests of the secrets in the file. Blocks. Raises :class:`ConfigurationError`."""
     try:
         with path.open("rb") as file:
