@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 from urllib.parse import quote
 
@@ -32,7 +32,6 @@ STRIPPED: Final = DROPPED | {AUTHORIZATION}
 
 _ANSWERED: Final = frozenset({WORKSPACE_HEADER, USER, GROUPS})
 _PRINTABLE: Final = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
-_NOT_PASSED: Final = frozenset({401, 403})
 
 
 def identity(user: UserInfo | None) -> list[tuple[bytes, bytes]]:
@@ -77,15 +76,15 @@ async def send_pass(answer: Sequence[tuple[bytes, bytes]], send: Send) -> None:
 async def send_refusal(error: RequestError, send: Send, *, dialect: Dialect | None, head: bool) -> None:
     """Refuse the request.
 
-    A proxy that passes on two statuses only is told the others as 403, and the real one in a header, with the
-    error as JSON in another.
+    A status that the proxy does not pass on is told as 403. The real one stands in a header, and the error as
+    JSON in another: nginx passes no content on.
     """
-    if dialect is None or dialect.passes_statuses:
+    if dialect is None:
         await refuse(error, send, head=head)
         return
-    answered = error if error.status in _NOT_PASSED else ForbiddenError(error.message)
-    extra = [(STATUS, str(error.status).encode()), (ERROR, _one_line(error)), *_encoded(error.headers)]
-    await refuse(answered, _adding(extra, send), head=head)
+    status = error.status if dialect.passes(error.status) else ForbiddenError.status
+    told = [(STATUS, str(error.status).encode()), (ERROR, _one_line(error))]
+    await refuse(error, _changed(send, status=status, more=told), head=head)
 
 
 def _one_line(error: RequestError) -> bytes:
@@ -95,16 +94,12 @@ def _one_line(error: RequestError) -> bytes:
     return text.encode("ascii")
 
 
-def _encoded(headers: Iterable[tuple[str, str]]) -> list[tuple[bytes, bytes]]:
-    return [(name.encode(), value.encode()) for name, value in headers if name == "retry-after"]
-
-
-def _adding(extra: Sequence[tuple[bytes, bytes]], send: Send) -> Send:
-    """``send``, with more headers at the start of the answer."""
+def _changed(send: Send, *, status: int, more: Sequence[tuple[bytes, bytes]]) -> Send:
+    """``send``, with another status and more headers at the start of the answer."""
 
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message["headers"], *extra]}
+            message = {**message, "status": status, "headers": [*message["headers"], *more]}
         await send(message)
 
     return sending

@@ -97,9 +97,8 @@ class Question:
 class Dialect(Protocol):
     """The questions of one kind of proxy."""
 
-    @property
-    def passes_statuses(self) -> bool:
-        """Whether any status reaches the client. If not, 401 and 403 do, and others are told in a header."""
+    def passes(self, status: int) -> bool:
+        """Whether this status of a refusal reaches the client. Another one is told as 403."""
 
     @property
     def removes(self) -> bool:
@@ -113,8 +112,11 @@ class Dialect(Protocol):
 class Nginx:
     """``auth_request``: the original request is told in headers, and never with its body."""
 
-    passes_statuses: bool = False
     removes: bool = False
+
+    def passes(self, status: int) -> bool:
+        """See :class:`Dialect`. nginx makes a 500 of every other status."""
+        return status in (401, 403)
 
     def read(self, question: Question) -> Original:
         """See :class:`Dialect`."""
@@ -143,8 +145,11 @@ class Traefik:
     """``forwardAuth``. ``delivers``: with ``forwardBody``, which delivers all of a body or nothing at all."""
 
     delivers: bool
-    passes_statuses: bool = True
     removes: bool = False
+
+    def passes(self, status: int) -> bool:
+        """See :class:`Dialect`."""
+        return True
 
     def read(self, question: Question) -> Original:
         """See :class:`Dialect`."""
@@ -167,8 +172,11 @@ class Envoy:
 
     prefix: bytes
     delivers: bool
-    passes_statuses: bool = True
     removes: bool = True
+
+    def passes(self, status: int) -> bool:
+        """See :class:`Dialect`. Envoy takes 500 and more for a failure of the door's."""
+        return status < 500 or status == 503
 
     def read(self, question: Question) -> Original:
         """See :class:`Dialect`."""
