@@ -10,6 +10,7 @@ from urllib.parse import quote
 from workspace_authz.aio.asgi import Message, Send
 from workspace_authz.doors.asgi.protocol import refuse
 from workspace_authz.doors.forward_auth.dialects import Dialect, Headers
+from workspace_authz.doors.forward_auth.senders import SECRET_HEADER
 from workspace_authz.effects.effects import Effects
 from workspace_authz.effects.headers import DROPPED
 from workspace_authz.errors import ForbiddenError, RequestError, UnappliedEffectError
@@ -27,7 +28,7 @@ ERROR: Final = b"x-workspace-authz-error"
 REMOVED: Final = b"x-envoy-auth-headers-to-remove"
 _LONGEST_ERROR: Final = 2 * 2**10
 
-STRIPPED: Final = DROPPED | {AUTHORIZATION}
+STRIPPED: Final = DROPPED | {AUTHORIZATION, SECRET_HEADER}
 """What the configuration of every proxy keeps from MLflow (manifests/examples/forward-auth)."""
 
 _ANSWERED: Final = frozenset({WORKSPACE_HEADER, USER, GROUPS})

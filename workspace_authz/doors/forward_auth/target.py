@@ -1,9 +1,10 @@
 """The request-target that MLflow gets, as long as no proxy could make another one of it.
 
-The proxies differ: Traefik and Envoy resolve dot segments and doubled slashes where they are told to, nginx
-chooses the location by the resolved path and passes the path on as it came, Traefik turns the semicolon of a
-query into an ampersand (3.6.0, ``httputil/proxy.go``), and a framework may split a path at an encoded slash.
-What all of them pass on as it is, is judged. The rest is refused, whoever asks.
+The proxies differ (nginx 1.22, Envoy 1.40, Traefik 3.6): Traefik and Envoy resolve dot segments, doubled
+slashes and letters that need no encoding, nginx chooses the location by the resolved path and passes the path
+on as it came, Envoy reads a backslash as a slash, Traefik turns the semicolon of a query into an ampersand, and
+a framework may split a path at an encoded slash. What all of them pass on as it is, is judged. The rest is
+refused, whoever asks.
 """
 
 from __future__ import annotations
