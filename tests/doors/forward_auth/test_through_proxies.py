@@ -1,4 +1,4 @@
-"""Each proxy, by its shipped example, tells the door what MLflow gets, and nothing that the client made up."""
+"""Each proxy, by its shipped example, tells the door what MLflow gets, and nothing that clients make up."""
 
 from __future__ import annotations
 
