@@ -140,7 +140,7 @@ async def test_a_stamp_that_would_change_something_is_refused(dialect: str) -> N
 
 
 async def test_an_operator_may_omit_names_but_no_stamp_that_closes_a_hole() -> None:
-    """Given stamps omitted, then runs are made; but no assessment that chooses its id: it may be another's."""
+    """Given stamps omitted, then runs are made; but no assessment with an id of its choice."""
     judge = everything()
     judge.pipeline = replace(judge.pipeline, writes_caller=False)
     made = await ask(judge, ENVOY_BODY, "POST", CREATE, body=b'{"experiment_id": "7", "user_id": "bob"}')

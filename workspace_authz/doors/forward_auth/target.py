@@ -2,9 +2,9 @@
 
 The proxies differ (nginx 1.22, Envoy 1.40, Traefik 3.6): Traefik and Envoy resolve dot segments, doubled
 slashes and letters that need no encoding, nginx chooses the location by the resolved path and passes the path
-on as it came, Envoy reads a backslash as a slash, Traefik turns the semicolon of a query into an ampersand, and
-a framework may split a path at an encoded slash. What all of them pass on as it is, is judged. The rest is
-refused, whoever asks.
+on as it came, Envoy reads a backslash as a slash, Traefik turns the semicolon of a query into an ampersand,
+and a framework may split a path at an encoded slash. What all of them pass on as it is, is judged. The rest
+is refused, whoever asks.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class ReleaseProbe:
         answer = await self._api.ask("GET", "/version")
         release = answer.content[:64].decode("ascii", "replace").strip() if answer.status == 200 else ""
         if not re.match(r"\d+\.\d+", release):
-            return _NO_ANSWER
+            raise UnavailableError(_NO_ANSWER)
         if _minor(release) != _minor(self._installed):
             return (
                 f"MLflow's release is {release}, and this server judges requests for {self._installed}: "
