@@ -10,7 +10,7 @@ import workspace_authz
 
 PACKAGE = Path(workspace_authz.__file__).parent
 READERS = {"identity", "authorizer", "kubernetes"}
-CLIENTS = {"cli", "devplane", "apps"}
+CLIENTS = {"cli", "client", "devplane", "apps"}
 """Rooms with a token of their own, which they send."""
 UNRELATED = {
     # Page tokens of lists.

@@ -169,9 +169,29 @@ def test_a_server_with_audiences_needs_the_right_to_review_others(
         )
 
 
+def test_it_says_from_whom_identity_headers_are_believed(
+    check: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Given an address of the pod itself, then it says who else comes from there."""
+    secret = tmp_path / "secret"
+    monkeypatch.setenv("WORKSPACE_AUTHZ_PROXY_SECRET_FILE", str(secret))
+    assert "cannot be read" in findings(check(healthy()))["settings"]["what"]
+    secret.write_text("s" * 32)
+    monkeypatch.setenv("WORKSPACE_AUTHZ_PROXY_SERVICE_ACCOUNTS", "istio-system/gateway")
+    found = findings(check(healthy()))
+    assert found["proxies"]["level"] == "ok"
+    assert "x-remote-user and x-remote-groups are believed from" in found["proxies"]["what"]
+    assert "the secret, the service account istio-system/gateway" in found["proxies"]["what"]
+    assert "WORKSPACE_AUTHZ_PROXY_SECRET_FILE" in found["own-reviews"]["what"]
+    for addresses, level in (("10.0.0.1", "ok"), ("10.0.0.1,127.0.0.1", "warning"), ("::1", "warning")):
+        monkeypatch.setenv("WORKSPACE_AUTHZ_PROXY_ADDRESSES", addresses)
+        assert findings(check(healthy()))["proxies"]["level"] == level
+
+
 def test_a_server_without_audiences_needs_no_such_right(check: Any) -> None:
     found = findings(check(healthy()))
     assert "own-reviews" not in found
+    assert "proxies" not in found
     assert "create tokenreviews, create subjectaccessreviews" in found["least-privilege"]["what"]
 
 

@@ -12,9 +12,9 @@ import pytest
 from tests.cli.conftest import Run
 from workspace_authz import __version__
 from workspace_authz.cli import main as main_module
-from workspace_authz.cli.lazy import load
 from workspace_authz.cli.main import COMMANDS, Command
 from workspace_authz.errors import ConfigurationError
+from workspace_authz.lazy import load
 
 HEAVY = {"mlflow", "pydantic", "aiohttp", "cryptography"}
 

@@ -16,8 +16,8 @@ from sqlalchemy import Engine, create_engine
 from tests.cli.conftest import Result, Run
 from tests.cli.planes import Plane
 from tests.tenancy.contents import everything, fill
+from workspace_authz.database.schema import METADATA, VERSION_TABLE, migrate
 from workspace_authz.tenancy.claims import NO_NAMESPACE, Reason, claim, read_claims
-from workspace_authz.tenancy.schema import METADATA, VERSION_TABLE, migrate
 
 CLAIMED, CLOSED, ORPHAN = "team-a", "team-b", "team-gone"
 PASSWORD = "hunter2"

@@ -22,6 +22,8 @@ COMMANDED: Final = (
     "README.md",
     "docs/install.md",
     "docs/clients.md",
+    "docs/identities.md",
+    "docs/sign-in.md",
     "docs/permissions.md",
     "docs/settings.md",
     "docs/operations.md",

@@ -5,73 +5,41 @@ Skips the test (in CI fails it) when the proxy is missing.
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
-from http.cookies import SimpleCookie
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
-from tests.harness.http import Answer, Headers, Http
+from tests.harness.http import Http
 from tests.harness.oidc import CLIENT, HINT, OidcProvider
 from tests.harness.processes import free_port, running
-from tests.harness.server import WORKSPACE
+from tests.harness.visitor import Visitor, target
 
 _START_SECONDS: Final = 60.0
 
+Source: TypeAlias = Mapping[str, Mapping[str, str]]
+"""Where the value of a header comes from: ``{"claimSource": {"claim": "user"}}``, or a ``secretSource``."""
 
-@dataclass(slots=True)
-class Browser:
-    """Somebody's requests to a proxy: cookies are kept, and nothing else."""
 
-    url: str
-    _http: Http = field(init=False, repr=False)
-    _cookies: dict[str, str] = field(default_factory=dict, repr=False)
+class Browser(Visitor):
+    """Somebody's requests to a proxy."""
 
-    def __post_init__(self) -> None:
-        self._http = Http(self.url)
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        workspace: str | None = None,
-        headers: Headers = (),
-        json_body: object = None,
-    ) -> Answer:
-        """One request with the cookies; ``path`` may be a whole address of the proxy."""
-        given = list(dict(headers).items())
-        if self._cookies:
-            given.append(("Cookie", "; ".join(f"{name}={value}" for name, value in self._cookies.items())))
-        if workspace is not None:
-            given.append((WORKSPACE, workspace))
-        body = None
-        if json_body is not None:
-            body = json.dumps(json_body).encode()
-            given.append(("Content-Type", "application/json"))
-        answer = self._http.request(method, path.removeprefix(self.url), headers=given, body=body)
-        for cookie in answer.header("set-cookie"):
-            self._cookies |= {name: morsel.value for name, morsel in SimpleCookie(cookie).items()}
-        return answer
+    __slots__ = ()
 
     def log_in(self, user: str) -> None:
         """Follow the redirects by which a browser logs in. Raises ``AssertionError`` if one does not come."""
-        login = urlsplit(_target(self.ask("GET", "/oauth2/start?rd=%2Fversion")))
+        login = urlsplit(target(self.ask("GET", "/oauth2/start?rd=%2Fversion")))
         with closing(Http(f"{login.scheme}://{login.netloc}")) as provider:
             back = provider.request("GET", f"{login.path}?{login.query}&{HINT}={user}")
-        assert _target(self.ask("GET", _target(back))) == "/version"
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._http.close()
+        assert target(self.ask("GET", target(back))) == "/version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,26 +59,38 @@ class OAuthProxy:
 
 @contextmanager
 def oauth_proxy(
-    state: Path, *, provider: OidcProvider, upstream: str, arguments: Sequence[str] = ()
+    state: Path,
+    *,
+    provider: OidcProvider,
+    upstream: str,
+    arguments: Sequence[str] = (),
+    inject: Mapping[str, Source] | None = None,
 ) -> Iterator[OAuthProxy]:
     """A proxy in front of ``upstream`` for as long as the block lasts.
 
-    What it passes on is its default and what ``arguments`` say.
+    What it passes on is its default and what ``arguments`` say; with ``inject``, these headers and no others.
     """
     program = _program()
     state.mkdir(parents=True, exist_ok=True)
     address = f"127.0.0.1:{free_port()}"
-    command = [
-        program,
+    usual = [
         "--provider=oidc",
         f"--oidc-issuer-url={provider.url}",
         f"--client-id={CLIENT}",
         "--client-secret=secret",
+        f"--http-address={address}",
+        f"--upstream={upstream}",
+    ]
+    if inject is not None:
+        config = state / "alpha.yaml"
+        config.write_text(yaml.safe_dump(_alpha(provider, upstream, address=address, inject=inject)))
+        usual = [f"--alpha-config={config}"]
+    command = [
+        program,
+        *usual,
         f"--cookie-secret={secrets.token_hex(16)}",
         "--cookie-secure=false",  # there is no TLS here
         "--email-domain=*",
-        f"--http-address={address}",
-        f"--upstream={upstream}",
         *arguments,
     ]
     with (
@@ -127,14 +107,35 @@ def oauth_proxy(
         yield OAuthProxy(f"http://{address}")
 
 
+def _alpha(
+    provider: OidcProvider, upstream: str, *, address: str, inject: Mapping[str, Source]
+) -> Mapping[str, Any]:
+    """oauth2-proxy's structured configuration, which alone can set any header (7.15: ``alpha config``)."""
+    return {
+        "server": {"bindAddress": address},
+        "upstreamConfig": {"upstreams": [{"id": "mlflow", "path": "/", "uri": upstream}]},
+        "injectRequestHeaders": [{"name": name, "values": [source]} for name, source in inject.items()],
+        "providers": [
+            {
+                "id": "oidc",
+                "provider": "oidc",
+                "clientID": CLIENT,
+                "clientSecret": "secret",
+                "oidcConfig": {
+                    "issuerURL": provider.url,
+                    "insecureSkipNonce": True,
+                    "emailClaim": "email",
+                    "groupsClaim": "groups",
+                    "userIDClaim": "email",
+                    "audienceClaims": ["aud"],
+                },
+            }
+        ],
+    }
+
+
 def _program() -> str:
     found = os.environ.get("OAUTH2_PROXY") or shutil.which("oauth2-proxy")
     if found is None and os.environ.get("CI") == "true":
         pytest.fail("oauth2-proxy is missing: scripts/proxies")
     return found or pytest.skip("oauth2-proxy is missing: scripts/proxies")
-
-
-def _target(answer: Answer) -> str:
-    """Where a redirect leads."""
-    assert answer.status == 302, answer.text
-    return answer.header("location")[0]

@@ -1,7 +1,12 @@
-"""An OpenID Connect provider: its access tokens are tokens of the dev plane, as a cluster's own are."""
+"""An OpenID Connect provider: its access tokens are tokens of the dev plane, as a cluster's own are.
+
+It has the code flow with PKCE, refresh tokens that count once, and the device flow (RFC 8628).
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -23,6 +28,10 @@ _KEY: Final = "key-1"
 _SECONDS: Final = 3600
 
 
+class OAuthError(Exception):
+    """An error code of RFC 6749, 5.2, or RFC 8628, 3.5."""
+
+
 @dataclass(slots=True)
 class OidcProvider:
     """A provider that runs."""
@@ -31,10 +40,21 @@ class OidcProvider:
     """The issuer."""
     tokens: Mapping[str, str] = field(repr=False)
     """The access token of each user."""
+    seconds: int = _SECONDS
+    """The lifetime of ID tokens."""
+    claims: dict[str, Any] = field(default_factory=dict)
+    """What ID tokens say beside, or instead of, the usual."""
+    asked: list[Mapping[str, str]] = field(default_factory=list)
+    """The forms that came to the token endpoint."""
     _key: rsa.RSAPrivateKey = field(
         default_factory=lambda: rsa.generate_private_key(public_exponent=65537, key_size=2048), repr=False
     )
-    _codes: dict[str, str] = field(default_factory=dict, repr=False)
+    _codes: dict[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict, repr=False)
+    """The user of each code, and what the login page was asked."""
+    _refresh: dict[str, str] = field(default_factory=dict, repr=False)
+    _devices: dict[str, str] = field(default_factory=dict, repr=False)
+    """Whose login each device code is; empty while it waits."""
+    _user_codes: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def discovery(self) -> dict[str, Any]:
@@ -43,6 +63,8 @@ class OidcProvider:
             "issuer": self.url,
             "authorization_endpoint": f"{self.url}/authorize",
             "token_endpoint": f"{self.url}/token",
+            "device_authorization_endpoint": f"{self.url}/device",
+            "revocation_endpoint": f"{self.url}/revoke",
             "jwks_uri": f"{self.url}/keys",
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
@@ -59,30 +81,76 @@ class OidcProvider:
         """Where the browser of who logged in goes next. Raises ``KeyError`` for who has no token."""
         user, code = asked[HINT], secrets.token_hex(16)
         assert self.tokens[user]
-        self._codes[code] = user
+        self._codes[code] = (user, asked)
         return f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}"
 
-    def redeem(self, asked: Mapping[str, str]) -> dict[str, Any]:
-        """The answer to a code, which counts once. Raises ``KeyError`` for an unknown one."""
-        user = self._codes.pop(asked["code"])
-        now = int(time.time())
-        claims = {
+    def approve(self, user_code: str, user: str) -> None:
+        """Somebody logs in on another device with the code that they were told."""
+        self._devices[self._user_codes[user_code]] = user
+
+    def answer(self, path: str, asked: Mapping[str, str]) -> dict[str, Any]:
+        """The answer to a form. Raises :class:`OAuthError`."""
+        if path == "/device":
+            return self._device()
+        if path == "/revoke":
+            self._refresh.pop(asked["token"], None)
+            return {}
+        self.asked.append(asked)
+        match asked["grant_type"]:
+            case "authorization_code":
+                return self._redeem(asked)
+            case "refresh_token":
+                if user := self._refresh.pop(asked["refresh_token"], None):
+                    return self._issue(user)
+            case "urn:ietf:params:oauth:grant-type:device_code":
+                if user := self._devices[asked["device_code"]]:
+                    return self._issue(user)
+                raise OAuthError("authorization_pending")
+        raise OAuthError("invalid_grant")
+
+    def _device(self) -> dict[str, Any]:
+        device, user_code = secrets.token_hex(16), secrets.token_hex(4)
+        self._devices[device], self._user_codes[user_code] = "", device
+        return {
+            "device_code": device,
+            "user_code": user_code,
+            "verification_uri": f"{self.url}/activate",
+            "expires_in": 60,
+            "interval": 0.02,
+        }
+
+    def _redeem(self, asked: Mapping[str, str]) -> dict[str, Any]:
+        """The answer to a code, which counts once."""
+        user, page = self._codes.pop(asked["code"], ("", {}))
+        verified = hashlib.sha256(asked.get("code_verifier", "").encode()).digest()
+        challenge = base64.urlsafe_b64encode(verified).rstrip(b"=").decode()
+        if not user or page.get("code_challenge", challenge) != challenge:
+            raise OAuthError("invalid_grant")
+        return self._issue(user, **({"nonce": page["nonce"]} if "nonce" in page else {}))
+
+    def _issue(self, user: str, **claims: str) -> dict[str, Any]:
+        now, refresh = int(time.time()), secrets.token_hex(16)
+        self._refresh[refresh] = user
+        said = {
             "iss": self.url,
             "aud": CLIENT,
             "sub": user,
             "iat": now,
-            "exp": now + _SECONDS,
+            "exp": now + self.seconds,
+            "jti": secrets.token_hex(8),
             "email": f"{user}@example.com",
             "email_verified": True,
             "preferred_username": user,
             "groups": ["people"],
+            **claims,
+            **self.claims,
         }
-        signed = jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": _KEY})
         return {
             "access_token": self.tokens[user],
             "token_type": "Bearer",
-            "expires_in": _SECONDS,
-            "id_token": signed,
+            "expires_in": self.seconds,
+            "refresh_token": refresh,
+            "id_token": jwt.encode(said, self._key, algorithm="RS256", headers={"kid": _KEY}),
         }
 
 
@@ -102,7 +170,10 @@ def oidc_provider(tokens: Mapping[str, str]) -> Iterator[OidcProvider]:
                 self.answer(provider.keys if address.path == "/keys" else provider.discovery)
 
         def do_POST(self) -> None:  # noqa: N802 - the name that http.server looks for
-            self.answer(provider.redeem(_fields(self.read().decode())))
+            try:
+                self.answer(provider.answer(self.path, _fields(self.read().decode())))
+            except OAuthError as error:
+                self.answer({"error": str(error)}, status=400)
 
     provider = OidcProvider("", tokens)
     with serving(Handler) as provider.url:

@@ -47,6 +47,8 @@ class ServerOptions:
     """Where ``mlflow`` is: another environment has another release of it."""
     certificate: tuple[Path, Path] | None = None
     """The files of a serving certificate and its key; None serves plain HTTP."""
+    port: int | None = None
+    """The port, where others must know it before; None takes a free one."""
     arguments: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -216,7 +218,7 @@ def starting(state: Path, options: ServerOptions) -> Iterator[MlflowServer]:
     """A server that may not answer yet: several can start side by side."""
     state.mkdir(parents=True, exist_ok=True)
     options.prepare(state)
-    port = free_port()
+    port = options.port or free_port()
     with running(
         options.command(state, port), log=state / "mlflow.log", environment=options.variables(state)
     ) as process:

@@ -22,6 +22,12 @@ def clients_programs() -> Path:
     return ROOT / ".venv-clients" / "bin"
 
 
+def oldest_sdk_programs() -> Path:
+    """The programs of the oldest SDK that knows workspaces, with this project's base install."""
+    subprocess.run([ROOT / "scripts" / "setup", "sdk-3.10"], check=True)
+    return ROOT / ".venv-sdk-3.10" / "bin"
+
+
 def java_command(program: str) -> tuple[str, ...]:
     """The command that runs a program of ours with MLflow's Java client.
 

@@ -50,10 +50,11 @@ def test_only_the_component_lets_the_server_review_others(kubectl: Kubectl, over
     kubectl.run("delete", "clusterrolebinding", "mlflow-server-reviews")
 
 
-def test_the_pod_of_the_example_holds_no_token_but_the_one_for_mlflow(kubectl: Kubectl) -> None:
+@pytest.mark.parametrize("example", ["pod-with-audience", "pod-with-client-plugin"])
+def test_the_pod_of_the_example_holds_no_token_but_the_one_for_mlflow(kubectl: Kubectl, example: str) -> None:
     """Given the API server's own admission, which adds the usual token, then it adds none."""
-    example = (ROOT / "manifests" / "examples" / "pod-with-audience.yaml").read_text()
-    pod = yaml.safe_load(example) | {"metadata": {"name": "training", "namespace": "mlflow"}}
+    document = yaml.safe_load((ROOT / "manifests" / "examples" / f"{example}.yaml").read_text())
+    pod = document | {"metadata": {"name": "training", "namespace": "mlflow"}}
     pod["spec"]["serviceAccountName"] = "mlflow"
     spec = kubectl.json("create", "--dry-run=server", "-f", "-", stdin=with_restrictions(pod))["spec"]
     tokens = [

@@ -15,9 +15,11 @@ from tests.harness.provider import model_provider
 from tests.harness.releases import NEWEST, OLDEST, programs_of
 from tests.harness.sdk import Sdk, sdk
 from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
+from tests.scenarios.audiences import Site, audience_site
 from tests.scenarios.campaign import given_holders
 from tests.scenarios.naming import FOREIGN, OWN, SIBLING, given_named_rights, studio_of
 from tests.scenarios.people import NAMED, SELECTOR, TEAM_B, Cluster, People, given_groups, given_two_teams
+from tests.scenarios.sign_in_site import SignInSite, sign_in_site
 from tests.scenarios.studio import Studio
 from tests.scenarios.tracking_studio import ENVIRONMENT
 from tests.scenarios.waiting import until
@@ -82,6 +84,22 @@ def server(
     )
     with mlflow_server(tmp_path_factory.mktemp("guarded"), options) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def sign_in(
+    cluster: Cluster, database: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SignInSite]:
+    """A server at which people sign in at a provider that can misbehave."""
+    with sign_in_site(cluster, database, tmp_path_factory.mktemp("sign-in")) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def site(cluster: Cluster, database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Servers with audiences."""
+    with audience_site(cluster, database, tmp_path_factory.mktemp("audiences")) as site:
+        yield site
 
 
 @pytest.fixture(scope="session")

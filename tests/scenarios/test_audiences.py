@@ -4,104 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from tests.harness.forked import mlflow_command
-from tests.harness.plane import RBAC, Object, Plane
 from tests.harness.processes import ROOT, clean_environment, free_port
 from tests.harness.sdk import sdk
-from tests.harness.server import MlflowServer, ServerOptions, starting, wait_until_ready
+from tests.harness.server import MlflowServer, ServerOptions
 from tests.identity.jwts import jwt
 from tests.scenarios import steps
+from tests.scenarios.audiences import AUDIENCE, OTHER, Site
 from tests.scenarios.people import TEAM_A, TEAM_B, Cluster
 from tests.scenarios.waiting import until
 
 SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
 CREATE = "/api/2.0/mlflow/experiments/create"
-AUDIENCE, OTHER = "mlflow", "mlflow-staging"
-ACCOUNT = "mlflow-by-audience"
-"""The server's own account here, apart from that of the other scenarios."""
 ACCOUNTS = f"/api/v1/namespaces/{TEAM_A}/serviceaccounts"
-REVIEWS, SERVER = "mlflow-server-reviews", "mlflow-server"
 WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Two servers with an account that may review others."""
-
-    cluster: Cluster
-    server: MlflowServer
-    """Accepts tokens for its audiences beside those for the API server."""
-    strict: MlflowServer
-    """Accepts tokens for its audiences only."""
-    trainer: str = field(repr=False)
-    """The trainer's token for MLflow."""
-
-    def token(self, account: str, *audiences: str) -> str:
-        """By TokenRequest, as ``kubectl create token --audience`` and the kubelet get one."""
-        return self.cluster.plane.account_token(TEAM_A, account, audiences=audiences)
-
-
-@pytest.fixture(scope="module")
-def site(cluster: Cluster, database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    plane, state = cluster.plane, tmp_path_factory.mktemp("audiences")
-    kubeconfig = state / "kubeconfig"
-    kubeconfig.write_text(with_token(plane, plane.service_account("mlflow", ACCOUNT)))
-    for role in (SERVER, REVIEWS):
-        bind_server(plane, role)
-
-    def options(**settings: str) -> ServerOptions:
-        variables = {
-            "WORKSPACE_AUTHZ_AUDIENCES": f"{AUDIENCE}, {OTHER}",
-            "WORKSPACE_AUTHZ_IDENTITY_SECONDS": "2",  # shorter than usual, so that tests see changes sooner
-            **settings,
-        }
-        return ServerOptions(kubeconfig=kubeconfig, database=database, environment=variables)
-
-    until(lambda: may_review(plane, kubeconfig))
-    with ExitStack() as stack:
-        server = stack.enter_context(starting(state / "both", options()))
-        strict = stack.enter_context(
-            starting(state / "strict", options(WORKSPACE_AUTHZ_AUDIENCES_ONLY="true"))
-        )
-        for each in (server, strict):
-            wait_until_ready(each)
-        token = plane.account_token(TEAM_A, "trainer", audiences=[AUDIENCE])
-        yield Site(cluster, server, strict, token)
-    for role in (SERVER, REVIEWS):
-        plane.delete(f"{RBAC}/clusterrolebindings/{ACCOUNT}-{role}")
-
-
-def with_token(plane: Plane, token: str) -> str:
-    """The server's kubeconfig with another token."""
-    lines = plane.server_kubeconfig.read_text().splitlines()
-    return "\n".join(f"    token: {token}" if line.strip().startswith("token:") else line for line in lines)
-
-
-def bind_server(plane: Plane, role: str) -> None:
-    group = "rbac.authorization.k8s.io"
-    binding: Object = {
-        "apiVersion": f"{group}/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": {"name": f"{ACCOUNT}-{role}"},
-        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": role},
-        "subjects": [{"kind": "ServiceAccount", "namespace": "mlflow", "name": ACCOUNT}],
-    }
-    plane.make(f"{RBAC}/clusterrolebindings", binding)
-
-
-def may_review(plane: Plane, kubeconfig: Path) -> bool:
-    """Whether the API server acts on the binding already."""
-    (token,) = (line.split()[1] for line in kubeconfig.read_text().splitlines() if "token:" in line)
-    review = {"spec": {"user": "mallory", "nonResourceAttributes": {"verb": "get", "path": "/x"}}}
-    path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
-    return plane.ask("POST", path, review, token=token).status == 201
 
 
 def message(server: MlflowServer, token: str | None) -> str:
@@ -247,8 +167,7 @@ def test_a_binding_that_is_taken_away_counts_at_once(site: Site) -> None:
 
 def test_without_the_right_to_review_nobody_is_authenticated(site: Site) -> None:
     """Given that the server's right is taken away, then it is not ready and answers 503, not 401 or 403."""
-    plane = site.cluster.plane
-    plane.delete(f"{RBAC}/clusterrolebindings/{ACCOUNT}-{REVIEWS}")
+    site.account.unbind()
     try:
         until(lambda: site.strict.ask("GET", "/readyz").status == 503)
         assert "may not create reviews about other users" in site.strict.ask("GET", "/readyz?verbose").text
@@ -258,7 +177,7 @@ def test_without_the_right_to_review_nobody_is_authenticated(site: Site) -> None
         assert "may not create tokenreviews" in answer.json["message"]
         assert statuses(site.server, site.cluster.people.bob.token) == (200, 403)  # who asks for themselves
     finally:
-        bind_server(plane, REVIEWS)
+        site.account.bind()
     for server in (site.server, site.strict):
         until(lambda server=server: server.ask("GET", "/readyz").status == 200)  # type: ignore[misc]
     assert statuses(site.strict, fresh) == (200, 403)

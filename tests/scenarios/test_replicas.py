@@ -16,8 +16,8 @@ from tests.harness.postgres import Postgres
 from tests.harness.server import WORKSPACE, MlflowServer, ServerOptions, starting, wait_until_ready
 from tests.scenarios.waiting import until
 from workspace_authz.cli.main import main
+from workspace_authz.database.schema import migrate
 from workspace_authz.tenancy.claims import read_claims
-from workspace_authz.tenancy.schema import migrate
 
 CREATE, SEARCH = "/api/2.0/mlflow/experiments/create", "/api/2.0/mlflow/experiments/search?max_results=10"
 ROOT = User("root", groups=("system:masters",))

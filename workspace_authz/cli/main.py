@@ -11,9 +11,9 @@ from types import MappingProxyType
 from typing import Final
 
 from workspace_authz import __version__
-from workspace_authz.cli.lazy import load
 from workspace_authz.cli.options import ERROR, OK, PROGRAM, Parser
 from workspace_authz.errors import AuthzError, UnavailableError
+from workspace_authz.lazy import load
 
 _DESCRIBE: Final = "workspace_authz.kubernetes.connection:describe_failure"
 _INTERRUPTED: Final = 130
@@ -39,6 +39,13 @@ COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
         "can-i": Command("may you do this in MLflow? yes or no", "workspace_authz.cli.can_i:run"),
         "explain": Command(
             "what would become of a request to MLflow, step by step", "workspace_authz.cli.explain:run"
+        ),
+        "login": Command(
+            "log in at an OpenID Connect provider, for MLflow's clients", "workspace_authz.cli.login:log_in"
+        ),
+        "logout": Command("forget that login, and end it", "workspace_authz.cli.login:log_out"),
+        "token": Command(
+            "the token that this package's client plugin would send", "workspace_authz.cli.login:print_token"
         ),
         "routes": Command("every route of MLflow and the rule for it", "workspace_authz.cli.routes:run"),
         "check": Command(

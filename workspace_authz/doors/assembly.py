@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from functools import partial
 
 from workspace_authz.aio.asgi import App
@@ -15,13 +16,16 @@ from workspace_authz.doors.explain_route import ExplainMiddleware
 from workspace_authz.doors.lifespan import OwnAddressesMiddleware
 from workspace_authz.doors.metrics import MetricsMiddleware
 from workspace_authz.doors.probes import ProbesMiddleware
-from workspace_authz.doors.public_urls import allow_public_urls
+from workspace_authz.doors.public_urls import allow_public_urls, public_urls
 from workspace_authz.doors.request_head import RequestHeadMiddleware
+from workspace_authz.doors.sign_in.browser import BrowserMiddleware
+from workspace_authz.doors.sign_in.routes import SignInMiddleware
 from workspace_authz.mlflow_adapter.compat import find_gaps, refused_operations
 from workspace_authz.mlflow_adapter.inventory import uncovered_routes
 from workspace_authz.mlflow_adapter.options import from_environment
 from workspace_authz.mlflow_adapter.server import (
     GuardMiddlewares,
+    Wrap,
     add_background,
     add_guard,
     create_patched_app,
@@ -29,7 +33,7 @@ from workspace_authz.mlflow_adapter.server import (
 from workspace_authz.runtime import process
 from workspace_authz.runtime.build import running
 from workspace_authz.runtime.worker_config import WorkerConfig
-from workspace_authz.settings.settings import load_settings, resolve_single_namespace
+from workspace_authz.settings.settings import Settings, load_settings, resolve_single_namespace
 from workspace_authz.telemetry.workers import RUN_DIRECTORY, make_run_directory, worker_registry_of
 
 _log = logging.getLogger(__name__)
@@ -78,19 +82,34 @@ def guarded_app() -> App:
         uncovered_routes=len(uncovered),
         missing_functions=len(gaps),
         artifact_root=options.artifact_root,
+        origins=[url.origin for url in public_urls(settings.public_url)],
+        static_prefix=options.static_prefix,
     )
-    add_guard(app, _middlewares(options.static_prefix), static_prefix=options.static_prefix)
+    middlewares = _middlewares(options.static_prefix, sign_in=_sign_in(settings, options.static_prefix))
+    add_guard(app, middlewares, static_prefix=options.static_prefix)
     add_background(app, partial(running, config))
     return app
 
 
-def _middlewares(static_prefix: str) -> GuardMiddlewares:
+def _sign_in(settings: Settings, static_prefix: str) -> Sequence[Wrap]:
+    """What serves people in a browser, where they can sign in."""
+    if settings.sign_in_configuration is None:
+        return ()
+    urls = tuple(public_urls(settings.public_url))
+    return (
+        partial(BrowserMiddleware, static_prefix=static_prefix, runtime=process.require),
+        partial(SignInMiddleware, static_prefix=static_prefix, urls=urls, runtime=process.require),
+    )
+
+
+def _middlewares(static_prefix: str, *, sign_in: Sequence[Wrap]) -> GuardMiddlewares:
     return GuardMiddlewares(
         public=(
             partial(ProbesMiddleware, static_prefix=static_prefix, runtime=process.current),
             partial(MetricsMiddleware, static_prefix=static_prefix, runtime=process.require),
         ),
         protected=(
+            *sign_in,
             partial(ExplainMiddleware, static_prefix=static_prefix, runtime=process.require),
             partial(GuardMiddleware, guard=process.require),
         ),

@@ -17,7 +17,7 @@ from workspace_authz.aio.asgi import App, Receive, Scope, Send
 from workspace_authz.doors.asgi.body import ReplayedBody
 from workspace_authz.doors.asgi.protocol import peer_of, route_path
 from workspace_authz.doors.explain import explain
-from workspace_authz.doors.own_routes import OwnRequest, serve
+from workspace_authz.doors.own_routes import OwnAnswer, OwnRequest, serve
 from workspace_authz.errors import BadRequestError
 from workspace_authz.identity.authenticator import Presented
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest, GivenBody
@@ -42,13 +42,13 @@ class ExplainMiddleware:
             await self._app(scope, receive, send)
             return
         work = partial(_explain, scope, receive)
-        await serve(work, scope=scope, send=send, runtime=self._runtime, content_type="application/json")
+        await serve(work, scope=scope, send=send, runtime=self._runtime)
 
 
-async def _explain(scope: Scope, receive: Receive, own: OwnRequest) -> bytes:
+async def _explain(scope: Scope, receive: Receive, own: OwnRequest) -> OwnAnswer:
     pipeline = own.runtime.pipeline
     # Authentication first: without it nobody learns even which routes are public.
-    presented = Presented(scope["headers"], peer=peer_of(scope))
+    presented = Presented(scope["headers"], peer=peer_of(scope), method=scope["method"])
     own.identified(await pipeline.identity.authenticate(presented, unverified=lambda _: None))
     asked = _asked(await ReplayedBody(receive, limit=_MAX_BODY).read())
     raw_path = asked["raw_path"] or quote(asked["path"], safe=UNENCODED)
@@ -61,7 +61,7 @@ async def _explain(scope: Scope, receive: Receive, own: OwnRequest) -> bytes:
         body=GivenBody(asked["body"].encode()),
         peer=peer_of(scope),
     )
-    return json.dumps((await explain(pipeline, request)).document()).encode()
+    return OwnAnswer(json.dumps((await explain(pipeline, request)).document()).encode(), "application/json")
 
 
 def _asked(body: bytes | None) -> dict[str, str]:

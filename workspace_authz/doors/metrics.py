@@ -7,7 +7,7 @@ from functools import partial
 
 from workspace_authz.aio.asgi import App, Receive, Scope, Send
 from workspace_authz.doors.asgi.protocol import peer_of, route_path
-from workspace_authz.doors.own_routes import OwnRequest, serve
+from workspace_authz.doors.own_routes import OwnAnswer, OwnRequest, serve
 from workspace_authz.errors import UnknownRouteError
 from workspace_authz.identity.authenticator import Presented
 from workspace_authz.runtime.metrics_page import METRICS_PATH
@@ -30,12 +30,12 @@ class MetricsMiddleware:
             await self._app(scope, receive, send)
             return
         work = partial(_page, scope)
-        await serve(work, scope=scope, send=send, runtime=self._runtime, content_type=CONTENT_TYPE)
+        await serve(work, scope=scope, send=send, runtime=self._runtime)
 
 
-async def _page(scope: Scope, own: OwnRequest) -> bytes:
+async def _page(scope: Scope, own: OwnRequest) -> OwnAnswer:
     page = own.runtime.metrics_page
     if page is None:
         raise UnknownRouteError("This server has no metrics.")
-    presented = Presented(scope["headers"], peer=peer_of(scope))
-    return await page.render(presented, identified=own.identified)
+    presented = Presented(scope["headers"], peer=peer_of(scope), method=scope["method"])
+    return OwnAnswer(await page.render(presented, identified=own.identified), CONTENT_TYPE)

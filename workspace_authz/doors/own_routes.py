@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from workspace_authz.aio.asgi import Scope, Send
@@ -31,17 +32,44 @@ class OwnRequest:
         return Findings(caller=self._caller)
 
 
-class Work(Protocol):
-    """Makes the content of an answer."""
+@dataclass(frozen=True, slots=True)
+class OwnAnswer:
+    """What a route of ours answers."""
 
-    async def __call__(self, own: OwnRequest) -> bytes:
-        """The content. Notes the caller. Raises :class:`RequestError`."""
+    content: bytes
+    content_type: str
+    status: int = 200
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    """More headers; nothing is ever stored by a cache."""
+
+    async def send(self, send: Send, *, head: bool) -> None:
+        """Send it; without its content as the answer to a HEAD."""
+        headers = [
+            (b"content-type", self.content_type.encode()),
+            (b"content-length", str(len(self.content)).encode()),
+            (b"cache-control", b"no-store"),
+            *self.headers,
+        ]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if head else self.content})
+
+
+class Work(Protocol):
+    """Makes an answer."""
+
+    async def __call__(self, own: OwnRequest) -> OwnAnswer:
+        """The answer. Notes the caller. Raises :class:`RequestError`."""
 
 
 async def serve(
-    work: Work, *, scope: Scope, send: Send, runtime: Callable[[], Runtime], content_type: str
+    work: Work,
+    *,
+    scope: Scope,
+    send: Send,
+    runtime: Callable[[], Runtime],
+    refusal: Callable[[RequestError], OwnAnswer] | None = None,
 ) -> None:
-    """Answer one request to one of our routes."""
+    """Answer one request to one of our routes. ``refusal`` shows an error; otherwise it is JSON."""
     head = scope["method"] == "HEAD"
     try:
         own = OwnRequest(runtime())
@@ -51,17 +79,14 @@ async def serve(
     audited = AuditedRequest(own.runtime.audit, method=scope["method"], path=route_path(scope))
     outgoing = audited.watch(send)
     try:
-        content = await work(own)
+        answer = await work(own)
         audited.judged(Pass(own.findings(), Effects()))
-        headers = [
-            (b"content-type", content_type.encode()),
-            (b"content-length", str(len(content)).encode()),
-            (b"cache-control", b"no-store"),
-        ]
-        await outgoing({"type": "http.response.start", "status": 200, "headers": headers})
-        await outgoing({"type": "http.response.body", "body": b"" if head else content})
+        await answer.send(outgoing, head=head)
     except RequestError as error:
         audited.judged(Refuse(own.findings(), error))
-        await refuse(error, outgoing, head=head)
+        if refusal is None:
+            await refuse(error, outgoing, head=head)
+        else:
+            await refusal(error).send(outgoing, head=head)
     finally:
         audited.finish()

@@ -29,6 +29,7 @@ from workspace_authz.kubernetes.own_rights import OwnRights
 from workspace_authz.mlflow_adapter.options import ServerOptions, from_parent
 from workspace_authz.mlflow_adapter.reading.places import PROXIED, place_of, scheme_of
 from workspace_authz.restrictions.shared_sources import refuse_overlap, shared_sources
+from workspace_authz.runtime.sign_in import check_sign_in
 from workspace_authz.settings.proxy_headers import ADDRESSES_REPLACED
 from workspace_authz.settings.settings import (
     BOUNDED_CALLS,
@@ -248,6 +249,7 @@ def check_parent() -> None:
         allow_public_urls(settings.public_url, os.environ)
         bound_calls(os.environ)
         advertise_authentication(options, os.environ)
+        check_sign_in(settings)
         asyncio.run(check_cluster(settings))
         open_audit_sink(settings).close()
         make_run_directory(os.environ, workers=options.workers)

@@ -22,6 +22,7 @@ class Presented:
     """The client's address; empty where there is none."""
     gateway: bool = False
     """The route is one of MLflow's AI gateway."""
+    method: str = "GET"
 
 
 class Authenticator(Protocol):

@@ -21,15 +21,14 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from workspace_authz.errors import UnauthenticatedError
-from workspace_authz.kubernetes.credentials import BearerToken
+from workspace_authz.kubernetes.credentials import BearerToken, unverified_claims
 
 AUTHORIZATION = b"authorization"
 FORWARDED_TOKEN = b"x-forwarded-access-token"
@@ -202,7 +201,7 @@ def expiry(token: str) -> float | None:
 
     Nothing is verified. The token may lie: the claim is a reason to refuse it, and never one to accept it.
     """
-    found = _claims(token).get("exp")
+    found = unverified_claims(token).get("exp")
     if isinstance(found, bool) or not isinstance(found, int | float):
         return None
     try:
@@ -217,19 +216,6 @@ def claimed_audiences(token: str) -> frozenset[str]:
 
     Nothing is verified. The token may lie: the claim chooses who is asked about it, and nothing else.
     """
-    found = _claims(token).get("aud")
+    found = unverified_claims(token).get("aud")
     names = found if isinstance(found, list) else [found]
     return frozenset(name for name in names if isinstance(name, str))
-
-
-def _claims(token: str) -> Mapping[str, Any]:
-    """What the payload of a JWT says. Nothing is verified."""
-    parts = token.split(".")
-    if len(parts) != 3:
-        return {}
-    payload = parts[1]
-    try:
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (ValueError, RecursionError):
-        return {}
-    return claims if isinstance(claims, dict) else {}

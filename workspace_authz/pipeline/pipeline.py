@@ -148,7 +148,9 @@ class Pipeline:
     async def _identify(self, progress: _Progress, prefetched: ExitStack) -> Caller:
         """Who asks? Raises :class:`UnauthenticatedError`, among others."""
         request, match, url = progress.request, progress.match, progress.url
-        presented = Presented(request.headers, request.peer, progress.is_gateway)
+        presented = Presented(
+            request.headers, request.peer, gateway=progress.is_gateway, method=request.method
+        )
         progress.stated = StatedWorkspaces(
             url=url.name if url is not None else None,
             headers=request.header(WORKSPACE_HEADER),

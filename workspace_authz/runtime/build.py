@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import gc
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Final
 
 from workspace_authz.aio.clock import Clock, SystemClock
 from workspace_authz.aio.supervisor import Supervisor
+from workspace_authz.database.threads import DatabaseThreads
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import Connection, caller_connection, server_connection
 from workspace_authz.kubernetes.retries import ReviewPriorities, review_priorities
 from workspace_authz.kubernetes.reviews import ApiReviews
+from workspace_authz.mlflow_adapter.store.engines import tracking_engine
 from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.runtime import process
 from workspace_authz.runtime.cluster import Cluster, cluster_over
@@ -25,6 +27,7 @@ from workspace_authz.runtime.own_reviews import own_reviews
 from workspace_authz.runtime.pipeline import ClusterParts, MLflowParts, build_pipeline
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.runtime.sampler import Observed, Sampler
+from workspace_authz.runtime.sign_in import BrowserSessions, browser_sessions
 from workspace_authz.runtime.worker_config import WorkerConfig
 from workspace_authz.settings.settings import Settings
 from workspace_authz.telemetry.audit import open_audit_sink
@@ -58,10 +61,11 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
         metrics = PrometheusMetrics(slot.number)
         stack.callback(metrics.flush)
         own = await stack.enter_async_context(own_reviews(configuration, settings, metrics=metrics))
+        browser = await stack.enter_async_context(_browser(config, stack, clock=clock))
         supervisor = Supervisor()
         stack.push_async_callback(supervisor.close)
         cluster = cluster_over(server, config, own=own, clock=clock)
-        pipeline = _pipeline(config, callers, cluster=cluster, data=data, metrics=metrics)
+        pipeline = _pipeline(config, callers, cluster=cluster, data=data, browser=browser, metrics=metrics)
         threads = handler_threads(settings)
         runtime = Runtime(
             pipeline=pipeline,
@@ -74,16 +78,24 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
             request_bytes=settings.request_bytes,
             share=threads.share,
             obstacle=data.obstacle,
+            browser=browser,
         )
         observed = _observed(runtime, cluster=cluster, data=data, threads=threads)
-        cluster.follow(supervisor)
-        data.prepare(supervisor, cluster.directory)
-        supervisor.run("gc freeze", partial(freeze_when_ready, runtime.health, clock))
+        _start(supervisor, runtime, cluster=cluster, data=data, clock=clock)
         sampler = Sampler(observed, runtime.health, metrics=_sampled(metrics, config), slot=slot, clock=clock)
         supervisor.run("sampler", sampler.run)
         process.install(runtime)
         stack.callback(process.uninstall)
         yield runtime
+
+
+def _start(supervisor: Supervisor, runtime: Runtime, *, cluster: Cluster, data: Data, clock: Clock) -> None:
+    """Start the work in the background."""
+    cluster.follow(supervisor)
+    data.prepare(supervisor, cluster.directory)
+    if runtime.browser is not None:
+        supervisor.run("session sweep", runtime.browser.sweep)
+    supervisor.run("gc freeze", partial(freeze_when_ready, runtime.health, clock))
 
 
 def _reviews(api: ApiReviews, settings: Settings, *, metrics: Metrics, clock: Clock) -> ReviewPriorities:
@@ -102,6 +114,7 @@ def _pipeline(
     *,
     cluster: Cluster,
     data: Data,
+    browser: BrowserSessions | None,
     metrics: Metrics,
 ) -> Pipeline:
     settings, own = config.settings, cluster.own
@@ -117,6 +130,7 @@ def _pipeline(
             server_time=own.time_beside(api.server_time.now) if own else api.server_time.now,
             workspaces=cluster.directory,
             generations=cluster.generations,
+            sessions=browser.authenticator if browser else None,
             rbac=cluster.rights,
         ),
         MLflowParts(
@@ -130,6 +144,17 @@ def _pipeline(
         settings=settings,
         catalog=config.catalog,
         rule=config.rule,
+    )
+
+
+def _browser(
+    config: WorkerConfig, stack: AsyncExitStack, *, clock: Clock
+) -> AbstractAsyncContextManager[BrowserSessions | None]:
+    """The sessions of people in a browser, in MLflow's database."""
+    database = DatabaseThreads(tracking_engine, "sessions")
+    stack.callback(database.close)
+    return browser_sessions(
+        config.settings, database, origins=config.origins, path=config.static_prefix, clock=clock
     )
 
 

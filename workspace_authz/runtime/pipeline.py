@@ -58,6 +58,8 @@ class ClusterParts:
     """None on a server without workspaces."""
     generations: Generations | None = None
     """None where changes of RBAC are not followed; decisions then have the shorter lifetimes."""
+    sessions: Callable[[Sequence[Authenticator]], Authenticator] | None = None
+    """Authenticates by a session, given what verifies tokens; None where nobody signs in."""
     rbac: RbacSource | None = None
     """Knows where a caller could hold rights; without it, all namespaces are asked about."""
 
@@ -106,7 +108,7 @@ def build_pipeline(
 
 
 def _identity(cluster: ClusterParts, settings: Settings) -> AuthenticatorChain:
-    """Identity headers of a proxy first, as kube-apiserver has its front proxy before tokens.
+    """Identity headers of a proxy first, as kube-apiserver has its front proxy before tokens; sessions last.
 
     Of tokens those for an audience of the server: their claims alone say which kind a token is.
     """
@@ -132,9 +134,12 @@ def _identity(cluster: ClusterParts, settings: Settings) -> AuthenticatorChain:
     if not audiences.only:
         chain.append(TokenAuthenticator(cluster.reviews, rules, unverified=cluster.unverified, advice=advice))
     advice = advice if audiences.only else f"{HOW_TO} {advice}".strip()
+    tokens = tuple(chain)
+    if cluster.sessions is not None:
+        chain.append(cluster.sessions(tokens))
     if not settings.trusts_proxies:
         return AuthenticatorChain(tuple(chain), advice=advice)
-    senders = _senders(settings, chain, clock=clock)
+    senders = _senders(settings, tokens, clock=clock)
     headers = _identity_headers(settings)
     proxies = ProxyHeaderAuthenticator(headers, senders, rules=rules)
     return AuthenticatorChain(

@@ -10,6 +10,7 @@ from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.runtime.handler_threads import fair_share
 from workspace_authz.runtime.health import Health
 from workspace_authz.runtime.metrics_page import MetricsPage
+from workspace_authz.runtime.sign_in import BrowserSessions
 from workspace_authz.settings.settings import Settings
 from workspace_authz.telemetry.audit import AuditSink
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
@@ -36,3 +37,5 @@ class Runtime:
     """Why no request can be judged at all, as a sentence."""
     share: FairShare = field(default_factory=lambda: fair_share(Settings.model_construct()))
     """Shares the threads of MLflow's handlers."""
+    browser: BrowserSessions | None = None
+    """The sessions of people in a browser; None where nobody signs in."""

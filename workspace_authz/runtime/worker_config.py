@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workspace_authz.catalog.compile import CompiledCatalog
@@ -32,6 +33,10 @@ class WorkerConfig:
     """MLflow's default artifact root."""
     mlflow: MlflowAddress | None = None
     """Where MLflow runs; None in MLflow's own process."""
+    origins: Sequence[str] = ()
+    """Those of the server's public URLs, as browsers write them."""
+    static_prefix: str = ""
+    """What stands before all of MLflow's paths."""
 
     @property
     def writes_caller(self) -> bool:

@@ -16,6 +16,7 @@ from pydantic_settings import SettingsConfigDict
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.settings.forward_auth import ForwardAuthSettings
 from workspace_authz.settings.proxy_headers import NO_PROXY, ProxyHeaderSettings, check_proxy_headers
+from workspace_authz.settings.sign_in import SignInSettings
 from workspace_authz.settings.variables import PREFIX, listed, names
 
 SHARED_CACHES: Final[Mapping[str, str]] = MappingProxyType(
@@ -51,12 +52,12 @@ Such a handler holds a thread. With MLflow's own values a webhook's test may tak
 
 
 CALLERS_WHO_ASK: Final[Mapping[str, Any]] = MappingProxyType(
-    {"audiences": None, "audiences_only": False, **NO_PROXY}
+    {"audiences": None, "audiences_only": False, "session_keys": None, "sign_in": None, **NO_PROXY}
 )
 """Overrides for a process that can ask with callers' tokens only, and with no account of its own."""
 
 
-class Settings(ProxyHeaderSettings, ForwardAuthSettings):
+class Settings(ProxyHeaderSettings, SignInSettings, ForwardAuthSettings):
     """The settings of one server. Times are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(
@@ -273,8 +274,9 @@ class Settings(ProxyHeaderSettings, ForwardAuthSettings):
     @property
     def needs_own_reviews(self) -> Sequence[str]:
         """The variables that are set and make the server ask about callers with its own account."""
-        audiences = (f"{PREFIX}AUDIENCES",) if self.audience_names else ()
-        return (*audiences, *self.trusts_proxies)
+        audiences = ("WORKSPACE_AUTHZ_AUDIENCES",) if self.audience_names else ()
+        people = ("WORKSPACE_AUTHZ_SIGN_IN",) if self.reviews_people_by_name else ()
+        return (*audiences, *self.trusts_proxies, *people)
 
     @property
     def asks_with_own_account(self) -> bool:
@@ -302,6 +304,11 @@ def _refuse_unsupported(settings: Settings) -> None:
         raise ConfigurationError(
             "WORKSPACE_AUTHZ_AUDIENCES_ONLY is set, but no audience is: set WORKSPACE_AUTHZ_AUDIENCES, for "
             "example to mlflow."
+        )
+    if settings.sign_in_configuration is not None and not settings.public_url:
+        raise ConfigurationError(
+            "WORKSPACE_AUTHZ_SESSION_KEYS is set, but browsers' address of the server is not: set "
+            "WORKSPACE_AUTHZ_PUBLIC_URL, for example to https://mlflow.example.com."
         )
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Engine, Row, delete, select, update
 
-from workspace_authz.tenancy.schema import CLAIMS, insert_if_absent, now_ms
+from workspace_authz.database.schema import CLAIMS, insert_if_absent, now_ms
 
 NO_NAMESPACE: Final = ""
 """The UID in the claim of a workspace whose namespace was missing when its data were found."""

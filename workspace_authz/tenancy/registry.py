@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
 from workspace_authz.aio.cache import ExpiringCache
 from workspace_authz.aio.clock import Clock
 from workspace_authz.aio.coalesce import Coalescer
-from workspace_authz.errors import ForbiddenError, MisconfiguredError, RequestError, UnavailableError
+from workspace_authz.database.keys import shared_key
+from workspace_authz.database.schema import migrate
+from workspace_authz.database.threads import DatabaseThreads
+from workspace_authz.errors import ForbiddenError, RequestError, UnavailableError
 from workspace_authz.mlflow_adapter.store.workspace_data import workspaces_with_data
 from workspace_authz.tenancy.claims import NO_NAMESPACE, Reason, claim, read_claim, read_claims
-from workspace_authz.tenancy.keys import shared_key
-from workspace_authz.tenancy.schema import migrate
 
 MATCH_SECONDS: Final = 60.0
 """How long the database is not asked again about a workspace whose claim matched its namespace.
@@ -31,18 +29,13 @@ and only a closed workspace can be purged. A mismatch is never cached, nor is a 
 """
 
 _SIZE: Final = 20_000
-_THREADS: Final = 4
-_DATABASE_SECONDS: Final = 8.0
 _SCAN_SECONDS: Final = 300.0
 """For reading all tables, and for the time that MLflow itself waits for a database that is away."""
 _RETRY_SECONDS: Final = 1.0
 
 _NOT_YET: Final = "It is not known yet which namespaces the workspaces belong to; try again."
-_NO_DATABASE: Final = "MLflow's database gave no answer; try again."
 
 _log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 class Namespaces(Protocol):
@@ -73,8 +66,7 @@ class TenancyRegistry:
         self._clock = clock
         self._matched: ExpiringCache[str, str] = ExpiringCache(size=_SIZE, monotonic=clock.monotonic)
         self._asking: Coalescer[tuple[str, str, bool], str | None] = Coalescer()
-        # A pool of its own: a database that hangs must not take the threads of others.
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="tenancy")
+        self._threads = DatabaseThreads(databases.tracking, "tenancy")
         self._problem: str | None = _NOT_YET
 
     @property
@@ -84,7 +76,7 @@ class TenancyRegistry:
 
     def close(self) -> None:
         """End the threads, without waiting for a database that hangs."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     async def prepare(self, namespaces: Namespaces) -> None:
         """Bring the tables up to date, and claim every workspace that holds data and has no claim.
@@ -112,7 +104,7 @@ class TenancyRegistry:
         """See :func:`shared_key`. Tries until the database answers. None where MLflow has no SQL database."""
         while True:
             try:
-                return await self._ask(partial(self._key, purpose))
+                return await self._threads.ask(partial(self._key, purpose))
             except UnavailableError:
                 await self._clock.sleep(_RETRY_SECONDS)
 
@@ -127,7 +119,7 @@ class TenancyRegistry:
         if self._matched.get(workspace) == uid:
             return
         work = partial(self._owner, workspace, uid, writes=writes)
-        owner = await self._asking.share((workspace, uid, writes), partial(self._ask, work))
+        owner = await self._asking.share((workspace, uid, writes), partial(self._threads.ask, work))
         if owner is None:
             return
         if owner != uid:
@@ -140,42 +132,27 @@ class TenancyRegistry:
         self._matched.put(workspace, uid, seconds=MATCH_SECONDS)
 
     async def _claim_all(self, namespaces: Namespaces) -> None:
-        for workspace in await self._ask(self._unclaimed, seconds=_SCAN_SECONDS):
+        for workspace in await self._threads.ask(self._unclaimed, seconds=_SCAN_SECONDS):
             uid = await namespaces.uid(workspace)
             if uid is None:
                 _log.warning("The workspace %s holds data and has no namespace: it is closed.", workspace)
-            await self._ask(partial(self._claim_at_start, workspace, uid or NO_NAMESPACE))
-
-    async def _ask(self, work: Callable[[], T], *, seconds: float = _DATABASE_SECONDS) -> T:
-        """Run ``work`` in a thread. Raises :class:`UnavailableError` when the database does not answer."""
-        try:
-            async with asyncio.timeout(seconds):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        except (SQLAlchemyError, TimeoutError) as error:
-            _log.warning("MLflow's database gave no answer about tenancy: %s", type(error).__name__)
-            raise UnavailableError(_NO_DATABASE) from error
-
-    def _engine(self) -> Engine:
-        engine = self._databases.tracking()
-        if engine is None:
-            raise MisconfiguredError("Workspaces need an SQL database as MLflow's backend store.")
-        return engine
+            await self._threads.ask(partial(self._claim_at_start, workspace, uid or NO_NAMESPACE))
 
     def _key(self, purpose: str) -> bytes | None:
-        engine = self._databases.tracking()
+        engine = self._threads.engine_if_any()
         return None if engine is None else shared_key(engine, purpose)
 
     def _unclaimed(self) -> list[str]:
-        engine = self._engine()
+        engine = self._threads.engine()
         migrate(engine)
         return sorted(workspaces_with_data(self._databases.all()) - read_claims(engine).keys())
 
     def _claim_at_start(self, workspace: str, uid: str) -> None:
-        claim(self._engine(), workspace, uid=uid, reason=Reason.START)
+        claim(self._threads.engine(), workspace, uid=uid, reason=Reason.START)
 
     def _owner(self, workspace: str, uid: str, *, writes: bool) -> str | None:
         """The UID of the namespace that the data belong to; None if there is no claim and none is made."""
-        engine = self._engine()
+        engine = self._threads.engine()
         found = read_claim(engine, workspace)
         if found is None and writes:
             claim(engine, workspace, uid=uid, reason=Reason.WRITE)

@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from workspace_authz.cli.lazy import load
 from workspace_authz.cli.options import add_kubeconfig, add_output, command_parser
+from workspace_authz.lazy import load
 
 _DESCRIPTION: Final = """\
 Whose data the workspaces of an MLflow server hold.

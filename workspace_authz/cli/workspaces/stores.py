@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from workspace_authz.database.schema import migrate
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import Connection, server_connection
@@ -19,7 +20,6 @@ from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.mlflow_adapter.store.engines import open_engines
 from workspace_authz.mlflow_adapter.store.workspace_data import count_objects, workspaces_with_data
 from workspace_authz.tenancy.claims import read_claims
-from workspace_authz.tenancy.schema import migrate
 from workspace_authz.tenancy.states import ClusterNamespace, WorkspaceStatus, workspace_statuses
 
 _SECONDS = 30.0

@@ -48,6 +48,11 @@ def create_app() -> App:
 
 
 def _config(settings: Settings) -> WorkerConfig:
+    if settings.sign_in_configuration is not None:
+        raise ConfigurationError(
+            "WORKSPACE_AUTHZ_SESSION_KEYS is set, but sessions are kept in MLflow's database, which "
+            "`workspace-authz serve` has not: unset it, and let a proxy sign people in."
+        )
     single = resolve_single_namespace(settings, mlflow_workspaces=not settings.namespace)
     refuse_overlap(shared_sources(settings.model_sources), roots=(settings.mlflow_artifact_root,))
     catalog = catalog_of(settings)

@@ -10,8 +10,8 @@ from alembic.migration import MigrationContext
 from mlflow.store.db import utils
 from sqlalchemy import Engine, create_engine, text
 
-from workspace_authz.tenancy.keys import KEY_BYTES, shared_key
-from workspace_authz.tenancy.schema import METADATA, VERSION_TABLE, migrate
+from workspace_authz.database.keys import KEY_BYTES, shared_key
+from workspace_authz.database.schema import METADATA, VERSION_TABLE, migrate
 
 
 def test_the_migrations_make_the_tables_that_the_code_reads(engine: Engine) -> None:

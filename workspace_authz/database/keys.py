@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import Engine, select
 
-from workspace_authz.tenancy.schema import KEYS, insert_if_absent, migrate, now_ms
+from workspace_authz.database.schema import KEYS, insert_if_absent, migrate, now_ms
 
 KEY_BYTES: Final = 32
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from workspace_authz.tenancy.schema import METADATA, VERSION_TABLE
+from workspace_authz.database.schema import METADATA, VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"],

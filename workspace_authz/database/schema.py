@@ -21,6 +21,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    UniqueConstraint,
     func,
     insert,
     select,
@@ -56,6 +57,26 @@ KEYS: Final = Table(
     Column("purpose", String(64), primary_key=True),
     Column("value", LargeBinary(64), nullable=False),
     Column("made_at", BigInteger, nullable=False),
+)
+
+SESSIONS: Final = Table(
+    "workspace_authz_sessions",
+    METADATA,
+    # The SHA-256 of the session's id in hexadecimal digits. Who reads the table cannot make a cookie.
+    Column("digest", String(64), primary_key=True),
+    # The SHA-256 of the user's name, likewise.
+    Column("owner", String(64), nullable=False),
+    # Encrypted with a key that the database does not hold.
+    Column("sealed", LargeBinary(2**24 - 1), nullable=False),
+    # All times in milliseconds since the epoch.
+    Column("created_at", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+    # Until then one worker of all replicas renews the session.
+    Column("renewing_until", BigInteger, nullable=False),
+    # Indexes, in effect. As constraints they come with the table: MySQL has no CREATE INDEX IF NOT EXISTS.
+    UniqueConstraint("owner", "digest", name="uq_workspace_authz_sessions_owner"),
+    UniqueConstraint("ends_at", "digest", name="uq_workspace_authz_sessions_ends_at"),
 )
 
 

@@ -1,6 +1,6 @@
 """Imports by name, at the time of use. The only such place in the project (docs/architecture.md).
 
-MLflow takes seconds to import, so the command line starts without it.
+MLflow takes seconds to import, so the command line starts without it; its client starts without aiohttp.
 """
 
 from __future__ import annotations

@@ -1,0 +1,111 @@
+"""Signing in with a browser, as a worker does it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from workspace_authz.aio.clock import Clock, SystemClock
+from workspace_authz.database.threads import DatabaseThreads
+from workspace_authz.errors import ConfigurationError, UnavailableError
+from workspace_authz.identity.authenticator import Authenticator
+from workspace_authz.identity.rate_limit import Rejections
+from workspace_authz.identity.sessions.authenticator import SessionAuthenticator
+from workspace_authz.identity.sessions.cookies import Cookies
+from workspace_authz.identity.sessions.sealer import Sealer, SessionKeys
+from workspace_authz.identity.sessions.sessions import Lifetimes, Sessions
+from workspace_authz.identity.sign_in.flow import SignIn
+from workspace_authz.identity.sign_in.oidc import OidcProvider
+from workspace_authz.identity.sign_in.openshift import OpenShiftProvider
+from workspace_authz.settings.settings import Settings
+from workspace_authz.settings.sign_in_file import OpenShiftConfiguration, ProviderConfiguration
+
+_SWEEP_SECONDS: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class BrowserSessions:
+    """The sessions of this server, and how they begin."""
+
+    sign_in: SignIn
+    cookies: Cookies
+    origins: Collection[str]
+    """Of this server's pages."""
+
+    def authenticator(self, tokens: Sequence[Authenticator]) -> Authenticator:
+        """Authenticates callers by a session. ``tokens`` verify the tokens that sessions hold."""
+        return SessionAuthenticator(self.sign_in.sessions, self.cookies, self.origins, tokens)
+
+    async def sweep(self) -> None:
+        """Delete the sessions that have ended, again and again until cancelled."""
+        while True:
+            await self.sign_in.clock.sleep(_SWEEP_SECONDS)
+            with suppress(UnavailableError):  # a later sweep deletes them
+                await self.sign_in.sessions.sweep()
+
+
+@asynccontextmanager
+async def browser_sessions(
+    settings: Settings, database: DatabaseThreads, *, origins: Sequence[str], path: str, clock: Clock
+) -> AsyncIterator[BrowserSessions | None]:
+    """The sessions that ``settings`` ask for, while the block runs; None where nobody signs in.
+
+    They are kept in ``database``. ``origins`` are those of the public URLs, ``path`` is the static prefix.
+    Raises :class:`ConfigurationError`.
+    """
+    configuration = settings.sign_in_configuration
+    if configuration is None or settings.session_keys is None:
+        yield None
+        return
+    sealer = Sealer(SessionKeys(Path(settings.session_keys)))
+    async with AsyncExitStack() as stack:
+        providers = [_provider(each, clock=clock) for each in configuration.providers]
+        for provider in providers:
+            stack.push_async_callback(provider.close)
+        by_name = {provider.name: provider for provider in providers}
+        sessions = Sessions(
+            database,
+            sealer,
+            providers=by_name,
+            lifetimes=Lifetimes(total=settings.session_seconds, idle=settings.session_idle_seconds),
+            clock=clock,
+        )
+        yield BrowserSessions(
+            sign_in=SignIn(
+                sessions=sessions,
+                providers=by_name,
+                sealer=sealer,
+                clock=clock,
+                rejections=Rejections(clock, per_second=settings.rejections_per_second),
+                takes_tokens=configuration.tokens,
+            ),
+            cookies=Cookies(
+                secure=all(origin.startswith("https://") for origin in origins),
+                path=path.rstrip("/") or "/",
+            ),
+            origins=frozenset(origins),
+        )
+
+
+def check_sign_in(settings: Settings) -> None:
+    """Raise :class:`ConfigurationError` for keys or certificates that cannot be used. Blocks."""
+    if (configuration := settings.sign_in_configuration) is None or settings.session_keys is None:
+        return
+    SessionKeys(Path(settings.session_keys))
+    for provider in configuration.providers:
+        _provider(provider, clock=SystemClock())
+
+
+def _provider(configuration: ProviderConfiguration, *, clock: Clock) -> OidcProvider | OpenShiftProvider:
+    try:
+        if isinstance(configuration, OpenShiftConfiguration):
+            return OpenShiftProvider(configuration, clock=clock)
+        return OidcProvider(configuration, clock=clock)
+    except (OSError, ValueError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
+        raise ConfigurationError(
+            f"The certificateAuthority of the provider {configuration.name} cannot be used: {reason}."
+        ) from error
