@@ -58,7 +58,7 @@ COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
             "answer proxies in front of an MLflow that cannot load the app",
             "workspace_authz.cli.serve:run",
             extra="server",
-            logs=logging.INFO,
+            logs=logging.WARNING,
         ),
         "devplane": Command(
             "a Kubernetes API on this machine, for development",

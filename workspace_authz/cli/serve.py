@@ -11,8 +11,8 @@ import uvicorn
 
 from workspace_authz.cli.options import OK, command_parser
 from workspace_authz.doors.forward_auth.senders import senders_of
-from workspace_authz.doors.preflight import check_cluster
 from workspace_authz.errors import ConfigurationError
+from workspace_authz.lazy import load
 from workspace_authz.settings.settings import load_settings
 from workspace_authz.telemetry.audit import open_audit_sink
 from workspace_authz.telemetry.workers import make_run_directory
@@ -29,7 +29,10 @@ _KEEP_ALIVE_SECONDS: Final = 300
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The command. Serves until it is stopped. Returns its exit status."""
+    """The command. Serves until it is stopped. Returns its exit status.
+
+    Raises :class:`ConfigurationError`.
+    """
     parser = command_parser("serve", _DESCRIPTION)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on; default: 127.0.0.1")
     parser.add_argument("--port", type=int, default=5001, help="default: 5001")
@@ -63,9 +66,10 @@ def _check() -> None:
     """Find what is wrong with the settings before workers start. Raises :class:`ConfigurationError`."""
     settings = load_settings()
     prefix = settings.mlflow_origin[1]
-    # MLflow makes its routes as it is imported, which uvicorn does with the app.
+    # MLflow makes its routes as it is imported. Nothing has imported it yet.
     os.environ["_MLFLOW_STATIC_PREFIX"] = prefix
     os.environ["_MLFLOW_SGI_NAME"] = "uvicorn"
     senders_of(settings)
+    check_cluster = load("workspace_authz.doors.preflight:check_cluster", extra="server")
     asyncio.run(check_cluster(settings))
     open_audit_sink(settings).close()

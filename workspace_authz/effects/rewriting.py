@@ -42,7 +42,7 @@ class RequestReplacement:
 
 
 async def changes_nothing(
-    replacement: RequestReplacement, request: AccessRequest, route: Route, *, reading: Reading
+    replacement: RequestReplacement, request: AccessRequest, *, route: Route, reading: Reading
 ) -> bool:
     """Whether MLflow finds the same in ``request`` as in its replacement, so that either may be sent.
 

@@ -81,21 +81,23 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
             browser=browser,
         )
         observed = _observed(runtime, cluster=cluster, data=data, threads=threads)
-        _start(supervisor, runtime, cluster=cluster, data=data, clock=clock)
         sampler = Sampler(observed, runtime.health, metrics=_sampled(metrics, config), slot=slot, clock=clock)
-        supervisor.run("sampler", sampler.run)
+        _start(supervisor, runtime, cluster=cluster, data=data, sampler=sampler)
         process.install(runtime)
         stack.callback(process.uninstall)
         yield runtime
 
 
-def _start(supervisor: Supervisor, runtime: Runtime, *, cluster: Cluster, data: Data, clock: Clock) -> None:
+def _start(
+    supervisor: Supervisor, runtime: Runtime, *, cluster: Cluster, data: Data, sampler: Sampler
+) -> None:
     """Start the work in the background."""
     cluster.follow(supervisor)
     data.prepare(supervisor, cluster.directory)
     if runtime.browser is not None:
         supervisor.run("session sweep", runtime.browser.sweep)
-    supervisor.run("gc freeze", partial(freeze_when_ready, runtime.health, clock))
+    supervisor.run("gc freeze", partial(freeze_when_ready, runtime.health, SystemClock()))
+    supervisor.run("sampler", sampler.run)
 
 
 def _reviews(api: ApiReviews, settings: Settings, *, metrics: Metrics, clock: Clock) -> ReviewPriorities:

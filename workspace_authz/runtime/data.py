@@ -15,9 +15,9 @@ from workspace_authz.effects.ciphers import AesCipher
 from workspace_authz.effects.page_tokens import PageTokenCipher
 from workspace_authz.mlflow_adapter.reading.mlflow_reading import MLflowReading
 from workspace_authz.mlflow_adapter.reading.reader import Reading
-from workspace_authz.mlflow_adapter.rest.client import MlflowAddress, MlflowApi
-from workspace_authz.mlflow_adapter.rest.objects import RestObjects
-from workspace_authz.mlflow_adapter.rest.release import ReleaseProbe
+from workspace_authz.mlflow_adapter.remote.client import MlflowAddress, MlflowApi
+from workspace_authz.mlflow_adapter.remote.objects import RemoteObjects
+from workspace_authz.mlflow_adapter.remote.release import ReleaseProbe
 from workspace_authz.mlflow_adapter.store.protocol import ObjectStore
 from workspace_authz.pipeline.parts import Tenancy
 from workspace_authz.runtime.health import Check
@@ -68,7 +68,7 @@ class RemoteData:
     """The data of an MLflow in another process. Whose they are is not known: there is no tenancy."""
 
     reading: Reading
-    objects: RestObjects
+    objects: RemoteObjects
     release: ReleaseProbe
     cipher: AesCipher
     """No list is filtered here, so nobody gets a page token."""
@@ -106,7 +106,7 @@ async def _remote(address: MlflowAddress, *, workspaces: bool, clock: Clock) -> 
         with closing(MLflowReading()) as reading:
             yield RemoteData(
                 reading,
-                RestObjects(api, workspaces=workspaces, monotonic=time.monotonic),
+                RemoteObjects(api, workspaces=workspaces, monotonic=time.monotonic),
                 ReleaseProbe(api, workspaces=workspaces, clock=clock),
                 AesCipher(None),
             )

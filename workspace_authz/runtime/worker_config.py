@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workspace_authz.catalog.compile import CompiledCatalog
-from workspace_authz.mlflow_adapter.rest.client import MlflowAddress
+from workspace_authz.mlflow_adapter.remote.client import MlflowAddress
 from workspace_authz.settings.settings import Settings
 from workspace_authz.telemetry.workers import WorkerRegistry
 from workspace_authz.workspaces.policy import NamespacePolicy

@@ -168,7 +168,7 @@ def _door(told: Told) -> type[BaseHTTPRequestHandler]:
             try:
                 original = dialect.read(question)
                 headers = [pair for pair in original.headers if pair[0] != SECRET_HEADER]
-                answer = passed(EFFECTS, headers, dialect)
+                answer = passed(EFFECTS, headers, dialect=dialect)
             except RequestError as error:
                 self.send_error(403, error.message)
                 return

@@ -46,7 +46,7 @@ def identity(user: UserInfo | None) -> list[tuple[bytes, bytes]]:
     return [(USER, name.encode()), (GROUPS, groups.encode() if len(groups) <= LONGEST_GROUPS else b"")]
 
 
-def passed(effects: Effects, headers: Headers, dialect: Dialect) -> list[tuple[bytes, bytes]]:
+def passed(effects: Effects, headers: Headers, *, dialect: Dialect) -> list[tuple[bytes, bytes]]:
     """The headers of the answer to a request that passes, ``headers`` being the client's.
 
     The workspace is always among them, empty where MLflow is to get none: so no client's own gets through.

@@ -20,7 +20,7 @@ from workspace_authz.errors import ConfigurationError
 from workspace_authz.mlflow_adapter.compat import find_gaps, refused_operations
 from workspace_authz.mlflow_adapter.inventory import installed_app, uncovered_routes
 from workspace_authz.mlflow_adapter.relied_on import PATCHED
-from workspace_authz.mlflow_adapter.rest.client import MlflowAddress
+from workspace_authz.mlflow_adapter.remote.client import MlflowAddress
 from workspace_authz.restrictions.shared_sources import refuse_overlap, shared_sources
 from workspace_authz.runtime import process
 from workspace_authz.runtime.build import running

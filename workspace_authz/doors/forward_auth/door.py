@@ -7,6 +7,7 @@ changes nothing of this request.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from workspace_authz.aio.asgi import Receive, Scope, Send
@@ -91,10 +92,11 @@ class ForwardAuthDoor:
         """One ASGI connection. What is no HTTP has no answer here."""
         if scope["type"] != "http":
             return
+        head = scope["method"] == "HEAD"
         try:
             judge = self._judge()
         except RequestError as error:
-            await refuse(error, send, head=scope["method"] == "HEAD")
+            await refuse(error, send, head=head)
             return
         question = Question(scope, receive, judge.body_bytes)
         dialect = dialect_at(raw_route_path(scope))
@@ -103,15 +105,13 @@ class ForwardAuthDoor:
         except RequestError as error:
             # It is not known what was asked, so the record is about the question.
             audited = AuditedRequest(judge.audit, method=scope["method"], path=route_path(scope))
-            await _answer(Refuse(Findings(), error), judge, audited, dialect=dialect, scope=scope, send=send)
+            await _Reply(judge, audited, dialect, send, head).give(Refuse(Findings(), error), ())
             return
         audited = AuditedRequest(judge.audit, method=request.method, path=request.path)
-        verdict = await _verdict(judge, original, request)
+        verdict = await _verdict(judge, request, has_body=original.has_body)
         if question.has_body:
             await _drain(original.body if isinstance(original.body, ReplayedBody) else receive)
-        await _answer(
-            verdict, judge, audited, dialect=dialect, scope=scope, send=send, headers=request.headers
-        )
+        await _Reply(judge, audited, dialect, send, head).give(verdict, request.headers)
 
     async def _asked(self, dialect: Dialect | None, question: Question) -> tuple[Original, AccessRequest]:
         """What a proxy of ours asks about. Raises :class:`RequestError`."""
@@ -145,7 +145,7 @@ class ForwardAuthDoor:
         raise ForbiddenError(_NOT_A_PROXY)
 
 
-async def _verdict(judge: Judge, original: Original, request: AccessRequest) -> Verdict:
+async def _verdict(judge: Judge, request: AccessRequest, *, has_body: bool | None) -> Verdict:
     """The pipeline's verdict, if the proxy can do all that it says."""
     problem = judge.obstacle()
     if problem is not None:
@@ -154,46 +154,46 @@ async def _verdict(judge: Judge, original: Original, request: AccessRequest) -> 
     if not isinstance(verdict, Pass):
         return verdict
     applied = set(APPLIED)
-    if original.has_body is not True:
+    if has_body is not True:
         applied.add(EffectKind.EMPTY_BODY)
     effects, route, mlflow = verdict.effects, verdict.findings.route, judge.pipeline.mlflow
     if (
         effects.replacement is not None
         and route is not None
         and mlflow is not None
-        and await changes_nothing(effects.replacement, request, route, reading=mlflow.reading)
+        and await changes_nothing(effects.replacement, request, route=route, reading=mlflow.reading)
     ):
         applied.add(EffectKind.REQUEST)
     return demand_applicable(verdict, applied)
 
 
-async def _answer(
-    verdict: Verdict,
-    judge: Judge,
-    audited: AuditedRequest,
-    *,
-    dialect: Dialect | None,
-    scope: Scope,
-    send: Send,
-    headers: Headers = (),
-) -> None:
-    """Tell the proxy, with one audit record. ``headers`` are those of the client."""
-    answer: Headers = ()
-    if isinstance(verdict, Pass) and dialect is not None:
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """The answer to one question, with one audit record."""
+
+    judge: Judge
+    audited: AuditedRequest
+    dialect: Dialect | None
+    send: Send
+    head: bool
+
+    async def give(self, verdict: Verdict, headers: Headers) -> None:
+        """Tell the proxy. ``headers`` are those of the client."""
+        answer: Headers = ()
+        if isinstance(verdict, Pass) and self.dialect is not None:
+            try:
+                answer = passed(verdict.effects, headers, dialect=self.dialect)
+            except RequestError as error:
+                verdict = Refuse(verdict.findings, error)
         try:
-            answer = passed(verdict.effects, headers, dialect)
-        except RequestError as error:
-            verdict = Refuse(verdict.findings, error)
-    try:
-        count_verdict(judge.metrics, verdict, seconds=audited.judged(verdict))
-        outgoing = audited.watch(send)
-        if isinstance(verdict, Pass):
-            await send_pass(answer, outgoing)
-        else:
-            head = scope["method"] == "HEAD"
-            await send_refusal(verdict.error, outgoing, dialect=dialect, head=head)
-    finally:
-        audited.finish()
+            count_verdict(self.judge.metrics, verdict, seconds=self.audited.judged(verdict))
+            outgoing = self.audited.watch(self.send)
+            if isinstance(verdict, Pass):
+                await send_pass(answer, outgoing)
+            else:
+                await send_refusal(verdict.error, outgoing, dialect=self.dialect, head=self.head)
+        finally:
+            self.audited.finish()
 
 
 async def _drain(receive: Receive) -> None:

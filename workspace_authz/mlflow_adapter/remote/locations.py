@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from workspace_authz.errors import UnavailableError
 from workspace_authz.mlflow_adapter.reading.places import Place
-from workspace_authz.mlflow_adapter.rest.client import NO_ANSWER, MlflowApi
+from workspace_authz.mlflow_adapter.remote.client import NO_ANSWER, MlflowApi
 from workspace_authz.mlflow_adapter.store.owners import owners_among, recorded_place
 
 LIST_SECONDS: Final = 10.0
@@ -35,7 +35,7 @@ class _Known:
     places: dict[str, Place | None] = field(default_factory=dict)
 
 
-class RestLocations:
+class RemoteLocations:
     """Finds the experiments that own places."""
 
     def __init__(self, api: MlflowApi, monotonic: Callable[[], float]) -> None:
@@ -60,13 +60,13 @@ class RestLocations:
         known = self._known.get(workspace)
         if known is None or now - known.read_at >= seconds:
             known = _Known(now)
-        await self._add(known, workspace, header)
+        await self._add(known, workspace=workspace, header=header)
         if len(self._known) >= _MOST_WORKSPACES:
             self._known.clear()
         self._known[workspace] = known
         return known
 
-    async def _add(self, known: _Known, workspace: str, header: str | None) -> None:
+    async def _add(self, known: _Known, *, workspace: str, header: str | None) -> None:
         """Add what is newer than the newest. The newest ones come first."""
         page, found = "", dict[int, Place | None]()
         for _ in range(MOST_PAGES):

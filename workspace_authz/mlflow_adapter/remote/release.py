@@ -9,7 +9,7 @@ from typing import Final
 
 from workspace_authz.aio.clock import Clock
 from workspace_authz.errors import UnavailableError
-from workspace_authz.mlflow_adapter.rest.client import MlflowApi
+from workspace_authz.mlflow_adapter.remote.client import MlflowApi
 
 _PERIOD_SECONDS: Final = 5.0
 _AGAIN_SECONDS: Final = 1.0

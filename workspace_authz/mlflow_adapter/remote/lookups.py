@@ -13,7 +13,7 @@ from workspace_authz.catalog.model import Identifier
 from workspace_authz.types import Resource
 
 EXPERIMENT: Final = "experiment_id"
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_ID_IN_PATH: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")
 """What may stand in a path. MLflow gives no other ids."""
 
 
@@ -36,7 +36,7 @@ class Lookup:
         """The path and the query; None for what cannot be an identifier."""
         if self.parameter:
             return self.path, {self.parameter: value}
-        return (self.path.format(quote(value, safe="")), {}) if _PLAIN.fullmatch(value) else None
+        return (self.path.format(quote(value, safe="")), {}) if _ID_IN_PATH.fullmatch(value) else None
 
     def result(self, document: Any, value: str) -> str | None:
         """What the answer says; None where it is about another object."""

@@ -12,9 +12,9 @@ from workspace_authz.aio.statistics import Statistics
 from workspace_authz.catalog.model import Identifier
 from workspace_authz.errors import BadRequestError, UnappliedEffectError, UnavailableError
 from workspace_authz.mlflow_adapter.reading.places import Place
-from workspace_authz.mlflow_adapter.rest.client import NO_ANSWER, MlflowApi
-from workspace_authz.mlflow_adapter.rest.locations import RestLocations
-from workspace_authz.mlflow_adapter.rest.lookups import (
+from workspace_authz.mlflow_adapter.remote.client import NO_ANSWER, MlflowApi
+from workspace_authz.mlflow_adapter.remote.locations import RemoteLocations
+from workspace_authz.mlflow_adapter.remote.lookups import (
     IN_EXPERIMENT,
     MOST_TRACES,
     NAMED,
@@ -35,7 +35,7 @@ _SKILLS: Final = "/api/3.0/mlflow/skills"
 _Key = tuple[str, Identifier, str]
 
 
-class RestObjects:
+class RemoteObjects:
     """Implements :class:`~workspace_authz.mlflow_adapter.store.protocol.ObjectStore`.
 
     ``workspaces``: whether that MLflow has workspaces.
@@ -47,7 +47,7 @@ class RestObjects:
         self._api = api
         self._workspaces = workspaces
         self._experiment_ids: ExpiringCache[_Key, str] = ExpiringCache(size=size, monotonic=monotonic)
-        self._locations = RestLocations(api, monotonic)
+        self._locations = RemoteLocations(api, monotonic)
         self.statistics = Statistics(caches={"experiment_ids": self._experiment_ids})
 
     async def names(

@@ -18,9 +18,9 @@ from tests.harness.http_server import JsonHandler, serving
 from workspace_authz.catalog.model import Identifier
 from workspace_authz.errors import BadRequestError, UnappliedEffectError, UnavailableError
 from workspace_authz.mlflow_adapter.reading.places import place_at_path
-from workspace_authz.mlflow_adapter.rest.client import LARGEST_ANSWER, MlflowAddress, MlflowApi
-from workspace_authz.mlflow_adapter.rest.objects import EXPERIMENT_ID_SECONDS, MOST_LOOKUPS, RestObjects
-from workspace_authz.mlflow_adapter.rest.release import ReleaseProbe
+from workspace_authz.mlflow_adapter.remote.client import LARGEST_ANSWER, MlflowAddress, MlflowApi
+from workspace_authz.mlflow_adapter.remote.objects import EXPERIMENT_ID_SECONDS, MOST_LOOKUPS, RemoteObjects
+from workspace_authz.mlflow_adapter.remote.release import ReleaseProbe
 from workspace_authz.types import Resource
 
 NONE = (404, {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "not found"})
@@ -82,8 +82,8 @@ async def api(mlflow: Mlflow) -> AsyncIterator[MlflowApi]:
 
 
 @pytest.fixture
-def objects(api: MlflowApi, clock: ManualClock) -> RestObjects:
-    return RestObjects(api, workspaces=True, monotonic=clock.monotonic)
+def objects(api: MlflowApi, clock: ManualClock) -> RemoteObjects:
+    return RemoteObjects(api, workspaces=True, monotonic=clock.monotonic)
 
 
 def experiment(mlflow: Mlflow, key: str, name: str) -> None:
@@ -91,14 +91,14 @@ def experiment(mlflow: Mlflow, key: str, name: str) -> None:
     mlflow.knows(f"{V2}/experiments/get?experiment_id={key}", document)
 
 
-async def names(objects: RestObjects, identifier: Identifier, *values: str) -> dict[str, str]:
+async def names(objects: RemoteObjects, identifier: Identifier, *values: str) -> dict[str, str]:
     found = await objects.names(
         values, resource=Resource.EXPERIMENTS, identifier=identifier, workspace="team-a"
     )
     return dict(found)
 
 
-async def test_an_object_has_the_name_of_its_experiment(mlflow: Mlflow, objects: RestObjects) -> None:
+async def test_an_object_has_the_name_of_its_experiment(mlflow: Mlflow, objects: RemoteObjects) -> None:
     """Given a run, then MLflow is asked in the workspace, and its experiment a while later only by name."""
     experiment(mlflow, "7", "fraud")
     mlflow.knows(f"{V2}/runs/get?run_id=r1", {"run": {"info": {"run_id": "r1", "experiment_id": "7"}}})
@@ -111,7 +111,7 @@ async def test_an_object_has_the_name_of_its_experiment(mlflow: Mlflow, objects:
 
 
 async def test_an_experiment_is_remembered_for_seconds(
-    mlflow: Mlflow, objects: RestObjects, clock: ManualClock
+    mlflow: Mlflow, objects: RemoteObjects, clock: ManualClock
 ) -> None:
     experiment(mlflow, "7", "fraud")
     mlflow.knows(f"{V2}/runs/get?run_id=r1", {"run": {"info": {"run_id": "r1", "experiment_id": "7"}}})
@@ -122,7 +122,7 @@ async def test_an_experiment_is_remembered_for_seconds(
     assert f"{V2}/runs/get?run_id=r1" in mlflow.asked
 
 
-async def test_an_answer_about_another_object_is_none(mlflow: Mlflow, objects: RestObjects) -> None:
+async def test_an_answer_about_another_object_is_none(mlflow: Mlflow, objects: RemoteObjects) -> None:
     """MLflow reads "007" as 7, and databases may ignore case: just the spelling that it prints counts."""
     mlflow.knows(
         f"{V2}/experiments/get?experiment_id=007", {"experiment": {"experiment_id": "7", "name": "fraud"}}
@@ -131,7 +131,9 @@ async def test_an_answer_about_another_object_is_none(mlflow: Mlflow, objects: R
 
 
 @pytest.mark.parametrize("value", ["", "x" * 257, "a\0b", "a/b", "..", "a?b", "é"])
-async def test_what_can_be_no_id_is_not_asked_about(mlflow: Mlflow, objects: RestObjects, value: str) -> None:
+async def test_what_can_be_no_id_is_not_asked_about(
+    mlflow: Mlflow, objects: RemoteObjects, value: str
+) -> None:
     assert await names(objects, Identifier.LOGGED_MODEL_ID, value) == {}
     assert mlflow.asked == []
 
@@ -150,7 +152,7 @@ async def test_what_can_be_no_id_is_not_asked_about(mlflow: Mlflow, objects: Res
     ],
 )
 async def test_anything_else_is_no_answer(
-    mlflow: Mlflow, objects: RestObjects, status: int, document: Any
+    mlflow: Mlflow, objects: RemoteObjects, status: int, document: Any
 ) -> None:
     """Given a page of a proxy, an error or a flood in the place of an answer, then there is no decision."""
     mlflow.knows(f"{V2}/runs/get?run_id=r1", document, status=status)
@@ -161,11 +163,11 @@ async def test_anything_else_is_no_answer(
 async def test_mlflow_that_is_away_is_no_answer(clock: ManualClock) -> None:
     api = MlflowApi(MlflowAddress("http://127.0.0.1:1"))
     with pytest.raises(UnavailableError):
-        await names(RestObjects(api, workspaces=True, monotonic=clock.monotonic), Identifier.RUN_ID, "r1")
+        await names(RemoteObjects(api, workspaces=True, monotonic=clock.monotonic), Identifier.RUN_ID, "r1")
     await api.close()
 
 
-async def test_traces_are_asked_about_together(mlflow: Mlflow, objects: RestObjects) -> None:
+async def test_traces_are_asked_about_together(mlflow: Mlflow, objects: RemoteObjects) -> None:
     experiment(mlflow, "7", "fraud")
     location = {"mlflow_experiment": {"experiment_id": "7"}}
     metadata = {"mlflow.gateway.endpointId": "e-1"}
@@ -188,7 +190,7 @@ async def test_traces_are_asked_about_together(mlflow: Mlflow, objects: RestObje
 
 @pytest.mark.parametrize("infos", [[1], 3, [{"trace_location": 1}]])
 async def test_traces_that_cannot_be_read_may_be_there(
-    mlflow: Mlflow, objects: RestObjects, infos: Any
+    mlflow: Mlflow, objects: RemoteObjects, infos: Any
 ) -> None:
     """Given an answer of another form, then a trace does not count as new."""
     mlflow.knows(f"{V3}/traces/batchGetInfos", {"trace_infos": infos})
@@ -196,19 +198,19 @@ async def test_traces_that_cannot_be_read_may_be_there(
         await names(objects, Identifier.NEW_TRACE_ID, "tr-1")
 
 
-async def test_one_request_pays_for_so_many_look_ups(mlflow: Mlflow, objects: RestObjects) -> None:
+async def test_one_request_pays_for_so_many_look_ups(mlflow: Mlflow, objects: RemoteObjects) -> None:
     with pytest.raises(BadRequestError, match="At most"):
         await names(objects, Identifier.RUN_ID, *map(str, range(MOST_LOOKUPS + 1)))
     assert mlflow.asked == []
 
 
 @pytest.mark.parametrize("identifier", [Identifier.SCORER_ID, Identifier.JOB_ID])
-async def test_what_the_api_does_not_resolve_is_said(objects: RestObjects, identifier: Identifier) -> None:
+async def test_what_the_api_does_not_resolve_is_said(objects: RemoteObjects, identifier: Identifier) -> None:
     with pytest.raises(UnappliedEffectError, match="does not say"):
         await names(objects, identifier, "x")
 
 
-async def test_lists_ask_for_nothing(mlflow: Mlflow, objects: RestObjects) -> None:
+async def test_lists_ask_for_nothing(mlflow: Mlflow, objects: RemoteObjects) -> None:
     assert await objects.named(Resource.EXPERIMENTS, [], workspace="team-a") == {}
     with pytest.raises(UnappliedEffectError, match="lists are not kept to them here"):
         await objects.named(Resource.EXPERIMENTS, ["fraud"], workspace="team-a")
@@ -237,13 +239,13 @@ def located(mlflow: Mlflow, *experiments: tuple[int, str]) -> None:
     mlflow.knows(f"{V2}/experiments/search", {"experiments": shown})
 
 
-async def at(objects: RestObjects, path: str) -> set[str]:
+async def at(objects: RemoteObjects, path: str) -> set[str]:
     place = place_at_path(path, workspace="team-a")
     return set(await objects.experiments_at(place, workspace="team-a"))
 
 
 async def test_a_place_is_of_the_experiment_with_the_longest_location(
-    mlflow: Mlflow, objects: RestObjects
+    mlflow: Mlflow, objects: RemoteObjects
 ) -> None:
     experiment(mlflow, "1", "outer")
     experiment(mlflow, "2", "inner")
@@ -255,7 +257,7 @@ async def test_a_place_is_of_the_experiment_with_the_longest_location(
 
 
 async def test_an_experiment_that_was_just_made_is_found_at_once(
-    mlflow: Mlflow, objects: RestObjects
+    mlflow: Mlflow, objects: RemoteObjects
 ) -> None:
     """Given a list in memory, then what is newer than it is added at each look-up."""
     experiment(mlflow, "1", "outer")
