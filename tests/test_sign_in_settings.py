@@ -29,7 +29,7 @@ def test_a_provider_with_what_it_needs(tmp_path: Path) -> None:
     found = read_sign_in(written(tmp_path, PROVIDER % "https://idp.example/realms/a"), {})
     (provider,) = found.providers
     assert isinstance(provider, OidcConfiguration)
-    assert provider.issuer.discovery == "https://idp.example/realms/a/.well-known/openid-configuration"
+    assert provider.metadata_url == "https://idp.example/realms/a/.well-known/openid-configuration"
     assert (provider.trusted_by_api_server, provider.allowed_groups, found.tokens) == (False, (), True)
 
 

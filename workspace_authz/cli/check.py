@@ -11,7 +11,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
-from workspace_authz.cli.checks import api_server, cluster_roles, rights, software
+from workspace_authz.cli.checks import api_server, cluster_roles, rights, sign_in, software
 from workspace_authz.cli.checks.finding import Finding, Level, failing, ok, warning
 from workspace_authz.cli.checks.probe import NoAnswerError
 from workspace_authz.cli.checks.workspaces import workspaces
@@ -22,6 +22,7 @@ from workspace_authz.identity.secret_file import read_secrets
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import Connection, server_connection
 from workspace_authz.settings.settings import Settings, load_settings, refuse_shared_caches
+from workspace_authz.settings.sign_in_file import ProviderConfiguration
 from workspace_authz.workspaces.policy import NamespacePolicy
 
 _DESCRIPTION = """\
@@ -46,6 +47,8 @@ class Plan:
     """The one namespace of such a server."""
     needs_reviews: Sequence[str] = ()
     """The variables that make the server ask about callers with its own account."""
+    providers: Sequence[ProviderConfiguration] = ()
+    """Where people sign in with a browser."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -77,7 +80,8 @@ def _lines(finding: Finding) -> list[str]:
 async def _check(options: argparse.Namespace) -> list[Finding]:
     settings, plan = _settings(options)
     version = software.installed_mlflow()
-    findings = [*settings, software.mlflow(version)]
+    providers = await asyncio.gather(*map(sign_in.provider, plan.providers))
+    findings = [*settings, software.mlflow(version), *providers]
     if options.no_routes or version is None:
         return [*findings, *await _cluster(plan)]
     inside, cluster = await asyncio.gather(software.routes_and_functions(), _cluster(plan))
@@ -91,7 +95,13 @@ def _settings(options: argparse.Namespace) -> tuple[list[Finding], Plan]:
         proxies = _proxies(settings)
         policy = _policy(settings, options.workspace_store_uri)
         kubeconfig = options.kubeconfig or settings.kubeconfig
-        plan = Plan(kubeconfig, policy, settings.namespace, needs_reviews=settings.needs_own_reviews)
+        plan = Plan(
+            kubeconfig,
+            policy,
+            settings.namespace,
+            needs_reviews=settings.needs_own_reviews,
+            providers=configuration.providers if (configuration := settings.sign_in_configuration) else (),
+        )
     except ConfigurationError as error:
         fix = "change the environment of the server; it does not start with this one"
         return [failing("settings", str(error), fix=fix)], Plan(options.kubeconfig, None)

@@ -29,6 +29,7 @@ from workspace_authz.errors import ConfigurationError
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _DISCOVERY: Final = "/.well-known/openid-configuration"
+_OAUTH_METADATA: Final = "/.well-known/oauth-authorization-server"
 _SERVICE_ACCOUNT_CA: Final = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
 FULL_SCOPE: Final = "user:full"
 """OpenShift's scope with which a token can do what its owner can."""
@@ -58,11 +59,6 @@ class Issuer(_Part):
     @classmethod
     def _is_safe(cls, url: str | None) -> str | None:
         return url if url is None else safe_url(url)
-
-    @property
-    def discovery(self) -> str:
-        """The URL of its configuration (OpenID Connect Discovery 1.0, section 4)."""
-        return self.discovery_url or self.url.rstrip("/") + _DISCOVERY
 
 
 class Client(_Part):
@@ -124,6 +120,16 @@ class OidcConfiguration(_Provider):
     trusted_by_api_server: bool = Field(default=False, alias="trustedByAPIServer")
     """Whether the API server accepts ID tokens of this client: then they are the callers' tokens."""
 
+    @property
+    def metadata_url(self) -> str:
+        """Where the provider says what its endpoints are (OpenID Connect Discovery 1.0, section 4)."""
+        return self.issuer.discovery_url or self.issuer.url.rstrip("/") + _DISCOVERY
+
+    @property
+    def authority(self) -> str | None:
+        """Who vouches for its certificate: PEM, or a file; None for the system's authorities."""
+        return self.issuer.certificate_authority
+
 
 class OpenShiftConfiguration(_Provider):
     """The OAuth server of an OpenShift cluster."""
@@ -139,6 +145,16 @@ class OpenShiftConfiguration(_Provider):
     @classmethod
     def _is_safe(cls, url: str) -> str:
         return safe_url(url).rstrip("/")
+
+    @property
+    def metadata_url(self) -> str:
+        """Where the cluster says what the endpoints of its OAuth server are."""
+        return self.api_server + _OAUTH_METADATA
+
+    @property
+    def authority(self) -> str | None:
+        """As for OpenID Connect."""
+        return self.certificate_authority
 
     @property
     def trusted_by_api_server(self) -> bool:

@@ -14,9 +14,10 @@ from workspace_authz.identity.credentials import MAX_TOKEN_BYTES, expiry
 from workspace_authz.identity.sessions.session import Identity
 from workspace_authz.identity.sign_in.claims import groups_of, user_of
 from workspace_authz.identity.sign_in.id_tokens import UNUSABLE, verified_claims
-from workspace_authz.identity.sign_in.metadata import ProviderMetadata, provider_tls
+from workspace_authz.identity.sign_in.metadata import ProviderMetadata
 from workspace_authz.identity.sign_in.oauth import OAuthClient
 from workspace_authz.identity.sign_in.provider import NO_ANSWER, NOT_ALLOWED, Attempt, ProviderError
+from workspace_authz.identity.sign_in.tls import provider_tls
 from workspace_authz.settings.sign_in_file import OidcConfiguration
 
 
@@ -49,10 +50,10 @@ class OidcProvider:
         self._configuration = configuration
         self._clock = clock
         self._reserved = reserved
-        tls = provider_tls(configuration.issuer.certificate_authority)
+        tls = provider_tls(configuration.authority)
         self._client = OAuthClient(configuration.client, tls=tls)
         self._metadata = ProviderMetadata(
-            configuration.issuer.discovery, issuer=configuration.issuer.url, tls=tls, clock=clock
+            configuration.metadata_url, issuer=configuration.issuer.url, tls=tls, clock=clock
         )
 
     @property

@@ -21,13 +21,13 @@ from workspace_authz.aio.clock import Clock
 from workspace_authz.errors import ForbiddenError, UnauthenticatedError
 from workspace_authz.identity.credentials import MAX_TOKEN_BYTES
 from workspace_authz.identity.sessions.session import Identity
-from workspace_authz.identity.sign_in.metadata import ProviderMetadata, provider_tls
+from workspace_authz.identity.sign_in.metadata import ProviderMetadata
 from workspace_authz.identity.sign_in.oauth import OAuthClient
 from workspace_authz.identity.sign_in.provider import NO_ANSWER, NOT_ALLOWED, Attempt, ProviderError
+from workspace_authz.identity.sign_in.tls import provider_tls
 from workspace_authz.settings.sign_in_file import OpenShiftConfiguration
 from workspace_authz.types import UserInfo
 
-_METADATA: Final = "/.well-known/oauth-authorization-server"
 _MYSELF: Final = "/apis/user.openshift.io/v1/users/~"
 _TOKENS: Final = "/apis/oauth.openshift.io/v1/useroauthaccesstokens/"
 _PREFIX: Final = "sha256~"
@@ -46,9 +46,9 @@ class OpenShiftProvider:
     def __init__(self, configuration: OpenShiftConfiguration, *, clock: Clock) -> None:
         self._configuration = configuration
         self._clock = clock
-        tls = provider_tls(configuration.certificate_authority)
+        tls = provider_tls(configuration.authority)
         self._client = OAuthClient(configuration.client, tls=tls)
-        self._metadata = ProviderMetadata(configuration.api_server + _METADATA, tls=tls, clock=clock)
+        self._metadata = ProviderMetadata(configuration.metadata_url, tls=tls, clock=clock)
 
     @property
     def name(self) -> str:
