@@ -57,8 +57,8 @@ class Door(MlflowServer):
 
 
 @contextmanager
-def forward_auth(state: Path, options: DoorOptions) -> Iterator[Door]:
-    """A door that is ready, for as long as the block lasts."""
+def starting_door(state: Path, options: DoorOptions) -> Iterator[Door]:
+    """A door that may not be ready yet: it can start beside its MLflow."""
     state.mkdir(parents=True, exist_ok=True)
     secret, port = secrets.token_hex(32), free_port()
     file = state / "secret"
@@ -82,17 +82,8 @@ def forward_auth(state: Path, options: DoorOptions) -> Iterator[Door]:
         door = Door(
             f"http://127.0.0.1:{port}", ServerOptions(options.kubeconfig), state, process, secret=secret
         )
-        try:
-            process.wait_until(lambda: _answers(door, "/readyz"), seconds=_START_SECONDS)
+        with closing(door):
             yield door
-        finally:
-            door.close()
-
-
-def _answers(server: MlflowServer, path: str) -> bool:
-    with suppress(OSError):
-        return server.ask("GET", path).status == 200
-    return False
 
 
 @contextmanager

@@ -5,13 +5,18 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.harness.forward_auth import NGINX, Door, DoorOptions, forward_auth, proxies, proxy
-from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
+from tests.harness.forward_auth import ENVOY, NGINX, Door, DoorOptions, proxies, proxy, starting_door
+from tests.harness.plane import EMBEDDED
+from tests.harness.sdk import sdk
+from tests.harness.server import MlflowServer, ServerOptions, starting, wait_until_ready
+from tests.scenarios import steps
 from tests.scenarios.forward_auth import (
     API,
     API3,
@@ -29,29 +34,53 @@ ARTIFACT: Final = "/api/2.0/mlflow-artifacts/artifacts"
 _WITHIN_SECONDS: Final = 10.0
 
 
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What stands behind the proxies."""
+
+    mlflow: MlflowServer
+    door: Door
+
+
 @pytest.fixture(scope="module")
-def stock(engine: str, database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    """An MLflow that is not guarded, with workspaces of its own."""
-    options = ServerOptions(database=database, environment={"MLFLOW_WEBHOOK_CACHE_TTL": "0"})
-    with mlflow_server(tmp_path_factory.mktemp(f"stock-{engine}"), options) as mlflow:
+def behind(cluster: Cluster, database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Behind]:
+    """An MLflow that is not guarded, with workspaces of its own, and a door, started side by side."""
+    stock = ServerOptions(database=database, environment={"MLFLOW_WEBHOOK_CACHE_TTL": "0"})
+    with ExitStack() as stack:
+        mlflow = stack.enter_context(starting(tmp_path_factory.mktemp("stock"), stock))
+        door = stack.enter_context(
+            starting_door(tmp_path_factory.mktemp("door"), options_of(cluster, mlflow))
+        )
+        wait_until_ready(mlflow)
         given_workspaces(mlflow)
-        yield mlflow
+        wait_until_ready(door)
+        yield Behind(mlflow, door)
 
 
-@pytest.fixture(scope="module")
-def door(stock: MlflowServer, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    """Decides for it."""
-    options = DoorOptions(
+def options_of(cluster: Cluster, mlflow: MlflowServer, **environment: str) -> DoorOptions:
+    """A door for this MLflow."""
+    return DoorOptions(
         cluster.plane.server_kubeconfig,
-        mlflow=stock.url,
+        mlflow=mlflow.url,
         environment={
             "WORKSPACE_AUTHZ_WORKSPACE_LABEL_SELECTOR": SELECTOR,
             "WORKSPACE_AUTHZ_ALLOW_SECONDS": "3",
             "WORKSPACE_AUTHZ_DENY_SECONDS": "1",
+            **environment,
         },
     )
-    with forward_auth(tmp_path_factory.mktemp("door"), options) as door:
-        yield door
+
+
+@pytest.fixture(scope="module")
+def stock(behind: Behind) -> MlflowServer:
+    """The MLflow."""
+    return behind.mlflow
+
+
+@pytest.fixture(scope="module")
+def door(behind: Behind) -> Door:
+    """Decides for it."""
+    return behind.door
 
 
 @pytest.fixture(scope="module", params=proxies())
@@ -137,6 +166,23 @@ def test_refusals_arrive_with_their_status_and_words(front: Front, cluster: Clus
         headers=[("X-MLFLOW-WORKSPACE", TEAM_A), ("X-MLFLOW-WORKSPACE", TEAM_B)],
     )
     assert front.refuses(twice, 400), twice.text
+
+
+def test_graphql_is_judged_where_its_document_comes(
+    front: Front, cluster: Cluster, stock: MlflowServer
+) -> None:
+    alice = cluster.people.alice.token
+    thing = thing_in(stock, TEAM_A, front.name)
+    field = "mlflowGetExperiment(input: $input) { experiment { name } }"
+    query = f"query Q($input: MlflowGetExperimentInput!) {{ {field} }}"
+    body = {"query": query, "operationName": "Q", "variables": {"input": {"experimentId": thing.experiment}}}
+    answer = front.ask("POST", "/graphql", token=alice, workspace=TEAM_A, json_body=body)
+    if front.name == NGINX:
+        assert front.refuses(answer, 501), answer.text
+    else:
+        assert answer.json["data"]["mlflowGetExperiment"]["experiment"]["name"] == thing.name
+    carol = front.ask("POST", "/graphql", token=cluster.people.carol.token, workspace=TEAM_A, json_body=body)
+    assert front.refuses(carol, 501 if front.name == NGINX else 403), carol.text
 
 
 def test_one_record_for_each_question(front: Front, cluster: Cluster) -> None:
@@ -312,3 +358,27 @@ def test_it_has_probes_and_metrics(door: Door, cluster: Cluster) -> None:
     page = door.ask("GET", "/metrics", token=cluster.people.root.token)
     assert "workspace_authz_workers_ready 1.0" in page.text
     assert door.ask("GET", "/metrics", token=cluster.people.alice.token).status == 403
+
+
+# With names left to clients.
+
+
+@pytest.mark.parametrize("engine", [EMBEDDED], indirect=True)
+def test_with_stamps_omitted_the_sdk_logs_runs(behind: Behind, cluster: Cluster, tmp_path: Path) -> None:
+    """Given that choice of the operator's, then alice logs a run through Envoy, in her own team only."""
+    options = options_of(cluster, behind.mlflow, WORKSPACE_AUTHZ_FORWARD_AUTH_STAMPS="omitted")
+    alice = cluster.people.alice.token
+    with starting_door(tmp_path / "door", options) as door:
+        wait_until_ready(door)
+        with (
+            proxy(ENVOY, tmp_path / "envoy", upstream=behind.mlflow.url, door=door) as url,
+            sdk(url, tmp_path / "alice", token=alice, workspace=TEAM_A) as client,
+        ):
+            experiment = client.run(steps.create_experiment, f"sdk-{secrets.token_hex(4)}")
+            run = client.run(steps.log_run, experiment)
+            assert client.run(steps.run_content, run)["metrics"] == {"accuracy": 0.5}
+            client.run(steps.upload, run, "note.txt", b"content")
+            assert client.run(steps.download, run, "note.txt") == b"content"
+            assert client.run(steps.run_ids, [experiment]) == [run]
+            client.run(steps.work_in, TEAM_B)
+            assert client.fails(steps.run_content, run).error_code == "PERMISSION_DENIED"
