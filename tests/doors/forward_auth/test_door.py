@@ -104,6 +104,15 @@ async def test_what_needs_no_body_passes_without_one() -> None:
         assert answer.status == 200, dialect
 
 
+async def test_what_a_missing_body_may_demand_is_asked_for() -> None:
+    """Given a right that is needed only if the body says so, then it is needed where nobody knows."""
+    path = b"/api/3.0/mlflow/scorers/register"
+    held = ("update experiments", "create gatewayendpoints/use")
+    for rights, status in ((held, None), (held[:1], b"501"), ((), b"501")):
+        answer = await ask(Judge(World(*rights).pipeline), NGINX, "POST", path, body=b"{}")
+        assert answer.header(STATUS) == status
+
+
 async def test_a_body_of_http2_without_a_length_is_not_known_to_be_missing() -> None:
     """Given HTTP/2, where a body needs no announcement, then nginx's word is not taken for "none"."""
     world = World("get experiments fraud")
