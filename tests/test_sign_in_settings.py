@@ -138,3 +138,10 @@ def test_openshift(tmp_path: Path, scopes: str, full: bool) -> None:
     assert isinstance(provider, OpenShiftConfiguration)
     assert provider.api_server == "https://kubernetes.default.svc"
     assert provider.trusted_by_api_server is full
+
+
+def test_hardened_servers_take_no_tokens_for_the_api_from_a_provider(tmp_path: Path) -> None:
+    known = written(tmp_path, PROVIDER % "https://a" + "    trustedByAPIServer: true\n")
+    given = {"session_keys": "/keys", "public_url": "https://mlflow.example", "sign_in": known}
+    with pytest.raises(ConfigurationError, match="acme"):
+        load_settings(**given, audiences="mlflow", audiences_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -45,10 +45,14 @@ def test_what_the_sdk_trusts(
 
 @pytest.mark.parametrize(
     ("scheme", "words"),
-    [("https", "CERTIFICATE_VERIFY_FAILED"), ("http", "Remote end closed connection without response")],
+    [
+        ("https", ["CERTIFICATE_VERIFY_FAILED"]),
+        # Which one depends on what arrives first.
+        ("http", ["Remote end closed connection without response", "Connection reset by peer"]),
+    ],
 )
 def test_what_the_sdk_says_where_it_does_not(
-    server: MlflowServer, cluster: Cluster, tmp_path: Path, scheme: str, words: str
+    server: MlflowServer, cluster: Cluster, tmp_path: Path, scheme: str, words: Sequence[str]
 ) -> None:
     """Its words stand in docs/clients.md, with what to do."""
     documented = (ROOT / "docs" / "clients.md").read_text()
@@ -57,6 +61,6 @@ def test_what_the_sdk_says_where_it_does_not(
     token = cluster.people.alice.token
     with sdk(uri, tmp_path, token=token, workspace=TEAM_A, **variables) as alice:
         message = alice.fails(steps.experiment_names).message
-    assert words in message
-    assert words in documented
+    assert any(each in message for each in words)
+    assert all(each in documented for each in words)
     assert token not in message

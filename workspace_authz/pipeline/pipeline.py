@@ -49,6 +49,10 @@ DEADLINE_SECONDS: Final = 9.0
 """The longest that a verdict may take, apart from waiting for the body; so a client hears of an API server
 that hangs within ten seconds."""
 
+_REDIRECTED: Final = (
+    " It is called with POST. A client that is redirected, as from http:// to https://, sends GET instead: "
+    "put https:// into MLFLOW_TRACKING_URI."
+)
 _GATEWAY_ONLY: Final = "What MLflow asks of itself is served by the AI gateway only."
 
 
@@ -130,7 +134,7 @@ class Pipeline:
             if match is None:
                 raise UnknownRouteError(
                     f"No rule of workspace-authz covers {request.method} {request.path}, so it is refused."
-                    + hint(request.path, static_prefix=self.catalog.static_prefix)
+                    + self._hint(progress)
                 )
             progress.stated.one()
             return await self._decide(match, progress)
@@ -144,6 +148,14 @@ class Pipeline:
             return None
         progress.match, progress.url = match, url
         return match
+
+    def _hint(self, progress: _Progress) -> str:
+        """What may have gone wrong where no rule covers a request."""
+        request, url, prefix = progress.request, progress.url, self.catalog.static_prefix
+        path = request.path if url is None else url.path
+        if request.method == "GET" and self.catalog.match("POST", path) is not None:
+            return _REDIRECTED
+        return hint(request.path, static_prefix=prefix)
 
     async def _identify(self, progress: _Progress, prefetched: ExitStack) -> Caller:
         """Who asks? Raises :class:`UnauthenticatedError`, among others."""

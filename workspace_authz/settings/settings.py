@@ -305,6 +305,13 @@ def _refuse_unsupported(settings: Settings) -> None:
             "WORKSPACE_AUTHZ_AUDIENCES_ONLY is set, but no audience is: set WORKSPACE_AUTHZ_AUDIENCES, for "
             "example to mlflow."
         )
+    if settings.audiences_only and settings.people_by_api_token:
+        providers = " and ".join(settings.people_by_api_token)
+        raise ConfigurationError(
+            "WORKSPACE_AUTHZ_AUDIENCES_ONLY refuses tokens for the Kubernetes API, but people who sign in at "
+            f"{providers} would have one: set trustedByAPIServer to false, or "
+            "leave out the scope user:full."
+        )
     if settings.sign_in_configuration is not None and not settings.public_url:
         raise ConfigurationError(
             "WORKSPACE_AUTHZ_SESSION_KEYS is set, but browsers' address of the server is not: set "
