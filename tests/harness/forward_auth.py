@@ -126,7 +126,7 @@ def changed(text: str, changes: Mapping[str, str]) -> str:
 
 
 def _nginx(state: Path, port: int, changes: Mapping[str, str]) -> list[str | Path]:
-    program = _program("nginx", os.environ.get("NGINX"))
+    program = _program("nginx", "/usr/sbin/nginx")
     text = changed(
         (EXAMPLES / "nginx.conf").read_text(),
         {**changes, "8080": f"127.0.0.1:{port}", "/tmp/nginx.pid": str(state / "nginx.pid")},
@@ -172,7 +172,7 @@ def _traefik(state: Path, port: int, changes: Mapping[str, str]) -> list[str | P
 
 
 def _program(name: str, named: str | None) -> str:
-    found = shutil.which(named or name) or shutil.which(name)
+    found = (named and shutil.which(named)) or shutil.which(name)
     if found is None:
         message = f"There is no {name} here."
         if os.environ.get("CI") == "true":
