@@ -1,6 +1,6 @@
-"""Callers who are known by name and groups only, and pipelines in this process that judge them.
+"""Callers whose reviews the server asks with its own account, and pipelines in this process that judge them.
 
-Nothing in the product brings such callers. A test asserts them in headers that only its authenticator reads.
+They are known by a proxy's headers, or by a token for an audience of the server.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -16,9 +16,9 @@ import yaml
 from sqlalchemy import create_engine
 from sqlalchemy.orm import sessionmaker
 
-from tests.harness.plane import RBAC, Object, Plane
+from tests.harness.plane import RBAC, Object, Plane, User
 from tests.harness.server import MlflowServer
-from tests.scenarios.people import SELECTOR, Cluster
+from tests.scenarios.people import MATRIX, SELECTOR, TEAM_B, Cluster, People
 from workspace_authz.aio.clock import SystemClock
 from workspace_authz.aio.statistics import Statistics
 from workspace_authz.aio.supervisor import Supervisor
@@ -32,9 +32,9 @@ from workspace_authz.effects.ciphers import AesCipher
 from workspace_authz.identity.authenticator import AuthenticatorChain, Presented
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import caller_connection, server_connection
-from workspace_authz.kubernetes.credentials import AssertedUser
 from workspace_authz.kubernetes.reviews import AccessAnswer, ApiReviews, Reviews, RulesAnswer
 from workspace_authz.kubernetes.subject_reviews import ApiSubjectReviews
+from workspace_authz.kubernetes.token_reviews import ApiTokenReviews
 from workspace_authz.mlflow_adapter.reading.mlflow_reading import MLflowReading
 from workspace_authz.mlflow_adapter.store.objects import StoreObjects
 from workspace_authz.pipeline.pipeline import Pipeline
@@ -46,6 +46,11 @@ from workspace_authz.workspaces.policy import NamespacePolicy
 from workspace_authz.workspaces.requested import WorkspaceRule
 
 ASSERTED = b"x-test-asserted-user"
+"""Names a user to the pipeline whose kind of credential is unknown."""
+AUDIENCE = "mlflow"
+CALLERS = "callers"
+"""The namespace of service accounts that stand for the people."""
+_SECRET = "s" * 32
 _SECONDS = 30.0
 _TIMEOUT_SECONDS = 5.0
 _REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
@@ -60,6 +65,9 @@ _DELEGATION: Object = {
     },
     "subjects": [{"kind": "ServiceAccount", "namespace": "mlflow", "name": "mlflow"}],
 }
+
+
+Header = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +119,70 @@ class NoTokenReviews:
 
 
 @dataclass(frozen=True, slots=True)
+class Accounts:
+    """Service accounts with the rights of the people, each with a token for the API server."""
+
+    people: People
+    holders: Mapping[frozenset[str], User]
+    tokens: Mapping[str, str] = field(repr=False)
+    """For the audience of the server, by user name."""
+
+
+def given_accounts(plane: Plane, people: People, holders: Mapping[frozenset[str], User]) -> Accounts:
+    """An account for each of ``holders``, who holds what they hold, and for those whom every route sees."""
+    plane.namespace(CALLERS)
+    tokens: dict[str, str] = {}
+
+    def account(name: str) -> User:
+        user = User(f"system:serviceaccount:{CALLERS}:{name}", token=plane.service_account(CALLERS, name))
+        tokens[user.name] = plane.account_token(CALLERS, name, audiences=[AUDIENCE])
+        return user
+
+    stand_ins = People(
+        mallory=account("mallory"), carol=account("carol"), otto=account("otto"), root=account("root")
+    )
+    plane.bind(TEAM_B, "admin", account=(CALLERS, "carol"))
+    plane.bind(MATRIX, "admin", account=(CALLERS, "root"))
+    plane.bind(MATRIX, people.otto.name, account=(CALLERS, "otto"), kind="Role")
+    accounts = {held: account(user.name) for held, user in holders.items()}
+    for user in holders.values():
+        plane.bind(MATRIX, user.name, account=(CALLERS, user.name), kind="Role")
+    for held, user in accounts.items():
+        verb, _, resource = min(held).partition(" ")
+        plane.wait_for_access(user.token, MATRIX, verb=verb, resource=resource)
+    return Accounts(stand_ins, accounts, tokens)
+
+
+@dataclass(frozen=True, slots=True)
 class Pipelines:
-    """Three over the same cluster and the same objects. They share no cache."""
+    """Over the same cluster and the same objects. They share no cache."""
 
     by_token: Pipeline
-    by_name: Pipeline
+    by_headers: Pipeline
+    by_audience: Pipeline
     of_unknown_kind: Pipeline
+
+
+def token_of(token: str) -> list[Header]:
+    """How a caller presents a token."""
+    return [(b"authorization", f"Bearer {token}".encode())]
+
+
+def named(user: User) -> list[Header]:
+    """How a proxy names a user, and proves that it is the proxy."""
+    return [
+        (b"x-remote-user", user.name.encode()),
+        (b"x-remote-groups", "|".join(user.groups).encode()),
+        (b"x-proxy-secret", _SECRET.encode()),
+    ]
 
 
 @asynccontextmanager
 async def pipelines(server: MlflowServer, cluster: Cluster) -> AsyncIterator[Pipelines]:
     """Pipelines with the server's own account, as a worker of ``server`` has one."""
     settings, clock = load_settings(), SystemClock()
+    secret = server.state / "proxy-secret"
+    await asyncio.to_thread(secret.write_text, _SECRET)
     configuration = await load_configuration(str(cluster.plane.server_kubeconfig))
     async with AsyncExitStack() as stack:
         callers = caller_connection(configuration, limit=settings.api_connections)
@@ -149,26 +209,31 @@ async def pipelines(server: MlflowServer, cluster: Cluster) -> AsyncIterator[Pip
         )
         mlflow = MLflowParts(reading=reading, store=objects, cipher=AesCipher(None))
 
-        def built(reviews: Reviews, asserted: Credential | None) -> Pipeline:
+        def built(reviews: Reviews, **given: str) -> Pipeline:
             parts = ClusterParts(
                 reviews,
                 subject_reviews=ApiSubjectReviews(own, timeout=_TIMEOUT_SECONDS),
+                token_reviews=ApiTokenReviews(own, audiences=[AUDIENCE], timeout=_TIMEOUT_SECONDS),
                 workspaces=directory,
                 generations=generations,
                 rbac=RbacSource(index, generations),
             )
-            pipeline = build_pipeline(
-                parts, mlflow, settings=settings, catalog=compile_catalog(), rule=WorkspaceRule()
+            return build_pipeline(
+                parts,
+                mlflow,
+                settings=load_settings(**given),
+                catalog=compile_catalog(),
+                rule=WorkspaceRule(),
             )
-            if asserted is None:
-                return pipeline
-            chain = (AssertingAuthenticator(asserted), *pipeline.identity.authenticators)
-            return replace(pipeline, identity=AuthenticatorChain(chain))
 
+        by_headers = built(NoTokenReviews(), proxy_secret_file=str(secret))
         yield Pipelines(
-            by_token=built(ApiReviews(callers, timeout=_TIMEOUT_SECONDS), None),
-            by_name=built(NoTokenReviews(), AssertedUser()),
-            of_unknown_kind=built(NoTokenReviews(), UnknownCredential()),
+            by_token=built(ApiReviews(callers, timeout=_TIMEOUT_SECONDS)),
+            by_headers=by_headers,
+            by_audience=built(NoTokenReviews(), audiences=AUDIENCE),
+            of_unknown_kind=replace(
+                by_headers, identity=AuthenticatorChain((AssertingAuthenticator(UnknownCredential()),))
+            ),
         )
 
 
