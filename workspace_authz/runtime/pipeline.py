@@ -58,8 +58,9 @@ class ClusterParts:
     """None on a server without workspaces."""
     generations: Generations | None = None
     """None where changes of RBAC are not followed; decisions then have the shorter lifetimes."""
-    sessions: Callable[[Sequence[Authenticator]], Authenticator] | None = None
-    """Authenticates by a session, given what verifies tokens; None where nobody signs in."""
+    sessions: Callable[[Sequence[Authenticator], Sequence[Authenticator]], Authenticator] | None = None
+    """Authenticates by a session, given what verifies tokens of all kinds, and those for the API server; None
+    where nobody signs in."""
     rbac: RbacSource | None = None
     """Knows where a caller could hold rights; without it, all namespaces are asked about."""
 
@@ -131,12 +132,13 @@ def _identity(cluster: ClusterParts, settings: Settings) -> AuthenticatorChain:
         unverified = cluster.unverified_token_reviews
         chain.append(AudienceAuthenticator(audiences, reviews, rules=rules, unverified=unverified))
     advice = audiences.advice if audiences.names else ""
+    for_audiences = len(chain)
     if not audiences.only:
         chain.append(TokenAuthenticator(cluster.reviews, rules, unverified=cluster.unverified, advice=advice))
     advice = advice if audiences.only else f"{HOW_TO} {advice}".strip()
     tokens = tuple(chain)
     if cluster.sessions is not None:
-        chain.append(cluster.sessions(tokens))
+        chain.append(cluster.sessions(tokens, tokens[for_audiences:]))
     if not settings.trusts_proxies:
         return AuthenticatorChain(tuple(chain), advice=advice)
     senders = _senders(settings, tokens, clock=clock)

@@ -35,9 +35,11 @@ class BrowserSessions:
     origins: Collection[str]
     """Of this server's pages."""
 
-    def authenticator(self, tokens: Sequence[Authenticator]) -> Authenticator:
-        """Authenticates callers by a session. ``tokens`` verify the tokens that sessions hold."""
-        return SessionAuthenticator(self.sign_in.sessions, self.cookies, self.origins, tokens)
+    def authenticator(
+        self, tokens: Sequence[Authenticator], provided: Sequence[Authenticator]
+    ) -> Authenticator:
+        """Authenticates callers by a session; see :class:`SessionAuthenticator`."""
+        return SessionAuthenticator(self.sign_in.sessions, self.cookies, self.origins, tokens, provided)
 
     async def sweep(self) -> None:
         """Delete the sessions that have ended, again and again until cancelled."""
