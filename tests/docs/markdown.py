@@ -24,6 +24,7 @@ COMMANDED: Final = (
     "docs/clients.md",
     "docs/identities.md",
     "docs/sign-in.md",
+    "docs/forward-auth.md",
     "docs/permissions.md",
     "docs/settings.md",
     "docs/operations.md",

@@ -1,6 +1,6 @@
 """Callers whose reviews the server asks with its own account, and pipelines in this process that judge them.
 
-They are known by a proxy's headers, or by a token for an audience of the server.
+They are known by a proxy's headers, by a token for an audience of the server, or by a session.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import yaml
 from sqlalchemy import create_engine
@@ -18,8 +19,9 @@ from sqlalchemy.orm import sessionmaker
 
 from tests.harness.plane import RBAC, Object, Plane, User
 from tests.harness.server import MlflowServer
+from tests.identity.sessions.keys import key_file
 from tests.scenarios.people import MATRIX, SELECTOR, TEAM_B, Cluster, People
-from workspace_authz.aio.clock import SystemClock
+from workspace_authz.aio.clock import Clock, SystemClock
 from workspace_authz.aio.statistics import Statistics
 from workspace_authz.aio.supervisor import Supervisor
 from workspace_authz.authorizer.generations import Generations
@@ -27,9 +29,16 @@ from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.authorizer.rbac.source import RbacSource
 from workspace_authz.authorizer.rbac.watcher import RbacWatcher
 from workspace_authz.catalog.compile import compile_catalog
+from workspace_authz.database.threads import DatabaseThreads
 from workspace_authz.devplane.api import until
 from workspace_authz.effects.ciphers import AesCipher
-from workspace_authz.identity.authenticator import AuthenticatorChain, Presented
+from workspace_authz.identity.asserted import asserted_user
+from workspace_authz.identity.authenticator import Authenticator, AuthenticatorChain, Presented
+from workspace_authz.identity.sessions.authenticator import SESSION, SessionAuthenticator
+from workspace_authz.identity.sessions.cookies import Cookies
+from workspace_authz.identity.sessions.sealer import Sealer, SessionKeys
+from workspace_authz.identity.sessions.session import Identity
+from workspace_authz.identity.sessions.sessions import Lifetimes, Sessions
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import caller_connection, server_connection
 from workspace_authz.kubernetes.reviews import AccessAnswer, ApiReviews, Reviews, RulesAnswer
@@ -68,6 +77,7 @@ _DELEGATION: Object = {
 
 
 Header = tuple[bytes, bytes]
+COOKIES = Cookies(secure=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +170,16 @@ class Pipelines:
     by_token: Pipeline
     by_headers: Pipeline
     by_audience: Pipeline
+    by_session: Pipeline
     of_unknown_kind: Pipeline
+    sessions: Sessions
+
+    async def signed_in(self, user: User) -> list[Header]:
+        """How a page of the server presents the session of somebody whom a provider named."""
+        person = asserted_user(user.name, user.groups, source="a test")
+        cookie = await self.sessions.begin("provider", Identity(user.name, person))
+        pair = COOKIES.name(SESSION).encode() + b"=" + cookie
+        return [(b"cookie", pair), (b"sec-fetch-site", b"same-origin")]
 
 
 def token_of(token: str) -> list[Header]:
@@ -209,12 +228,18 @@ async def pipelines(server: MlflowServer, cluster: Cluster) -> AsyncIterator[Pip
         )
         mlflow = MLflowParts(reading=reading, store=objects, cipher=AesCipher(None))
 
+        people = stack.enter_context(_sessions(server.state, clock))
+
+        def by_session(tokens: Sequence[Authenticator], provided: Sequence[Authenticator]) -> Authenticator:
+            return SessionAuthenticator(people, COOKIES, (), tokens, provided)
+
         def built(reviews: Reviews, **given: str) -> Pipeline:
             parts = ClusterParts(
                 reviews,
                 subject_reviews=ApiSubjectReviews(own, timeout=_TIMEOUT_SECONDS),
                 token_reviews=ApiTokenReviews(own, audiences=[AUDIENCE], timeout=_TIMEOUT_SECONDS),
                 workspaces=directory,
+                sessions=by_session,
                 generations=generations,
                 rbac=RbacSource(index, generations),
             )
@@ -231,10 +256,23 @@ async def pipelines(server: MlflowServer, cluster: Cluster) -> AsyncIterator[Pip
             by_token=built(ApiReviews(callers, timeout=_TIMEOUT_SECONDS)),
             by_headers=by_headers,
             by_audience=built(NoTokenReviews(), audiences=AUDIENCE),
+            by_session=built(NoTokenReviews()),
+            sessions=people,
             of_unknown_kind=replace(
                 by_headers, identity=AuthenticatorChain((AssertingAuthenticator(UnknownCredential()),))
             ),
         )
+
+
+@contextmanager
+def _sessions(state: Path, clock: Clock) -> Iterator[Sessions]:
+    """Sessions in a database of their own."""
+    engine = create_engine(f"sqlite:///{state / 'sessions.db'}")
+    keys = key_file(state / "session-keys")
+    with closing(DatabaseThreads(lambda: engine, "sessions")) as database:
+        sealer = Sealer(SessionKeys(keys))
+        yield Sessions(database, sealer, providers={}, lifetimes=Lifetimes(), clock=clock)
+    engine.dispose()
 
 
 async def _followed(directory: Directory, generations: Generations) -> None:

@@ -1,9 +1,9 @@
 """Callers about whom the server asks: the verdicts are those for the same user with an API token.
 
-That holds on every route of the catalog, for who is named by a proxy's headers, and for service accounts with
-a token for an audience of the server. Each kind is judged by a pipeline of its own, so no cached answer of
-the one helps the other. With a token for the API server that is asked by the caller
-(SelfSubjectAccessReview), otherwise by the server's own account (SubjectAccessReview).
+That holds on every route of the catalog, for who is named by a proxy's headers, for who has signed in with a
+browser, and for service accounts with a token for an audience of the server. Each kind is judged by a
+pipeline of its own, so no cached answer of the one helps the other. With a token for the API server that is
+asked by the caller (SelfSubjectAccessReview), otherwise by the server's own account (SubjectAccessReview).
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ class Judged:
     otherwise: Outcome
 
 
-HEADERS, BY_AUDIENCE = "headers of a proxy", "token for an audience"
-KINDS = (HEADERS, BY_AUDIENCE)
+HEADERS, BY_AUDIENCE, BY_SESSION = "headers of a proxy", "token for an audience", "session of a browser"
+KINDS = (HEADERS, BY_AUDIENCE, BY_SESSION)
 Judgements = Mapping[str, Mapping[Entry, Mapping[str, Judged]]]
 """By kind, route and role."""
 Present = Callable[[User], list[Header]]
@@ -103,8 +103,10 @@ def judgements(server: MlflowServer, cluster: Cluster, holders: Mapping[frozense
     with model_provider() as provider:
         studio = Studio(_asking(server, people.root), MATRIX, server.database, provider.url)
         calls = {entry: _calls(entry, studio) for entry in UNPREFIXED}
+    by_name = {entry: _roles(entry, each, nameable, holders=holders) for entry, each in calls.items()}
     roles = {
-        HEADERS: {entry: _roles(entry, each, nameable, holders=holders) for entry, each in calls.items()},
+        HEADERS: by_name,
+        BY_SESSION: by_name,
         BY_AUDIENCE: {
             entry: _roles(entry, each, accounts.people, holders=accounts.holders)
             for entry, each in calls.items()
@@ -250,8 +252,11 @@ async def _judge_all(
 ) -> Judgements:
     """``tokens`` are those for the audience, by user name."""
     async with pipelines(server, cluster) as judges:
+        people = {role.user for each in roles[BY_SESSION].values() for role in each.values() if role.user}
+        cookies = {user.name: await judges.signed_in(user) for user in people}
         ways: Mapping[str, tuple[Pipeline, Present]] = {
             HEADERS: (judges.by_headers, named),
+            BY_SESSION: (judges.by_session, lambda user: cookies[user.name]),
             BY_AUDIENCE: (judges.by_audience, lambda user: token_of(tokens[user.name])),
         }
         return {

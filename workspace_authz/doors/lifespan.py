@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
 import uvicorn
 
 from workspace_authz.aio.asgi import App, Receive, Scope, Send
+from workspace_authz.errors import ConfigurationError
 from workspace_authz.settings.proxy_headers import ADDRESSES_REPLACED
 
 
@@ -36,3 +40,29 @@ class OwnAddressesMiddleware:
                 await send({"type": "lifespan.startup.failed", "message": ADDRESSES_REPLACED})
                 return
         await self._app(scope, receive, send)
+
+
+class BackgroundMiddleware:
+    """Keeps something running for as long as the app runs, which has no lifespan of its own.
+
+    A :class:`ConfigurationError` at its start stops the server.
+    """
+
+    def __init__(self, app: App, background: Callable[[], AbstractAsyncContextManager[object]]) -> None:
+        self._app = app
+        self._background = background
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One ASGI connection."""
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+        await receive()
+        try:
+            async with self._background():
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except ConfigurationError as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.shutdown.complete"})

@@ -34,7 +34,7 @@ _SKIPPING_GUARDRAILS: Final = ((GUARDRAIL_BYPASS, b"1"), (b"X-MLflow-Guardrail-B
 uvicorn leaves only the first of what arrives, so that over the network MLflow does not know its own calls.
 """
 
-_DROPPED: Final = frozenset(
+DROPPED: Final = frozenset(
     {
         FORWARDED_TOKEN,
         GATEWAY_AUTHORIZATION,
@@ -162,7 +162,7 @@ class HeaderSanitizer:
             name in _DROPPED_FOR_PROVIDERS or name.startswith(_DROPPED_PREFIXES_FOR_PROVIDERS)
         ):
             return True
-        return name in _DROPPED or name in self.identity or name.startswith(_DROPPED_PREFIXES)
+        return name in DROPPED or name in self.identity or name.startswith(_DROPPED_PREFIXES)
 
 
 def _without_sessions(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:

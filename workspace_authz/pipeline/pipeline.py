@@ -106,6 +106,9 @@ class Pipeline:
     restrictions: Restrictions = field(default_factory=Restrictions)
     keeps_end_users: bool = True
     """Whether what an application says about its end users is kept."""
+    writes_caller: bool = True
+    """Whether the caller is written where MLflow records a person. What only the server may write is kept out
+    whatever it says."""
 
     async def judge(self, request: AccessRequest) -> Verdict:
         """The verdict for one request. A refusal is a value; it is never raised."""
@@ -219,7 +222,11 @@ class Pipeline:
         replacement = await plan_stamps(
             case.reader,
             case.route,
-            author=Author(case.rights.user, keeps_end_users=self.keeps_end_users),
+            author=Author(
+                case.rights.user,
+                keeps_end_users=self.keeps_end_users,
+                is_written=self.writes_caller,
+            ),
             base=narrowing.request if narrowing else None,
         )
         if namespace is not None and not guarded.reads and not progress.request.dry:

@@ -77,6 +77,8 @@ class MLflowParts:
     """None on a server without workspaces."""
     cipher: PageTokenCipher | None = None
     """For pages of filtered lists; without it nobody without the broad right gets a list."""
+    writes_caller: bool = True
+    """Whether the caller is written where MLflow records a person."""
 
 
 def build_pipeline(
@@ -102,6 +104,7 @@ def build_pipeline(
             store=mlflow.store if mlflow else None,
         ),
         keeps_end_users=settings.end_users == "kept",
+        writes_caller=mlflow.writes_caller if mlflow else True,
     )
 
 

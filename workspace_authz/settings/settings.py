@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from workspace_authz.errors import ConfigurationError
+from workspace_authz.settings.forward_auth import ForwardAuthSettings
 from workspace_authz.settings.proxy_headers import NO_PROXY, ProxyHeaderSettings, check_proxy_headers
 from workspace_authz.settings.sign_in import SignInSettings
 from workspace_authz.settings.variables import PREFIX, listed, names
@@ -56,7 +57,7 @@ CALLERS_WHO_ASK: Final[Mapping[str, Any]] = MappingProxyType(
 """Overrides for a process that can ask with callers' tokens only, and with no account of its own."""
 
 
-class Settings(ProxyHeaderSettings, SignInSettings):
+class Settings(ProxyHeaderSettings, SignInSettings, ForwardAuthSettings):
     """The settings of one server. Times are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(
