@@ -42,7 +42,7 @@ def log_in(provider: OidcProvider, *arguments: str) -> str:
         assert page.startswith(provider.url), told
         urllib.request.urlopen(f"{page}&{urlencode({HINT: 'alice'})}", timeout=10).close()
 
-    return command_line.log_in(*arguments, follow=follow, environment=os.environ)
+    return command_line.log_in(*arguments, follow=[follow], environment=os.environ)
 
 
 def at(provider: OidcProvider) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +13,8 @@ from tests.harness.processes import ROOT, clean_environment, script
 _SECONDS: Final = 120.0
 
 
-def log_in(*arguments: str, follow: Callable[[str], None], environment: Mapping[str, str]) -> str:
-    """Run the command; ``follow`` gets the line that says what to do. Returns what it printed at its end.
+def log_in(*arguments: str, follow: Sequence[Callable[[str], None]], environment: Mapping[str, str]) -> str:
+    """Run the command; each of ``follow`` gets a line that it says. Returns what it printed at its end.
 
     No browser is opened. Raises ``AssertionError`` when the login fails.
     """
@@ -28,7 +28,8 @@ def log_in(*arguments: str, follow: Callable[[str], None], environment: Mapping[
         stop = threading.Timer(_SECONDS, process.kill)
         stop.start()
         try:
-            follow(process.stderr.readline().strip())
+            for each in follow:
+                each(process.stderr.readline().strip())
             printed, errors = process.stdout.read(), process.stderr.read()
         except BaseException:
             process.kill()

@@ -111,7 +111,7 @@ def test_somebody_logs_in_from_the_shell_and_works(
     try:
         with chromium() as browser, browser.profile() as profile:
             follow = partial(sign_in, profile=profile, keycloak=keycloak)
-            printed = log_in(*arguments, follow=follow, environment=state)
+            printed = log_in(*arguments, follow=[follow], environment=state)
         assert "as alice@example.com" in printed
         trusting.skip_records()
         with sdk(trusting.uri, tmp_path / "home", MLFLOW_TRACKING_AUTH="workspace-authz", **state) as person:

@@ -135,7 +135,7 @@ class Client:
                 timeout=_SECONDS,
                 allow_redirects=False,
                 verify=self.ca_file or True,
-                auth=_anonymous,
+                auth=anonymous,
             )
         except (requests.RequestException, OSError) as error:
             raise ConfigurationError(f"{url} cannot be reached: {_reason(error)}.") from error
@@ -172,8 +172,8 @@ def _demand_tls(url: object) -> None:
     raise ConfigurationError(f"A provider's addresses begin with https://, and {url!r} does not.")
 
 
-def _anonymous(request: Any) -> Any:
-    """Not the ``.netrc``'s credential, which ``requests`` would send otherwise."""
+def anonymous(request: Any) -> Any:
+    """Adds nothing: otherwise ``requests`` would send a credential of the ``.netrc``."""
     return request
 
 

@@ -78,6 +78,13 @@ class OpenShiftClient(Client):
     scopes: tuple[str, ...] = (FULL_SCOPE,)
 
 
+class CommandLineClient(_Part):
+    """The public client with which ``workspace-authz login`` logs people in. Everybody may know it."""
+
+    id: str = Field(min_length=1)
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+
+
 class PrefixedClaim(_Part):
     """A claim that becomes a name in Kubernetes, with a prefix in front."""
 
@@ -119,6 +126,8 @@ class OidcConfiguration(_Provider):
     claim_mappings: ClaimMappings
     trusted_by_api_server: bool = Field(default=False, alias="trustedByAPIServer")
     """Whether the API server accepts ID tokens of this client: then they are the callers' tokens."""
+    command_line: CommandLineClient | None = None
+    """Told to clients on the command line. The API server must accept its ID tokens."""
 
     @property
     def metadata_url(self) -> str:

@@ -66,6 +66,15 @@ class OidcProvider:
         """See :class:`~workspace_authz.identity.sign_in.provider.SignInProvider`."""
         return self._configuration.title or self._configuration.name
 
+    @property
+    def command_line(self) -> Mapping[str, str]:
+        """See :class:`~workspace_authz.identity.sign_in.provider.SignInProvider`."""
+        client = self._configuration.command_line
+        if client is None:
+            return {}
+        issuer = self._configuration.issuer.url
+        return {"issuer": issuer, "clientId": client.id, "scope": " ".join(client.scopes)}
+
     async def close(self) -> None:
         """Close its connections."""
         await self._metadata.close()

@@ -60,6 +60,11 @@ class OpenShiftProvider:
         """See :class:`~workspace_authz.identity.sign_in.provider.SignInProvider`."""
         return self._configuration.title or "OpenShift"
 
+    @property
+    def command_line(self) -> Mapping[str, str]:
+        """Empty: OpenShift's clients have ``oc login``."""
+        return {}
+
     async def close(self) -> None:
         """Close its connections."""
         await self._metadata.close()

@@ -44,6 +44,10 @@ class SignInProvider(Provider, Protocol):
     def title(self) -> str:
         """Its name on the button."""
 
+    @property
+    def command_line(self) -> Mapping[str, str]:
+        """What ``workspace-authz login`` needs: ``issuer``, ``clientId``, ``scope``; empty: not offered."""
+
     async def authorization_url(self, attempt: Attempt) -> str:
         """Where the browser is sent. Raises :class:`ProviderError`."""
 
