@@ -1,5 +1,5 @@
 # Every target sets up what it needs. ARGS are passed on: make demo ARGS="--once --port 5001"
-.PHONY: help demo test check bench soak fuzz kube keycloak format refresh lock clean
+.PHONY: help demo test check bench soak fuzz kube keycloak traefik format refresh lock clean
 ARGS ?=
 
 help: ## this list
@@ -42,6 +42,11 @@ kube: ## build kube-apiserver, etcd and kubectl; prints their directory
 
 keycloak: ## fetch Keycloak by Maven and prepare it; prints its directory
 	@scripts/keycloak
+
+traefik: ## build Traefik, and run the tests of forward-auth with it as well (minutes; not in make test)
+	@scripts/setup dev
+	@TRAEFIK="$$(PYTHON=.venv/bin/python scripts/traefik | tail -n 1)/traefik"; export TRAEFIK; \
+	.venv/bin/pytest -q tests/doors/forward_auth tests/scenarios/test_forward_auth.py $(ARGS)
 
 format: ## format, and mend what ruff can mend
 	@scripts/setup dev

@@ -23,6 +23,7 @@ from workspace_authz.authorizer.authorizer import CONCURRENT_QUESTIONS
 from workspace_authz.catalog.compile import LONGEST_PATH
 from workspace_authz.catalog.routes import all_routes
 from workspace_authz.doors.asgi.body import STALL_SECONDS
+from workspace_authz.doors.forward_auth.answers import LONGEST_GROUPS
 from workspace_authz.doors.request_head import MAX_HEAD_BYTES, MAX_HEADER_FIELDS
 from workspace_authz.effects.lists import SCANNED_PAGES
 from workspace_authz.identity.asserted import MAX_GROUPS, MAX_NAME_BYTES
@@ -35,6 +36,9 @@ from workspace_authz.mlflow_adapter.reading.span_limits import (
     MAX_RATIO,
     MAX_SPANS,
 )
+from workspace_authz.mlflow_adapter.remote.client import CONNECTIONS, LARGEST_ANSWER, SECONDS
+from workspace_authz.mlflow_adapter.remote.locations import MOST_PAGES, PAGE
+from workspace_authz.mlflow_adapter.remote.objects import MOST_LOOKUPS
 from workspace_authz.mlflow_adapter.serving import UNREAD_SECONDS
 from workspace_authz.pipeline.lists import MOST_NAMES
 from workspace_authz.pipeline.pipeline import DEADLINE_SECONDS
@@ -105,8 +109,23 @@ def limits_table() -> str:
         ("single objects in one list", f"{MOST_NAMES:,}", "", "403"),
         ("MLflow's pages that one filtered list looks through", f"{SCANNED_PAGES}", "", "a page token"),
         ("questions to the API server at once, for one request", f"{CONCURRENT_QUESTIONS}", "", "they wait"),
+        *_bounds_of_forward_auth(),
     )
     return _table(("what", "at most", "setting", "beyond it"), rows)
+
+
+def _bounds_of_forward_auth() -> Iterator[Sequence[str]]:
+    door = "forward-auth: "
+    yield (
+        f"{door}objects that one request names and that are looked up one by one",
+        f"{MOST_LOOKUPS}",
+        "",
+        "400",
+    )
+    yield f"{door}look-ups in MLflow at once", f"{CONNECTIONS}", "", "they wait"
+    yield f"{door}one look-up in MLflow", f"{SECONDS:g} s, {_size(LARGEST_ANSWER)}", "", "503"
+    yield f"{door}experiments of a workspace that has artifacts", f"{PAGE * MOST_PAGES:,}", "", "503"
+    yield f"{door}groups that MLflow is told", _size(LONGEST_GROUPS), "", "it is told none"
 
 
 def _bounds_with_settings() -> Iterator[Sequence[str]]:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.settings.settings import Settings, load_settings, resolve_single_namespace
+from workspace_authz.settings.settings import (
+    CALLERS_WHO_ASK,
+    Settings,
+    load_settings,
+    resolve_single_namespace,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -57,12 +62,33 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
-        ("MLFLOW_K8S_AUTH_AUTHORIZATION_MODE", "subject_access_review", "not built in this release"),
+        ("MLFLOW_K8S_AUTH_AUTHORIZATION_MODE", "subject_access_review", "set one of WORKSPACE_AUTHZ_PROXY_"),
         ("MLFLOW_K8S_AUTH_AUTHORIZATION_MODE", "nonsense", "is not usable: Input should be"),
         ("MLFLOW_K8S_AUTH_REMOTE_USER_HEADER", "x-user", "MLFLOW_K8S_AUTH_REMOTE_USER_HEADER"),
         ("MLFLOW_K8S_AUTH_REMOTE_GROUPS_HEADER", "x-groups", "MLFLOW_K8S_AUTH_REMOTE_GROUPS_HEADER"),
         ("MLFLOW_K8S_AUTH_REMOTE_GROUPS_SEPARATOR", "|", "MLFLOW_K8S_AUTH_REMOTE_GROUPS_SEPARATOR"),
         ("MLFLOW_K8S_AUTH_CACHE_TTL_SECONDS", "-1", "should be greater than 0"),
+        ("WORKSPACE_AUTHZ_PROXY_ADDRESSES", "10.0.0.1/8", "has host bits set"),
+        (
+            "WORKSPACE_AUTHZ_PROXY_ADDRESSES",
+            "10.0.0.1, proxy.example.com",
+            "neither an address nor a network",
+        ),
+        ("WORKSPACE_AUTHZ_PROXY_ADDRESSES", "::/0", "which is everybody"),
+        ("WORKSPACE_AUTHZ_PROXY_SERVICE_ACCOUNTS", "gateway", "write namespace/name"),
+        ("WORKSPACE_AUTHZ_PROXY_SERVICE_ACCOUNTS", "a/b/c", "write namespace/name"),
+        ("WORKSPACE_AUTHZ_PROXY_SERVICE_ACCOUNTS", "system:serviceaccount:a:b", "write namespace/name"),
+        ("WORKSPACE_AUTHZ_PROXY_SECRET_HEADER", "x_proxy_secret", "cannot be a header of a proxy"),
+        ("WORKSPACE_AUTHZ_PROXY_SECRET_HEADER", "Authorization", "cannot be a header of a proxy"),
+        ("WORKSPACE_AUTHZ_PROXY_TOKEN_HEADER", "X-MLFLOW-WORKSPACE", "cannot be a header of a proxy"),
+        ("WORKSPACE_AUTHZ_PROXY_TOKEN_HEADER", "x proxy", "cannot be a header of a proxy"),
+        ("WORKSPACE_AUTHZ_PROXY_TOKEN_HEADER", "X-Remote-User", "must be four different ones"),
+        ("WORKSPACE_AUTHZ_ASSERTED_SYSTEM_NAMES", "system:masters", "is allowed everything"),
+        (
+            "WORKSPACE_AUTHZ_ASSERTED_SYSTEM_NAMES",
+            "system:authenticated:oauth,system:serviceaccount:a:b",
+            "must not hold system:serviceaccount:a:b",
+        ),
     ],
 )
 def test_what_cannot_be_stops_the_start_in_one_sentence(
@@ -96,3 +122,57 @@ def test_no_single_namespace_with_workspaces() -> None:
 def test_settings_that_contradict_mlflows_stop_the_start(settings: Settings, mlflow_workspaces: bool) -> None:
     with pytest.raises(ConfigurationError):
         resolve_single_namespace(settings, mlflow_workspaces=mlflow_workspaces)
+
+
+PROOFS = {
+    "WORKSPACE_AUTHZ_PROXY_SECRET_FILE": "/etc/proxy/secret",
+    "WORKSPACE_AUTHZ_PROXY_SERVICE_ACCOUNTS": "istio-system/gateway, auth/proxy",
+    "WORKSPACE_AUTHZ_PROXY_ADDRESSES": "10.0.0.7, fd00::/64",
+}
+
+
+@pytest.mark.parametrize("proof", PROOFS)
+def test_the_plugins_mode_works_once_the_proxy_can_be_recognized(
+    monkeypatch: pytest.MonkeyPatch, proof: str
+) -> None:
+    for name, value in {
+        "MLFLOW_K8S_AUTH_AUTHORIZATION_MODE": "subject_access_review",
+        "MLFLOW_K8S_AUTH_REMOTE_USER_HEADER": "Kubeflow-Userid",
+        "MLFLOW_K8S_AUTH_REMOTE_GROUPS_HEADER": "kubeflow-groups",
+        "MLFLOW_K8S_AUTH_REMOTE_GROUPS_SEPARATOR": ",",
+        proof: PROOFS[proof],
+    }.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert settings.identity_headers == ("kubeflow-userid", "kubeflow-groups")
+    assert settings.groups_separator == ","
+    assert settings.needs_own_reviews == (proof,)
+    assert settings.asks_with_own_account
+
+
+def test_what_is_not_set_is_as_kube_rbac_proxy_and_the_plugin_have_it() -> None:
+    settings = load_settings()
+    assert settings.identity_headers == ("x-remote-user", "x-remote-groups")
+    assert settings.groups_separator == "|"
+    assert not settings.asks_with_own_account
+
+
+def test_proxies_are_told_by_accounts_and_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in PROOFS.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert settings.proxy_accounts == {("istio-system", "gateway"), ("auth", "proxy")}
+    assert [str(each) for each in settings.proxy_networks] == ["10.0.0.7/32", "fd00::/64"]
+
+
+def test_a_process_without_an_account_of_its_own_has_callers_by_token_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Given the server's environment, as in its pod, then a dry run of the command line starts."""
+    plugin = {"AUTHORIZATION_MODE": "subject_access_review", "REMOTE_USER_HEADER": "x-user"}
+    for name, value in PROOFS.items():
+        monkeypatch.setenv(name, value)
+    for name, value in plugin.items():
+        monkeypatch.setenv(f"MLFLOW_K8S_AUTH_{name}", value)
+    monkeypatch.setenv("WORKSPACE_AUTHZ_AUDIENCES", "mlflow")
+    assert not load_settings(**CALLERS_WHO_ASK).asks_with_own_account

@@ -15,6 +15,7 @@
         ├── TooManyRequestsError  429 REQUEST_LIMIT_EXCEEDED
         ├── HeadersTooLargeError  431 BAD_REQUEST
         ├── UnappliedEffectError  501 NOT_IMPLEMENTED
+        ├── UndeliveredBodyError  501 NOT_IMPLEMENTED
         └── UnavailableError      503 TEMPORARILY_UNAVAILABLE: there is no decision
             ├── MisconfiguredError  503: the cluster forbids or does not serve the review itself
             ├── OverloadedError     503: the review was not sent, because the API server is down or too slow
@@ -165,6 +166,13 @@ class HeadersTooLargeError(RequestError):
 
 class UnappliedEffectError(RequestError):
     """The request is allowed only with a change that the door in use cannot make."""
+
+    status = 501
+    code = "NOT_IMPLEMENTED"
+
+
+class UndeliveredBodyError(RequestError):
+    """The verdict depends on the request's body, which the door in use was not given."""
 
     status = 501
     code = "NOT_IMPLEMENTED"

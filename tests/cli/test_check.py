@@ -169,9 +169,29 @@ def test_a_server_with_audiences_needs_the_right_to_review_others(
         )
 
 
+def test_it_says_from_whom_identity_headers_are_believed(
+    check: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Given an address of the pod itself, then it says who else comes from there."""
+    secret = tmp_path / "secret"
+    monkeypatch.setenv("WORKSPACE_AUTHZ_PROXY_SECRET_FILE", str(secret))
+    assert "cannot be read" in findings(check(healthy()))["settings"]["what"]
+    secret.write_text("s" * 32)
+    monkeypatch.setenv("WORKSPACE_AUTHZ_PROXY_SERVICE_ACCOUNTS", "istio-system/gateway")
+    found = findings(check(healthy()))
+    assert found["proxies"]["level"] == "ok"
+    assert "x-remote-user and x-remote-groups are believed from" in found["proxies"]["what"]
+    assert "the secret, the service account istio-system/gateway" in found["proxies"]["what"]
+    assert "WORKSPACE_AUTHZ_PROXY_SECRET_FILE" in found["own-reviews"]["what"]
+    for addresses, level in (("10.0.0.1", "ok"), ("10.0.0.1,127.0.0.1", "warning"), ("::1", "warning")):
+        monkeypatch.setenv("WORKSPACE_AUTHZ_PROXY_ADDRESSES", addresses)
+        assert findings(check(healthy()))["proxies"]["level"] == level
+
+
 def test_a_server_without_audiences_needs_no_such_right(check: Any) -> None:
     found = findings(check(healthy()))
     assert "own-reviews" not in found
+    assert "proxies" not in found
     assert "create tokenreviews, create subjectaccessreviews" in found["least-privilege"]["what"]
 
 
@@ -292,3 +312,38 @@ def test_the_whole_check_as_a_command(plane: Plane) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
     assert "ok       routes           every route of this MLflow has a rule" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("issuer", "answer", "level", "what"),
+    [
+        ("", {"authorization_endpoint": "a", "token_endpoint": "b"}, Level.OK, "answers at"),
+        ("/other", {"authorization_endpoint": "a", "token_endpoint": "b"}, Level.FAILING, "calls itself"),
+        ("", {"authorization_endpoint": "a"}, Level.FAILING, "names no token_endpoint"),
+        ("", None, Level.FAILING, "does not answer"),
+    ],
+)
+def test_a_provider_at_which_people_sign_in(
+    check: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    issuer: str,
+    answer: dict[str, str] | None,
+    level: Level,
+    what: str,
+) -> None:
+    with scripted({}) as provider:
+        document = None if answer is None else {**answer, "issuer": provider.url + issuer}
+        status = 404 if document is None else 200
+        provider.answers["GET /.well-known/openid-configuration"] = (status, document)
+        (tmp_path / "keys").write_text("")
+        (tmp_path / "sign-in.yaml").write_text(
+            f"providers: [{{name: acme, issuer: {{url: {provider.url}}}, client: {{id: mlflow}}, "
+            'claimMappings: {username: {claim: sub, prefix: "x:"}}, trustedByAPIServer: true}]'
+        )
+        monkeypatch.setenv("WORKSPACE_AUTHZ_SESSION_KEYS", str(tmp_path / "keys"))
+        monkeypatch.setenv("WORKSPACE_AUTHZ_SIGN_IN", str(tmp_path / "sign-in.yaml"))
+        monkeypatch.setenv("WORKSPACE_AUTHZ_PUBLIC_URL", "https://mlflow.example")
+        found = findings(check(healthy()))["sign-in"]
+    assert found["level"] == level
+    assert what in found["what"]

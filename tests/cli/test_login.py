@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import threading
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,12 +12,11 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.cli.conftest import Run
+from tests.harness import command_line
 from tests.harness.oidc import CLIENT, HINT, OidcProvider, oidc_provider
-from tests.harness.processes import ROOT, clean_environment, script
 from workspace_authz.kubernetes.credentials import unverified_claims
 
 SERVER = "https://mlflow.example.com"
-_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -34,28 +31,18 @@ def server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_STATE_HOME", raising=False)
 
 
-def log_in(provider: OidcProvider, *arguments: str) -> Sequence[str]:
+def log_in(provider: OidcProvider, *arguments: str) -> str:
     """The command in a process of its own, and alice who does what it says. Returns what it printed."""
-    command: list[str | Path] = [script("workspace-authz"), "login", *arguments]
-    environment = {**clean_environment(), **os.environ, "BROWSER": "true", "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        stop = threading.Timer(_SECONDS, process.kill)
-        stop.start()
-        told = process.stderr.readline()
+
+    def follow(told: str) -> None:
         if code := re.search(r"the code (\w+)\.", told):
             provider.approve(code[1], "alice")
-        else:
-            page = told.rpartition(" ")[2].strip()
-            assert page.startswith(provider.url), told
-            urllib.request.urlopen(f"{page}&{urlencode({HINT: 'alice'})}", timeout=10).close()
-        printed = process.stdout.read(), process.stderr.read()
-        stop.cancel()
-    assert process.returncode == 0, printed
-    return printed
+            return
+        page = told.rpartition(" ")[2]
+        assert page.startswith(provider.url), told
+        urllib.request.urlopen(f"{page}&{urlencode({HINT: 'alice'})}", timeout=10).close()
+
+    return command_line.log_in(*arguments, follow=[follow], environment=os.environ)
 
 
 def at(provider: OidcProvider) -> tuple[str, ...]:
@@ -66,7 +53,7 @@ def at(provider: OidcProvider) -> tuple[str, ...]:
 def test_a_login_its_token_and_its_end(
     provider: OidcProvider, run: Run, how: Sequence[str], tmp_path: Path
 ) -> None:
-    printed, _ = log_in(provider, *at(provider), *how)
+    printed = log_in(provider, *at(provider), *how)
     assert printed.startswith(
         f"Logged in to {SERVER}:443 as alice@example.com; it is renewed when it expires."
     )

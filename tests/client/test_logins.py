@@ -120,7 +120,7 @@ def test_a_file_of_another_server_is_refused(directory: Path) -> None:
 
 
 def test_a_token_is_renewed_before_it_expires(directory: Path, provider: OidcProvider) -> None:
-    login = expiring(provider, seconds=5)
+    login = expiring(provider, seconds=25)
     Logins(directory).write(login)
     renewed = token_of(directory, SERVER)
     assert renewed is not None
@@ -145,7 +145,7 @@ def test_a_login_that_ended_at_the_provider_says_what_to_do(directory: Path, pro
 
 
 def test_one_without_a_refresh_token_counts_until_it_expires(directory: Path, provider: OidcProvider) -> None:
-    login = replace(expiring(provider, seconds=5), refresh_token="")
+    login = replace(expiring(provider, seconds=25), refresh_token="")
     Logins(directory).write(login)
     assert token_of(directory, SERVER) == login
     Logins(directory).write(replace(expiring(provider, seconds=-1), refresh_token=""))
@@ -155,7 +155,7 @@ def test_one_without_a_refresh_token_counts_until_it_expires(directory: Path, pr
 
 def test_a_provider_that_is_away_ends_no_token_that_is_valid(directory: Path, provider: OidcProvider) -> None:
     away = "http://127.0.0.1:9/token"
-    login = replace(expiring(provider, seconds=10), token_endpoint=away)
+    login = replace(expiring(provider, seconds=25), token_endpoint=away)
     Logins(directory).write(login)
     assert token_of(directory, SERVER) == login
     Logins(directory).write(replace(expiring(provider, seconds=-1), token_endpoint=away))

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 import requests
 
+from tests.harness.http_server import JsonHandler, serving
 from tests.harness.oidc import CLIENT, HINT, OidcProvider, oidc_provider
 from workspace_authz.client.browser import log_in_by_browser
 from workspace_authz.client.device import log_in_by_device
@@ -110,6 +111,45 @@ def test_a_refusal_at_the_provider_is_told(client: Client) -> None:
 
     with pytest.raises(ConfigurationError, match="access_denied"):
         by_browser(client, open_page=refused)
+
+
+def test_the_answer_of_another_provider_is_refused(client: Client) -> None:
+    """RFC 9207: given two providers, then the code of one is not given to the other."""
+
+    def mixed_up(page: str) -> None:
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(page).query).items()}
+        answer = urlencode({"code": "c", "state": asked["state"], "iss": "https://elsewhere"})
+        with urllib.request.urlopen(f"{asked['redirect_uri']}?{answer}", timeout=10):
+            pass
+
+    with pytest.raises(ConfigurationError, match="came from another provider"):
+        by_browser(client, open_page=mixed_up)
+
+
+def test_a_redirection_takes_no_secret_elsewhere(client: Client) -> None:
+    """Given a token endpoint that leads on, then the refresh token goes no further."""
+    arrived: list[bytes] = []
+
+    class Elsewhere(JsonHandler):
+        def do_POST(self) -> None:  # noqa: N802 - the name that http.server looks for
+            arrived.append(self.read())
+            self.answer({})
+
+    class Leading(JsonHandler):
+        def do_POST(self) -> None:  # noqa: N802 - the name that http.server looks for
+            self.read()
+            self.send_response(307)
+            self.send_header("Location", elsewhere)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    with (
+        serving(Elsewhere) as elsewhere,
+        serving(Leading) as leading,
+        pytest.raises(ConfigurationError, match="answered 307"),
+    ):
+        client.refreshed(TokenSet(id_token="a.b.c", refresh_token="secret"), leading)
+    assert arrived == []
 
 
 def test_a_login_that_nobody_ends_ends(client: Client) -> None:

@@ -63,8 +63,12 @@ def test_a_second_credential_is_refused_and_not_shown(auth: TokenAuth) -> None:
         assert value.split()[1] not in str(raised.value)
 
 
-def test_a_refused_token_is_told_and_not_kept(auth: TokenAuth, caplog: pytest.LogCaptureFixture) -> None:
-    """A token in a file is read anew anyhow; where it came from is what a person must know."""
+def test_a_refused_token_is_told_and_not_kept(
+    auth: TokenAuth, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it came from is what a person must know."""
+    rejected: list[str] = []
+    monkeypatch.setattr(Tokens, "rejected", lambda _, token: rejected.append(token))
 
     class Refusing(JsonHandler):
         def do_GET(self) -> None:  # noqa: N802 - the name that http.server looks for
@@ -72,6 +76,7 @@ def test_a_refused_token_is_told_and_not_kept(auth: TokenAuth, caplog: pytest.Lo
 
     with serving(Refusing) as url, caplog.at_level(logging.WARNING):
         requests.get(f"{url}{API}", auth=auth, timeout=10)
+    assert rejected == ["for-mlflow"]
     (record,) = caplog.records
     assert "did not accept the token of WORKSPACE_AUTHZ_CLIENT_TOKEN_FILE" in record.getMessage()
     assert "for-mlflow" not in record.getMessage()

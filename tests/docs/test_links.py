@@ -48,6 +48,19 @@ def test_links_that_lead_nowhere(link: str, tmp_path: Path) -> None:
     assert broken(document) == [link]
 
 
+_TESTS = re.compile(r"\[((?:`test_\w+`(?:, )?)+)\]\(\.\./(tests/[\w/]+\.py)\)")
+
+
+def test_a_test_that_clients_md_names_is_there() -> None:
+    named = [
+        (file, name)
+        for names, file in _TESTS.findall((ROOT / "docs" / "clients.md").read_text())
+        for name in re.findall(r"\w+", names)
+    ]
+    assert len(named) > 20
+    assert [(file, name) for file, name in named if f"def {name}(" not in (ROOT / file).read_text()] == []
+
+
 def test_a_link_in_a_block_is_no_link() -> None:
     assert links("```text\n[a](missing.md)\n```\n[b](there.md)\n") == ["there.md"]
 

@@ -1,4 +1,4 @@
-"""Explain and the ASGI door give the same verdict, for generated requests over the whole catalog."""
+"""The doors give the same verdict, for generated requests over the whole catalog."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import asyncio
 import base64
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
+from tests.doors.forward_auth.asking import ENVOY_BODY, NGINX, Answer, Judge, asked, question
 from tests.doors.test_guard import Guard
 from tests.harness.fakes import YES, Records
 from tests.pipeline.world import KNOWN, World
@@ -20,6 +22,7 @@ from workspace_authz.catalog.compile import compile_catalog
 from workspace_authz.catalog.entries import Entry
 from workspace_authz.doors.asgi.guard import GuardMiddleware
 from workspace_authz.doors.explain import explain
+from workspace_authz.doors.forward_auth.answers import STATUS
 from workspace_authz.errors import RequestError
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest, GivenBody
 from workspace_authz.pipeline.verdict import conclusion
@@ -130,10 +133,12 @@ class Application:
     def __init__(self) -> None:
         self.reached = 0
         self.path = ""
+        self.workspace = b""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.reached += 1
         self.path = scope["path"]
+        self.workspace = dict(scope["headers"]).get(b"x-mlflow-workspace", b"")
         while (await receive()).get("more_body"):
             continue
         headers = [(b"content-type", b"application/json")]
@@ -214,5 +219,50 @@ def test_explain_and_the_asgi_door_agree(request: AccessRequest, rights: tuple[s
             assert status == error.status
             if request.method != "HEAD":
                 assert json.loads(refusal) == error.document
+
+    asyncio.run(both())
+
+
+async def at_the_forward_auth_door(
+    dialect: str, world: World, request: AccessRequest
+) -> tuple[Mapping[str, Any], Answer]:
+    body = await request.body.read() or b""
+    target = request.raw_path + b"?" + request.query if request.query else request.raw_path
+    headers = [pair for pair in request.headers if pair[0] != b"content-length"]
+    judge = Judge(world.pipeline)
+    scope = question(dialect, request.method, target, headers=headers, body=body)
+    answer = await asked(judge, scope, body=body if dialect == ENVOY_BODY else b"")
+    (record,) = judge.audit.kept
+    return record, answer
+
+
+@settings(deadline=None, max_examples=120)
+@given(requests(), st.sampled_from(RIGHTS), st.sampled_from([ENVOY_BODY, NGINX]))
+def test_forward_auth_lets_nothing_pass_that_the_app_refuses(
+    request: AccessRequest, rights: tuple[str, ...], dialect: str
+) -> None:
+    """Given any request, then a proxy may pass on just what the app passes on unchanged but for headers.
+
+    What the app refuses is refused in the same words. Else the refusal says what is lacking here: an effect,
+    the body, or a target that is read in one way only.
+    """
+
+    async def both() -> None:
+        app, records, (status, refusal) = await at_the_asgi_door(world_of(rights), request)
+        record, answer = await at_the_forward_auth_door(dialect, world_of(rights), request)
+        told = answer.header(STATUS)
+        event(f"{dialect} {app.reached} {answer.status} {told!r}")
+        if answer.status == 200:
+            assert app.reached == 1
+            assert answer.header(b"x-mlflow-workspace") == app.workspace
+            assert record["decision"] == records.kept[0]["decision"] == "allow"
+            assert record["checks"] == records.kept[0]["checks"]
+            return
+        assert record["decision"] == ("error" if told == b"501" else "deny")
+        if told not in (b"501", b"400"):
+            assert app.reached == 0
+            assert int(told or b"0") == status
+            if request.method != "HEAD":
+                assert json.loads(refusal) == json.loads(answer.content)
 
     asyncio.run(both())

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import pytest
+import uvicorn
+from uvicorn.lifespan.on import LifespanOn
 
 from tests.cli.kubeconfigs import kubeconfig
 from tests.cli.servers import scripted
 from tests.doors.test_app import GOOD
+from workspace_authz.aio.asgi import Receive, Scope, Send
+from workspace_authz.doors.lifespan import OwnAddressesMiddleware
 from workspace_authz.doors.preflight import (
     advertise_authentication,
     bound_calls,
     check,
     check_cluster,
+    check_proxies,
     choose_http_parser,
     switch_off_caches,
 )
 from workspace_authz.errors import ConfigurationError
+from workspace_authz.mlflow_adapter.options import from_parent
 from workspace_authz.settings.settings import BOUNDED_CALLS, SHARED_CACHES, load_settings
 
 
@@ -132,3 +140,73 @@ async def test_an_api_server_without_an_answer_does_not_stop_a_server_with_audie
         file = kubeconfig(tmp_path / "kubeconfig", cluster={"server": url}, user={"token": "t"})
         await check_cluster(load_settings(kubeconfig=str(file), audiences="mlflow"))
     assert "could not be checked" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("option", "variable", "stops"),
+    [
+        (None, None, True),
+        (None, "true", True),
+        (None, "nonsense", True),
+        (True, None, True),
+        (True, "false", True),
+        (False, None, False),
+        (False, "true", False),
+        (None, "false", False),
+        (None, " 0 ", False),
+    ],
+)
+def test_addresses_count_only_where_they_are_the_peers_own(
+    option: bool | None, variable: str | None, stops: bool
+) -> None:
+    """As uvicorn takes the option and its variable; the command line stands before it."""
+    environ = {} if variable is None else {"UVICORN_PROXY_HEADERS": variable}
+    settings, options = load_settings(proxy_addresses="10.0.0.1"), replace(GOOD, proxy_headers=option)
+    with pytest.raises(ConfigurationError, match="--no-proxy-headers") if stops else nullcontext():
+        check_proxies(options, settings, environ=environ)
+    check_proxies(options, load_settings(), environ=environ)
+
+
+def test_a_proxys_secret_must_be_there(tmp_path: Path) -> None:
+    settings = load_settings(proxy_secret_file=str(tmp_path / "secret"))
+    with pytest.raises(ConfigurationError, match="PROXY_SECRET_FILE cannot be read"):
+        check_proxies(GOOD, settings, environ={})
+    (tmp_path / "secret").write_text("s" * 32)
+    check_proxies(GOOD, settings, environ={})
+
+
+@pytest.mark.parametrize(
+    ("given", "proxy_headers"),
+    [
+        (None, None),
+        ("--workers 2", None),
+        ("--no-proxy-headers", False),
+        ("--proxy-headers --log-level info --no-proxy-headers", False),
+        ("--no-proxy-headers --proxy-headers", True),
+    ],
+)
+def test_the_option_is_read_as_uvicorn_reads_it(given: str | None, proxy_headers: bool | None) -> None:
+    parameters = {"gunicorn_opts": None, "uvicorn_opts": given}
+    context = click.Context(click.Command("server"))
+    context.params = parameters
+    with context:
+        options = from_parent()
+    assert options is not None
+    assert options.proxy_headers == proxy_headers
+
+
+@pytest.mark.parametrize("proxy_headers", [True, False])
+async def test_a_worker_of_another_start_says_the_same(proxy_headers: bool) -> None:
+    """Given uvicorn without the parent's check, then its worker does not start either."""
+    started: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        started.append(scope["type"])
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+
+    config = uvicorn.Config(OwnAddressesMiddleware(app), proxy_headers=proxy_headers, log_config=None)
+    config.load()
+    lifespan = LifespanOn(config)
+    await lifespan.startup()
+    assert (lifespan.should_exit, started) == ((True, []) if proxy_headers else (False, ["lifespan"]))

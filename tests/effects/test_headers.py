@@ -48,6 +48,9 @@ def test_what_is_nobodys_credential_is_kept_in_order() -> None:
         "x-auth-request-access-token",
         "x-remote-user",
         "x-remote-group",
+        "x-remote-groups",
+        "x-proxy-secret",
+        "x-proxy-token",
         "x-remote-extra-scopes",
         "remote-user",
         "kubeflow-userid",
@@ -148,3 +151,12 @@ def test_the_shortcut_for_usual_headers_lets_nothing_through_that_a_rule_would_d
     name: bytes, gateway: bool
 ) -> None:
     assert not HeaderSanitizer(gateway=gateway)._drops(name)
+
+
+@pytest.mark.parametrize("name", [b"x-corp-user", b"x_corp_user", b"x-corp_user"])
+@pytest.mark.parametrize("gateway", [False, True])
+def test_configured_identity_headers_are_dropped_however_they_are_spelt(name: bytes, gateway: bool) -> None:
+    sanitizer = HeaderSanitizer(gateway=gateway, identity=frozenset({b"x-corp-user", b"x-corp-proof"}))
+    assert sanitizer.applied([(name, b"alice"), (b"x-corp-proof", b"secret"), (b"x-corp", b"1")]) == [
+        (b"x-corp", b"1")
+    ]

@@ -15,7 +15,7 @@ from workspace_authz.catalog.model import Authenticated, Route
 from workspace_authz.doors.asgi.answers import replaced
 from workspace_authz.doors.asgi.body import ReplayedBody
 from workspace_authz.effects.json_stamps import Author
-from workspace_authz.effects.rewriting import RequestReplacement
+from workspace_authz.effects.rewriting import RequestReplacement, changes_nothing
 from workspace_authz.effects.stamps import plan_stamps
 from workspace_authz.errors import BadRequestError
 from workspace_authz.mlflow_adapter.reading.mlflow_reading import MLflowReading
@@ -136,3 +136,42 @@ async def test_what_another_effect_has_written_is_stamped_and_keeps_its_query() 
     assert replacement.query == b""
     assert len(client.waiting) == 1  # nobody needs what was sent
     assert await stamped(asked, route("LogMetric"), base=base) is base
+
+
+NAMED = {"user_id": "alice", "tags": [{"key": "mlflow.user", "value": "alice"}]}
+
+
+@pytest.mark.parametrize(
+    ("operation", "document", "nothing"),
+    [
+        ("CreateRun", {**NAMED, "experiment_id": "1"}, True),
+        ("CreateRun", {"experiment_id": "1", **NAMED}, True),
+        ("CreateRun", {"experiment_id": "1", **NAMED, "userId": "alice"}, False),
+        ("CreateRun", {"experiment_id": "1", **NAMED, "user_id": "bob"}, False),
+        ("CreateRun", {"experiment_id": "1"}, False),
+        # MLflow's parser stops at the field that it cannot take, and forgets who is named after it.
+        ("CreateRun", {"experiment_id": {"x": 1}, **NAMED}, False),
+        ("SetTag", {"run_id": "r", "key": "purpose", "value": "x"}, True),
+        ("SetTag", {"run_id": "r", "key": "mlflow.user", "value": "bob"}, False),
+        ("CreateAssessment", {"assessment": {"assessment_name": "a"}, "trace_id": "t"}, False),
+    ],
+)
+async def test_a_stamp_that_changes_nothing_is_seen(
+    operation: str, document: dict[str, object], nothing: bool, reading: MLflowReading
+) -> None:
+    asked, _, _ = request([(b"content-type", b"application/json")], json.dumps(document).encode())
+    taken = route(operation)
+    replacement = await stamped(asked, taken, reading=reading)
+    assert replacement is not None
+    assert await changes_nothing(replacement, asked, route=taken, reading=reading) is nothing
+
+
+async def test_what_mlflows_message_lacks_counts_as_well(reading: MLflowReading) -> None:
+    """Given a field that MLflow's message does not have and a handler may read, then it may not change."""
+    asked, _, _ = request([(b"content-type", b"application/json")], b'{"run_id": "r", "more": 1}')
+    for content, nothing in ((b'{"more": 1, "run_id": "r"}', True), (b'{"run_id": "r"}', False)):
+        replacement = RequestReplacement(content)
+        found = await changes_nothing(replacement, asked, route=route("SetTag"), reading=reading)
+        assert found is nothing
+    other_query = RequestReplacement(b'{"run_id": "r", "more": 1}', query=b"")
+    assert not await changes_nothing(other_query, asked, route=route("SetTag"), reading=reading)

@@ -8,14 +8,15 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from tests.harness.http import Http
 from tests.harness.oidc import CLIENT, HINT, OidcProvider
@@ -23,6 +24,9 @@ from tests.harness.processes import free_port, running
 from tests.harness.visitor import Visitor, target
 
 _START_SECONDS: Final = 60.0
+
+Source: TypeAlias = Mapping[str, Mapping[str, str]]
+"""Where the value of a header comes from: ``{"claimSource": {"claim": "user"}}``, or a ``secretSource``."""
 
 
 class Browser(Visitor):
@@ -55,26 +59,38 @@ class OAuthProxy:
 
 @contextmanager
 def oauth_proxy(
-    state: Path, *, provider: OidcProvider, upstream: str, arguments: Sequence[str] = ()
+    state: Path,
+    *,
+    provider: OidcProvider,
+    upstream: str,
+    arguments: Sequence[str] = (),
+    inject: Mapping[str, Source] | None = None,
 ) -> Iterator[OAuthProxy]:
     """A proxy in front of ``upstream`` for as long as the block lasts.
 
-    What it passes on is its default and what ``arguments`` say.
+    What it passes on is its default and what ``arguments`` say; with ``inject``, these headers and no others.
     """
     program = _program()
     state.mkdir(parents=True, exist_ok=True)
     address = f"127.0.0.1:{free_port()}"
-    command = [
-        program,
+    usual = [
         "--provider=oidc",
         f"--oidc-issuer-url={provider.url}",
         f"--client-id={CLIENT}",
         "--client-secret=secret",
+        f"--http-address={address}",
+        f"--upstream={upstream}",
+    ]
+    if inject is not None:
+        config = state / "alpha.yaml"
+        config.write_text(yaml.safe_dump(_alpha(provider, upstream, address=address, inject=inject)))
+        usual = [f"--alpha-config={config}"]
+    command = [
+        program,
+        *usual,
         f"--cookie-secret={secrets.token_hex(16)}",
         "--cookie-secure=false",  # there is no TLS here
         "--email-domain=*",
-        f"--http-address={address}",
-        f"--upstream={upstream}",
         *arguments,
     ]
     with (
@@ -89,6 +105,33 @@ def oauth_proxy(
 
         process.wait_until(ready, seconds=_START_SECONDS)
         yield OAuthProxy(f"http://{address}")
+
+
+def _alpha(
+    provider: OidcProvider, upstream: str, *, address: str, inject: Mapping[str, Source]
+) -> Mapping[str, Any]:
+    """oauth2-proxy's structured configuration, which alone can set any header (7.15: ``alpha config``)."""
+    return {
+        "server": {"bindAddress": address},
+        "upstreamConfig": {"upstreams": [{"id": "mlflow", "path": "/", "uri": upstream}]},
+        "injectRequestHeaders": [{"name": name, "values": [source]} for name, source in inject.items()],
+        "providers": [
+            {
+                "id": "oidc",
+                "provider": "oidc",
+                "clientID": CLIENT,
+                "clientSecret": "secret",
+                "oidcConfig": {
+                    "issuerURL": provider.url,
+                    "insecureSkipNonce": True,
+                    "emailClaim": "email",
+                    "groupsClaim": "groups",
+                    "userIDClaim": "email",
+                    "audienceClaims": ["aud"],
+                },
+            }
+        ],
+    }
 
 
 def _program() -> str:

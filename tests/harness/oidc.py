@@ -54,6 +54,8 @@ class OidcProvider:
     _refresh: dict[str, str] = field(default_factory=dict, repr=False)
     _devices: dict[str, str] = field(default_factory=dict, repr=False)
     """Whose login each device code is; empty while it waits."""
+    _challenges: dict[str, str] = field(default_factory=dict, repr=False)
+    """The PKCE challenge of each device code, as Keycloak demands one."""
     _user_codes: dict[str, str] = field(default_factory=dict, repr=False)
 
     @property
@@ -91,7 +93,7 @@ class OidcProvider:
     def answer(self, path: str, asked: Mapping[str, str]) -> dict[str, Any]:
         """The answer to a form. Raises :class:`OAuthError`."""
         if path == "/device":
-            return self._device()
+            return self._device(asked)
         if path == "/revoke":
             self._refresh.pop(asked["token"], None)
             return {}
@@ -103,13 +105,16 @@ class OidcProvider:
                 if user := self._refresh.pop(asked["refresh_token"], None):
                     return self._issue(user)
             case "urn:ietf:params:oauth:grant-type:device_code":
+                if _challenge(asked) != self._challenges[asked["device_code"]]:
+                    raise OAuthError("invalid_grant")
                 if user := self._devices[asked["device_code"]]:
                     return self._issue(user)
                 raise OAuthError("authorization_pending")
         raise OAuthError("invalid_grant")
 
-    def _device(self) -> dict[str, Any]:
+    def _device(self, asked: Mapping[str, str]) -> dict[str, Any]:
         device, user_code = secrets.token_hex(16), secrets.token_hex(4)
+        self._challenges[device] = asked["code_challenge"]
         self._devices[device], self._user_codes[user_code] = "", device
         return {
             "device_code": device,
@@ -122,8 +127,7 @@ class OidcProvider:
     def _redeem(self, asked: Mapping[str, str]) -> dict[str, Any]:
         """The answer to a code, which counts once."""
         user, page = self._codes.pop(asked["code"], ("", {}))
-        verified = hashlib.sha256(asked.get("code_verifier", "").encode()).digest()
-        challenge = base64.urlsafe_b64encode(verified).rstrip(b"=").decode()
+        challenge = _challenge(asked)
         if not user or page.get("code_challenge", challenge) != challenge:
             raise OAuthError("invalid_grant")
         return self._issue(user, **({"nonce": page["nonce"]} if "nonce" in page else {}))
@@ -178,6 +182,12 @@ def oidc_provider(tokens: Mapping[str, str]) -> Iterator[OidcProvider]:
     provider = OidcProvider("", tokens)
     with serving(Handler) as provider.url:
         yield provider
+
+
+def _challenge(asked: Mapping[str, str]) -> str:
+    """Of the verifier that came (RFC 7636, 4.6)."""
+    verified = hashlib.sha256(asked.get("code_verifier", "").encode()).digest()
+    return base64.urlsafe_b64encode(verified).rstrip(b"=").decode()
 
 
 def _fields(encoded: str) -> dict[str, str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from typing import Any, Final
 
+from tests.harness.plane import User
 from tests.invalidation.asking import ANSWER_SECONDS, Audience
 from tests.invalidation.site import LABEL, Site
 from tests.invalidation.way import LAG_SECONDS
@@ -97,9 +98,9 @@ class Play:
         if not self._unmet[kind]:
             return
         await self._given(kind)
-        token = self._unmet[kind].pop()
-        with way.hold(token) as delayed:
-            asking = asyncio.create_task(self._workers[number].allows(token, right.namespace))
+        token, worker = self._unmet[kind].pop(), self._workers[number]
+        with way.hold(worker.subject(token)) as delayed:
+            asking = asyncio.create_task(worker.allows(token, right.namespace))
             async with asyncio.timeout(ANSWER_SECONDS):
                 await delayed.given.wait()
             await self.turn(kind)
@@ -191,6 +192,11 @@ class Play:
         self._audience.tell(f"{kind} {'given' if right.granted else 'taken'}")
 
 
+def _named(site: Site) -> list[Mapping[str, User]]:
+    """Whom each worker knows by name only: the first nobody, the others everybody in the users file."""
+    return [{} if number == 0 else site.users for number, _ in enumerate(site.ways)]
+
+
 @asynccontextmanager
 async def _workers(site: Site, catalog: CompiledCatalog, timing: Timing) -> AsyncIterator[list[Worker]]:
     files = [site.kubeconfig(way) for way in site.ways]
@@ -198,9 +204,9 @@ async def _workers(site: Site, catalog: CompiledCatalog, timing: Timing) -> Asyn
     async with AsyncExitStack() as stack:
         workers = [
             await stack.enter_async_context(
-                working(file, catalog, settings=SETTINGS, timing=timing, label=label)
+                working(file, catalog, settings=SETTINGS, timing=timing, label=label, named=named)
             )
-            for file in files
+            for file, named in zip(files, _named(site), strict=True)
         ]
 
         async def ready() -> bool:

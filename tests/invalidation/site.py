@@ -60,6 +60,8 @@ class Site:
     change: Administrator
     ways: tuple[Way, ...]
     rights: Mapping[str, Right]
+    users: Mapping[str, User] = field(repr=False)
+    """Those in the users file, by their tokens."""
     accounts_late: float
     remade: Callable[[], Engine]
     _ended: int = 0
@@ -178,6 +180,7 @@ async def site_of(
             administrator(endpoint, api),
             ways,
             rights,
+            {user.token: user for user in users},
             accounts_late,
             remade=lambda: make(options),
         )

@@ -1,5 +1,7 @@
 """Two workers on the embedded control plane, over real connections: nothing outlives its being true for long.
 
+The first knows its callers by their tokens, the second by name, as behind a proxy or in a session.
+
 ``make fuzz`` plays more plans, others each time. ``INVALIDATION_PLANS`` and ``INVALIDATION_SEED`` choose.
 """
 

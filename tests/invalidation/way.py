@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import ssl
 import time
@@ -15,10 +16,9 @@ from typing import Final
 import aiohttp
 from aiohttp import web
 
-from tests.harness.http import bearer
-
 _HOP_BY_HOP: Final = frozenset({"connection", "transfer-encoding", "content-length", "host", "keep-alive"})
-_ACCESS: Final = "selfsubjectaccessreviews"
+_BY_TOKEN: Final = "selfsubjectaccessreviews"
+_BY_NAME: Final = "subjectaccessreviews"
 LAG_SECONDS: Final = 0.2
 """How far an API server is behind at most. Less than the settling time, or nothing could be promised."""
 
@@ -86,14 +86,17 @@ class Way:
         self.cut()
 
     @contextmanager
-    def hold(self, token: str) -> Iterator[DelayedAnswer]:
-        """Within the block the next answer to an access review of ``token`` waits to be delivered."""
-        delayed = self._delayed[bearer(token)["Authorization"]] = DelayedAnswer()
+    def hold(self, subject: str) -> Iterator[DelayedAnswer]:
+        """Within the block the next answer to an access review waits to be delivered.
+
+        ``subject`` is the token by which it is asked, or the name of the user about whom.
+        """
+        delayed = self._delayed[subject] = DelayedAnswer()
         try:
             yield delayed
         finally:
             delayed.delivered.set()
-            self._delayed.pop(bearer(token)["Authorization"], None)
+            self._delayed.pop(subject, None)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer as the API server, or not."""
@@ -103,7 +106,8 @@ class Way:
             return web.Response(status=500)
         body = await request.read()
         question = (request.headers.get("Authorization", ""), body)
-        review = request.path.endswith(_ACCESS)
+        kind = request.path.rpartition("/")[2]
+        review = kind in (_BY_TOKEN, _BY_NAME)
         behind = self.lagging and time.monotonic() < self._heard + LAG_SECONDS
         if review and behind and question in self._said:
             status, said = self._said[question]
@@ -113,7 +117,7 @@ class Way:
                 status, said = answer.status, await answer.read()
             if review and not self.lagging and changes == self._changes:
                 self._said[question] = (status, said)
-        if review and (delayed := self._delayed.pop(question[0], None)) is not None:
+        if review and (delayed := self._delayed.pop(_subject(kind, *question), None)) is not None:
             delayed.given.set()
             await delayed.delivered.wait()
         return web.Response(status=status, body=said, content_type="application/json")
@@ -167,6 +171,13 @@ class Way:
                 return
             self._heard = min(self._heard, time.monotonic())
             await response.write(chunk)
+
+
+def _subject(kind: str, authorization: str, body: bytes) -> str:
+    """Whose rights an access review is about: the asker's, by their token, or somebody's by name."""
+    if kind == _BY_TOKEN:
+        return authorization.removeprefix("Bearer ")
+    return str(json.loads(body)["spec"]["user"])
 
 
 @asynccontextmanager

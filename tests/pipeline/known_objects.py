@@ -67,9 +67,11 @@ class KnownObjects:
                 for name, values in found.items()
             }
         try:
-            document: Mapping[str, Any] = json.loads(body or b"{}")
+            document: Any = json.loads(body or b"{}")
         except (ValueError, RecursionError) as error:
             raise BadRequestError("unreadable") from error
+        if not isinstance(document, dict):
+            raise BadRequestError("unreadable")
         return document
 
     async def refusal(

@@ -207,3 +207,17 @@ async def test_a_door_that_cannot_change_the_path_refuses() -> None:
     refused = demand_applicable(verdict, frozenset(EffectKind) - {EffectKind.PATH})
     assert isinstance(refused, Refuse)
     assert (refused.error.status, "path" in refused.error.message) == (501, True)
+
+
+@pytest.mark.parametrize("within", [False, True])
+async def test_a_post_that_a_redirection_made_a_get_is_told_so(within: bool) -> None:
+    """Given http:// in the client's address and a redirection to https://, then the answer says so."""
+    path = "/api/2.0/mlflow/experiments/create"
+    asked = request("GET", in_url(path, "") if within else path)
+    verdict = await world(HELD[0]).pipeline.judge(asked)
+    assert isinstance(verdict, Refuse)
+    assert verdict.error.status == 404
+    assert "put https:// into MLFLOW_TRACKING_URI" in verdict.error.message
+    other = await world(HELD[0]).pipeline.judge(request("GET", "/api/2.0/mlflow/nowhere"))
+    assert isinstance(other, Refuse)
+    assert "https://" not in other.error.message

@@ -1,6 +1,6 @@
-"""Callers who are known by name and groups only, and pipelines in this process that judge them.
+"""Callers whose reviews the server asks with its own account, and pipelines in this process that judge them.
 
-Nothing in the product brings such callers. A test asserts them in headers that only its authenticator reads.
+They are known by a proxy's headers, by a token for an audience of the server, or by a session.
 """
 
 from __future__ import annotations
@@ -8,18 +8,20 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import yaml
 from sqlalchemy import create_engine
 from sqlalchemy.orm import sessionmaker
 
-from tests.harness.plane import RBAC, Object, Plane
+from tests.harness.plane import RBAC, Object, Plane, User
 from tests.harness.server import MlflowServer
-from tests.scenarios.people import SELECTOR, Cluster
-from workspace_authz.aio.clock import SystemClock
+from tests.identity.sessions.keys import key_file
+from tests.scenarios.people import MATRIX, SELECTOR, TEAM_B, Cluster, People
+from workspace_authz.aio.clock import Clock, SystemClock
 from workspace_authz.aio.statistics import Statistics
 from workspace_authz.aio.supervisor import Supervisor
 from workspace_authz.authorizer.generations import Generations
@@ -27,14 +29,21 @@ from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.authorizer.rbac.source import RbacSource
 from workspace_authz.authorizer.rbac.watcher import RbacWatcher
 from workspace_authz.catalog.compile import compile_catalog
+from workspace_authz.database.threads import DatabaseThreads
 from workspace_authz.devplane.api import until
 from workspace_authz.effects.ciphers import AesCipher
-from workspace_authz.identity.authenticator import AuthenticatorChain, Presented
+from workspace_authz.identity.asserted import asserted_user
+from workspace_authz.identity.authenticator import Authenticator, AuthenticatorChain, Presented
+from workspace_authz.identity.sessions.authenticator import SESSION, SessionAuthenticator
+from workspace_authz.identity.sessions.cookies import Cookies
+from workspace_authz.identity.sessions.sealer import Sealer, SessionKeys
+from workspace_authz.identity.sessions.session import Identity
+from workspace_authz.identity.sessions.sessions import Lifetimes, Sessions
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import caller_connection, server_connection
-from workspace_authz.kubernetes.credentials import AssertedUser
 from workspace_authz.kubernetes.reviews import AccessAnswer, ApiReviews, Reviews, RulesAnswer
 from workspace_authz.kubernetes.subject_reviews import ApiSubjectReviews
+from workspace_authz.kubernetes.token_reviews import ApiTokenReviews
 from workspace_authz.mlflow_adapter.reading.mlflow_reading import MLflowReading
 from workspace_authz.mlflow_adapter.store.objects import StoreObjects
 from workspace_authz.pipeline.pipeline import Pipeline
@@ -46,6 +55,11 @@ from workspace_authz.workspaces.policy import NamespacePolicy
 from workspace_authz.workspaces.requested import WorkspaceRule
 
 ASSERTED = b"x-test-asserted-user"
+"""Names a user to the pipeline whose kind of credential is unknown."""
+AUDIENCE = "mlflow"
+CALLERS = "callers"
+"""The namespace of service accounts that stand for the people."""
+_SECRET = "s" * 32
 _SECONDS = 30.0
 _TIMEOUT_SECONDS = 5.0
 _REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
@@ -60,6 +74,10 @@ _DELEGATION: Object = {
     },
     "subjects": [{"kind": "ServiceAccount", "namespace": "mlflow", "name": "mlflow"}],
 }
+
+
+Header = tuple[bytes, bytes]
+COOKIES = Cookies(secure=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +129,79 @@ class NoTokenReviews:
 
 
 @dataclass(frozen=True, slots=True)
+class Accounts:
+    """Service accounts with the rights of the people, each with a token for the API server."""
+
+    people: People
+    holders: Mapping[frozenset[str], User]
+    tokens: Mapping[str, str] = field(repr=False)
+    """For the audience of the server, by user name."""
+
+
+def given_accounts(plane: Plane, people: People, holders: Mapping[frozenset[str], User]) -> Accounts:
+    """An account for each of ``holders``, who holds what they hold, and for those whom every route sees."""
+    plane.namespace(CALLERS)
+    tokens: dict[str, str] = {}
+
+    def account(name: str) -> User:
+        user = User(f"system:serviceaccount:{CALLERS}:{name}", token=plane.service_account(CALLERS, name))
+        tokens[user.name] = plane.account_token(CALLERS, name, audiences=[AUDIENCE])
+        return user
+
+    stand_ins = People(
+        mallory=account("mallory"), carol=account("carol"), otto=account("otto"), root=account("root")
+    )
+    plane.bind(TEAM_B, "admin", account=(CALLERS, "carol"))
+    plane.bind(MATRIX, "admin", account=(CALLERS, "root"))
+    plane.bind(MATRIX, people.otto.name, account=(CALLERS, "otto"), kind="Role")
+    accounts = {held: account(user.name) for held, user in holders.items()}
+    for user in holders.values():
+        plane.bind(MATRIX, user.name, account=(CALLERS, user.name), kind="Role")
+    for held, user in accounts.items():
+        verb, _, resource = min(held).partition(" ")
+        plane.wait_for_access(user.token, MATRIX, verb=verb, resource=resource)
+    return Accounts(stand_ins, accounts, tokens)
+
+
+@dataclass(frozen=True, slots=True)
 class Pipelines:
-    """Three over the same cluster and the same objects. They share no cache."""
+    """Over the same cluster and the same objects. They share no cache."""
 
     by_token: Pipeline
-    by_name: Pipeline
+    by_headers: Pipeline
+    by_audience: Pipeline
+    by_session: Pipeline
     of_unknown_kind: Pipeline
+    sessions: Sessions
+
+    async def signed_in(self, user: User) -> list[Header]:
+        """How a page of the server presents the session of somebody whom a provider named."""
+        person = asserted_user(user.name, user.groups, source="a test")
+        cookie = await self.sessions.begin("provider", Identity(user.name, person))
+        pair = COOKIES.name(SESSION).encode() + b"=" + cookie
+        return [(b"cookie", pair), (b"sec-fetch-site", b"same-origin")]
+
+
+def token_of(token: str) -> list[Header]:
+    """How a caller presents a token."""
+    return [(b"authorization", f"Bearer {token}".encode())]
+
+
+def named(user: User) -> list[Header]:
+    """How a proxy names a user, and proves that it is the proxy."""
+    return [
+        (b"x-remote-user", user.name.encode()),
+        (b"x-remote-groups", "|".join(user.groups).encode()),
+        (b"x-proxy-secret", _SECRET.encode()),
+    ]
 
 
 @asynccontextmanager
 async def pipelines(server: MlflowServer, cluster: Cluster) -> AsyncIterator[Pipelines]:
     """Pipelines with the server's own account, as a worker of ``server`` has one."""
     settings, clock = load_settings(), SystemClock()
+    secret = server.state / "proxy-secret"
+    await asyncio.to_thread(secret.write_text, _SECRET)
     configuration = await load_configuration(str(cluster.plane.server_kubeconfig))
     async with AsyncExitStack() as stack:
         callers = caller_connection(configuration, limit=settings.api_connections)
@@ -149,27 +228,51 @@ async def pipelines(server: MlflowServer, cluster: Cluster) -> AsyncIterator[Pip
         )
         mlflow = MLflowParts(reading=reading, store=objects, cipher=AesCipher(None))
 
-        def built(reviews: Reviews, asserted: Credential | None) -> Pipeline:
+        people = stack.enter_context(_sessions(server.state, clock))
+
+        def by_session(tokens: Sequence[Authenticator], provided: Sequence[Authenticator]) -> Authenticator:
+            return SessionAuthenticator(people, COOKIES, (), tokens, provided)
+
+        def built(reviews: Reviews, **given: str) -> Pipeline:
             parts = ClusterParts(
                 reviews,
                 subject_reviews=ApiSubjectReviews(own, timeout=_TIMEOUT_SECONDS),
+                token_reviews=ApiTokenReviews(own, audiences=[AUDIENCE], timeout=_TIMEOUT_SECONDS),
                 workspaces=directory,
+                sessions=by_session,
                 generations=generations,
                 rbac=RbacSource(index, generations),
             )
-            pipeline = build_pipeline(
-                parts, mlflow, settings=settings, catalog=compile_catalog(), rule=WorkspaceRule()
+            return build_pipeline(
+                parts,
+                mlflow,
+                settings=load_settings(**given),
+                catalog=compile_catalog(),
+                rule=WorkspaceRule(),
             )
-            if asserted is None:
-                return pipeline
-            chain = (AssertingAuthenticator(asserted), *pipeline.identity.authenticators)
-            return replace(pipeline, identity=AuthenticatorChain(chain))
 
+        by_headers = built(NoTokenReviews(), proxy_secret_file=str(secret))
         yield Pipelines(
-            by_token=built(ApiReviews(callers, timeout=_TIMEOUT_SECONDS), None),
-            by_name=built(NoTokenReviews(), AssertedUser()),
-            of_unknown_kind=built(NoTokenReviews(), UnknownCredential()),
+            by_token=built(ApiReviews(callers, timeout=_TIMEOUT_SECONDS)),
+            by_headers=by_headers,
+            by_audience=built(NoTokenReviews(), audiences=AUDIENCE),
+            by_session=built(NoTokenReviews()),
+            sessions=people,
+            of_unknown_kind=replace(
+                by_headers, identity=AuthenticatorChain((AssertingAuthenticator(UnknownCredential()),))
+            ),
         )
+
+
+@contextmanager
+def _sessions(state: Path, clock: Clock) -> Iterator[Sessions]:
+    """Sessions in a database of their own."""
+    engine = create_engine(f"sqlite:///{state / 'sessions.db'}")
+    keys = key_file(state / "session-keys")
+    with closing(DatabaseThreads(lambda: engine, "sessions")) as database:
+        sealer = Sealer(SessionKeys(keys))
+        yield Sessions(database, sealer, providers={}, lifetimes=Lifetimes(), clock=clock)
+    engine.dispose()
 
 
 async def _followed(directory: Directory, generations: Generations) -> None:

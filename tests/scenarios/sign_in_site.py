@@ -28,6 +28,8 @@ class SignInSite:
     cluster: Cluster
     server: MlflowServer
     provider: HostileProvider
+    authority: Path
+    """The server's certificate authority."""
 
 
 @contextmanager
@@ -42,6 +44,7 @@ def sign_in_site(cluster: Cluster, database: Path, state: Path) -> Iterator[Sign
         plane.bind(TEAM_A, "view", group="oidc:last-of-many"),
     ]
     tokens = {name: f"access-token-of-{name}" for name in ("alice", "carol", "mallory")}
+    pki = create_pki(state / "pki")
     with hostile_provider(tokens) as provider, reviewing_account(plane, "sign-in", state=state) as kubeconfig:
         bare: Object = {
             "username": {"claim": "preferred_username", "prefix": ""},
@@ -51,11 +54,14 @@ def sign_in_site(cluster: Cluster, database: Path, state: Path) -> Iterator[Sign
             state / "server",
             kubeconfig=kubeconfig,
             database=database,
-            pki=create_pki(state / "pki"),
-            providers=[_provider(provider, "stand-in", mappings()), _provider(provider, BARE, bare)],
+            pki=pki,
+            providers=[
+                {**_provider(provider, "stand-in", mappings()), "commandLine": {"id": CLIENT}},
+                _provider(provider, BARE, bare),
+            ],
             environment={"WORKSPACE_AUTHZ_REJECTIONS_PER_SECOND": "1000"},  # all come from one address
         ) as server:
-            yield SignInSite(cluster, server, provider)
+            yield SignInSite(cluster, server, provider, pki.ca_cert)
     for binding in bindings:
         plane.delete(binding)
 

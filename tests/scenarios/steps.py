@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,13 @@ def create_model(name: str) -> str:
 def create_version(name: str, run_id: str) -> str:
     made = MlflowClient().create_model_version(name, source=f"runs:/{run_id}/model", run_id=run_id)
     return str(made.version)
+
+
+def move_to_stage(name: str, version: str, stage: str) -> str:
+    """A stage of old, as people's scripts still have it. Returns the stage that MLflow says."""
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):
+        moved = MlflowClient().transition_model_version_stage(name, version, stage)
+    return str(moved.current_stage)
 
 
 def delete_model(name: str) -> None:

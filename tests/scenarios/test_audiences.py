@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.harness.forked import mlflow_command
-from tests.harness.plane import RBAC
 from tests.harness.processes import ROOT, clean_environment, free_port
 from tests.harness.sdk import sdk
 from tests.harness.server import MlflowServer, ServerOptions
 from tests.identity.jwts import jwt
 from tests.scenarios import steps
-from tests.scenarios.audiences import ACCOUNT, AUDIENCE, OTHER, REVIEWS, Site, bind_server
+from tests.scenarios.audiences import AUDIENCE, OTHER, Site
 from tests.scenarios.people import TEAM_A, TEAM_B, Cluster
 from tests.scenarios.waiting import until
 
@@ -168,8 +167,7 @@ def test_a_binding_that_is_taken_away_counts_at_once(site: Site) -> None:
 
 def test_without_the_right_to_review_nobody_is_authenticated(site: Site) -> None:
     """Given that the server's right is taken away, then it is not ready and answers 503, not 401 or 403."""
-    plane = site.cluster.plane
-    plane.delete(f"{RBAC}/clusterrolebindings/{ACCOUNT}-{REVIEWS}")
+    site.account.unbind()
     try:
         until(lambda: site.strict.ask("GET", "/readyz").status == 503)
         assert "may not create reviews about other users" in site.strict.ask("GET", "/readyz?verbose").text
@@ -179,7 +177,7 @@ def test_without_the_right_to_review_nobody_is_authenticated(site: Site) -> None
         assert "may not create tokenreviews" in answer.json["message"]
         assert statuses(site.server, site.cluster.people.bob.token) == (200, 403)  # who asks for themselves
     finally:
-        bind_server(plane, REVIEWS)
+        site.account.bind()
     for server in (site.server, site.strict):
         until(lambda server=server: server.ask("GET", "/readyz").status == 200)  # type: ignore[misc]
     assert statuses(site.strict, fresh) == (200, 403)

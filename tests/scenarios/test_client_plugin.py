@@ -160,7 +160,7 @@ def test_a_service_accounts_kubeconfig_is_narrowed_where_it_may(
     plane.delete(f"/api/v1/namespaces/{TEAM_A}/serviceaccounts/narrowed")
 
 
-@pytest.mark.parametrize("auth", ["workspace-authz", "kubernetes-namespaced"])
+@pytest.mark.parametrize("auth", ["workspace-authz", "kubernetes-namespaced", "kubernetes"])
 def test_a_persons_kubeconfig_with_an_exec_plugin(
     server: MlflowServer, cluster: Cluster, tmp_path: Path, auth: str
 ) -> None:
@@ -178,7 +178,8 @@ def test_a_persons_kubeconfig_with_an_exec_plugin(
     }
     config = kubeconfig_of(cluster.plane, {"exec": plugin}, tmp_path / "kubeconfig")
     variables = {"KUBECONFIG": str(config), "MLFLOW_TRACKING_AUTH": auth}
-    with sdk(server.uri, tmp_path / "home", **variables) as person:
+    workspace = TEAM_A if auth == "kubernetes" else None  # which sends no namespace
+    with sdk(server.uri, tmp_path / "home", workspace=workspace, **variables) as person:
         name = f"e-{secrets.token_hex(4)}"
         experiment = person.run(steps.create_experiment, name)
     found = server.ask(

@@ -14,6 +14,7 @@ from tests.harness.processes import ROOT
 from tests.harness.provider import Provider, model_provider
 from tests.harness.sdk import sdk
 from tests.harness.server import MlflowServer
+from tests.harness.url_clients import PROGRAMS, clients_programs, outcome
 from tests.scenarios import steps
 from tests.scenarios.people import TEAM_A, Cluster
 from tests.scenarios.studio import Studio
@@ -171,3 +172,18 @@ def test_a_gateway_call_may_bring_the_providers_own_credential(
     assert server.ask("POST", path, headers=unknown, workspace=TEAM_A, json_body=body).status == 401
     elsewhere = server.ask("GET", SEARCH, headers=headers, workspace=TEAM_A)
     assert elsewhere.status == 401  # outside the gateway it is Authorization that counts
+
+
+@pytest.mark.parametrize("route", ["openai/v1", "mlflow/v1"])
+def test_openais_client_at_the_gateway(
+    server: MlflowServer, cluster: Cluster, provider: Provider, endpoint: str, tmp_path: Path, route: str
+) -> None:
+    """Given the URL of a workspace and a token as the key, then the provider gets its own key only."""
+    token = cluster.people.alice.token
+    url = f"{server.uri}/workspaces/{TEAM_A}/gateway/{route}"
+    command = (clients_programs() / "python", PROGRAMS / "openai_chat.py", url, endpoint)
+    done = outcome(*command, environment={"OPENAI_API_KEY": token}, home=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
+    ((_, headers),) = provider.calls
+    assert headers["authorization"] == "Bearer sk-nothing"
+    assert token not in json.dumps(headers)

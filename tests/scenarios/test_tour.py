@@ -119,6 +119,17 @@ def test_a_file_of_one_team_is_not_reached_by_the_other(alice: Sdk, carol: Sdk) 
     assert carol.fails(steps.artifacts, run).error_code == "RESOURCE_DOES_NOT_EXIST"
 
 
+def test_a_model_goes_to_production(alice: Sdk, bob: Sdk) -> None:
+    """When alice moves a version to a stage, then it is there, and bob, who views, moves none."""
+    model = a_new("staged")
+    experiment = alice.run(steps.create_experiment, a_new("staged"))
+    alice.run(steps.create_model, model)
+    version = alice.run(steps.create_version, model, alice.run(steps.create_run, experiment))
+    assert alice.run(steps.move_to_stage, model, version, "Production") == "Production"
+    refused = bob.fails(steps.move_to_stage, model, version, "Archived")
+    assert refused.error_code == "PERMISSION_DENIED"
+
+
 def test_mallory_gets_nowhere(using_sdk: As, cluster: Cluster) -> None:
     mallory = using_sdk(token=cluster.people.mallory.token)
     assert mallory.run(steps.workspace_names) == []

@@ -226,6 +226,28 @@ def test_an_exporter_of_opentelemetry(server: MlflowServer, cluster: Cluster) ->
     assert server.ask("GET", path, token=cluster.people.root.token, workspace=TEAM_B).status == 404
 
 
+@pytest.mark.parametrize("by_url", [True, False], ids=["URL", "header"])
+def test_opentelemetrys_own_exporter(
+    server: MlflowServer, cluster: Cluster, programs: Path, tmp_path: Path, by_url: bool
+) -> None:
+    """Given an instrumented program without MLflow, then variables of OpenTelemetry's say all."""
+    token, root = cluster.people.alice.token, cluster.people.root.token
+    with sdk(server.uri, tmp_path / "alice", token=token, workspace=TEAM_A) as alice:
+        experiment = alice.run(steps.create_experiment, a_new("spans"))
+    headers = [f"authorization=Bearer%20{token}", f"x-mlflow-experiment-id={experiment}"]
+    headers += [] if by_url else [f"x-mlflow-workspace={TEAM_A}"]
+    environment = {
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{server.uri}{WITHIN if by_url else ''}/v1/traces",
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS": ",".join(headers),
+    }
+    done = outcome(programs / "python", PROGRAMS / "otlp_exporter.py", environment=environment, home=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    path = f"/api/3.0/mlflow/traces/{done.stdout.strip()}"
+    found = server.ask("GET", path, token=root, workspace=TEAM_A)
+    assert found.status == 200, found.text
+    assert server.ask("GET", path, token=root, workspace=TEAM_B).status == 404
+
+
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost:3000", "null"])
 def test_a_foreign_page_cannot_use_the_url_in_place_of_the_header(
     server: MlflowServer, cluster: Cluster, origin: str

@@ -52,6 +52,11 @@ class Stamp:
     when_sent: bool = False
     """Replace a value only if one was sent. Otherwise a missing value is added too."""
 
+    @property
+    def names_caller(self) -> bool:
+        """Whether it writes a person. The others keep out what only the server may write."""
+        return self.shape not in (Shape.LEFT_OUT, Shape.RESERVED)
+
     def __str__(self) -> str:
         below = f"{self.place}." if self.place else ""
         match self.shape:

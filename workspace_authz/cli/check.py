@@ -7,17 +7,22 @@ import asyncio
 import os
 from collections.abc import Awaitable, Sequence
 from dataclasses import asdict, dataclass
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Final
 
-from workspace_authz.cli.checks import api_server, cluster_roles, rights, software
-from workspace_authz.cli.checks.finding import Finding, Level, failing, ok
+from workspace_authz.cli.checks import api_server, cluster_roles, rights, sign_in, software
+from workspace_authz.cli.checks.finding import Finding, Level, failing, ok, warning
 from workspace_authz.cli.checks.probe import NoAnswerError
 from workspace_authz.cli.checks.workspaces import workspaces
 from workspace_authz.cli.options import NO, OK, add_kubeconfig, add_output, command_parser
 from workspace_authz.cli.output import print_json, print_lines
 from workspace_authz.errors import ConfigurationError
+from workspace_authz.identity.secret_file import read_secrets
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import Connection, server_connection
 from workspace_authz.settings.settings import Settings, load_settings, refuse_shared_caches
+from workspace_authz.settings.sign_in_file import ProviderConfiguration
 from workspace_authz.workspaces.policy import NamespacePolicy
 
 _DESCRIPTION = """\
@@ -26,6 +31,9 @@ pod (kubectl exec deploy/mlflow -- workspace-authz check). Changes nothing.
 
 Levels: ok, warning (works, but look at it), failing (does not work), unknown (the server may not see it,
 and need not). Exit status 0, or 1 when something is failing."""
+
+
+_LOOPBACK: Final = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,8 @@ class Plan:
     """The one namespace of such a server."""
     needs_reviews: Sequence[str] = ()
     """The variables that make the server ask about callers with its own account."""
+    providers: Sequence[ProviderConfiguration] = ()
+    """Where people sign in with a browser."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -70,24 +80,50 @@ def _lines(finding: Finding) -> list[str]:
 async def _check(options: argparse.Namespace) -> list[Finding]:
     settings, plan = _settings(options)
     version = software.installed_mlflow()
-    findings = [settings, software.mlflow(version)]
+    providers = await asyncio.gather(*map(sign_in.provider, plan.providers))
+    findings = [*settings, software.mlflow(version), *providers]
     if options.no_routes or version is None:
         return [*findings, *await _cluster(plan)]
     inside, cluster = await asyncio.gather(software.routes_and_functions(), _cluster(plan))
     return [*findings, *inside, *cluster]
 
 
-def _settings(options: argparse.Namespace) -> tuple[Finding, Plan]:
+def _settings(options: argparse.Namespace) -> tuple[list[Finding], Plan]:
     try:
         settings = load_settings()
         refuse_shared_caches(os.environ)
+        proxies = _proxies(settings)
         policy = _policy(settings, options.workspace_store_uri)
         kubeconfig = options.kubeconfig or settings.kubeconfig
-        plan = Plan(kubeconfig, policy, settings.namespace, needs_reviews=settings.needs_own_reviews)
+        plan = Plan(
+            kubeconfig,
+            policy,
+            settings.namespace,
+            needs_reviews=settings.needs_own_reviews,
+            providers=configuration.providers if (configuration := settings.sign_in_configuration) else (),
+        )
     except ConfigurationError as error:
         fix = "change the environment of the server; it does not start with this one"
-        return failing("settings", str(error), fix=fix), Plan(options.kubeconfig, None)
-    return ok("settings", "the environment's settings are valid"), plan
+        return [failing("settings", str(error), fix=fix)], Plan(options.kubeconfig, None)
+    return [ok("settings", "the environment's settings are valid"), *proxies], plan
+
+
+def _proxies(settings: Settings) -> list[Finding]:
+    """From whom identity headers are believed. Raises :class:`ConfigurationError`."""
+    check, believed = "proxies", []
+    if settings.proxy_secret_file:
+        read_secrets(Path(settings.proxy_secret_file))
+        believed.append("whoever shows the secret")
+    believed += [f"the service account {'/'.join(each)}" for each in sorted(settings.proxy_accounts)]
+    believed += map(str, settings.proxy_networks)
+    if not believed:
+        return []
+    user, groups = settings.identity_headers
+    what = f"{user} and {groups} are believed from {', '.join(believed)}"
+    if any(network.overlaps(own) for own in _LOOPBACK for network in settings.proxy_networks):
+        fix = "let the proxy show a secret instead: WORKSPACE_AUTHZ_PROXY_SECRET_FILE"
+        return [warning(check, f"{what}: who may port-forward to the pod can name anybody", fix=fix)]
+    return [ok(check, what)]
 
 
 def _policy(settings: Settings, uri: str) -> NamespacePolicy | None:

@@ -22,7 +22,7 @@ from workspace_authz.errors import ConfigurationError
 from workspace_authz.identity.credentials import AUTHORIZATION
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest, GivenBody
 from workspace_authz.runtime.pipeline import ClusterParts, build_pipeline
-from workspace_authz.settings.settings import load_settings
+from workspace_authz.settings.settings import CALLERS_WHO_ASK, load_settings
 from workspace_authz.workspaces.in_url import UNENCODED
 from workspace_authz.workspaces.namespace import NamespaceInfo
 from workspace_authz.workspaces.requested import WORKSPACE_HEADER, WorkspaceRule
@@ -161,8 +161,8 @@ async def _dry_run(
     async with open_reviews(access) as reviews:
         pipeline = build_pipeline(
             ClusterParts(reviews, workspaces=OneWorkspace(default)),
-            # Whose a token for an audience of the server is, only the server can ask.
-            settings=load_settings(audiences=None, audiences_only=False),
+            # Whose a token for an audience of the server is, and whom a proxy names, only the server can ask.
+            settings=load_settings(**CALLERS_WHO_ASK),
             catalog=compile_catalog(static_prefix=options.static_prefix, assistant=options.assistant),
             rule=WorkspaceRule(default=default),
         )

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,6 +17,7 @@ from workspace_authz.client.browser import log_in_by_browser
 from workspace_authz.client.device import log_in_by_device
 from workspace_authz.client.environment import SERVER, ClientEnvironment, origin
 from workspace_authz.client.logins import Login, Logins
+from workspace_authz.client.offered import offered_client
 from workspace_authz.client.oidc import DEFAULT_SCOPE, Client, endpoint
 from workspace_authz.client.sources import Tokens
 from workspace_authz.errors import ConfigurationError
@@ -24,8 +26,8 @@ _LOGIN: Final = """\
 Log in at an OpenID Connect provider, and keep the login for MLflow's clients on this machine.
 
 MLFLOW_TRACKING_AUTH=workspace-authz then sends its ID token to the one server that the login is for, and
-renews it while the provider allows it. A second login for the same server needs no options: it takes the
-provider of the first."""
+renews it while the provider allows it. Without --issuer and --client-id it is the provider of the last
+login for this server, or the one that the server names."""
 
 _LOGOUT: Final = "Forget the login for a server, and end it at the provider where that offers it."
 
@@ -71,6 +73,7 @@ def _login_parser() -> Parser:
     parser.add_argument(
         "--client-id", metavar="ID", help="this program's name at the provider: a public client"
     )
+    parser.add_argument("--provider", metavar="NAME", help="which one, of several that the server names")
     parser.add_argument("--scope", metavar="NAMES", help=f"what is asked for; default: {DEFAULT_SCOPE}")
     parser.add_argument(
         "--ca-file", metavar="FILE", help="the provider's CA, where the system does not trust it"
@@ -114,14 +117,22 @@ def print_token(arguments: Sequence[str]) -> int:
 
 def _client(options: argparse.Namespace, before: Login | None) -> tuple[Client, str]:
     """The provider and the workspace: those that are given, else those of the login before."""
-    issuer = options.issuer or (before.issuer if before else "")
-    client_id = options.client_id or (before.client_id if before else "")
-    if not issuer or not client_id:
-        raise ConfigurationError("Say where to log in: --issuer URL and --client-id ID.")
-    scope = options.scope or (before.scope if before else DEFAULT_SCOPE)
-    ca_file = os.path.abspath(options.ca_file) if options.ca_file else (before.ca_file if before else "")
     workspace = options.namespace or (before.workspace if before else "")
-    return Client(issuer=issuer, client_id=client_id, scope=scope, ca_file=ca_file), workspace
+    client = _provider(options, before)
+    ca_file = os.path.abspath(options.ca_file) if options.ca_file else client.ca_file
+    return replace(client, scope=options.scope or client.scope, ca_file=ca_file), workspace
+
+
+def _provider(options: argparse.Namespace, before: Login | None) -> Client:
+    if options.issuer and options.client_id:
+        return Client(issuer=options.issuer, client_id=options.client_id)
+    if options.issuer or options.client_id:
+        raise ConfigurationError("--issuer and --client-id go together.")
+    if before is not None and not options.provider:
+        return before.client
+    client = offered_client(_address(options), options.provider or "", environ=os.environ)
+    note(f"the server names {client.issuer} for this.")
+    return client
 
 
 def _revoked(login: Login) -> bool:
@@ -136,7 +147,11 @@ def _add_server(parser: Parser) -> None:
 
 
 def _server(options: argparse.Namespace) -> str:
-    return origin(options.server or os.environ.get(SERVER, ""))
+    return origin(_address(options))
+
+
+def _address(options: argparse.Namespace) -> str:
+    return options.server or os.environ.get(SERVER, "")
 
 
 def _logins() -> Logins:

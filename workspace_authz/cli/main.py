@@ -54,6 +54,12 @@ COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
         "workspaces": Command(
             "whose data the workspaces hold: list, adopt, purge", "workspace_authz.cli.workspaces.command:run"
         ),
+        "serve": Command(
+            "answer proxies in front of an MLflow that cannot load the app",
+            "workspace_authz.cli.serve:run",
+            extra="server",
+            logs=logging.WARNING,
+        ),
         "devplane": Command(
             "a Kubernetes API on this machine, for development",
             "workspace_authz.cli.devplane:run",

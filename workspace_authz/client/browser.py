@@ -73,8 +73,7 @@ def _question(client: Client, proof: Proof, *, back: str) -> dict[str, str]:
         "scope": client.scope,
         "state": proof.state,
         "nonce": proof.nonce,
-        "code_challenge": proof.challenge,
-        "code_challenge_method": "S256",
+        **proof.challenged,
     }
 
 

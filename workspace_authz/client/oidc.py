@@ -23,7 +23,7 @@ from workspace_authz.client.sources import checked
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.credentials import unverified_claims
 
-DEFAULT_SCOPE: Final = "openid profile email offline_access"
+DEFAULT_SCOPE: Final = "openid profile email"
 _DISCOVERY: Final = "/.well-known/openid-configuration"
 _SECONDS: Final = 15.0
 _SKEW_SECONDS: Final = 60.0
@@ -122,8 +122,8 @@ class Client:
         if not isinstance(document, dict):
             raise ConfigurationError(f"{url} answered {response.status_code} and no JSON.")
         if response.status_code != 200:
-            code = str(document.get("error", ""))[:100]
-            raise RefusedError(f"{url} answered {response.status_code} {code}.", code)
+            code, why = (str(document.get(name, ""))[:200] for name in ("error", "error_description"))
+            raise RefusedError(f"{url} answered {response.status_code} {code}. {why}".strip(), code)
         return document
 
     def _sent(self, url: str, form: Mapping[str, str] | None) -> Any:
@@ -135,7 +135,7 @@ class Client:
                 timeout=_SECONDS,
                 allow_redirects=False,
                 verify=self.ca_file or True,
-                auth=_anonymous,
+                auth=anonymous,
             )
         except (requests.RequestException, OSError) as error:
             raise ConfigurationError(f"{url} cannot be reached: {_reason(error)}.") from error
@@ -150,10 +150,11 @@ class Proof:
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
 
     @property
-    def challenge(self) -> str:
-        """RFC 7636, 4.2: S256."""
+    def challenged(self) -> Mapping[str, str]:
+        """The parameters of RFC 7636, 4.3, by S256."""
         digest = hashlib.sha256(self.verifier.encode("ascii")).digest()
-        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+        challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+        return {"code_challenge": challenge, "code_challenge_method": "S256"}
 
 
 def endpoint(endpoints: Mapping[str, str], name: str, *, issuer: str) -> str:
@@ -171,8 +172,8 @@ def _demand_tls(url: object) -> None:
     raise ConfigurationError(f"A provider's addresses begin with https://, and {url!r} does not.")
 
 
-def _anonymous(request: Any) -> Any:
-    """Not the ``.netrc``'s credential, which ``requests`` would send otherwise."""
+def anonymous(request: Any) -> Any:
+    """Adds nothing: otherwise ``requests`` would send a credential of the ``.netrc``."""
     return request
 
 

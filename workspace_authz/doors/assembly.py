@@ -11,8 +11,9 @@ from workspace_authz.aio.asgi import App
 from workspace_authz.catalog.compile import compile_catalog
 from workspace_authz.doors import preflight
 from workspace_authz.doors.asgi.guard import GuardMiddleware
-from workspace_authz.doors.certificate import CertificateMiddleware
+from workspace_authz.doors.certificate import CertificateMiddleware, count_reload
 from workspace_authz.doors.explain_route import ExplainMiddleware
+from workspace_authz.doors.lifespan import OwnAddressesMiddleware
 from workspace_authz.doors.metrics import MetricsMiddleware
 from workspace_authz.doors.probes import ProbesMiddleware
 from workspace_authz.doors.public_urls import allow_public_urls, public_urls
@@ -41,10 +42,12 @@ _log = logging.getLogger(__name__)
 def create_app() -> App:
     """The ASGI app that uvicorn serves. Raises :class:`ConfigurationError`.
 
-    Two middlewares are outside of the FastAPI app: Starlette does not pass the server's own lifespan channel
-    on, and a request with too large a head must reach nothing else.
+    Middlewares are outside of the FastAPI app because Starlette does not pass the server's own lifespan
+    channel on, and a request with too large a head must reach nothing else.
     """
-    app = CertificateMiddleware(guarded_app(), on_load=_count_certificate)
+    app: App = CertificateMiddleware(guarded_app(), on_load=count_reload)
+    if load_settings().proxy_networks:
+        app = OwnAddressesMiddleware(app)
     return RequestHeadMiddleware(
         app, static_prefix=from_environment(os.environ).static_prefix, runtime=process.current
     )
@@ -111,9 +114,3 @@ def _middlewares(static_prefix: str, *, sign_in: Sequence[Wrap]) -> GuardMiddlew
             partial(GuardMiddleware, guard=process.require),
         ),
     )
-
-
-def _count_certificate(loaded: bool) -> None:
-    runtime = process.current()
-    if runtime is not None:
-        runtime.metrics.certificate(loaded=loaded)

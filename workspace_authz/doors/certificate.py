@@ -18,6 +18,7 @@ from workspace_authz.aio.asgi import App, Receive, Scope, Send
 from workspace_authz.aio.clock import Clock, SystemClock
 from workspace_authz.aio.supervisor import Supervisor
 from workspace_authz.doors.lifespan import uvicorn_config
+from workspace_authz.runtime import process
 
 _log = logging.getLogger(__name__)
 
@@ -117,6 +118,13 @@ class CertificateReloader:
             return self._served.version()
         except OSError:
             return None
+
+
+def count_reload(loaded: bool) -> None:
+    """Count a reload, once the worker runs."""
+    runtime = process.current()
+    if runtime is not None:
+        runtime.metrics.certificate(loaded=loaded)
 
 
 class CertificateMiddleware:

@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, MutableMapping, Sequence
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -21,6 +22,7 @@ import click
 
 from workspace_authz.doors.public_urls import allow_public_urls
 from workspace_authz.errors import ConfigurationError, RequestError, UnavailableError
+from workspace_authz.identity.secret_file import read_secrets
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import server_connection
 from workspace_authz.kubernetes.own_rights import OwnRights
@@ -28,6 +30,7 @@ from workspace_authz.mlflow_adapter.options import ServerOptions, from_parent
 from workspace_authz.mlflow_adapter.reading.places import PROXIED, place_of, scheme_of
 from workspace_authz.restrictions.shared_sources import refuse_overlap, shared_sources
 from workspace_authz.runtime.sign_in import check_sign_in
+from workspace_authz.settings.proxy_headers import ADDRESSES_REPLACED
 from workspace_authz.settings.settings import (
     BOUNDED_CALLS,
     SHARED_CACHES,
@@ -45,6 +48,9 @@ _log = logging.getLogger(__name__)
 _LIST_ROUTES_SECONDS: Final = 120
 _HTTP: Final = "UVICORN_HTTP"
 _H11: Final = "h11"
+_PROXY_HEADERS: Final = "UVICORN_PROXY_HEADERS"
+_FALSE: Final = frozenset({"0", "false", "f", "no", "n", "off"})
+"""As click reads a flag's variable."""
 
 
 def check(options: ServerOptions, settings: Settings, *, environ: Mapping[str, str]) -> None:
@@ -117,6 +123,22 @@ def choose_http_parser(options: ServerOptions, environ: MutableMapping[str, str]
             "refused when they have a body. Leave out --http to use h11.",
             chosen,
         )
+
+
+def check_proxies(options: ServerOptions, settings: Settings, *, environ: Mapping[str, str]) -> None:
+    """Check what a proxy proves itself by. Only the parent of the workers can tell.
+
+    uvicorn takes the address of a client from ``X-Forwarded-For`` if a proxy sends it, unless its command
+    line or the variable of that option says otherwise (uvicorn 0.54, ``Config.load``). Raises
+    :class:`ConfigurationError`.
+    """
+    if settings.proxy_secret_file:
+        read_secrets(Path(settings.proxy_secret_file))
+    replaced = options.proxy_headers
+    if replaced is None:
+        replaced = environ.get(_PROXY_HEADERS, "true").strip().lower() not in _FALSE
+    if settings.proxy_networks and replaced:
+        raise ConfigurationError(ADDRESSES_REPLACED)
 
 
 def bound_calls(environ: MutableMapping[str, str]) -> None:
@@ -222,6 +244,7 @@ def check_parent() -> None:
     try:
         settings = load_settings()
         check(options, settings, environ=os.environ)
+        check_proxies(options, settings, environ=os.environ)
         switch_off_caches(os.environ)
         allow_public_urls(settings.public_url, os.environ)
         bound_calls(os.environ)

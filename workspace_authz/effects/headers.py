@@ -34,7 +34,7 @@ _SKIPPING_GUARDRAILS: Final = ((GUARDRAIL_BYPASS, b"1"), (b"X-MLflow-Guardrail-B
 uvicorn leaves only the first of what arrives, so that over the network MLflow does not know its own calls.
 """
 
-_DROPPED: Final = frozenset(
+DROPPED: Final = frozenset(
     {
         FORWARDED_TOKEN,
         GATEWAY_AUTHORIZATION,
@@ -52,6 +52,8 @@ _DROPPED: Final = frozenset(
         b"x-auth-request-access-token",
         b"x-remote-user",
         b"x-remote-group",
+        b"x-remote-groups",
+        b"x-remote-uid",
         b"remote-user",
         b"kubeflow-userid",
         b"kubeflow-groups",
@@ -59,6 +61,8 @@ _DROPPED: Final = frozenset(
         b"impersonate-group",
         b"impersonate-uid",
         b"proxy-authorization",
+        b"x-proxy-secret",
+        b"x-proxy-token",
     }
 )
 """Credentials and claims about the caller, on every route."""
@@ -130,6 +134,8 @@ class HeaderSanitizer:
     """``Authorization`` is for the gateway's provider."""
     skips_guardrails: bool = False
     """For MLflow's calls to itself."""
+    identity: frozenset[bytes] = frozenset()
+    """Headers by which a proxy names the caller and proves who it is, as they are configured."""
 
     def applied(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """The headers for MLflow.
@@ -156,7 +162,7 @@ class HeaderSanitizer:
             name in _DROPPED_FOR_PROVIDERS or name.startswith(_DROPPED_PREFIXES_FOR_PROVIDERS)
         ):
             return True
-        return name in _DROPPED or name.startswith(_DROPPED_PREFIXES)
+        return name in DROPPED or name in self.identity or name.startswith(_DROPPED_PREFIXES)
 
 
 def _without_sessions(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:

@@ -36,6 +36,12 @@ class Author:
     """The caller."""
     keeps_end_users: bool = True
     """Whether what an application says about its end users is kept."""
+    is_written: bool = True
+    """Whether the caller is written at all."""
+
+    def stamps(self, stamps: Iterable[Stamp]) -> list[Stamp]:
+        """Those of ``stamps`` that hold for this author."""
+        return [stamp for stamp in stamps if self.is_written or not stamp.names_caller]
 
     def name(self, stamp: Stamp, *, sent: str) -> str:
         """The name to write where ``sent`` was, which may be empty."""

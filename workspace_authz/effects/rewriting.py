@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from workspace_authz.errors import BadRequestError
-from workspace_authz.mlflow_adapter.reading.reader import walk
+from workspace_authz.catalog.model import Route
+from workspace_authz.errors import BadRequestError, UndeliveredBodyError
+from workspace_authz.mlflow_adapter.reading.documents import parse
+from workspace_authz.mlflow_adapter.reading.reader import Reading, walk
+from workspace_authz.mlflow_adapter.reading.request import AccessRequest
 
 Fields = Mapping[str, Any]
 Headers = Iterable[tuple[bytes, bytes]]
@@ -35,6 +39,30 @@ class RequestReplacement:
         if self.content_type is not None:
             kept.append((b"content-type", self.content_type))
         return kept
+
+
+async def changes_nothing(
+    replacement: RequestReplacement, request: AccessRequest, *, route: Route, reading: Reading
+) -> bool:
+    """Whether MLflow finds the same in ``request`` as in its replacement, so that either may be sent.
+
+    The documents must be equal, and what MLflow's own parser makes of them: it may stop in the middle of one.
+    Another query string always counts as a change.
+    """
+    try:
+        body = await request.body.read()
+        if body is None or replacement.query is not None or replacement.content_type is not None:
+            return False
+        sent, written = parse(body), parse(replacement.content)
+        if sent.doubled or not sent.readable or sent.value != written.value:
+            return False
+        read = partial(reading.message, route, method=request.method, query=request.query)
+        headers = replacement.headers(request.headers)
+        return await read(headers=request.headers, body=body) == await read(
+            headers=headers, body=replacement.content
+        )
+    except (BadRequestError, UndeliveredBodyError):
+        return False
 
 
 def without_body(headers: Headers) -> list[tuple[bytes, bytes]]:

@@ -63,6 +63,9 @@ class AuthenticatorChain:
     authenticators: tuple[Authenticator, ...]
     advice: str = HOW_TO
     """How a caller gets a credential, as sentences."""
+    headers: frozenset[bytes] = frozenset()
+    """Headers that authenticators read and that are for this server only, in lower case, with hyphens. Those
+    of tokens are known everywhere and not among them."""
 
     async def authenticate(self, presented: Presented, *, unverified: Callable[[Credential], None]) -> Caller:
         """The caller. See :meth:`Authenticator.authenticate`.

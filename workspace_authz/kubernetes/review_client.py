@@ -36,7 +36,8 @@ _IN_FRONT: Final = frozenset({502, 503, 504})
 NO_ANSWER: Final = "The Kubernetes API server gives no usable answer at the moment; try again."
 REJECTED: Final = (
     "The Kubernetes API server does not accept this token: it may have expired. "
-    "Get a new one with `oc whoami -t` or `kubectl create token SERVICE_ACCOUNT`."
+    "Get a new one with `oc whoami -t` or `kubectl create token SERVICE_ACCOUNT`, and unset an "
+    "MLFLOW_TRACKING_TOKEN that is left over beside MLFLOW_TRACKING_AUTH."
 )
 
 

@@ -36,6 +36,12 @@ _FLASK_PARAMETER: Final = re.compile(r"<(?:([^<>:]+):)?([^<>:]+)>")
 _FLASK_CONVERTERS: Final = {None: "", "default": "", "string": "", "path": ":path"}
 
 
+def installed_app() -> FastAPI:
+    """The app of the MLflow that is installed, which serves nobody here."""
+    app: FastAPI = fastapi_app.create_fastapi_app()
+    return app
+
+
 def served_routes(app: FastAPI) -> frozenset[ServedRoute]:
     """The routes of ``app`` and of what is mounted in it, without HEAD of a GET and Flask's own OPTIONS."""
     return frozenset(_native(_routes(app), ""))
@@ -125,7 +131,7 @@ def main() -> None:
     """
     refuse_unknown_mlflow(())
     catalog = compile_catalog(static_prefix=from_environment(os.environ).static_prefix)
-    uncovered = uncovered_routes(fastapi_app.create_fastapi_app(), catalog)
+    uncovered = uncovered_routes(installed_app(), catalog)
     json.dump({"uncovered": list(map(str, uncovered)), "gaps": list(map(str, find_gaps()))}, sys.stdout)
 
 

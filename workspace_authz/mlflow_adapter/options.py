@@ -33,6 +33,8 @@ class ServerOptions:
     """How many processes will serve. Only the parent knows."""
     http: str | None = None
     """uvicorn's ``--http`` as the command line gives it. Only the parent knows."""
+    proxy_headers: bool | None = None
+    """uvicorn's ``--proxy-headers`` as the command line gives it, None without it. Only the parent knows."""
     artifact_root: str | None = None
     """Where MLflow puts new artifacts (``--default-artifact-root``). None where MLflow chooses."""
     artifacts_destination: str | None = None
@@ -62,6 +64,7 @@ def _from_parameters(parameters: Mapping[str, Any]) -> ServerOptions:
         artifacts_only=bool(parameters.get("artifacts_only")),
         workers=_workers(parameters),
         http=_http(parameters),
+        proxy_headers=_proxy_headers(parameters),
         artifact_root=parameters.get("default_artifact_root"),
         artifacts_destination=parameters.get("artifacts_destination"),
     )
@@ -83,6 +86,13 @@ def _http(parameters: Mapping[str, Any]) -> str | None:
         elif option.startswith("--http="):
             chosen = option.removeprefix("--http=")
     return chosen
+
+
+def _proxy_headers(parameters: Mapping[str, Any]) -> bool | None:
+    """As uvicorn reads it: the last one of a flag and its opposite counts."""
+    flags = {"--proxy-headers": True, "--no-proxy-headers": False}
+    given = [flags[option] for option in shlex.split(parameters.get("uvicorn_opts") or "") if option in flags]
+    return given[-1] if given else None
 
 
 def from_environment(environ: Mapping[str, str]) -> ServerOptions:

@@ -107,6 +107,11 @@ _CREATORS: Final = Refuses(
 )
 _JOBS: Final = Refuses(frozenset({"InvokeGenaiEvaluate", "InvokeIssueDetection"}))
 _BUDGETS: Final = Refuses(frozenset({"CreateGatewayBudgetPolicy", "UpdateGatewayBudgetPolicy"}))
+PATCHED: Final = frozenset[str]().union(
+    *(refused.operations for refused in (_CALLS, _CREATORS, _JOBS, _BUDGETS))
+)
+"""The operations that are protected by patches in MLflow's own process."""
+
 _FILTERED: Final = Replaced(
     "lists for rights on single objects are filtered in the answer, and refused in GraphQL"
 )

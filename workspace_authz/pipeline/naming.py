@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from workspace_authz.catalog.model import Identifier, NameSource, Requirement
-from workspace_authz.errors import BadRequestError
+from workspace_authz.errors import BadRequestError, UndeliveredBodyError
 from workspace_authz.mlflow_adapter.reading.places import Place, lies_among_skills
 from workspace_authz.mlflow_adapter.reading.reader import UNREADABLE, RequestReader, Values
 from workspace_authz.mlflow_adapter.reading.references import (
@@ -78,7 +78,7 @@ async def _certainly_named(requirement: Requirement, reader: RequestReader) -> b
         for source in requirement.names:
             if await reader.values(source, complete=False):
                 return True
-    except BadRequestError:
+    except (BadRequestError, UndeliveredBodyError):
         pass
     return False
 

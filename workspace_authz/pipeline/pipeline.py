@@ -49,6 +49,10 @@ DEADLINE_SECONDS: Final = 9.0
 """The longest that a verdict may take, apart from waiting for the body; so a client hears of an API server
 that hangs within ten seconds."""
 
+_REDIRECTED: Final = (
+    " It is called with POST. A client that is redirected, as from http:// to https://, sends GET instead: "
+    "put https:// into MLFLOW_TRACKING_URI."
+)
 _GATEWAY_ONLY: Final = "What MLflow asks of itself is served by the AI gateway only."
 
 
@@ -102,6 +106,9 @@ class Pipeline:
     restrictions: Restrictions = field(default_factory=Restrictions)
     keeps_end_users: bool = True
     """Whether what an application says about its end users is kept."""
+    writes_caller: bool = True
+    """Whether the caller is written where MLflow records a person. What only the server may write is kept out
+    whatever it says."""
 
     async def judge(self, request: AccessRequest) -> Verdict:
         """The verdict for one request. A refusal is a value; it is never raised."""
@@ -119,7 +126,7 @@ class Pipeline:
     async def _judge(self, progress: _Progress) -> Effects:
         request, match = progress.request, self._match(progress)
         if match is not None and request.by_mlflow is None and isinstance(match.route.policy, Public):
-            return Effects(empty_body=True)
+            return Effects(HeaderSanitizer(identity=self.identity.headers), empty_body=True)
         with ExitStack() as prefetched:
             progress.caller = await self._identify(progress, prefetched)
             if request.by_mlflow is not None and not progress.is_gateway:
@@ -127,7 +134,7 @@ class Pipeline:
             if match is None:
                 raise UnknownRouteError(
                     f"No rule of workspace-authz covers {request.method} {request.path}, so it is refused."
-                    + hint(request.path, static_prefix=self.catalog.static_prefix)
+                    + self._hint(progress)
                 )
             progress.stated.one()
             return await self._decide(match, progress)
@@ -141,6 +148,14 @@ class Pipeline:
             return None
         progress.match, progress.url = match, url
         return match
+
+    def _hint(self, progress: _Progress) -> str:
+        """What may have gone wrong where no rule covers a request."""
+        request, url, prefix = progress.request, progress.url, self.catalog.static_prefix
+        path = request.path if url is None else url.path
+        if request.method == "GET" and self.catalog.match("POST", path) is not None:
+            return _REDIRECTED
+        return hint(request.path, static_prefix=prefix)
 
     async def _identify(self, progress: _Progress, prefetched: ExitStack) -> Caller:
         """Who asks? Raises :class:`UnauthenticatedError`, among others."""
@@ -207,7 +222,11 @@ class Pipeline:
         replacement = await plan_stamps(
             case.reader,
             case.route,
-            author=Author(case.rights.user, keeps_end_users=self.keeps_end_users),
+            author=Author(
+                case.rights.user,
+                keeps_end_users=self.keeps_end_users,
+                is_written=self.writes_caller,
+            ),
             base=narrowing.request if narrowing else None,
         )
         if namespace is not None and not guarded.reads and not progress.request.dry:
@@ -319,6 +338,7 @@ class Pipeline:
             and by_mlflow is None
             and provider_keeps_authorization(request.headers, gateway=True),
             skips_guardrails=by_mlflow is not None and by_mlflow.skips_guardrails,
+            identity=self.identity.headers,
         )
         return Effects(
             headers=headers,

@@ -17,7 +17,6 @@ from typing import Any, Final
 
 from workspace_authz.catalog.normalized_text import KEYS, URLS
 from workspace_authz.errors import BadRequestError
-from workspace_authz.mlflow_adapter.reading.documents import too_large
 from workspace_authz.mlflow_adapter.reading.reader import RequestReader
 from workspace_authz.mlflow_adapter.reading.spellings import LONGEST_KEY, spellings
 
@@ -38,8 +37,7 @@ async def check_marks(reader: RequestReader) -> None:
         return
     body = await reader.json()
     if not body.readable:
-        if body.limit is not None:
-            raise too_large(body.limit)
+        body.demand_all()
         return
     # A longer key is not normalized, and MLflow refuses it.
     texts = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Final
 
@@ -19,10 +19,10 @@ from workspace_authz.mlflow_adapter.store.engines import tracking_engine
 from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.runtime import process
 from workspace_authz.runtime.cluster import Cluster, cluster_over
+from workspace_authz.runtime.data import Data, data_of
 from workspace_authz.runtime.handler_threads import HandlerThreads, handler_threads
 from workspace_authz.runtime.health import Health
 from workspace_authz.runtime.metrics_page import MetricsPage
-from workspace_authz.runtime.mlflow_data import Data, mlflow_data
 from workspace_authz.runtime.own_reviews import own_reviews
 from workspace_authz.runtime.pipeline import ClusterParts, MLflowParts, build_pipeline
 from workspace_authz.runtime.runtime import Runtime
@@ -57,7 +57,7 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
         stack.push_async_callback(server.close)
         slot = config.workers.register()
         stack.callback(slot.release)
-        data = stack.enter_context(closing(mlflow_data(workspaces=config.policy is not None, clock=clock)))
+        data = await stack.enter_async_context(data_of(config, clock))
         metrics = PrometheusMetrics(slot.number)
         stack.callback(metrics.flush)
         own = await stack.enter_async_context(own_reviews(configuration, settings, metrics=metrics))
@@ -77,24 +77,27 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
             metrics_page=_metrics_page(pipeline, config.workers, metrics=metrics),
             request_bytes=settings.request_bytes,
             share=threads.share,
+            obstacle=data.obstacle,
             browser=browser,
         )
         observed = _observed(runtime, cluster=cluster, data=data, threads=threads)
-        _start(supervisor, runtime, cluster=cluster, data=data, clock=clock)
         sampler = Sampler(observed, runtime.health, metrics=_sampled(metrics, config), slot=slot, clock=clock)
-        supervisor.run("sampler", sampler.run)
+        _start(supervisor, runtime, cluster=cluster, data=data, sampler=sampler)
         process.install(runtime)
         stack.callback(process.uninstall)
         yield runtime
 
 
-def _start(supervisor: Supervisor, runtime: Runtime, *, cluster: Cluster, data: Data, clock: Clock) -> None:
+def _start(
+    supervisor: Supervisor, runtime: Runtime, *, cluster: Cluster, data: Data, sampler: Sampler
+) -> None:
     """Start the work in the background."""
     cluster.follow(supervisor)
     data.prepare(supervisor, cluster.directory)
     if runtime.browser is not None:
         supervisor.run("session sweep", runtime.browser.sweep)
-    supervisor.run("gc freeze", partial(freeze_when_ready, runtime.health, clock))
+    supervisor.run("gc freeze", partial(freeze_when_ready, runtime.health, SystemClock()))
+    supervisor.run("sampler", sampler.run)
 
 
 def _reviews(api: ApiReviews, settings: Settings, *, metrics: Metrics, clock: Clock) -> ReviewPriorities:
@@ -138,6 +141,7 @@ def _pipeline(
             artifact_root=config.artifact_root,
             tenancy=data.tenancy if cluster.directory is not None else None,
             cipher=data.cipher,
+            writes_caller=config.writes_caller,
         ),
         settings=settings,
         catalog=config.catalog,

@@ -27,8 +27,8 @@ _PAGE_TOKENS: Final = "page tokens"
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
-    """``close`` it at the end."""
+class DatabaseData:
+    """In MLflow's own process. ``close`` it at the end."""
 
     reading: MLflowReading
     """Reads requests as MLflow does."""
@@ -53,6 +53,10 @@ class Data:
         """What keeps the worker from serving, as far as the databases go."""
         return {"tenancy": lambda: self.tenancy.problem} if directory is not None else {}
 
+    def obstacle(self) -> str | None:
+        """See :class:`~workspace_authz.runtime.data.Data`: the release that is judged for is this one."""
+        return None
+
     def close(self) -> None:
         """End all threads, without waiting for a database that hangs."""
         self.reading.close()
@@ -60,9 +64,9 @@ class Data:
         self.tenancy.close()
 
 
-def mlflow_data(*, workspaces: bool, clock: Clock) -> Data:
+def mlflow_data(*, workspaces: bool, clock: Clock) -> DatabaseData:
     """MLflow's stores as this process has them. Nothing is opened before it is needed."""
-    return Data(
+    return DatabaseData(
         reading=MLflowReading(),
         objects=StoreObjects(
             tracking_sessions,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from workspace_authz.aio.clock import SystemClock
+from workspace_authz.aio.clock import Clock, SystemClock
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.named_rights import NamedRights, NameSource, RulesReviewNames
@@ -18,7 +19,10 @@ from workspace_authz.effects.page_tokens import PageTokenCipher
 from workspace_authz.identity.audiences import AudienceAuthenticator, Audiences
 from workspace_authz.identity.authenticator import Authenticator, AuthenticatorChain
 from workspace_authz.identity.credentials import HOW_TO
+from workspace_authz.identity.proxy_headers import IdentityHeaders, ProxyHeaderAuthenticator
 from workspace_authz.identity.rate_limit import Rejections
+from workspace_authz.identity.secret_file import SecretFile
+from workspace_authz.identity.senders import AccountProof, AddressProof, Proof, SecretProof, Senders
 from workspace_authz.identity.tokens import TokenAuthenticator
 from workspace_authz.identity.verified_tokens import TokenRules, TokenTerms
 from workspace_authz.kubernetes.reviews import Reviews
@@ -54,8 +58,9 @@ class ClusterParts:
     """None on a server without workspaces."""
     generations: Generations | None = None
     """None where changes of RBAC are not followed; decisions then have the shorter lifetimes."""
-    sessions: Callable[[Sequence[Authenticator]], Authenticator] | None = None
-    """Authenticates by a session, given what verifies tokens; None where nobody signs in."""
+    sessions: Callable[[Sequence[Authenticator], Sequence[Authenticator]], Authenticator] | None = None
+    """Authenticates by a session, given what verifies tokens of all kinds, and those for the API server; None
+    where nobody signs in."""
     rbac: RbacSource | None = None
     """Knows where a caller could hold rights; without it, all namespaces are asked about."""
 
@@ -72,6 +77,8 @@ class MLflowParts:
     """None on a server without workspaces."""
     cipher: PageTokenCipher | None = None
     """For pages of filtered lists; without it nobody without the broad right gets a list."""
+    writes_caller: bool = True
+    """Whether the caller is written where MLflow records a person."""
 
 
 def build_pipeline(
@@ -97,11 +104,15 @@ def build_pipeline(
             store=mlflow.store if mlflow else None,
         ),
         keeps_end_users=settings.end_users == "kept",
+        writes_caller=mlflow.writes_caller if mlflow else True,
     )
 
 
 def _identity(cluster: ClusterParts, settings: Settings) -> AuthenticatorChain:
-    """Tokens for an audience of the server first: their claims alone say which kind a token is."""
+    """Identity headers of a proxy first, as kube-apiserver has its front proxy before tokens; sessions last.
+
+    Of tokens those for an audience of the server: their claims alone say which kind a token is.
+    """
     clock = SystemClock()
     terms = TokenTerms(
         seconds=settings.identity_seconds,
@@ -121,11 +132,47 @@ def _identity(cluster: ClusterParts, settings: Settings) -> AuthenticatorChain:
         unverified = cluster.unverified_token_reviews
         chain.append(AudienceAuthenticator(audiences, reviews, rules=rules, unverified=unverified))
     advice = audiences.advice if audiences.names else ""
+    for_audiences = len(chain)
     if not audiences.only:
         chain.append(TokenAuthenticator(cluster.reviews, rules, unverified=cluster.unverified, advice=advice))
+    advice = advice if audiences.only else f"{HOW_TO} {advice}".strip()
+    tokens = tuple(chain)
     if cluster.sessions is not None:
-        chain.append(cluster.sessions(tuple(chain)))
-    return AuthenticatorChain(tuple(chain), advice=advice if audiences.only else f"{HOW_TO} {advice}".strip())
+        chain.append(cluster.sessions(tokens, tokens[for_audiences:]))
+    if not settings.trusts_proxies:
+        return AuthenticatorChain(tuple(chain), advice=advice)
+    senders = _senders(settings, tokens, clock=clock)
+    headers = _identity_headers(settings)
+    proxies = ProxyHeaderAuthenticator(headers, senders, rules=rules)
+    return AuthenticatorChain(
+        (proxies, *chain), advice=f"{advice} {headers.advice}", headers=headers.names | senders.headers
+    )
+
+
+def _identity_headers(settings: Settings) -> IdentityHeaders:
+    user, groups = settings.identity_headers
+    return IdentityHeaders(
+        user=user.encode(),
+        groups=groups.encode(),
+        separator=settings.groups_separator,
+        user_prefix=settings.remote_user_prefix,
+        groups_prefix=settings.remote_groups_prefix,
+        allowed=settings.allowed_system_names,
+    )
+
+
+def _senders(settings: Settings, tokens: Sequence[Authenticator], *, clock: Clock) -> Senders:
+    """``tokens`` authenticate callers by token, and so a proxy by its own."""
+    secret_header, token_header = (name.encode() for name in settings.proof_headers)
+    proofs: list[Proof] = []
+    if settings.proxy_secret_file:
+        file = SecretFile(Path(settings.proxy_secret_file), monotonic=clock.monotonic)
+        proofs.append(SecretProof(file, secret_header))
+    if settings.proxy_accounts:
+        proofs.append(AccountProof(tuple(tokens), token_header, settings.proxy_accounts))
+    if settings.proxy_networks:
+        proofs.append(AddressProof(settings.proxy_networks))
+    return Senders(tuple(proofs))
 
 
 def _authorizer(cluster: ClusterParts, settings: Settings) -> Authorizer:

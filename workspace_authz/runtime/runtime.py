@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from workspace_authz.aio.fair_share import FairShare
@@ -32,6 +33,8 @@ class Runtime:
     """None where nothing is counted."""
     request_bytes: int = Settings.model_construct().request_bytes
     """The largest request body that is handed on, except in an upload of an artifact."""
+    obstacle: Callable[[], str | None] = lambda: None
+    """Why no request can be judged at all, as a sentence."""
     share: FairShare = field(default_factory=lambda: fair_share(Settings.model_construct()))
     """Shares the threads of MLflow's handlers."""
     browser: BrowserSessions | None = None

@@ -19,8 +19,9 @@ from workspace_authz.identity.sessions.sealer import Sealer, SessionKeys
 from workspace_authz.identity.sessions.sessions import Lifetimes, Sessions
 from workspace_authz.identity.sign_in.flow import SignIn
 from workspace_authz.identity.sign_in.oidc import OidcProvider
+from workspace_authz.identity.sign_in.openshift import OpenShiftProvider
 from workspace_authz.settings.settings import Settings
-from workspace_authz.settings.sign_in_file import OidcConfiguration
+from workspace_authz.settings.sign_in_file import OpenShiftConfiguration, ProviderConfiguration
 
 _SWEEP_SECONDS: Final = 600.0
 
@@ -34,9 +35,11 @@ class BrowserSessions:
     origins: Collection[str]
     """Of this server's pages."""
 
-    def authenticator(self, tokens: Sequence[Authenticator]) -> Authenticator:
-        """Authenticates callers by a session. ``tokens`` verify the tokens that sessions hold."""
-        return SessionAuthenticator(self.sign_in.sessions, self.cookies, self.origins, tokens)
+    def authenticator(
+        self, tokens: Sequence[Authenticator], provided: Sequence[Authenticator]
+    ) -> Authenticator:
+        """Authenticates callers by a session; see :class:`SessionAuthenticator`."""
+        return SessionAuthenticator(self.sign_in.sessions, self.cookies, self.origins, tokens, provided)
 
     async def sweep(self) -> None:
         """Delete the sessions that have ended, again and again until cancelled."""
@@ -98,8 +101,10 @@ def check_sign_in(settings: Settings) -> None:
         _provider(provider, clock=SystemClock())
 
 
-def _provider(configuration: OidcConfiguration, *, clock: Clock) -> OidcProvider:
+def _provider(configuration: ProviderConfiguration, *, clock: Clock) -> OidcProvider | OpenShiftProvider:
     try:
+        if isinstance(configuration, OpenShiftConfiguration):
+            return OpenShiftProvider(configuration, clock=clock)
         return OidcProvider(configuration, clock=clock)
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workspace_authz.catalog.compile import CompiledCatalog
+from workspace_authz.mlflow_adapter.remote.client import MlflowAddress
 from workspace_authz.settings.settings import Settings
 from workspace_authz.telemetry.workers import WorkerRegistry
 from workspace_authz.workspaces.policy import NamespacePolicy
@@ -30,10 +31,17 @@ class WorkerConfig:
     """How much of what is relied on MLflow lacks."""
     artifact_root: str | None = None
     """MLflow's default artifact root."""
+    mlflow: MlflowAddress | None = None
+    """Where MLflow runs; None in MLflow's own process."""
     origins: Sequence[str] = ()
     """Those of the server's public URLs, as browsers write them."""
     static_prefix: str = ""
     """What stands before all of MLflow's paths."""
+
+    @property
+    def writes_caller(self) -> bool:
+        """Whether the caller is written where MLflow records a person."""
+        return self.mlflow is None or self.settings.forward_auth_stamps == "demanded"
 
     @property
     def rule(self) -> WorkspaceRule:

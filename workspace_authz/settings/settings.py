@@ -14,9 +14,10 @@ from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.settings.proxy_headers import ProxyHeaderSettings
+from workspace_authz.settings.forward_auth import ForwardAuthSettings
+from workspace_authz.settings.proxy_headers import NO_PROXY, ProxyHeaderSettings, check_proxy_headers
 from workspace_authz.settings.sign_in import SignInSettings
-from workspace_authz.settings.variables import PREFIX, names
+from workspace_authz.settings.variables import PREFIX, listed, names
 
 SHARED_CACHES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -50,7 +51,13 @@ Such a handler holds a thread. With MLflow's own values a webhook's test may tak
 """
 
 
-class Settings(ProxyHeaderSettings, SignInSettings):
+CALLERS_WHO_ASK: Final[Mapping[str, Any]] = MappingProxyType(
+    {"audiences": None, "audiences_only": False, "session_keys": None, "sign_in": None, **NO_PROXY}
+)
+"""Overrides for a process that can ask with callers' tokens only, and with no account of its own."""
+
+
+class Settings(ProxyHeaderSettings, SignInSettings, ForwardAuthSettings):
     """The settings of one server. Times are in seconds, sizes in bytes."""
 
     model_config = SettingsConfigDict(
@@ -65,7 +72,10 @@ class Settings(ProxyHeaderSettings, SignInSettings):
     authorization_mode: Literal["self_subject_access_review", "subject_access_review"] = Field(
         default="self_subject_access_review",
         validation_alias=names("authorization_mode", "MLFLOW_K8S_AUTH_AUTHORIZATION_MODE"),
-        description="How decisions are asked for. This release supports self_subject_access_review only.",
+        description="The plugin's setting. With `subject_access_review` a proxy names the callers, so the "
+        "server does not start until it is told how to recognize the proxy (`proxy_secret_file`, "
+        "`proxy_service_accounts` or `proxy_addresses`). Tokens work beside it, and identity headers work in "
+        "either mode.",
     )
     allow_seconds: float = Field(
         default=10.0,
@@ -192,7 +202,8 @@ class Settings(ProxyHeaderSettings, SignInSettings):
         ge=2,
         le=1024,
         description="How many reviews a worker sends at the same time. A quarter is reserved for new tokens. "
-        "With `audiences`, as many again with the server's own account.",
+        "With `audiences` or a proxy's identity headers, as many again with the server's "
+        "own account.",
     )
     body_bytes: int = Field(
         default=64 * 2**20,
@@ -258,19 +269,14 @@ class Settings(ProxyHeaderSettings, SignInSettings):
     @property
     def audience_names(self) -> tuple[str, ...]:
         """The names in ``audiences``, in their order."""
-        return tuple(filter(None, map(str.strip, (self.audiences or "").split(","))))
+        return listed(self.audiences)
 
     @property
     def needs_own_reviews(self) -> Sequence[str]:
         """The variables that are set and make the server ask about callers with its own account."""
-        return tuple(
-            variable
-            for variable, needed in (
-                ("WORKSPACE_AUTHZ_AUDIENCES", bool(self.audience_names)),
-                ("WORKSPACE_AUTHZ_SIGN_IN", self.reviews_people_by_name),
-            )
-            if needed
-        )
+        audiences = ("WORKSPACE_AUTHZ_AUDIENCES",) if self.audience_names else ()
+        people = ("WORKSPACE_AUTHZ_SIGN_IN",) if self.reviews_people_by_name else ()
+        return (*audiences, *self.trusts_proxies, *people)
 
     @property
     def asks_with_own_account(self) -> bool:
@@ -293,27 +299,24 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def _refuse_unsupported(settings: Settings) -> None:
-    if settings.authorization_mode != "self_subject_access_review":
-        raise ConfigurationError(
-            "The authorization mode subject_access_review is not built in this release: "
-            "set MLFLOW_K8S_AUTH_AUTHORIZATION_MODE=self_subject_access_review."
-        )
+    check_proxy_headers(settings, mode=settings.authorization_mode)
     if settings.audiences_only and not settings.audience_names:
         raise ConfigurationError(
             "WORKSPACE_AUTHZ_AUDIENCES_ONLY is set, but no audience is: set WORKSPACE_AUTHZ_AUDIENCES, for "
             "example to mlflow."
+        )
+    if settings.audiences_only and settings.people_by_api_token:
+        providers = " and ".join(settings.people_by_api_token)
+        raise ConfigurationError(
+            "WORKSPACE_AUTHZ_AUDIENCES_ONLY refuses tokens for the Kubernetes API, but people who sign in at "
+            f"{providers} would have one: set trustedByAPIServer to false, or "
+            "leave out the scope user:full."
         )
     if settings.sign_in_configuration is not None and not settings.public_url:
         raise ConfigurationError(
             "WORKSPACE_AUTHZ_SESSION_KEYS is set, but browsers' address of the server is not: set "
             "WORKSPACE_AUTHZ_PUBLIC_URL, for example to https://mlflow.example.com."
         )
-    for field in ("remote_user_header", "remote_groups_header", "remote_groups_separator"):
-        if getattr(settings, field) is not None:
-            raise ConfigurationError(
-                f"MLFLOW_K8S_AUTH_{field.upper()} is set, but this release has no identity headers: "
-                "unset it and let callers send tokens."
-            )
 
 
 def refuse_shared_caches(environ: Mapping[str, str]) -> None:
@@ -349,6 +352,7 @@ def resolve_single_namespace(settings: Settings, *, mlflow_workspaces: bool) -> 
 
 __all__ = [
     "BOUNDED_CALLS",
+    "CALLERS_WHO_ASK",
     "SHARED_CACHES",
     "Settings",
     "load_settings",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cached_property
 
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.settings.sign_in_file import SignInConfiguration, read_sign_in
+from workspace_authz.settings.sign_in_file import ProviderConfiguration, SignInConfiguration, read_sign_in
 
 
 class SignInSettings(BaseSettings):
@@ -56,7 +57,14 @@ class SignInSettings(BaseSettings):
     @property
     def reviews_people_by_name(self) -> bool:
         """Whether some who sign in are known by name only: the API server does not know their provider."""
+        return any(not provider.trusted_by_api_server for provider in self._providers)
+
+    @property
+    def people_by_api_token(self) -> Sequence[str]:
+        """The names of the providers whose tokens the API server accepts."""
+        return [provider.name for provider in self._providers if provider.trusted_by_api_server]
+
+    @property
+    def _providers(self) -> Sequence[ProviderConfiguration]:
         configuration = self.sign_in_configuration
-        return configuration is not None and any(
-            not provider.trusted_by_api_server for provider in configuration.providers
-        )
+        return () if configuration is None else configuration.providers

@@ -9,17 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SecretStr,
+    Tag,
+    ValidationError,
+    field_validator,
+)
 from pydantic.alias_generators import to_camel
 
 from workspace_authz.errors import ConfigurationError
 
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _DISCOVERY: Final = "/.well-known/openid-configuration"
+_OAUTH_METADATA: Final = "/.well-known/oauth-authorization-server"
+_SERVICE_ACCOUNT_CA: Final = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
+FULL_SCOPE: Final = "user:full"
+"""OpenShift's scope with which a token can do what its owner can."""
 
 
 class _Part(BaseModel):
@@ -47,11 +60,6 @@ class Issuer(_Part):
     def _is_safe(cls, url: str | None) -> str | None:
         return url if url is None else safe_url(url)
 
-    @property
-    def discovery(self) -> str:
-        """The URL of its configuration (OpenID Connect Discovery 1.0, section 4)."""
-        return self.discovery_url or self.url.rstrip("/") + _DISCOVERY
-
 
 class Client(_Part):
     """This server, as it is registered with a provider."""
@@ -61,6 +69,19 @@ class Client(_Part):
     """Without one, and without ``secret_file``, it is a public client."""
     secret_file: Path | None = None
     """Read whenever the secret is needed, so that it can be replaced."""
+    scopes: tuple[str, ...] = ("openid", "profile", "email")
+
+
+class OpenShiftClient(Client):
+    """An ``OAuthClient``, or a service account with the scopes that it may have."""
+
+    scopes: tuple[str, ...] = (FULL_SCOPE,)
+
+
+class CommandLineClient(_Part):
+    """The public client with which ``workspace-authz login`` logs people in. Everybody may know it."""
+
+    id: str = Field(min_length=1)
     scopes: tuple[str, ...] = ("openid", "profile", "email")
 
 
@@ -85,33 +106,94 @@ class ClaimMappings(_Part):
     uid: UnprefixedClaim | None = None
 
 
-class OidcConfiguration(_Part):
+class _Provider(_Part):
+    """What all kinds of providers have."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+    title: str = ""
+    client: Client
+    allowed_groups: tuple[str, ...] = ()
+    """Who may sign in: members of one of these groups, without a prefix. Empty: everybody."""
+    renew_seconds: float = Field(default=300.0, ge=1, le=86_400)
+    """How often the provider is asked again, at least."""
+
+
+class OidcConfiguration(_Provider):
     """A provider of OpenID Connect."""
 
     kind: Literal["oidc"] = "oidc"
-    name: str = Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
-    title: str = ""
     issuer: Issuer
-    client: Client
     claim_mappings: ClaimMappings
     trusted_by_api_server: bool = Field(default=False, alias="trustedByAPIServer")
     """Whether the API server accepts ID tokens of this client: then they are the callers' tokens."""
-    allowed_groups: tuple[str, ...] = ()
-    """Who may sign in: members of one of these groups, without the prefix. Empty: everybody."""
-    renew_seconds: float = Field(default=300.0, ge=1, le=86_400)
-    """How often the provider is asked again, at least."""
+    command_line: CommandLineClient | None = None
+    """Told to clients on the command line. The API server must accept its ID tokens."""
+
+    @property
+    def metadata_url(self) -> str:
+        """Where the provider says what its endpoints are (OpenID Connect Discovery 1.0, section 4)."""
+        return self.issuer.discovery_url or self.issuer.url.rstrip("/") + _DISCOVERY
+
+    @property
+    def authority(self) -> str | None:
+        """Who vouches for its certificate: PEM, or a file; None for the system's authorities."""
+        return self.issuer.certificate_authority
+
+
+class OpenShiftConfiguration(_Provider):
+    """The OAuth server of an OpenShift cluster."""
+
+    kind: Literal["openshift"]
+    client: OpenShiftClient
+    api_server: str = "https://kubernetes.default.svc"
+    """The URL of the cluster's API server, which names the OAuth server."""
+    certificate_authority: str | None = _SERVICE_ACCOUNT_CA
+    """Of the API server and of the OAuth server's route: in PEM, or the path of a file."""
+
+    @field_validator("api_server")
+    @classmethod
+    def _is_safe(cls, url: str) -> str:
+        return safe_url(url).rstrip("/")
+
+    @property
+    def metadata_url(self) -> str:
+        """Where the cluster says what the endpoints of its OAuth server are."""
+        return self.api_server + _OAUTH_METADATA
+
+    @property
+    def authority(self) -> str | None:
+        """As for OpenID Connect."""
+        return self.certificate_authority
+
+    @property
+    def trusted_by_api_server(self) -> bool:
+        """Whether the tokens are full ones, with which their owners' rights can be reviewed."""
+        return FULL_SCOPE in self.client.scopes
+
+
+def _kind(provider: Any) -> str:
+    return str(provider.get("kind", "oidc") if isinstance(provider, dict) else provider.kind)
+
+
+ProviderConfiguration: TypeAlias = Annotated[
+    Annotated[OidcConfiguration, Tag("oidc")] | Annotated[OpenShiftConfiguration, Tag("openshift")],
+    Discriminator(_kind),
+]
+"""OpenID Connect unless the field ``kind`` says otherwise."""
 
 
 class SignInConfiguration(_Part):
     """All ways to sign in."""
 
-    providers: tuple[OidcConfiguration, ...] = ()
+    providers: tuple[ProviderConfiguration, ...] = ()
     tokens: bool = True
     """Whether a token can be pasted."""
 
     @field_validator("providers")
     @classmethod
-    def _have_different_names(cls, providers: tuple[OidcConfiguration, ...]) -> tuple[OidcConfiguration, ...]:
+    def _have_different_names(
+        cls, providers: tuple[ProviderConfiguration, ...]
+    ) -> tuple[ProviderConfiguration, ...]:
         if len({provider.name for provider in providers}) < len(providers):
             raise ValueError("two providers have the same name")
         return providers

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from workspace_authz.apps.demo import servers
-from workspace_authz.apps.demo.tour import STAGES
+from workspace_authz.apps.demo.browser import find_chromium
+from workspace_authz.apps.demo.tour import IN_A_BROWSER, STAGES
 
 ROOT = Path(__file__).parents[3]
-STEPS = sum(len(stage.steps) for stage in STAGES)
+STEPS = sum(len(stage.steps) for stage in (*STAGES, *((IN_A_BROWSER,) if find_chromium() else ())))
 
 pytestmark = pytest.mark.xdist_group("demo")
 
@@ -94,3 +95,15 @@ def test_a_wrong_option_is_one_sentence() -> None:
 
     assert done.returncode == 2
     assert "unrecognized arguments: --twice" in done.stderr
+
+
+def test_the_demos_provider_starts_nowhere_else() -> None:
+    """Anybody is whoever they choose to be there."""
+    done = subprocess.run(
+        [sys.executable, "-m", "workspace_authz.apps.demo.issuer"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "belongs to the demo" in done.stderr

@@ -14,6 +14,7 @@ from workspace_authz.apps.demo.people import NAMESPACES, PEOPLE, Person, role_bi
 from workspace_authz.apps.demo.processes import DemoError
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import Connection, server_connection
+from workspace_authz.kubernetes.own_rights import REVIEWS_ROLE
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
 _TOKEN_SECONDS: Final = 24 * 3600
@@ -36,6 +37,18 @@ class Cluster:
                 await self._create(accounts, _core("ServiceAccount", person.name))
             if person.role:
                 await self.bind(person, role=person.role, namespace=person.namespace)
+
+    async def let_server_review(self) -> None:
+        """Let MLflow's server review people who have no token of the API server."""
+        group = "rbac.authorization.k8s.io"
+        binding = {
+            "apiVersion": f"{group}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": REVIEWS_ROLE},
+            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": REVIEWS_ROLE},
+            "subjects": [{"kind": "ServiceAccount", "namespace": "mlflow", "name": "mlflow"}],
+        }
+        await self._create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", binding)
 
     async def bind(self, person: Person, *, role: str, namespace: str) -> None:
         """Give ``person`` the ClusterRole in one namespace."""

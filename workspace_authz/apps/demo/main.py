@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workspace_authz.apps.demo import servers
+from workspace_authz.apps.demo.browser import find_chromium, visitors
 from workspace_authz.apps.demo.cluster import Cluster, administrator
 from workspace_authz.apps.demo.guide import Row, take
-from workspace_authz.apps.demo.people import TRAINER, new_tokens, users_file
+from workspace_authz.apps.demo.issuer import demo_issuer, sign_in_variables
+from workspace_authz.apps.demo.people import TRAINER, USERS, new_tokens, users_file
 from workspace_authz.apps.demo.performers import performers
 from workspace_authz.apps.demo.processes import Child
 from workspace_authz.apps.demo.table import Address, table, to_try
-from workspace_authz.apps.demo.tour import STAGES
+from workspace_authz.apps.demo.tour import IN_A_BROWSER, STAGES
 from workspace_authz.errors import AuthzError
 
 _INTERRUPTED = 130
@@ -112,13 +114,21 @@ async def _set_up(state: Path, *, port: int, static_prefix: str) -> AsyncIterato
     users.touch(mode=0o600)
     users.write_text(users_file(tokens))
     _say("starting a Kubernetes API (in memory, for this demo only)")
-    async with servers.devplane(state / "devplane", users=users) as (devplane, files):
+    async with (
+        servers.devplane(state / "devplane", users=users) as (devplane, files),
+        administrator(Path(files["admin_kubeconfig"])) as cluster,
+        demo_issuer([user.name for user in USERS]) as issuer,
+    ):
+        # Before the server starts: it checks that it may review people whom only the provider knows.
+        await cluster.let_server_review()
         _say("starting MLflow behind workspace-authz")
-        kubeconfig = files["server_kubeconfig"]
-        async with (
-            servers.mlflow(state, kubeconfig=kubeconfig, port=port, static_prefix=static_prefix) as mlflow,
-            administrator(Path(files["admin_kubeconfig"])) as cluster,
-        ):
+        environment = {
+            "KUBECONFIG": files["server_kubeconfig"],
+            **sign_in_variables(state, issuer=issuer.url, url=url),
+        }
+        async with servers.mlflow(
+            state, environment=environment, port=port, static_prefix=static_prefix
+        ) as mlflow:
             _say("making namespaces team-a and team-b, and everybody's RoleBinding")
             await cluster.furnish()
             tokens[TRAINER.name] = await cluster.account_token(TRAINER)
@@ -138,8 +148,12 @@ async def _tour(demo: Demo, state: Path) -> Sequence[tuple[str, Sequence[Row]]]:
     ) as everybody:
         await servers.ready(demo.mlflow, demo.url)
         _say(f"MLflow is at {demo.address.uri}; the tour begins")
-        stages = []
-        for stage in STAGES:
+        chromium, stages = find_chromium(), []
+        if chromium is None:
+            _say("nobody signs in with a browser: Chromium is not installed")
+        else:
+            everybody = {**everybody, **visitors(chromium, demo.address.uri)}
+        for stage in (*STAGES, *((IN_A_BROWSER,) if chromium else ())):
             _say(stage.title)
             stages.append((stage.title, await take(stage, everybody)))
         return stages

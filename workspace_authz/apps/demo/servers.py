@@ -7,7 +7,7 @@ import errno
 import json
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -37,7 +37,9 @@ async def devplane(
 
 
 @asynccontextmanager
-async def mlflow(state: Path, *, kubeconfig: str, port: int, static_prefix: str) -> AsyncIterator[Child]:
+async def mlflow(
+    state: Path, *, environment: Mapping[str, str], port: int, static_prefix: str
+) -> AsyncIterator[Child]:
     """A guarded MLflow that is being started; see :func:`ready`."""
     command = (
         *(sys.executable, "-m", "mlflow", "server", "--app-name", "workspace-authz"),
@@ -48,7 +50,7 @@ async def mlflow(state: Path, *, kubeconfig: str, port: int, static_prefix: str)
         *(("--static-prefix", static_prefix) if static_prefix else ()),
     )
     environment = {
-        "KUBECONFIG": kubeconfig,
+        **environment,
         "WORKSPACE_AUTHZ_AUDIT_SINK": str(state / "audit.jsonl"),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",

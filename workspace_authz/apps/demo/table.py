@@ -53,7 +53,7 @@ def to_try(address: Address, tokens: Mapping[str, str]) -> str:
     people = "\n".join(f"  {person.name:<8} {_rights(person):<28} {tokens[person.name]}" for person in PEOPLE)
     return f"""\
 MLflow is at {address.uri}
-In a browser any user name will do; the password is one of these tokens:
+Open it in a browser and sign in as alice, bob, carol or mallory, or with one of these tokens:
 
 {people}
 

@@ -47,6 +47,30 @@ class Stage:
     """Different people act at the same time, each in order; else everybody waits for their turn."""
 
 
+SIGN_IN: Final = "sign_in"
+MLFLOWS_PAGE: Final = "MLflow's page"
+
+
+def in_browser(name: str) -> str:
+    """Somebody of the demo at a browser."""
+    return f"{name} (browser)"
+
+
+def signed_in_as(name: str) -> str:
+    """What the page of signing in says in the end."""
+    return f"signed in as {name}"
+
+
+IN_A_BROWSER: Final = Stage(
+    "In a browser, signed in at a provider",
+    (
+        Step(in_browser(ALICE.name), "signs in", SIGN_IN, signed_in_as(ALICE.name)),
+        Step(in_browser(ALICE.name), "opens MLflow", "open_mlflow", MLFLOWS_PAGE),
+        Step(in_browser(BOB.name), "signs in", SIGN_IN, signed_in_as(BOB.name)),
+    ),
+)
+"""Taken where Chromium is installed."""
+
 STAGES: Final = (
     Stage(
         "Each team at work, others outside",

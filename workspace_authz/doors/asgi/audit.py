@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from workspace_authz.aio.asgi import Message, Send
-from workspace_authz.pipeline.verdict import Verdict, record
+from workspace_authz.pipeline.verdict import Pass, Verdict, conclusion, record
 from workspace_authz.telemetry.audit import AuditSink
+from workspace_authz.telemetry.metrics import Metrics
 
 _UNJUDGED: Final[Mapping[str, Any]] = {
     "user": None,
@@ -72,3 +73,14 @@ class AuditedRequest:
                 "duration_ms": round((self._judged - self._started) * 1000, 3),
             }
         )
+
+
+def count_verdict(metrics: Metrics, verdict: Verdict, *, seconds: float) -> None:
+    """One request was judged within ``seconds``. Labels are words out of a fixed set each."""
+    error = verdict.error
+    metrics.judged(conclusion(verdict), code=error.code if error is not None else "", seconds=seconds)
+    for check in verdict.findings.checks:
+        decision = check.decision
+        metrics.decided(check.attributes.qualified_resource, outcome=decision.outcome, source=decision.source)
+    if isinstance(verdict, Pass) and verdict.effects.narrowing is not None:
+        metrics.narrowed(verdict.effects.narrowing.where)

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from workspace_authz.aio.asgi import App, Receive, Scope, Send
 from workspace_authz.aio.fair_share import FairShare
 from workspace_authz.doors.asgi.answers import filtered_answer, replaced
-from workspace_authz.doors.asgi.audit import AuditedRequest
+from workspace_authz.doors.asgi.audit import AuditedRequest, count_verdict
 from workspace_authz.doors.asgi.body import BoundedBody, Disconnection, GivenMessages, ReplayedBody
 from workspace_authz.doors.asgi.protocol import (
     StartedAnswer,
@@ -28,7 +28,7 @@ from workspace_authz.errors import RequestError
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest, SelfRequest
 from workspace_authz.mlflow_adapter.serving import SelfCalls, current_user, self_calls, visible_workspaces
 from workspace_authz.pipeline.pipeline import Pipeline
-from workspace_authz.pipeline.verdict import Pass, Verdict, conclusion, demand_applicable
+from workspace_authz.pipeline.verdict import Pass, Verdict, demand_applicable
 from workspace_authz.telemetry.audit import AuditSink
 from workspace_authz.telemetry.metrics import Metrics
 from workspace_authz.types import UserInfo
@@ -116,7 +116,7 @@ class GuardMiddleware:
         )
         try:
             verdict = demand_applicable(await guard.pipeline.judge(request), self._applies)
-            _count(guard.metrics, verdict, seconds=audited.judged(verdict))
+            count_verdict(guard.metrics, verdict, seconds=audited.judged(verdict))
             outgoing = audited.watch(send)
             if isinstance(verdict, Pass):
                 answer = StartedAnswer(outgoing)
@@ -203,14 +203,3 @@ def _state(scope: Scope, user: UserInfo | None) -> dict[str, Any]:
     """``request.state``, where MLflow's native routes find the user: for budgets, creators, traces."""
     state: dict[str, Any] = scope.get("state", {})
     return {**state, "username": user.recorded_name, "user_id": user.recorded_uid} if user else state
-
-
-def _count(metrics: Metrics, verdict: Verdict, *, seconds: float) -> None:
-    """One request was judged within ``seconds``. Labels are words out of a fixed set each."""
-    error = verdict.error
-    metrics.judged(conclusion(verdict), code=error.code if error is not None else "", seconds=seconds)
-    for check in verdict.findings.checks:
-        decision = check.decision
-        metrics.decided(check.attributes.qualified_resource, outcome=decision.outcome, source=decision.source)
-    if isinstance(verdict, Pass) and verdict.effects.narrowing is not None:
-        metrics.narrowed(verdict.effects.narrowing.where)

@@ -68,6 +68,6 @@ class SignInPaths:
             and len(asked) <= MOST_BACK_TO_CHARACTERS
             and asked.isascii()
             and _FORBIDDEN.isdisjoint(asked)
-            and not asked.startswith(f"{self.prefix}/workspace-authz/")
+            and (asked == self.page or not asked.startswith(f"{self.prefix}/workspace-authz/"))
         )
         return asked if safe else self.home

@@ -100,7 +100,10 @@ class SignInMiddleware:
     async def _choose(self, visit: _Visit) -> OwnAnswer:
         browser, scope = visit.browser, visit.scope
         if _accepts_json(scope):
-            providers = [{"name": choice.name, "title": choice.title} for choice in _choices(browser)]
+            providers = [
+                {"name": each.name, "title": each.title, **each.command_line}
+                for each in browser.sign_in.providers.values()
+            ]
             document = {"providers": providers, "tokens": browser.sign_in.takes_tokens}
             return OwnAnswer(json.dumps(document).encode(), "application/json")
         back_to = self._paths.back_to(_query(scope).get("next", ""))

@@ -24,13 +24,15 @@ SESSION: Final = "session"
 class SessionAuthenticator:
     """An :class:`~workspace_authz.identity.authenticator.Authenticator` for sessions. It is the last one.
 
-    ``tokens`` verify the tokens that sessions hold. ``origins`` are those of this server's pages.
+    ``origins`` are those of this server's pages. ``tokens`` verify tokens that were pasted; ``provided``
+    those that a provider gave for the API server, whatever their claims say.
     """
 
     sessions: Sessions
     cookies: Cookies
     origins: Collection[str]
     tokens: Sequence[Authenticator]
+    provided: Sequence[Authenticator]
 
     @property
     def statistics(self) -> Statistics:
@@ -54,7 +56,8 @@ class SessionAuthenticator:
         identity = session.identity
         if identity.user is not None:
             return Caller(identity.user, SessionUser(session.digest))
-        return await self._owner(identity.token, presented, unverified=unverified)
+        tokens = self.provided if session.provider else self.tokens
+        return await _owner(identity.token, presented, tokens=tokens, unverified=unverified)
 
     def workspaces(self, presented: Presented) -> Sequence[str]:
         """See :class:`~workspace_authz.identity.authenticator.Authenticator`. None."""
@@ -72,18 +75,24 @@ class SessionAuthenticator:
             raise UnauthenticatedError(ENDED)
         return Caller(session.identity.user, caller.credential)
 
-    async def _owner(
-        self, token: str, presented: Presented, *, unverified: Callable[[Credential], None]
-    ) -> Caller:
-        bearer = ((AUTHORIZATION, b"Bearer " + token.encode("ascii")),)
-        by_token = Presented(bearer, peer=presented.peer)
-        try:
-            for authenticator in self.tokens:
-                caller = await authenticator.authenticate(by_token, unverified=unverified)
-                if caller is not None:
-                    return caller
-        except UnauthenticatedError:
-            raise UnauthenticatedError(
-                "The token of this session is not accepted any more. Sign in again."
-            ) from None
-        raise UnauthenticatedError(ENDED)
+
+async def _owner(
+    token: str,
+    presented: Presented,
+    *,
+    tokens: Sequence[Authenticator],
+    unverified: Callable[[Credential], None],
+) -> Caller:
+    """The owner of a token that a session holds. Raises as :meth:`SessionAuthenticator.authenticate`."""
+    bearer = ((AUTHORIZATION, b"Bearer " + token.encode("ascii")),)
+    by_token = Presented(bearer, peer=presented.peer)
+    try:
+        for authenticator in tokens:
+            caller = await authenticator.authenticate(by_token, unverified=unverified)
+            if caller is not None:
+                return caller
+    except UnauthenticatedError:
+        raise UnauthenticatedError(
+            "The token of this session is not accepted any more. Sign in again."
+        ) from None
+    raise UnauthenticatedError(ENDED)

@@ -19,7 +19,10 @@ class Identity:
     """Whose rights are reviewed by name. None: those of the owner of ``token`` are, with the token."""
     token: str = field(default="", repr=False)
     """A token that the API server accepts."""
-    refresh_token: str = field(default="", repr=False)
+    renewal_token: str = field(default="", repr=False)
+    """With what the provider is asked again: a refresh token, or an access token."""
+    token_ends_at: float | None = None
+    """When ``renewal_token`` expires, where that is known."""
     id_token: str = field(default="", repr=False)
     """Tells the provider who signs out (OpenID Connect RP-Initiated Logout 1.0)."""
     renew_at: float | None = None

@@ -112,7 +112,7 @@ class SignIn:
         for cookie in cookies:
             session = await self.sessions.end(cookie)
             if session is not None and (provider := self.providers.get(session.provider)) is not None:
-                url = await provider.end_session_url(session.identity, back_to=back_to)
+                url = await provider.sign_out(session.identity, back_to=back_to)
         return url
 
     def _provider(self, name: str) -> SignInProvider:

@@ -3,45 +3,42 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
+from typing import Any, Final, Generic, TypeVar
 
 import httpx2
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from workspace_authz.aio.clock import Clock
+from workspace_authz.aio.coalesce import Coalescer
+from workspace_authz.errors import UnauthenticatedError
 from workspace_authz.identity.sign_in.provider import NO_ANSWER, ProviderError
-from workspace_authz.settings.sign_in_file import Issuer, safe_url
+from workspace_authz.settings.sign_in_file import safe_url
 
 TIMEOUT_SECONDS: Final = 7.0
 """For each request to a provider: shorter than the time that a verdict may take."""
 MOST_ANSWER_BYTES: Final = 2**20
 _KEEP_SECONDS: Final = 3600.0
+_RETRY_SECONDS: Final = 1.0
+_ENDED: Final = "The provider does not accept this sign-in any more. Sign in again."
 _REFETCH_SECONDS: Final = 10.0
 """The keys are not fetched again sooner, whatever tokens name."""
 
+V = TypeVar("V")
 
-def provider_tls(certificate_authority: str | None) -> ssl.SSLContext:
-    """How a provider is verified: by certificates in PEM, by a file with them, or by the system's.
 
-    Blocks. Raises ``OSError`` or ``ValueError``.
+async def fetch_json(client: httpx2.AsyncClient, url: str, *, token: str = "") -> Mapping[str, Any]:
+    """A JSON object by GET, with a token if there is one (RFC 6750).
+
+    Raises :class:`UnauthenticatedError` when the token is not accepted, and :class:`ProviderError`.
     """
-    if certificate_authority is None:
-        return ssl.create_default_context()
-    if "-----BEGIN " in certificate_authority:
-        context = ssl.create_default_context(cadata=certificate_authority)
-    else:
-        context = ssl.create_default_context(cafile=certificate_authority)
-    # Many companies' own CAs lack the extensions that Python 3.13's strict mode demands.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    return context
-
-
-async def fetch_json(client: httpx2.AsyncClient, url: str, **options: Any) -> Mapping[str, Any]:
-    """A JSON object by GET. Raises :class:`ProviderError`."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        async with client.stream("GET", url, **options) as answer:
+        async with client.stream("GET", url, headers=headers) as answer:
+            if token and answer.status_code == httpx2.codes.UNAUTHORIZED:
+                raise UnauthenticatedError(_ENDED)
             answer.raise_for_status()
             content = bytearray()
             async for part in answer.aiter_bytes():
@@ -56,37 +53,61 @@ async def fetch_json(client: httpx2.AsyncClient, url: str, **options: Any) -> Ma
     return found
 
 
+class _Fetched(Generic[V]):
+    """One thing that a provider says: fetched once for all who ask, and not again right after a failure.
+
+    So a stranger who begins to sign in again and again costs an unreachable provider one request a second.
+    """
+
+    def __init__(self, fetch: Callable[[], Coroutine[Any, Any, V]], *, clock: Clock) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._found: tuple[V, float] | None = None
+        self._failed_at = -_RETRY_SECONDS
+        self._asking: Coalescer[None, V] = Coalescer()
+
+    async def get(self, *, seconds: float) -> V:
+        """What it says, at most so many seconds old. Raises :class:`ProviderError`."""
+        now = self._clock.monotonic()
+        if self._found is not None and now - self._found[1] < seconds:
+            return self._found[0]
+        if now - self._failed_at < _RETRY_SECONDS:
+            raise ProviderError(NO_ANSWER)
+        return await self._asking.share(None, self._ask)
+
+    async def _ask(self) -> V:
+        try:
+            found = await self._fetch()
+        except ProviderError:
+            self._failed_at = self._clock.monotonic()
+            raise
+        self._found = found, self._clock.monotonic()
+        return found
+
+
 class ProviderMetadata:
     """The configuration and the keys of an OpenID provider (OpenID Connect Discovery 1.0; RFC 7517).
 
-    They are fetched when they are needed, and kept for an hour.
+    They are fetched when they are needed, and kept for an hour. ``issuer`` is who it must say it is; None
+    where the address alone says that.
     """
 
-    def __init__(self, issuer: Issuer, *, tls: ssl.SSLContext, clock: Clock) -> None:
+    def __init__(
+        self, discovery_url: str, *, tls: ssl.SSLContext, clock: Clock, issuer: str | None = None
+    ) -> None:
+        self._discovery_url = discovery_url
         self._issuer = issuer
-        self._clock = clock
         self._client = httpx2.AsyncClient(verify=tls, timeout=TIMEOUT_SECONDS)
-        self._configuration: Mapping[str, Any] = {}
-        self._configured_at = self._keys_at = -_KEEP_SECONDS
-        self._keys: KeySet | None = None
+        self._configuration = _Fetched(self._fetch_configuration, clock=clock)
+        self._keys = _Fetched(self._fetch_keys, clock=clock)
 
     async def close(self) -> None:
         """Close its connections."""
         await self._client.aclose()
 
-    async def configuration(self) -> Mapping[str, Any]:
-        """The provider's configuration. Raises :class:`ProviderError`."""
-        if self._age(self._configured_at) >= _KEEP_SECONDS:
-            found = await fetch_json(self._client, self._issuer.discovery)
-            # OpenID Connect Discovery 1.0, 4.3: else one provider could speak for another.
-            if found.get("issuer") != self._issuer.url:
-                raise ProviderError("The provider's configuration names another issuer than ours does.")
-            self._configuration, self._configured_at = found, self._clock.monotonic()
-        return self._configuration
-
     async def endpoint(self, name: str) -> str | None:
         """The URL of an endpoint; None where the provider has none. Raises :class:`ProviderError`."""
-        url = (await self.configuration()).get(name)
+        url = (await self._configuration.get(seconds=_KEEP_SECONDS)).get(name)
         try:
             return safe_url(url) if isinstance(url, str) else None
         except ValueError:
@@ -101,23 +122,33 @@ class ProviderMetadata:
 
     async def keys(self, *, key_id: str | None) -> KeySet:
         """The keys of the provider, fetched again for a new ``key_id``. Raises :class:`ProviderError`."""
-        keys, age = self._keys, self._age(self._keys_at)
-        unknown = keys is not None and all(key.kid != key_id for key in keys)
-        if keys is None or age >= _KEEP_SECONDS or (unknown and age >= _REFETCH_SECONDS):
-            self._keys_at = self._clock.monotonic()
-            found = await fetch_json(self._client, await self.required_endpoint("jwks_uri"))
-            try:
-                keys = self._keys = KeySet.import_key_set(_signing(found))
-            except (JoseError, ValueError, KeyError, TypeError) as error:
-                raise ProviderError("The provider's keys cannot be used.") from error
+        keys = await self._keys.get(seconds=_KEEP_SECONDS)
+        if all(key.kid != key_id for key in keys):
+            keys = await self._keys.get(seconds=_REFETCH_SECONDS)
         return keys
 
-    async def user_info(self, url: str, access_token: str) -> Mapping[str, Any]:
-        """The claims of UserInfo (OpenID Connect Core 1.0, 5.3). Raises :class:`ProviderError`."""
-        return await fetch_json(self._client, url, headers={"Authorization": f"Bearer {access_token}"})
+    async def ask(self, url: str, access_token: str) -> Mapping[str, Any]:
+        """A JSON object for the owner of a token. Raises as :func:`fetch_json`."""
+        return await fetch_json(self._client, url, token=access_token)
 
-    def _age(self, since: float) -> float:
-        return self._clock.monotonic() - since
+    async def delete(self, url: str, access_token: str) -> None:
+        """Delete what is at ``url``, if that can be done."""
+        with suppress(httpx2.HTTPError):
+            await self._client.delete(url, headers={"Authorization": f"Bearer {access_token}"})
+
+    async def _fetch_configuration(self) -> Mapping[str, Any]:
+        found = await fetch_json(self._client, self._discovery_url)
+        # OpenID Connect Discovery 1.0, 4.3: else one provider could speak for another.
+        if self._issuer is not None and found.get("issuer") != self._issuer:
+            raise ProviderError("The provider's configuration names another issuer than ours does.")
+        return found
+
+    async def _fetch_keys(self) -> KeySet:
+        found = await fetch_json(self._client, await self.required_endpoint("jwks_uri"))
+        try:
+            return KeySet.import_key_set(_signing(found))
+        except (JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ProviderError("The provider's keys cannot be used.") from error
 
 
 def _signing(found: Mapping[str, Any]) -> Any:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
 
 import httpx2
-from authlib.common.errors import AuthlibBaseError
-from authlib.integrations.httpx_client import AsyncOAuth2Client
 
 from workspace_authz.aio.clock import Clock
 from workspace_authz.errors import ForbiddenError, UnauthenticatedError
@@ -18,13 +14,11 @@ from workspace_authz.identity.credentials import MAX_TOKEN_BYTES, expiry
 from workspace_authz.identity.sessions.session import Identity
 from workspace_authz.identity.sign_in.claims import groups_of, user_of
 from workspace_authz.identity.sign_in.id_tokens import UNUSABLE, verified_claims
-from workspace_authz.identity.sign_in.metadata import TIMEOUT_SECONDS, ProviderMetadata, provider_tls
-from workspace_authz.identity.sign_in.provider import NO_ANSWER, Attempt, ProviderError
+from workspace_authz.identity.sign_in.metadata import ProviderMetadata
+from workspace_authz.identity.sign_in.oauth import OAuthClient
+from workspace_authz.identity.sign_in.provider import NO_ANSWER, NOT_ALLOWED, Attempt, ProviderError
+from workspace_authz.identity.sign_in.tls import provider_tls
 from workspace_authz.settings.sign_in_file import OidcConfiguration
-
-NOT_ALLOWED: Final = "You are signed in at the provider, but not in a group that may use this server."
-_REFUSED: Final = frozenset({"invalid_grant", "access_denied", "login_required", "interaction_required"})
-"""Error codes that speak of the person's grant. Others speak of how this server is registered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +50,11 @@ class OidcProvider:
         self._configuration = configuration
         self._clock = clock
         self._reserved = reserved
-        self._tls = provider_tls(configuration.issuer.certificate_authority)
-        self._metadata = ProviderMetadata(configuration.issuer, tls=self._tls, clock=clock)
+        tls = provider_tls(configuration.authority)
+        self._client = OAuthClient(configuration.client, tls=tls)
+        self._metadata = ProviderMetadata(
+            configuration.metadata_url, issuer=configuration.issuer.url, tls=tls, clock=clock
+        )
 
     @property
     def name(self) -> str:
@@ -69,6 +66,15 @@ class OidcProvider:
         """See :class:`~workspace_authz.identity.sign_in.provider.SignInProvider`."""
         return self._configuration.title or self._configuration.name
 
+    @property
+    def command_line(self) -> Mapping[str, str]:
+        """See :class:`~workspace_authz.identity.sign_in.provider.SignInProvider`."""
+        client = self._configuration.command_line
+        if client is None:
+            return {}
+        issuer = self._configuration.issuer.url
+        return {"issuer": issuer, "clientId": client.id, "scope": " ".join(client.scopes)}
+
     async def close(self) -> None:
         """Close its connections."""
         await self._metadata.close()
@@ -76,11 +82,7 @@ class OidcProvider:
     async def authorization_url(self, attempt: Attempt) -> str:
         """See :class:`~workspace_authz.identity.sign_in.provider.SignInProvider`."""
         endpoint = await self._metadata.required_endpoint("authorization_endpoint")
-        async with self._client(attempt.redirect_uri) as client:
-            url, _ = client.create_authorization_url(
-                endpoint, state=attempt.state, code_verifier=attempt.verifier, nonce=attempt.nonce
-            )
-        return str(url)
+        return await self._client.authorization_url(endpoint, attempt, nonce=True)
 
     async def redeem(self, attempt: Attempt, answer: Mapping[str, str]) -> Identity:
         """See :class:`~workspace_authz.identity.sign_in.provider.SignInProvider`."""
@@ -88,29 +90,25 @@ class OidcProvider:
             raise UnauthenticatedError("The answer is another provider's. Sign in again.")
         if "error" in answer or not answer.get("code"):
             raise UnauthenticatedError("The provider has not signed you in.")
-        async with self._token_endpoint(attempt.redirect_uri) as endpoint:
-            given = await endpoint.fetch_token(
-                grant_type="authorization_code", code=answer["code"], code_verifier=attempt.verifier
-            )
-        grant = _Grant.of(given)
+        endpoint = await self._metadata.required_endpoint("token_endpoint")
+        grant = _Grant.of(await self._client.redeem(endpoint, attempt, code=answer["code"]))
         claims = await self._claims(grant, nonce=attempt.nonce)
         return self._identity(claims, grant)
 
     async def renew(self, identity: Identity) -> Identity:
         """See :class:`~workspace_authz.identity.sign_in.provider.SignInProvider`."""
-        async with self._token_endpoint() as endpoint:
-            given = await endpoint.refresh_token(refresh_token=identity.refresh_token)
-        grant = _Grant.of(given)
+        endpoint = await self._metadata.required_endpoint("token_endpoint")
+        grant = _Grant.of(await self._client.refresh(endpoint, identity.renewal_token))
         if not grant.id_token and self._configuration.trusted_by_api_server:
             raise UnauthenticatedError(UNUSABLE)
         if not grant.refresh_token:
-            grant = replace(grant, refresh_token=identity.refresh_token)
+            grant = replace(grant, refresh_token=identity.renewal_token)
         claims = await self._claims(grant, nonce=None) if grant.id_token else await self._user_info(grant)
         if not grant.id_token:
             grant = replace(grant, id_token=identity.id_token)
         return self._identity(claims, grant)
 
-    async def end_session_url(self, identity: Identity, *, back_to: str) -> str | None:
+    async def sign_out(self, identity: Identity, *, back_to: str) -> str | None:
         """See :class:`~workspace_authz.identity.sign_in.provider.SignInProvider`."""
         try:
             endpoint = await self._metadata.endpoint("end_session_endpoint")
@@ -122,49 +120,6 @@ class OidcProvider:
         if identity.id_token:
             parameters["id_token_hint"] = identity.id_token
         return str(httpx2.URL(endpoint).copy_merge_params(parameters))
-
-    @asynccontextmanager
-    async def _client(
-        self, redirect_uri: str | None, *, token_endpoint: str | None = None
-    ) -> AsyncIterator[AsyncOAuth2Client]:
-        registered = self._configuration.client
-        secret = registered.secret.get_secret_value() if registered.secret is not None else None
-        if registered.secret_file is not None:
-            try:
-                secret = (await asyncio.to_thread(registered.secret_file.read_text, "utf-8")).strip()
-            except (OSError, ValueError) as error:
-                raise ProviderError(
-                    "This server's own secret cannot be read; tell its administrator."
-                ) from error
-        async with AsyncOAuth2Client(
-            registered.id,
-            secret,
-            scope=" ".join(registered.scopes),
-            redirect_uri=redirect_uri,
-            code_challenge_method="S256",
-            token_endpoint=token_endpoint,
-            verify=self._tls,
-            timeout=TIMEOUT_SECONDS,
-        ) as client:
-            yield client
-
-    @asynccontextmanager
-    async def _token_endpoint(self, redirect_uri: str | None = None) -> AsyncIterator[AsyncOAuth2Client]:
-        """A client of the token endpoint. Raises :class:`UnauthenticatedError` or :class:`ProviderError`."""
-        endpoint = await self._metadata.required_endpoint("token_endpoint")
-        try:
-            async with self._client(redirect_uri, token_endpoint=endpoint) as client:
-                yield client
-        except AuthlibBaseError as error:
-            if error.error in _REFUSED:
-                raise UnauthenticatedError(
-                    "The provider does not accept this sign-in. Sign in again."
-                ) from None
-            raise ProviderError(
-                "The provider does not accept this server; tell its administrator."
-            ) from error
-        except (httpx2.HTTPError, ValueError, RecursionError) as error:
-            raise ProviderError(NO_ANSWER) from error
 
     async def _claims(self, grant: _Grant, *, nonce: str | None) -> Mapping[str, Any]:
         """The claims of the ID token, and of UserInfo where groups are told there only."""
@@ -190,7 +145,7 @@ class OidcProvider:
 
     async def _user_info(self, grant: _Grant) -> Mapping[str, Any]:
         endpoint = await self._metadata.required_endpoint("userinfo_endpoint")
-        found = await self._metadata.user_info(endpoint, grant.access_token)
+        found = await self._metadata.ask(endpoint, grant.access_token)
         if not isinstance(found.get("sub"), str):
             raise ProviderError(NO_ANSWER)
         return found
@@ -203,7 +158,7 @@ class OidcProvider:
         renew = configuration.renew_seconds
         identity = Identity(
             subject=f"{configuration.issuer.url}#{claims['sub']}",
-            refresh_token=grant.refresh_token,
+            renewal_token=grant.refresh_token,
             id_token=grant.id_token,
             renew_at=now + renew if grant.refresh_token else None,
             ends_at=now + 2 * renew if grant.refresh_token else None,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from workspace_authz.errors import UnavailableError
 from workspace_authz.identity.sessions.session import Identity, Provider
 
-NO_ANSWER = "The provider of identities gave no answer; try again."
+NO_ANSWER: Final = "The provider of identities gave no answer; try again."
+NOT_ALLOWED: Final = "You are signed in at the provider, but not in a group that may use this server."
 
 
 class ProviderError(UnavailableError):
@@ -43,6 +44,10 @@ class SignInProvider(Provider, Protocol):
     def title(self) -> str:
         """Its name on the button."""
 
+    @property
+    def command_line(self) -> Mapping[str, str]:
+        """What ``workspace-authz login`` needs: ``issuer``, ``clientId``, ``scope``; empty: not offered."""
+
     async def authorization_url(self, attempt: Attempt) -> str:
         """Where the browser is sent. Raises :class:`ProviderError`."""
 
@@ -53,5 +58,9 @@ class SignInProvider(Provider, Protocol):
         somebody who may not sign in, and :class:`ProviderError`.
         """
 
-    async def end_session_url(self, identity: Identity, *, back_to: str) -> str | None:
-        """Where the browser is sent to sign out at the provider, too; None where there is no such place."""
+    async def sign_out(self, identity: Identity, *, back_to: str) -> str | None:
+        """End what the provider keeps of the session.
+
+        Returns where the browser is sent to sign out at the provider, too, from where it comes ``back_to``
+        this server; None where there is no such place. Does not raise: the session here has ended.
+        """

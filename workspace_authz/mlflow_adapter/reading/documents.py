@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from workspace_authz.errors import BadRequestError
+from workspace_authz.errors import BadRequestError, UndeliveredBodyError
 
 _IN_THREAD: Final = 32 * 1024
 """Bytes. From this size on, a worker thread parses."""
@@ -34,11 +34,15 @@ class JsonBody:
     """A key stands twice in one object."""
     limit: int | None = None
     """The bound in bytes that the body exceeds; None for a body that does not."""
+    undelivered: UndeliveredBodyError | None = None
+    """Why the body is not there; None for a body that is."""
 
     def as_object(self) -> dict[str, Any]:
-        """The JSON object; an empty one for no body. Raises :class:`BadRequestError` for anything else."""
-        if self.limit is not None:
-            raise too_large(self.limit)
+        """The JSON object; an empty one for no body. Raises :class:`BadRequestError` for anything else.
+
+        Raises also :class:`UndeliveredBodyError`.
+        """
+        self.demand_all()
         if not self.readable or self.doubled:
             raise unreadable()
         if self.value is None:
@@ -46,6 +50,13 @@ class JsonBody:
         if not isinstance(self.value, dict):
             raise unreadable()
         return self.value
+
+    def demand_all(self) -> None:
+        """Raise :class:`RequestError` for a body that is not here whole, whatever stands in it."""
+        if self.undelivered is not None:
+            raise self.undelivered
+        if self.limit is not None:
+            raise too_large(self.limit)
 
 
 UNREADABLE: Final = JsonBody(readable=False)

@@ -13,7 +13,13 @@ from workspace_authz.catalog.graphql import Changes, FieldCall
 from workspace_authz.catalog.listing import Clause
 from workspace_authz.catalog.model import NameSource, Origin, Restriction, Route, skill_name
 from workspace_authz.catalog.stamp import Stamp
-from workspace_authz.errors import BadRequestError, MlflowRefusedError, RequestError, UnavailableError
+from workspace_authz.errors import (
+    BadRequestError,
+    MlflowRefusedError,
+    RequestError,
+    UnavailableError,
+    UndeliveredBodyError,
+)
 from workspace_authz.mlflow_adapter.reading.documents import JsonBody, read_json, too_large
 from workspace_authz.mlflow_adapter.reading.request import GRAPHQL_BYTES, SPANS_BYTES, AccessRequest
 from workspace_authz.mlflow_adapter.reading.spellings import spellings
@@ -149,7 +155,7 @@ class RequestReader:
         return self._reading is not None
 
     async def content(self) -> bytes | None:
-        """The body; None for one beyond the usual bound."""
+        """The body; None for one beyond the usual bound. Raises :class:`UndeliveredBodyError`."""
         if self._content is None:
             self._content = await self.request.body.read()
         return self._content
@@ -160,7 +166,10 @@ class RequestReader:
             encodings = self.request.header(b"content-encoding")
             encoded = any(value.strip().lower() not in (b"", b"identity") for value in encodings)
             limit = self.request.body.limit
-            self._json = await read_json(await self.content(), encoded=encoded, limit=limit)
+            try:
+                self._json = await read_json(await self.content(), encoded=encoded, limit=limit)
+            except UndeliveredBodyError as error:
+                self._json = JsonBody(readable=False, undelivered=error)
         return self._json
 
     async def document(self) -> dict[str, Any]:
@@ -193,7 +202,10 @@ class RequestReader:
         for path in self._artifact_paths():
             if (answer := self._reading.path_refusal(path)) is not None:
                 return answer
-        body = await self.content()
+        try:
+            body = await self.content()
+        except UndeliveredBodyError:
+            return refused
         if body is None or len(body) > _READ_AGAIN:
             return refused
         answer = await self._reading.refusal(

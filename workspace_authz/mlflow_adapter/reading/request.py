@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from workspace_authz.errors import UndeliveredBodyError
 from workspace_authz.types import Caller
 
 SPANS_BYTES: Final = 64 * 2**20
@@ -25,7 +26,8 @@ class Body(Protocol):
     async def read(self, at_most: int | None = None) -> bytes | None:
         """All of it, or None when it is larger than the bound or the client went away.
 
-        ``at_most`` replaces the usual bound, in bytes. Raises :class:`SlowClientError`.
+        ``at_most`` replaces the usual bound, in bytes. Raises :class:`SlowClientError`, and
+        :class:`UndeliveredBodyError` at a door that was not given it.
         """
 
 
@@ -43,6 +45,25 @@ class GivenBody:
     async def read(self, at_most: int | None = None) -> bytes | None:
         """See :class:`Body`. There is no bound: whoever made the body had one."""
         return self.content
+
+
+@dataclass(frozen=True, slots=True)
+class UndeliveredBody:
+    """A body that MLflow will get and this process will not."""
+
+    reason: str
+    """Why, and what to do, in one sentence."""
+
+    @property
+    def limit(self) -> int:
+        """See :class:`Body`."""
+        return 0
+
+    async def read(self, at_most: int | None = None) -> bytes | None:
+        """See :class:`Body`. Raises :class:`UndeliveredBodyError`."""
+        raise UndeliveredBodyError(
+            f"This request can be decided on only with its body, which does not come here. {self.reason}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

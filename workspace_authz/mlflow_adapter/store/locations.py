@@ -16,8 +16,8 @@ from mlflow.store.tracking.dbmodels import models
 from sqlalchemy import String, cast, or_, select
 from sqlalchemy.orm import Session
 
-from workspace_authz.errors import RequestError
-from workspace_authz.mlflow_adapter.reading.places import PROXIED, Place, place_of, spellings_of
+from workspace_authz.mlflow_adapter.reading.places import Place, spellings_of
+from workspace_authz.mlflow_adapter.store.owners import by_first_number, recorded_place
 
 LIST_SECONDS: Final = 10.0
 """How long the list of a workspace is used before all of it is read again."""
@@ -45,7 +45,7 @@ class _Unusual:
     def note(self, experiment: int, location: str | None, *, workspace: str) -> None:
         """Look at one experiment."""
         self.newest = max(self.newest, experiment)
-        place = _recorded(location, workspace)
+        place = recorded_place(location, workspace)
         if place is not None and place.segments[-1:] != (str(experiment),):
             self.places[str(experiment)] = place
 
@@ -78,7 +78,7 @@ class ExperimentLocations:
         longest = max(owning.values(), default=0)
         owners = {experiment for experiment, length in owning.items() if length == longest}
         if not owners:
-            return _by_first_number(place, numbered)
+            return by_first_number(place, numbered)
         within = {experiment for experiment, location in others.items() if location.lies_in(place)}
         if owners & others.keys():
             within |= _within(session, place, workspace=workspace)
@@ -127,7 +127,7 @@ def _numbered(
         if experiment > known:
             unusual.note(experiment, location, workspace=workspace)
         if experiment in numbers:
-            found[str(experiment)] = _recorded(location, workspace)
+            found[str(experiment)] = recorded_place(location, workspace)
     return found
 
 
@@ -135,18 +135,6 @@ def _numbers(segments: Iterable[str]) -> Collection[int]:
     """MLflow reads "007" and "7_0" as numbers too; only the one spelling that it prints counts here."""
     numbers = (int(text) for text in segments if text.isascii() and text.isdigit() and len(text) <= 10)
     return {number for number in numbers if number <= _LARGEST_INTEGER and str(number) in segments}
-
-
-def _by_first_number(place: Place, numbered: dict[str, Place | None]) -> frozenset[str]:
-    """The experiment whose id begins a path below the proxy, if its own location is in no such path.
-
-    So does a client that reaches the proxy by another address than the recorded one.
-    """
-    first = place.segments[:1]
-    if place.scheme != PROXIED or not first or first[0] not in numbered:
-        return frozenset()
-    location = numbered[first[0]]
-    return frozenset(first) if location is None or location.scheme != PROXIED else frozenset()
 
 
 def _within(session: Session, place: Place, *, workspace: str) -> set[str]:
@@ -162,12 +150,3 @@ def _within(session: Session, place: Place, *, workspace: str) -> set[str]:
         ),
     )
     return {str(experiment) for experiment in session.scalars(query.limit(_MOST_WITHIN))}
-
-
-def _recorded(location: str | None, workspace: str) -> Place | None:
-    """A recorded location; None for one that could be read in two ways, or that is a whole store."""
-    try:
-        place = place_of(location or "", workspace=workspace)
-    except RequestError:
-        return None
-    return place if place.segments and place.segments != ("",) else None

@@ -1,0 +1,1 @@
+"""MLflow as another process reaches it: its REST API, for a door that has no database of MLflow's."""
