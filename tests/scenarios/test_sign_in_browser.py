@@ -262,6 +262,7 @@ def test_a_page_of_another_site_gets_nothing_with_the_cookie(site: BrowserSite, 
     }"""
     post = partial(window.page.evaluate, script, [site.server.url + CREATE, name])
     assert window.status_after(post, CREATE) in (401, 403)
+    window.wait_until_at(site.server.url)
     site.open(window)
     headers = {"X-MLFLOW-WORKSPACE": TEAM_A}
     assert window.fetch("GET", f"{SEARCH}?max_results=1000", headers=headers) == 200
