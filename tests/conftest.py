@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.harness.fakes import ManualClock, ScriptedReviews
@@ -16,6 +17,10 @@ from tests.harness.postgres import Postgres, running_postgres
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
+
+# A test must not fail because a machine is busy.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 _BY_ENGINE = "tests/scenarios"
 _BY_DIRECTORY = frozenset({"tests/stamps", "tests/isolation", "tests/operations"})

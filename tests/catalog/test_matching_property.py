@@ -82,7 +82,7 @@ def near_paths(draw: st.DrawFn) -> str:
     return "/".join(parts)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(
     st.sampled_from(sorted(CATALOGS)),
     st.sampled_from(METHODS),

@@ -178,7 +178,7 @@ async def at_the_asgi_door(world: World, request: AccessRequest) -> tuple[Applic
     return app, audit, (sent[0]["status"], refusal)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(requests(), st.sampled_from(RIGHTS))
 @example(
     AccessRequest(
@@ -236,7 +236,7 @@ async def at_the_forward_auth_door(
     return record, answer
 
 
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(requests(), st.sampled_from(RIGHTS), st.sampled_from([ENVOY_BODY, NGINX]))
 def test_forward_auth_lets_nothing_pass_that_the_app_refuses(
     request: AccessRequest, rights: tuple[str, ...], dialect: str

@@ -268,7 +268,7 @@ async def test_one_request_looks_through_a_bounded_number_of_pages() -> None:
     assert await walk(mlflow, ["n0", "n98"]) == [["n0"], [], ["n98"]]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     there=st.integers(0, 40),
     allowed=st.sets(st.integers(0, 45)),

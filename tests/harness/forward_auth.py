@@ -87,8 +87,8 @@ def starting_door(state: Path, options: DoorOptions) -> Iterator[Door]:
 
 
 @contextmanager
-def proxy(name: str, state: Path, *, upstream: str, door: Door) -> Iterator[str]:
-    """A proxy in front of ``upstream`` that asks ``door``. Yields its URL."""
+def proxy(name: str, state: Path, *, upstream: str, door: Door, prefix: str = "") -> Iterator[str]:
+    """A proxy in front of ``upstream`` that asks ``door``. Yields its URL, without MLflow's ``prefix``."""
     state.mkdir(parents=True, exist_ok=True)
     port = free_port()
     start: Mapping[str, Callable[[Path, int, Mapping[str, str]], list[str | Path]]] = {
@@ -106,14 +106,14 @@ def proxy(name: str, state: Path, *, upstream: str, door: Door) -> Iterator[str]
         process = stack.enter_context(running(command, log=state / f"{name}.log"))
         url = f"http://127.0.0.1:{port}"
         with closing(Http(url)) as http:
-            process.wait_until(lambda: _passes(http), seconds=_START_SECONDS)
+            process.wait_until(lambda: _passes(http, f"{prefix}/health"), seconds=_START_SECONDS)
         yield url
 
 
-def _passes(http: Http) -> bool:
+def _passes(http: Http, path: str) -> bool:
     """Whether a public route answers through the proxy: its port is open before it has read all it needs."""
     with suppress(OSError, HTTPException):
-        return http.request("GET", "/health").status == 200
+        return http.request("GET", path).status == 200
     return False
 
 

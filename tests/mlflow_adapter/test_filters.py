@@ -159,7 +159,7 @@ _PIECES: Final = st.sampled_from([*_WORDS.split(), "NOT IN", "IS NULL", "-- x\n"
 _FILTERS: Final = st.lists(_PIECES, max_size=8).map(" ".join) | st.lists(_PIECES, max_size=8).map("".join)
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(operation=st.sampled_from(sorted(SEARCHES)), theirs=_FILTERS, count=st.integers(1, 3))
 def test_no_filter_widens_it(shop: Shop, operation: str, theirs: str, count: int) -> None:
     allowed = shop.values[operation][:count]
@@ -175,7 +175,7 @@ def test_no_filter_widens_it(shop: Shop, operation: str, theirs: str, count: int
     assert found <= set(allowed)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(values=st.lists(st.text(min_size=1), min_size=1, max_size=5, unique=True))
 def test_any_name_can_be_said(values: list[str]) -> None:
     text = clause_first(*SEARCHES["SearchRegisteredModels"], values=values, theirs="name LIKE 'a%'")

@@ -55,7 +55,7 @@ def read(method: str, body: bytes, content_type: str, query: str = "") -> tuple[
     return read_calls(method=method, query=query.encode(), headers=headers, body=body)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(asked=requests())
 def test_what_is_read_is_what_mlflow_executes(asked: dict[str, Any]) -> None:
     body = json.dumps(asked).encode()

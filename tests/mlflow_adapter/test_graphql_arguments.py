@@ -32,7 +32,7 @@ def written(asked: dict[str, Any], changes: Changes, method: str = "POST") -> by
     return changed_document(changes, method=method, query=b"", headers=headers, body=body)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(asked=requests(), chosen=st.sets(st.integers(0, 3)))
 def test_nothing_else_changes(asked: dict[str, Any], chosen: set[int]) -> None:
     try:

@@ -151,7 +151,7 @@ def reader_of(asked: AccessRequest, route: Route) -> RequestReader:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 async def test_what_mlflow_finds_is_among_the_possible_values(operation: str, data: st.DataObject) -> None:
     route = ROUTES[operation]
@@ -180,7 +180,7 @@ async def test_what_mlflow_finds_is_among_the_possible_values(operation: str, da
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 async def test_a_document_is_what_mlflow_reads_or_it_is_refused(operation: str, data: st.DataObject) -> None:
     route = ROUTES[operation]

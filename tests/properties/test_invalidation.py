@@ -184,7 +184,7 @@ class Simulation:
         return BOUND
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(STEPS))
 @example([("answered",), ("toggle", True), ("answered",), ("move", 0.3), ("answered",)])
 @example([("answered",), ("toggle", False), ("move", 2.0), ("answered",)])

@@ -360,25 +360,37 @@ def test_it_has_probes_and_metrics(door: Door, cluster: Cluster) -> None:
     assert door.ask("GET", "/metrics", token=cluster.people.alice.token).status == 403
 
 
-# With names left to clients.
+# Another installation: no workspaces, a static prefix, and names left to clients.
 
 
 @pytest.mark.parametrize("engine", [EMBEDDED], indirect=True)
-def test_with_stamps_omitted_the_sdk_logs_runs(behind: Behind, cluster: Cluster, tmp_path: Path) -> None:
-    """Given that choice of the operator's, then alice logs a run through Envoy, in her own team only."""
-    options = options_of(cluster, behind.mlflow, WORKSPACE_AUTHZ_FORWARD_AUTH_STAMPS="omitted")
-    alice = cluster.people.alice.token
-    with starting_door(tmp_path / "door", options) as door:
-        wait_until_ready(door)
-        with (
-            proxy(ENVOY, tmp_path / "envoy", upstream=behind.mlflow.url, door=door) as url,
-            sdk(url, tmp_path / "alice", token=alice, workspace=TEAM_A) as client,
-        ):
-            experiment = client.run(steps.create_experiment, f"sdk-{secrets.token_hex(4)}")
-            run = client.run(steps.log_run, experiment)
-            assert client.run(steps.run_content, run)["metrics"] == {"accuracy": 0.5}
-            client.run(steps.upload, run, "note.txt", b"content")
-            assert client.run(steps.download, run, "note.txt") == b"content"
-            assert client.run(steps.run_ids, [experiment]) == [run]
-            client.run(steps.work_in, TEAM_B)
-            assert client.fails(steps.run_content, run).error_code == "PERMISSION_DENIED"
+def test_with_stamps_omitted_the_sdk_logs_runs(cluster: Cluster, database: Path, tmp_path: Path) -> None:
+    """Given that choice of the operator's, then alice logs a run through Envoy, and carol may not read it."""
+    stock = ServerOptions(database=database, workspaces=False, prefix="/lab")
+    with starting(tmp_path / "stock", stock) as mlflow:
+        options = DoorOptions(
+            cluster.plane.server_kubeconfig,
+            mlflow=mlflow.uri,
+            environment={
+                "WORKSPACE_AUTHZ_NAMESPACE": TEAM_A,
+                "WORKSPACE_AUTHZ_FORWARD_AUTH_STAMPS": "omitted",
+            },
+        )
+        with starting_door(tmp_path / "door", options) as door:
+            wait_until_ready(mlflow)
+            wait_until_ready(door)
+            with proxy(ENVOY, tmp_path / "envoy", upstream=mlflow.url, door=door, prefix="/lab") as url:
+                _log_a_run(f"{url}/lab", cluster, home=tmp_path)
+
+
+def _log_a_run(uri: str, cluster: Cluster, *, home: Path) -> None:
+    alice, carol = cluster.people.alice.token, cluster.people.carol.token
+    with sdk(uri, home / "alice", token=alice) as client:
+        experiment = client.run(steps.create_experiment, f"sdk-{secrets.token_hex(4)}")
+        run = client.run(steps.log_run, experiment)
+        assert client.run(steps.run_content, run)["metrics"] == {"accuracy": 0.5}
+        client.run(steps.upload, run, "note.txt", b"content")
+        assert client.run(steps.download, run, "note.txt") == b"content"
+        assert client.run(steps.run_ids, [experiment]) == [run]
+    with sdk(uri, home / "carol", token=carol) as client:
+        assert client.fails(steps.run_content, run).error_code == "PERMISSION_DENIED"

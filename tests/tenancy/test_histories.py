@@ -23,7 +23,7 @@ from workspace_authz.tenancy.claims import adopt, read_claim, release
 from workspace_authz.tenancy.registry import Databases, TenancyRegistry
 
 WORKSPACE, WORKERS = "team-a", 2
-SETTINGS = settings(max_examples=50, stateful_step_count=30, deadline=None)
+SETTINGS = settings(max_examples=50, stateful_step_count=30)
 WORKER = st.integers(0, WORKERS - 1)
 
 

@@ -64,7 +64,7 @@ async def browser_sessions(
         return
     sealer = Sealer(SessionKeys(Path(settings.session_keys)))
     async with AsyncExitStack() as stack:
-        providers = [_provider(each, clock=clock) for each in configuration.providers]
+        providers = [_provider(each, settings, clock=clock) for each in configuration.providers]
         for provider in providers:
             stack.push_async_callback(provider.close)
         by_name = {provider.name: provider for provider in providers}
@@ -98,14 +98,16 @@ def check_sign_in(settings: Settings) -> None:
         return
     SessionKeys(Path(settings.session_keys))
     for provider in configuration.providers:
-        _provider(provider, clock=SystemClock())
+        _provider(provider, settings, clock=SystemClock())
 
 
-def _provider(configuration: ProviderConfiguration, *, clock: Clock) -> OidcProvider | OpenShiftProvider:
+def _provider(
+    configuration: ProviderConfiguration, settings: Settings, *, clock: Clock
+) -> OidcProvider | OpenShiftProvider:
     try:
         if isinstance(configuration, OpenShiftConfiguration):
             return OpenShiftProvider(configuration, clock=clock)
-        return OidcProvider(configuration, clock=clock)
+        return OidcProvider(configuration, clock=clock, reserved=settings.allowed_system_names)
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
         raise ConfigurationError(

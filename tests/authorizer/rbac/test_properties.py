@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.authorizer.rbac.worlds import KINDS, NAMESPACES, USERS, World
@@ -126,7 +126,7 @@ def act(world: World, step: tuple[str, Any]) -> None:
         world.deliver(given)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(st.lists(CHANGES, max_size=8))
 async def test_no_namespace_and_no_name_is_missed(changes: list[tuple[str, Any]]) -> None:
     world = begun()
@@ -155,7 +155,7 @@ async def names_are_known(world: World, caller: Caller, rights: frozenset[Attrib
             assert right.name in (await world.source.candidates(caller, broad) or ())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(st.lists(STEPS, max_size=10))
 def test_an_answer_from_before_a_change_has_another_generation(steps: list[tuple[str, Any]]) -> None:
     """Whenever it was asked, however the watches lag behind: if it is no longer true, it no longer counts."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from ipaddress import ip_network
 
 import pytest
 
@@ -21,9 +22,13 @@ from tests.doors.forward_auth.asking import (
     asked,
     question,
 )
-from tests.harness.fakes import YES
+from tests.harness.fakes import YES, ManualClock
 from tests.pipeline.world import OWN, SIBLING, V2, World
 from workspace_authz.doors.forward_auth.answers import ERROR, REMOVED, STATUS, identity
+from workspace_authz.identity.authenticator import AuthenticatorChain
+from workspace_authz.identity.proxy_headers import IdentityHeaders, ProxyHeaderAuthenticator
+from workspace_authz.identity.senders import AddressProof, Senders
+from workspace_authz.identity.verified_tokens import TokenRules
 from workspace_authz.types import UserInfo
 
 DIALECTS = (NGINX, TRAEFIK, TRAEFIK_BODY, ENVOY, ENVOY_BODY)
@@ -261,3 +266,24 @@ def test_names_are_told_in_printable_ascii() -> None:
 def test_groups_that_no_proxy_would_pass_on_are_not_told() -> None:
     (_, name), (_, groups) = identity(UserInfo("alice", groups=tuple(f"group-{n}" for n in range(10_000))))
     assert (name, groups) == (b"alice", b"")
+
+
+@pytest.mark.parametrize("forwarded", [(), (b"203.0.113.9",), (b"192.0.2.1, 203.0.113.9",)])
+async def test_a_client_of_a_proxy_that_may_name_callers_names_nobody(forwarded: tuple[bytes, ...]) -> None:
+    """Given a proxy whose address proves that it may name callers, then what its clients send names nobody.
+
+    The address that counts is the client's, as the proxy says it, and never that of the proxy which asks.
+    """
+    world = World()
+    world.reviews.may_answer = YES
+    rules = TokenRules(ManualClock())
+    senders = Senders((AddressProof((ip_network("192.0.2.0/24"),)),))
+    proxies = ProxyHeaderAuthenticator(IdentityHeaders(), senders, rules=rules)
+    chain = AuthenticatorChain((proxies, *world.pipeline.identity.authenticators))
+    judge = Judge(replace(world.pipeline, identity=chain))
+    headers = [(b"x-remote-user", b"root"), (b"x-mlflow-workspace", b"team-a")]
+    headers += [(b"x-forwarded-for", value) for value in forwarded]
+    for dialect in DIALECTS:
+        answer = await ask(judge, dialect, "GET", GET, headers=headers)
+        assert answer.header(STATUS) == b"401", dialect
+        assert "believed only from a proxy" in answer.message

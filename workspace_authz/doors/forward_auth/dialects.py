@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from workspace_authz.aio.asgi import Receive, Scope
 from workspace_authz.doors.asgi.body import ReplayedBody
-from workspace_authz.doors.asgi.protocol import peer_of, raw_route_path
+from workspace_authz.doors.asgi.protocol import raw_route_path
 from workspace_authz.errors import BadRequestError
 from workspace_authz.mlflow_adapter.reading.request import Body, GivenBody, UndeliveredBody
 
@@ -79,10 +79,13 @@ class Question:
 
     @property
     def peer(self) -> str:
-        """The client's address: the last in X-Forwarded-For, which the proxy itself has added."""
+        """The client's address: the last in X-Forwarded-For, which the proxy itself has added.
+
+        Never that of the proxy, which may be one that vouches for callers. Empty where it is not known.
+        """
         forwarded = [value for name, value in self.headers if name == _FORWARDED_FOR]
         last = forwarded[-1].rpartition(b",")[2].strip() if forwarded else b""
-        return last.decode("latin-1") or peer_of(self.scope)
+        return last.decode("latin-1")
 
     @property
     def has_body(self) -> bool:
