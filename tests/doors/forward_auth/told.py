@@ -26,6 +26,8 @@ from workspace_authz.errors import RequestError
 from workspace_authz.types import UserInfo
 
 WORKSPACE = "team-a"
+_SECONDS = 60.0
+"""How long an answer may take on a busy machine."""
 SECRET = "a-secret-of-the-proxy-and-the-door"
 EFFECTS = Effects(
     headers=HeaderSanitizer(workspace=WORKSPACE), caller=UserInfo("alice", groups=("readers", "writers"))
@@ -63,7 +65,7 @@ class Told:
         """Send raw bytes, and return the answer. Both sides forget what they got before."""
         self.original, self.body, self.received = None, None, []
         parts = urlsplit(self.url)
-        with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        with socket.create_connection((parts.hostname, parts.port), timeout=_SECONDS) as connection:
             answer = b""
             # A proxy that refuses a large body may hang up before it has come.
             with suppress(ConnectionError):
