@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.harness.fakes import ManualClock, ScriptedReviews
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xdist.remote import Producer
 
 # A test must not fail because a machine is busy.
-settings.register_profile("any machine")
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
 _BY_ENGINE = "tests/scenarios"

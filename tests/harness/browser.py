@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
@@ -78,6 +78,16 @@ class Profile:
             "(await fetch(path, {method, headers, body: body || undefined})).status"
         )
         return int(self.page.evaluate(script, [method, path, headers or {}, body]))
+
+    def ask(self, url: str, *, headers: dict[str, str] | None = None) -> int:
+        """A request with the cookies, beside any page. Returns the answer's status."""
+        return self.context.request.get(url, headers=headers, max_redirects=0).status
+
+    def status_after(self, act: Callable[[], None], path: str) -> int:
+        """What the page's own request whose URL contains ``path`` is answered, when ``act`` makes it ask."""
+        with self.page.expect_response(lambda answer: path in answer.url) as answer:
+            act()
+        return answer.value.status
 
     def statuses_of(self, path: str) -> list[int]:
         """The answers' statuses of requests whose path contains this, in their order."""
