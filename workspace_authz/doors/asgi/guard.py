@@ -22,39 +22,21 @@ from workspace_authz.doors.asgi.protocol import (
 )
 from workspace_authz.doors.asgi.self_calls import GuardedSelfCalls
 from workspace_authz.doors.asgi.threads import thread_share
+from workspace_authz.doors.judge import Judge
 from workspace_authz.effects.effects import EffectKind, Effects
 from workspace_authz.effects.rewriting import without_body
 from workspace_authz.errors import RequestError
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest, SelfRequest
 from workspace_authz.mlflow_adapter.serving import SelfCalls, current_user, self_calls, visible_workspaces
-from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.pipeline.verdict import Pass, Verdict, demand_applicable
-from workspace_authz.telemetry.audit import AuditSink
-from workspace_authz.telemetry.metrics import Metrics
 from workspace_authz.types import UserInfo
 
 _UPLOADS: Final = frozenset({"UploadArtifact"})
 EVERY_EFFECT: Final = frozenset(EffectKind)
 
 
-class Guard(Protocol):
+class Guard(Judge, Protocol):
     """What the middleware needs of the running process."""
-
-    @property
-    def pipeline(self) -> Pipeline:
-        """Judges requests."""
-
-    @property
-    def audit(self) -> AuditSink:
-        """Takes one record per request."""
-
-    @property
-    def metrics(self) -> Metrics:
-        """Counts requests and decisions."""
-
-    @property
-    def body_bytes(self) -> int:
-        """The largest body that is read."""
 
     @property
     def request_bytes(self) -> int:

@@ -17,6 +17,7 @@ from workspace_authz.doors.asgi.protocol import peer_of, raw_route_path, refuse,
 from workspace_authz.doors.forward_auth.answers import passed, send_pass, send_refusal
 from workspace_authz.doors.forward_auth.dialects import Dialect, Headers, Original, Question, dialect_at
 from workspace_authz.doors.forward_auth.target import Target
+from workspace_authz.doors.judge import Judge
 from workspace_authz.effects.effects import EffectKind
 from workspace_authz.effects.rewriting import changes_nothing
 from workspace_authz.errors import (
@@ -29,10 +30,7 @@ from workspace_authz.errors import (
 )
 from workspace_authz.identity.authenticator import Presented
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest
-from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.pipeline.verdict import Findings, Pass, Refuse, Verdict, demand_applicable
-from workspace_authz.telemetry.audit import AuditSink
-from workspace_authz.telemetry.metrics import Metrics
 
 APPLIED: Final = frozenset({EffectKind.HEADERS, EffectKind.CALLER})
 """Effects that the headers of an answer are. MLflow's own hooks do not learn of the caller."""
@@ -58,24 +56,8 @@ class VerifiedSender(Protocol):
         """Whether a proxy of ours asks. Raises :class:`UnauthenticatedError` for a wrong proof."""
 
 
-class Judge(Protocol):
+class ForwardAuthJudge(Judge, Protocol):
     """What the door needs of the running process."""
-
-    @property
-    def pipeline(self) -> Pipeline:
-        """Judges requests."""
-
-    @property
-    def audit(self) -> AuditSink:
-        """Takes one record per request."""
-
-    @property
-    def metrics(self) -> Metrics:
-        """Counts requests and decisions."""
-
-    @property
-    def body_bytes(self) -> int:
-        """The largest body that is read."""
 
     @property
     def obstacle(self) -> Callable[[], str | None]:
@@ -88,7 +70,7 @@ class ForwardAuthDoor:
     ``judge`` is asked for per request: it starts later.
     """
 
-    def __init__(self, *, judge: Callable[[], Judge], senders: VerifiedSender) -> None:
+    def __init__(self, *, judge: Callable[[], ForwardAuthJudge], senders: VerifiedSender) -> None:
         self._judge = judge
         self._senders = senders
 
@@ -149,7 +131,7 @@ class ForwardAuthDoor:
         raise ForbiddenError(_NOT_A_PROXY)
 
 
-async def _verdict(judge: Judge, request: AccessRequest, *, has_body: bool | None) -> Verdict:
+async def _verdict(judge: ForwardAuthJudge, request: AccessRequest, *, has_body: bool | None) -> Verdict:
     """The pipeline's verdict, if the proxy can do all that it says."""
     problem = judge.obstacle()
     if problem is not None:
@@ -175,7 +157,7 @@ async def _verdict(judge: Judge, request: AccessRequest, *, has_body: bool | Non
 class _Reply:
     """The answer to one question, with one audit record."""
 
-    judge: Judge
+    judge: ForwardAuthJudge
     audited: AuditedRequest
     dialect: Dialect | None
     send: Send
