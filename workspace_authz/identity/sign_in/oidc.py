@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import httpx2
 
@@ -19,6 +19,10 @@ from workspace_authz.identity.sign_in.oauth import OAuthClient
 from workspace_authz.identity.sign_in.provider import NO_ANSWER, NOT_ALLOWED, Attempt, ProviderError
 from workspace_authz.identity.sign_in.tls import provider_tls
 from workspace_authz.settings.sign_in_file import OidcConfiguration
+
+_MOST_HINT_BYTES: Final = 3000
+"""Of an ID token in an address: Keycloak takes a request line of 4,096 bytes (the default of Quarkus).
+Without it, the provider asks whether to sign out (OpenID Connect RP-Initiated Logout 1.0, section 2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ class OidcProvider:
         if endpoint is None:
             return None
         parameters = {"client_id": self._configuration.client.id, "post_logout_redirect_uri": back_to}
-        if identity.id_token:
+        if 0 < len(identity.id_token) <= _MOST_HINT_BYTES:
             parameters["id_token_hint"] = identity.id_token
         return str(httpx2.URL(endpoint).copy_merge_params(parameters))
 
