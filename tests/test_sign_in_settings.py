@@ -145,3 +145,12 @@ def test_hardened_servers_take_no_tokens_for_the_api_from_a_provider(tmp_path: P
     given = {"session_keys": "/keys", "public_url": "https://mlflow.example", "sign_in": known}
     with pytest.raises(ConfigurationError, match="acme"):
         load_settings(**given, audiences="mlflow", audiences_only=True)
+
+
+def test_tokens_of_one_issuer_have_one_reader(tmp_path: Path) -> None:
+    """Then it is never a matter of order by whose rules a token's owner is named."""
+    both = (PROVIDER + PROVIDER.replace("name: acme", "name: other").replace("providers:", "")).replace(
+        "client: {id: mlflow}", "client: {id: mlflow}\n    commandLine: {id: cli}"
+    ) % ("https://a", "https://a")
+    with pytest.raises(ConfigurationError, match="the same issuer"):
+        read_sign_in(written(tmp_path, both), {})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -104,7 +105,10 @@ def test_a_file_of_another_user_is_refused(directory: Path, monkeypatch: pytest.
         Logins(directory).read(SERVER)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"server": "x"}'])
+NUMBER = json.dumps({**asdict(LOGIN), "id_token": 7})
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"server": "x"}', NUMBER])
 def test_a_damaged_file_is_refused(directory: Path, content: str) -> None:
     Logins(directory).write(LOGIN).write_text(content)
     with pytest.raises(ConfigurationError, match="log in again"):

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlencode
 
 from tests.harness.hostile_oidc import HostileProvider, hostile_provider
-from tests.harness.oidc import CLIENT
+from tests.harness.http import Http
+from tests.harness.oidc import CLIENT, HINT
 from tests.harness.plane import Object
 from tests.harness.server import MlflowServer
+from tests.harness.visitor import target
 from tests.scenarios.people import TEAM_A, TEAM_B, Cluster
-from tests.scenarios.signing_in import Person, mappings, person, reviewing_account, sign_in_server
+from tests.scenarios.signing_in import Person, mappings, parameters, person, reviewing_account, sign_in_server
 from workspace_authz.devplane.pki import create_pki
 
 SEARCH: Final = "/ajax-api/2.0/mlflow/experiments/search?max_results=1"
@@ -73,6 +79,22 @@ def _provider(provider: HostileProvider, name: str, claims: Object) -> Object:
         "client": {"id": CLIENT, "secret": "a-secret-of-the-client"},
         "claimMappings": claims,
     }
+
+
+def id_token(site: SignInSite, user: str) -> str:
+    """As a login from the command line gets one: with PKCE, and without the server."""
+    verifier = secrets.token_urlsafe(48)
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    back = "http://127.0.0.1:1/callback"
+    asked = {
+        **{"client_id": CLIENT, "redirect_uri": back, "response_type": "code", "scope": "openid"},
+        **{"state": "s", "code_challenge": challenge, "code_challenge_method": "S256", HINT: user},
+    }
+    with closing(Http(site.provider.url)) as provider:
+        code = parameters(target(provider.request("GET", f"/authorize?{urlencode(asked)}")))["code"]
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": back, "client_id": CLIENT}
+        body = urlencode({**form, "code_verifier": verifier}).encode()
+        return str(provider.request("POST", "/token", body=body).json["id_token"])
 
 
 @contextmanager

@@ -103,9 +103,8 @@ def test_a_workspace_that_somebody_chose_stays(site: Site, tmp_path: Path) -> No
         pod.run(steps.experiment_names)
 
 
-@pytest.mark.parametrize("release", ["3.10", "usual"])
 def test_a_client_certificate_gets_a_token_of_a_service_account(
-    site: Site, cluster: Cluster, tmp_path: Path, release: str
+    site: Site, cluster: Cluster, tmp_path: Path
 ) -> None:
     """Given a kubeconfig as kind makes it and an account's name, then its token for MLflow is sent."""
     environment = {
@@ -114,7 +113,7 @@ def test_a_client_certificate_gets_a_token_of_a_service_account(
         "WORKSPACE_AUTHZ_CLIENT_SERVICE_ACCOUNT": f"{TEAM_A}/trainer",
     }
     site.strict.skip_records()
-    seen = script(release, environment, tmp_path)
+    seen = script("3.10", environment, tmp_path)
     assert seen["workspace"] == TEAM_A
     rooms = {name.split(".")[1] for name in seen["modules"]}
     assert not rooms & SERVERS_ROOMS

@@ -31,7 +31,7 @@ from tests.scenarios.people import NAMED, SELECTOR, TEAM_A, TEAM_B, Cluster
 
 SEARCH: Final = f"{API}/experiments/search"
 ARTIFACT: Final = "/api/2.0/mlflow-artifacts/artifacts"
-_WITHIN_SECONDS: Final = 10.0
+_WITHIN_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)

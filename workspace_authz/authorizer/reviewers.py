@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
-from workspace_authz.kubernetes.credentials import AssertedUser, AudienceToken, BearerToken, SessionUser
+from workspace_authz.kubernetes.credentials import (
+    AssertedUser,
+    AudienceToken,
+    BearerToken,
+    IssuerToken,
+    SessionUser,
+)
 from workspace_authz.kubernetes.reviews import AccessAnswer, Reviews, RulesAnswer
 from workspace_authz.kubernetes.subject_reviews import SubjectReviews
 from workspace_authz.types import Attributes, Caller, Credential
+
+_REVIEWED_BY_NAME: Final = (AssertedUser, AudienceToken, IssuerToken, SessionUser)
 
 
 class Reviewer(Protocol):
@@ -106,7 +114,7 @@ class Reviewers:
         credential = caller.credential
         if isinstance(credential, BearerToken):
             return self._self_subject
-        if isinstance(credential, AssertedUser | AudienceToken | SessionUser) and self._subject is not None:
+        if isinstance(credential, _REVIEWED_BY_NAME) and self._subject is not None:
             return self._subject
         raise TypeError(
             f"no reviewer asks for a caller with a credential of type {type(credential).__name__}"

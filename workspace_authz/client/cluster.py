@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import aiohttp
 
@@ -153,7 +154,7 @@ async def _requested(configuration: ApiConfiguration, audience: str, *, account:
 
 
 async def _ask(configuration: ApiConfiguration, audience: str, *, account: tuple[str, str]) -> HttpAnswer:
-    namespace, name = account
+    namespace, name = (quote(part, safe="") for part in account)
     request = {
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",

@@ -16,7 +16,7 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -98,7 +98,11 @@ class Logins:
             login = Login(**json.loads(content))
         except (ValueError, TypeError, RecursionError):
             login = None
-        if login is None or login.server != server:
+        if (
+            login is None
+            or login.server != server
+            or not all(isinstance(part, str) for part in astuple(login))
+        ):
             raise ConfigurationError(
                 f"The login {file} is damaged: log in again with `workspace-authz login`."
             )

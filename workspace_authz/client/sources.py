@@ -11,7 +11,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Protocol
 
 from workspace_authz.client.environment import SERVICE_ACCOUNT, TOKEN_FILE, ClientEnvironment, origin
 from workspace_authz.errors import ConfigurationError
@@ -38,6 +38,16 @@ class Found:
     """The namespace that belongs to it."""
 
 
+class ClusterFinder(Protocol):
+    """:class:`~workspace_authz.client.cluster.ClusterTokens`, which is imported only where it is needed."""
+
+    def find(self, environment: ClientEnvironment) -> Found:
+        """The token that these variables mean. Raises :class:`ConfigurationError`."""
+
+    def forget(self, token: str) -> None:
+        """Ask anew the next time, if ``token`` is the one that is kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class Places:
     """Files that are where they are for every pod; tests have others."""
@@ -53,7 +63,7 @@ class Tokens:
         self._environ = environ
         self._places = places or Places()
         self._lock = threading.Lock()
-        self._cluster: Any = None
+        self._cluster: ClusterFinder | None = None
 
     def find(self, server: str) -> Found:
         """The token for ``server``, a URL. Files are read anew each time, so a rotated one counts at once.
@@ -62,7 +72,7 @@ class Tokens:
         """
         environment = ClientEnvironment.read(self._environ)
         if environment.service_account:
-            return self._cluster_tokens().find(environment)  # type: ignore[no-any-return]
+            return self._cluster_tokens().find(environment)
         if environment.token_file is not None:
             return self._from_file(environment.token_file, TOKEN_FILE)
         if self._places.mounted.exists():
@@ -72,7 +82,7 @@ class Tokens:
         if not environment.kubeconfig and (self._places.pod / "token").exists():
             return self._from_file(self._places.pod / "token", "the pod's service account")
         if environment.kubeconfig or environment.in_pod or _home_kubeconfig().exists():
-            return self._cluster_tokens().find(environment)  # type: ignore[no-any-return]
+            return self._cluster_tokens().find(environment)
         raise ConfigurationError(
             f"There is no token for {origin(server)}: log in with `workspace-authz login`, or set KUBECONFIG "
             f"to a kubeconfig file; in a pod, mount a token for MLflow at {self._places.mounted}."
@@ -84,11 +94,10 @@ class Tokens:
             if self._cluster is not None:
                 self._cluster.forget(token)
 
-    def _cluster_tokens(self) -> Any:
+    def _cluster_tokens(self) -> ClusterFinder:
         with self._lock:
-            if self._cluster is None:
-                self._cluster = load(_CLUSTER)()
-            return self._cluster
+            found = self._cluster = self._cluster or load(_CLUSTER)()
+            return found
 
     def _from_login(self, server: str, environment: ClientEnvironment) -> Found | None:
         if not environment.logins.exists():

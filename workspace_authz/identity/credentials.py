@@ -219,3 +219,12 @@ def claimed_audiences(token: str) -> frozenset[str]:
     found = unverified_claims(token).get("aud")
     names = found if isinstance(found, list) else [found]
     return frozenset(name for name in names if isinstance(name, str))
+
+
+def claimed_issuer(token: str) -> str:
+    """The claim ``iss`` of a JWT (RFC 7519, 4.1.1); empty where there is none.
+
+    Nothing is verified. The token may lie: the claim chooses who verifies it, and nothing else.
+    """
+    found = unverified_claims(token).get("iss")
+    return found if isinstance(found, str) else ""

@@ -17,10 +17,10 @@ from workspace_authz.errors import UnauthenticatedError
 from workspace_authz.identity.authenticator import Presented
 from workspace_authz.identity.credentials import FoundToken, expiry, find_credential, workspaces_of_basic
 from workspace_authz.identity.rate_limit import Rejections
-from workspace_authz.kubernetes.credentials import AudienceToken, BearerToken
+from workspace_authz.kubernetes.credentials import AudienceToken, BearerToken, IssuerToken
 from workspace_authz.types import Caller, Credential, UserInfo
 
-Token: TypeAlias = BearerToken | AudienceToken
+Token: TypeAlias = BearerToken | AudienceToken | IssuerToken
 """The kinds of credential that are tokens."""
 
 Who: TypeAlias = Callable[[str], Awaitable[UserInfo]]

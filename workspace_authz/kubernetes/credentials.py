@@ -45,6 +45,20 @@ class AudienceToken:
 
 
 @dataclass(frozen=True, slots=True)
+class IssuerToken:
+    """An ID token that this server has verified itself, and that the API server does not accept.
+
+    Reviews are SubjectAccessReviews by the server's own account, about the user whom its claims name.
+    """
+
+    token: str = field(repr=False)
+
+    def is_in(self, value: bytes) -> bool:
+        """As :meth:`BearerToken.is_in`."""
+        return _holds(value, self.token)
+
+
+@dataclass(frozen=True, slots=True)
 class AssertedUser:
     """A user who is known by name and groups only, because something that is trusted says so.
 

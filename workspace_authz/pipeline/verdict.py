@@ -76,16 +76,23 @@ class Refuse:
 Verdict = Pass | Refuse
 
 
-def demand_applicable(verdict: Verdict, applies: Collection[EffectKind]) -> Verdict:
-    """``verdict`` for a door that applies these effects: a refusal where it would have to apply another."""
+def demand_applicable(
+    verdict: Verdict,
+    applies: Collection[EffectKind],
+    *,
+    remedy: str = "Send it to the guarded MLflow server itself.",
+) -> Verdict:
+    """``verdict`` for a door that applies these effects: a refusal where it would have to apply another.
+
+    ``remedy`` ends the refusal: what the caller can do.
+    """
     if isinstance(verdict, Refuse):
         return verdict
     lacking = sorted(kind for kind in verdict.effects.kinds if kind not in applies)
     if not lacking:
         return verdict
     error = UnappliedEffectError(
-        f"This request is allowed only with changes that cannot be made here: {', '.join(lacking)}. "
-        "Send it to the guarded MLflow server itself."
+        f"This request is allowed only with changes that cannot be made here: {', '.join(lacking)}. {remedy}"
     )
     return Refuse(verdict.findings, error)
 

@@ -133,6 +133,7 @@ def _pipeline(
             workspaces=cluster.directory,
             generations=cluster.generations,
             sessions=browser.authenticator if browser else None,
+            issuers=browser.issuers if browser else {},
             rbac=cluster.rights,
         ),
         MLflowParts(

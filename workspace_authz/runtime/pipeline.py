@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from workspace_authz.aio.clock import Clock, SystemClock
@@ -19,6 +19,7 @@ from workspace_authz.effects.page_tokens import PageTokenCipher
 from workspace_authz.identity.audiences import AudienceAuthenticator, Audiences
 from workspace_authz.identity.authenticator import Authenticator, AuthenticatorChain
 from workspace_authz.identity.credentials import HOW_TO
+from workspace_authz.identity.issuers import IssuerAuthenticator, TokenIssuer
 from workspace_authz.identity.proxy_headers import IdentityHeaders, ProxyHeaderAuthenticator
 from workspace_authz.identity.rate_limit import Rejections
 from workspace_authz.identity.secret_file import SecretFile
@@ -61,6 +62,8 @@ class ClusterParts:
     sessions: Callable[[Sequence[Authenticator], Sequence[Authenticator]], Authenticator] | None = None
     """Authenticates by a session, given what verifies tokens of all kinds, and those for the API server; None
     where nobody signs in."""
+    issuers: Mapping[str, TokenIssuer] = field(default_factory=dict)
+    """Whose tokens this server verifies itself, by what they call themselves."""
     rbac: RbacSource | None = None
     """Knows where a caller could hold rights; without it, all namespaces are asked about."""
 
@@ -111,7 +114,8 @@ def build_pipeline(
 def _identity(cluster: ClusterParts, settings: Settings) -> AuthenticatorChain:
     """Identity headers of a proxy first, as kube-apiserver has its front proxy before tokens; sessions last.
 
-    Of tokens those for an audience of the server: their claims alone say which kind a token is.
+    Of tokens those of an issuer that this server knows, then those for an audience of the server: their
+    claims alone say which kind a token is.
     """
     clock = SystemClock()
     terms = TokenTerms(
@@ -126,7 +130,7 @@ def _identity(cluster: ClusterParts, settings: Settings) -> AuthenticatorChain:
         rejections=Rejections(clock, per_second=terms.rejections_per_second),
         oauth_proxy=settings.oauth_proxy,
     )
-    chain: list[Authenticator] = []
+    chain: list[Authenticator] = [IssuerAuthenticator(cluster.issuers, rules)] if cluster.issuers else []
     audiences = Audiences(settings.audience_names, only=settings.audiences_only)
     if audiences.names and (reviews := cluster.token_reviews) is not None:
         unverified = cluster.unverified_token_reviews

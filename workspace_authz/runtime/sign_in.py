@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from workspace_authz.aio.clock import Clock, SystemClock
 from workspace_authz.database.threads import DatabaseThreads
 from workspace_authz.errors import ConfigurationError, UnavailableError
 from workspace_authz.identity.authenticator import Authenticator
+from workspace_authz.identity.issuers import TokenIssuer
 from workspace_authz.identity.rate_limit import Rejections
 from workspace_authz.identity.sessions.authenticator import SessionAuthenticator
 from workspace_authz.identity.sessions.cookies import Cookies
@@ -40,6 +41,15 @@ class BrowserSessions:
     ) -> Authenticator:
         """Authenticates callers by a session; see :class:`SessionAuthenticator`."""
         return SessionAuthenticator(self.sign_in.sessions, self.cookies, self.origins, tokens, provided)
+
+    @property
+    def issuers(self) -> Mapping[str, TokenIssuer]:
+        """The issuers whose tokens this server verifies, by what their tokens call them."""
+        return {
+            provider.issuer: provider
+            for provider in self.sign_in.providers.values()
+            if isinstance(provider, OidcProvider) and provider.issuer is not None
+        }
 
     async def sweep(self) -> None:
         """Delete the sessions that have ended, again and again until cancelled."""

@@ -127,7 +127,8 @@ class OidcConfiguration(_Provider):
     trusted_by_api_server: bool = Field(default=False, alias="trustedByAPIServer")
     """Whether the API server accepts ID tokens of this client: then they are the callers' tokens."""
     command_line: CommandLineClient | None = None
-    """Told to clients on the command line. The API server must accept its ID tokens."""
+    """Told to clients on the command line, whose ID tokens are accepted as bearer tokens: by the API server
+    where it trusts the provider, otherwise by this server, which then reviews by name."""
 
     @property
     def metadata_url(self) -> str:
@@ -196,6 +197,11 @@ class SignInConfiguration(_Part):
     ) -> tuple[ProviderConfiguration, ...]:
         if len({provider.name for provider in providers}) < len(providers):
             raise ValueError("two providers have the same name")
+        issuers = [
+            each.issuer.url for each in providers if isinstance(each, OidcConfiguration) and each.command_line
+        ]
+        if len(set(issuers)) < len(issuers):
+            raise ValueError("two providers with a commandLine have the same issuer")
         return providers
 
 

@@ -194,3 +194,15 @@ def test_artifacts_of_any_size_pass(told: Told) -> None:
     told.send(get(target, b"Content-Length: %d" % LARGE, method=b"PUT", body=body))
     assert told.original is not None
     assert (told.received[-1].body, told.body, told.original.target) == (body, None, target)
+
+
+@pytest.mark.parametrize("how", ["hangs up", "500", "502", "503", "404", "302", "100", "no status"])
+def test_without_an_answer_nothing_passes(told: Told, how: str) -> None:
+    """Given a door that is away, or another server in its place, then the proxy lets nothing through."""
+    told.failing = how
+    try:
+        status = status_of(told.send(get(b"/a")))
+    finally:
+        told.failing = ""
+    assert told.received == []
+    assert not 200 <= status < 300

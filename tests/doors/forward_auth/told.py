@@ -26,6 +26,8 @@ from workspace_authz.errors import RequestError
 from workspace_authz.types import UserInfo
 
 WORKSPACE = "team-a"
+_SECONDS = 60.0
+"""How long an answer may take on a busy machine."""
 SECRET = "a-secret-of-the-proxy-and-the-door"
 EFFECTS = Effects(
     headers=HeaderSanitizer(workspace=WORKSPACE), caller=UserInfo("alice", groups=("readers", "writers"))
@@ -55,6 +57,8 @@ class Told:
     name: str = ""
     """Of the proxy."""
     original: Original | None = None
+    failing: str = ""
+    """How the door fails to answer; empty where it does not."""
     body: bytes | None = None
     """As the door could read it; None where it was not delivered."""
     received: list[Received] = field(default_factory=list)
@@ -63,7 +67,7 @@ class Told:
         """Send raw bytes, and return the answer. Both sides forget what they got before."""
         self.original, self.body, self.received = None, None, []
         parts = urlsplit(self.url)
-        with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+        with socket.create_connection((parts.hostname, parts.port), timeout=_SECONDS) as connection:
             answer = b""
             # A proxy that refuses a large body may hang up before it has come.
             with suppress(ConnectionError):
@@ -134,6 +138,12 @@ class _AnyMethod(JsonHandler):
     def serve(self) -> None:
         """Answer one request."""
 
+    def fail(self, how: str) -> None:
+        """Give no answer that could be one."""
+        if how != "hangs up":
+            self.wfile.write(f"HTTP/1.1 {how} X\r\nContent-Length: 0\r\n\r\n".encode())
+        self.close_connection = True
+
     def done(self, headers: Headers) -> None:
         """Answer 200 without content."""
         self.send_response(200)
@@ -147,6 +157,9 @@ def _door(told: Told) -> type[BaseHTTPRequestHandler]:
     class DoorHandler(_AnyMethod):
         def serve(self) -> None:
             body, target = _body(self), self.path.encode("latin-1")
+            if told.failing:
+                self.fail(told.failing)
+                return
             raw_path, _, query = target.partition(b"?")
             scope = {
                 "type": "http",

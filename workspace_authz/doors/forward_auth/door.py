@@ -41,6 +41,10 @@ _NOT_A_PROXY: Final = (
     "This server answers proxies only, and this sender did not prove to be one: the proxy must send the "
     "secret in X-Workspace-Authz-Secret, or its address must be in WORKSPACE_AUTHZ_FORWARD_AUTH_ADDRESSES."
 )
+_REMEDY: Final = (
+    "A proxy replaces headers only. A request is changed where MLflow records its caller, which an "
+    "administrator can leave to clients, and where a list is kept to single objects: ask for these by name."
+)
 
 
 class VerifiedSender(Protocol):
@@ -164,7 +168,7 @@ async def _verdict(judge: Judge, request: AccessRequest, *, has_body: bool | Non
         and await changes_nothing(effects.replacement, request, route=route, reading=mlflow.reading)
     ):
         applied.add(EffectKind.REQUEST)
-    return demand_applicable(verdict, applied)
+    return demand_applicable(verdict, applied, remedy=_REMEDY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from workspace_authz.identity.sign_in.oauth import OAuthClient
 from workspace_authz.identity.sign_in.provider import NO_ANSWER, NOT_ALLOWED, Attempt, ProviderError
 from workspace_authz.identity.sign_in.tls import provider_tls
 from workspace_authz.settings.sign_in_file import OidcConfiguration
+from workspace_authz.types import UserInfo
 
 _MOST_HINT_BYTES: Final = 3000
 """Of an ID token in an address: Keycloak takes a request line of 4,096 bytes (the default of Quarkus).
@@ -79,6 +80,14 @@ class OidcProvider:
         issuer = self._configuration.issuer.url
         return {"issuer": issuer, "clientId": client.id, "scope": " ".join(client.scopes)}
 
+    @property
+    def issuer(self) -> str | None:
+        """Whose tokens of the command line it verifies; None where there are none, or the API server does."""
+        configuration = self._configuration
+        if configuration.command_line is None or configuration.trusted_by_api_server:
+            return None
+        return configuration.issuer.url
+
     async def close(self) -> None:
         """Close its connections."""
         await self._metadata.close()
@@ -87,6 +96,27 @@ class OidcProvider:
         """See :class:`~workspace_authz.identity.sign_in.provider.SignInProvider`."""
         endpoint = await self._metadata.required_endpoint("authorization_endpoint")
         return await self._client.authorization_url(endpoint, attempt, nonce=True)
+
+    async def owner(self, token: str) -> UserInfo:
+        """The owner of an ID token that was made for the command line.
+
+        See :class:`~workspace_authz.identity.issuers.TokenIssuer`. Raises :class:`UnauthenticatedError`,
+        :class:`ForbiddenError` or :class:`ProviderError`.
+        """
+        client = self._configuration.command_line
+        if client is None:
+            raise UnauthenticatedError(UNUSABLE)
+        claims = await verified_claims(
+            token,
+            self._metadata,
+            issuer=self._configuration.issuer.url,
+            client_id=client.id,
+            clock=self._clock,
+            nonce=None,
+            access_token="",
+        )
+        self._admit(claims)
+        return user_of(claims, self._configuration.claim_mappings, allowed=self._reserved)
 
     async def redeem(self, attempt: Attempt, answer: Mapping[str, str]) -> Identity:
         """See :class:`~workspace_authz.identity.sign_in.provider.SignInProvider`."""
@@ -156,9 +186,7 @@ class OidcProvider:
 
     def _identity(self, claims: Mapping[str, Any], grant: _Grant) -> Identity:
         configuration, now = self._configuration, self._clock.time()
-        allowed = set(configuration.allowed_groups)
-        if allowed and allowed.isdisjoint(groups_of(claims, configuration.claim_mappings)):
-            raise ForbiddenError(NOT_ALLOWED)
+        self._admit(claims)
         renew = configuration.renew_seconds
         identity = Identity(
             subject=f"{configuration.issuer.url}#{claims['sub']}",
@@ -171,6 +199,12 @@ class OidcProvider:
             user = user_of(claims, configuration.claim_mappings, allowed=self._reserved)
             return replace(identity, user=user)
         return _by_token(identity, grant.id_token, now=now)
+
+    def _admit(self, claims: Mapping[str, Any]) -> None:
+        """Raise :class:`ForbiddenError` for somebody in none of the groups that may sign in."""
+        allowed = set(self._configuration.allowed_groups)
+        if allowed and allowed.isdisjoint(groups_of(claims, self._configuration.claim_mappings)):
+            raise ForbiddenError(NOT_ALLOWED)
 
 
 def _by_token(identity: Identity, token: str, *, now: float) -> Identity:

@@ -79,7 +79,7 @@ class RemoteObjects:
         if resource is not Resource.SKILLS:
             raise UnappliedEffectError(
                 "You hold rights on single objects only, and lists are not kept to them here: ask for an "
-                "object by its name or id, or send the request to a guarded MLflow server itself."
+                "object by its name or id."
             )
         _refuse_many(names)
         found = await asyncio.gather(*(self._skill(name, workspace=workspace) for name in names))
@@ -177,5 +177,5 @@ def _refuse_many(values: Collection[str]) -> None:
 def _unknown(identifier: Identifier) -> UnappliedEffectError:
     return UnappliedEffectError(
         f"Rights on single objects do not suffice here: MLflow's REST API does not say what a {identifier} "
-        "belongs to. Send the request to a guarded MLflow server itself."
+        "belongs to."
     )
