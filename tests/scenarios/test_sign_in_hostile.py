@@ -200,7 +200,7 @@ def test_many_groups_count(sign_in: SignInSite) -> None:
         statuses = [somebody.ask("GET", SEARCH, workspace=team).status for team in (TEAM_A, TEAM_B)]
         assert statuses == [200, 403]
         signed_out = somebody.ask("POST", OUT, headers={"Sec-Fetch-Site": "same-origin"})
-        assert len(target(signed_out)) < 4000  # a longer address is refused by many servers
+        assert len(target(signed_out)) < 8000  # proxies refuse longer addresses
 
 
 def test_few_groups_fit_into_the_address_of_signing_out(sign_in: SignInSite) -> None:
