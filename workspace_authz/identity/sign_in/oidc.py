@@ -22,8 +22,8 @@ from workspace_authz.settings.sign_in_file import OidcConfiguration
 from workspace_authz.types import UserInfo
 
 _MOST_HINT_BYTES: Final = 6000
-"""Of an ID token in an address: nginx takes a request line of 8 KiB (``large_client_header_buffers``). Without
-it, the provider asks whether to sign out (OpenID Connect RP-Initiated Logout 1.0, section 2)."""
+"""Of an ID token in an address: nginx takes a request line of 8 KiB (``large_client_header_buffers``).
+Without it, the provider asks whether to sign out (OpenID Connect RP-Initiated Logout 1.0, section 2)."""
 
 
 @dataclass(frozen=True, slots=True)
