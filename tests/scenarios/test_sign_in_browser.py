@@ -166,6 +166,16 @@ def test_who_leaves_the_groups_that_may_is_out(site: BrowserSite, window: Profil
         site.keycloak.add_to_group("bob", "mlflow-users")
 
 
+@ONCE
+def test_who_is_disabled_at_keycloak_is_out(site: BrowserSite, window: Profile) -> None:
+    site.sign_in(window, "bob")
+    site.keycloak.enable("bob", False)
+    try:
+        until(lambda: may_read(site, window, TEAM_B) == 401)
+    finally:
+        site.keycloak.enable("bob", True)
+
+
 def test_signing_out_ends_it_here_and_at_keycloak(site: BrowserSite, window: Profile) -> None:
     """Given a copy of the cookie, then it is worthless afterwards, and Keycloak asks for a password."""
     site.sign_in(window, "carol")
