@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser as Driver
 from playwright.sync_api import BrowserContext, Page, Request, Response, sync_playwright
 
-_PATIENCE_MILLISECONDS: Final = 30_000.0
+_PATIENCE_MILLISECONDS: Final = 90_000.0
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from typing import Final
 
 from tests.harness.browser import Profile
 from tests.harness.keycloak import Keycloak
+from tests.harness.keycloak_realm import CLIENT, PUBLIC_CLIENT
 from tests.harness.server import MlflowServer
 from tests.scenarios.people import Cluster, given_groups
 from tests.scenarios.signing_in import PAGE, at_keycloak, reviewing_account, sign_in_server
@@ -59,15 +60,20 @@ class BrowserSite:
 def browser_site(
     cluster: Cluster, keycloak: Keycloak, *, database: Path, state: Path, trusted: bool
 ) -> Iterator[BrowserSite]:
-    """For as long as the block lasts. ``trusted``: whether the cluster's API server trusts Keycloak."""
+    """For as long as the block lasts. ``trusted``: whether the cluster's API server trusts Keycloak.
+
+    The one server is a public client of Keycloak's, the other a confidential one.
+    """
     with ExitStack() as stack:
         kubeconfig = cluster.plane.server_kubeconfig
         if not trusted:
             for binding in given_groups(cluster.plane):
                 stack.callback(cluster.plane.delete, binding)
             kubeconfig = stack.enter_context(reviewing_account(cluster.plane, "in-browser", state=state))
+        confidential = {"id": CLIENT, "secret": keycloak.secret}
         provider = at_keycloak(
             keycloak,
+            client={"id": PUBLIC_CLIENT} if trusted else confidential,
             trustedByAPIServer=trusted,
             allowedGroups=["mlflow-users", "mlflow-admins"],
             renewSeconds=RENEW_SECONDS,

@@ -15,7 +15,6 @@ import yaml
 
 from tests.harness.http import Answer, Http
 from tests.harness.keycloak import GROUP_PREFIX, USER_PREFIX, Keycloak
-from tests.harness.keycloak_realm import CLIENT
 from tests.harness.oidc import HINT
 from tests.harness.plane import RBAC, Object, Plane
 from tests.harness.processes import free_port
@@ -42,13 +41,13 @@ def mappings() -> Object:
     }
 
 
-def at_keycloak(keycloak: Keycloak, **more: object) -> Object:
+def at_keycloak(keycloak: Keycloak, *, client: Object, **more: object) -> Object:
     """A provider of the file ``sign_in``."""
     return {
         "name": "keycloak",
         "title": "Keycloak",
         "issuer": {"url": keycloak.issuer, "certificateAuthority": str(keycloak.authority)},
-        "client": {"id": CLIENT, "secret": keycloak.secret},
+        "client": client,
         "claimMappings": mappings(),
         **more,
     }

@@ -105,6 +105,8 @@ def test_who_signs_in_by_a_button_works_in_two_workspaces(site: BrowserSite, win
     assert window.status_after(partial(create_experiment, window, refused), CREATE) == 403
     assert reads(window, TEAM_B) == 200
     assert 401 not in {status for status, _, _ in window.responses}
+    # What the guard refuses is in the console as well; nothing of our pages and our script is.
+    assert not [said for said in window.console_errors if not said.startswith("Failed to load resource")]
     records = site.server.audit_file.read_text().splitlines()
     assert [line for line in records if '"operation":"CreateExperiment"' in line and "oidc:alice" in line]
 
@@ -162,6 +164,16 @@ def test_who_leaves_the_groups_that_may_is_out(site: BrowserSite, window: Profil
         until(lambda: may_read(site, window, TEAM_B) == 401)
     finally:
         site.keycloak.add_to_group("bob", "mlflow-users")
+
+
+@ONCE
+def test_who_is_disabled_at_keycloak_is_out(site: BrowserSite, window: Profile) -> None:
+    site.sign_in(window, "bob")
+    site.keycloak.enable("bob", False)
+    try:
+        until(lambda: may_read(site, window, TEAM_B) == 401)
+    finally:
+        site.keycloak.enable("bob", True)
 
 
 def test_signing_out_ends_it_here_and_at_keycloak(site: BrowserSite, window: Profile) -> None:

@@ -18,9 +18,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.harness.hostile_oidc import KEY_ID, Claims, Misbehaviour, Signer, sign_rightly
 from tests.harness.http import Answer
 from tests.harness.plane import EMBEDDED
+from tests.harness.visitor import target
 from tests.scenarios.people import TEAM_A, TEAM_B
 from tests.scenarios.sign_in_site import BARE, SEARCH, SignInSite
-from tests.scenarios.signing_in import ATTEMPT, SESSION, Person, person
+from tests.scenarios.signing_in import ATTEMPT, OUT, SESSION, Person, parameters, person
 
 pytestmark = pytest.mark.parametrize("engine", [EMBEDDED], indirect=True)
 
@@ -198,6 +199,16 @@ def test_many_groups_count(sign_in: SignInSite) -> None:
         assert len("; ".join(somebody.cookies.values())) < 1000
         statuses = [somebody.ask("GET", SEARCH, workspace=team).status for team in (TEAM_A, TEAM_B)]
         assert statuses == [200, 403]
+        signed_out = somebody.ask("POST", OUT, headers={"Sec-Fetch-Site": "same-origin"})
+        assert len(target(signed_out)) < 8000  # proxies refuse longer addresses
+
+
+def test_few_groups_fit_into_the_address_of_signing_out(sign_in: SignInSite) -> None:
+    """Given an ID token of the usual size, then the provider gets it back and need not ask who signs out."""
+    with person(sign_in.server) as alice:
+        alice.sign_in("alice")
+        signed_out = alice.ask("POST", OUT, headers={"Sec-Fetch-Site": "same-origin"})
+        assert "id_token_hint" in parameters(target(signed_out))
 
 
 def test_who_has_too_many_groups_is_told_so(sign_in: SignInSite) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import httpx2
 
@@ -20,6 +20,10 @@ from workspace_authz.identity.sign_in.provider import NO_ANSWER, NOT_ALLOWED, At
 from workspace_authz.identity.sign_in.tls import provider_tls
 from workspace_authz.settings.sign_in_file import OidcConfiguration
 from workspace_authz.types import UserInfo
+
+_MOST_HINT_BYTES: Final = 6000
+"""Of an ID token in an address: nginx takes a request line of 8 KiB (``large_client_header_buffers``).
+Without it, the provider asks whether to sign out (OpenID Connect RP-Initiated Logout 1.0, section 2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,7 @@ class OidcProvider:
         if endpoint is None:
             return None
         parameters = {"client_id": self._configuration.client.id, "post_logout_redirect_uri": back_to}
-        if identity.id_token:
+        if 0 < len(identity.id_token) <= _MOST_HINT_BYTES:
             parameters["id_token_hint"] = identity.id_token
         return str(httpx2.URL(endpoint).copy_merge_params(parameters))
 
