@@ -163,6 +163,8 @@ class FaultyApi:
             await response.prepare(request)
             transport, watching = request.transport, "watch" in request.query
             assert transport is not None
+            upstream = answer.connection.transport if answer.connection is not None else None
+            complete = False
             self._open.add(transport)
             try:
                 async for chunk in answer.content.iter_any():
@@ -170,12 +172,16 @@ class FaultyApi:
                         await asyncio.sleep(_LONG_SECONDS)
                     self.expired += answer.status == 410 or b'"code":410' in chunk
                     await response.write(chunk)
+                complete = True
             except aiohttp.ClientPayloadError:
                 if self.fault is not Fault.MUTES or not watching:
                     raise
                 await asyncio.sleep(_LONG_SECONDS)  # the other end is gone, and nobody tells
             finally:
                 self._open.discard(transport)
+                if upstream is not None and not complete:
+                    # Closing waits for a farewell (TLS) of a server that may have been killed.
+                    upstream.abort()
             return response
 
 

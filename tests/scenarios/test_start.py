@@ -93,7 +93,7 @@ MISTAKES = {
         environment={"MLFLOW_SERVER_ENABLE_CUSTOM_SCORERS": "true"},
     ),
     "review for others": Mistake(
-        "subject_access_review is not built in this release",
+        "nothing says which proxy may name users",
         environment={"MLFLOW_K8S_AUTH_AUTHORIZATION_MODE": "subject_access_review"},
     ),
     "identity headers": Mistake(
