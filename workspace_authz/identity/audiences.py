@@ -8,17 +8,15 @@ The unverified claim ``aud`` of a JWT chooses who verifies a token, and nothing 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from workspace_authz.aio.statistics import Statistics
 from workspace_authz.errors import UnauthenticatedError
 from workspace_authz.identity.authenticator import Presented
 from workspace_authz.identity.credentials import FoundToken, claimed_audiences
-from workspace_authz.identity.verified_tokens import Questions, TokenRules, VerifiedTokens
+from workspace_authz.identity.token_kind import TokenKindAuthenticator
+from workspace_authz.identity.verified_tokens import Questions, TokenRules
 from workspace_authz.kubernetes.credentials import AudienceToken
 from workspace_authz.kubernetes.token_reviews import REJECTED_AUDIENCE, TokenReviews
-from workspace_authz.types import Caller, Credential
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class Audiences:
         )
 
 
-class AudienceAuthenticator:
+class AudienceAuthenticator(TokenKindAuthenticator):
     """An :class:`~workspace_authz.identity.authenticator.Authenticator` for tokens of :class:`Audiences`.
 
     A token of another kind is not its own, unless no other kind is accepted. ``reviews`` is asked about
@@ -66,62 +64,24 @@ class AudienceAuthenticator:
         unverified: TokenReviews | None = None,
     ) -> None:
         self._audiences = audiences
-        self._rules = rules
         questions = Questions(
             reviews.who, (unverified or reviews).who, rejected=REJECTED_AUDIENCE, caches="audience_"
         )
-        self._tokens = VerifiedTokens(questions, rules)
+        super().__init__(AudienceToken, questions, rules=rules, advice=audiences.advice)
 
-    @property
-    def statistics(self) -> Statistics:
-        """See :class:`~workspace_authz.identity.authenticator.Authenticator`."""
-        return self._tokens.statistics
-
-    async def authenticate(
-        self, presented: Presented, *, unverified: Callable[[Credential], None]
-    ) -> Caller | None:
-        """See :class:`~workspace_authz.identity.authenticator.Authenticator`.
-
-        Raises :class:`UnauthenticatedError`, ``TooManyRequestsError`` or ``UnavailableError``.
-        """
-        found = self._found(presented)
-        if found is None:
-            return None
+    def is_ours(self, found: FoundToken) -> bool:
+        """See :class:`TokenKindAuthenticator`. Raises :class:`UnauthenticatedError`."""
         token = found.bearer.token
         if self._audiences.only and not self._audiences.claims_no_other(token):
             raise UnauthenticatedError(
                 f"This token is not for this server alone; it was read from {found.header}. "
                 f"{self._audiences.advice}"
             )
-        if not self._audiences.claims(token):
-            return None
-        return await self._caller(found, presented.peer, unverified=unverified)
+        return self._audiences.claims(token)
 
-    def _found(self, presented: Presented) -> FoundToken | None:
+    def found(self, presented: Presented) -> FoundToken | None:
+        """See :class:`TokenKindAuthenticator`. Raises :class:`UnauthenticatedError`."""
         try:
-            return self._rules.found(presented)
+            return super().found(presented)
         except UnauthenticatedError as error:
             raise UnauthenticatedError(f"{error.message} {self._audiences.advice}") from None
-
-    async def _caller(
-        self, found: FoundToken, peer: str, *, unverified: Callable[[Credential], None]
-    ) -> Caller:
-        token = AudienceToken(found.bearer.token)
-        try:
-            return await self._tokens.caller(token, peer, unverified=unverified)
-        except UnauthenticatedError as error:
-            raise UnauthenticatedError(
-                f"{error.message} The token was read from {found.header}. {self._audiences.advice}"
-            ) from None
-
-    def workspaces(self, presented: Presented) -> Sequence[str]:
-        """See :class:`~workspace_authz.identity.authenticator.Authenticator`."""
-        return self._rules.workspaces(presented)
-
-    async def confirm(self, caller: Caller) -> Caller | None:
-        """See :class:`~workspace_authz.identity.authenticator.Authenticator`.
-
-        Raises :class:`UnauthenticatedError` or ``UnavailableError``.
-        """
-        token = caller.credential
-        return await self._tokens.confirm(token) if isinstance(token, AudienceToken) else None
