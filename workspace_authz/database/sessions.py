@@ -80,8 +80,8 @@ def delete_session(engine: Engine, digest: str) -> None:
         connection.execute(delete(SESSIONS).where(SESSIONS.c.digest == digest))
 
 
-def delete_ended(engine: Engine, *, now: int, unseen_since: int) -> int:
-    """Delete the sessions that have ended or have not been used since. Returns how many."""
+def delete_ended(engine: Engine, *, now: int, unseen_since: int) -> None:
+    """Delete the sessions that have ended or have not been used since."""
     ended = or_(SESSIONS.c.ends_at <= now, SESSIONS.c.seen_at <= unseen_since)
     with engine.begin() as connection:
-        return connection.execute(delete(SESSIONS).where(ended)).rowcount
+        connection.execute(delete(SESSIONS).where(ended))

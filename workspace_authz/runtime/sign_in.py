@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from workspace_authz.aio.clock import Clock, SystemClock
+from workspace_authz.aio.clock import Clock
 from workspace_authz.database.threads import DatabaseThreads
 from workspace_authz.errors import ConfigurationError, UnavailableError
 from workspace_authz.identity.authenticator import Authenticator
@@ -21,6 +22,7 @@ from workspace_authz.identity.sessions.sessions import Lifetimes, Sessions
 from workspace_authz.identity.sign_in.flow import SignIn
 from workspace_authz.identity.sign_in.oidc import OidcProvider
 from workspace_authz.identity.sign_in.openshift import OpenShiftProvider
+from workspace_authz.identity.sign_in.tls import provider_tls
 from workspace_authz.settings.settings import Settings
 from workspace_authz.settings.sign_in_file import OpenShiftConfiguration, ProviderConfiguration
 
@@ -108,16 +110,22 @@ def check_sign_in(settings: Settings) -> None:
         return
     SessionKeys(Path(settings.session_keys))
     for provider in configuration.providers:
-        _provider(provider, settings, clock=SystemClock())
+        _tls(provider)
 
 
 def _provider(
     configuration: ProviderConfiguration, settings: Settings, *, clock: Clock
 ) -> OidcProvider | OpenShiftProvider:
+    tls = _tls(configuration)
+    if isinstance(configuration, OpenShiftConfiguration):
+        return OpenShiftProvider(configuration, tls=tls, clock=clock)
+    return OidcProvider(configuration, tls=tls, clock=clock, reserved=settings.allowed_system_names)
+
+
+def _tls(configuration: ProviderConfiguration) -> ssl.SSLContext:
+    """How a provider is verified. Blocks. Raises :class:`ConfigurationError`."""
     try:
-        if isinstance(configuration, OpenShiftConfiguration):
-            return OpenShiftProvider(configuration, clock=clock)
-        return OidcProvider(configuration, clock=clock, reserved=settings.allowed_system_names)
+        return provider_tls(configuration.authority)
     except (OSError, ValueError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
         raise ConfigurationError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -17,7 +18,6 @@ from workspace_authz.identity.sign_in.id_tokens import UNUSABLE, verified_claims
 from workspace_authz.identity.sign_in.metadata import ProviderMetadata
 from workspace_authz.identity.sign_in.oauth import OAuthClient
 from workspace_authz.identity.sign_in.provider import NO_ANSWER, NOT_ALLOWED, Attempt, ProviderError
-from workspace_authz.identity.sign_in.tls import provider_tls
 from workspace_authz.settings.sign_in_file import OidcConfiguration
 from workspace_authz.types import UserInfo
 
@@ -45,17 +45,20 @@ class _Grant:
 class OidcProvider:
     """A :class:`~workspace_authz.identity.sign_in.provider.SignInProvider` of OpenID Connect.
 
-    ``reserved`` are names of Kubernetes' own that it may give to a user. :meth:`close` it at the end. Making
-    one blocks, and raises ``OSError`` or ``ValueError`` for certificates that cannot be used.
+    ``reserved`` are names of Kubernetes' own that it may give to a user. :meth:`close` it at the end.
     """
 
     def __init__(
-        self, configuration: OidcConfiguration, *, clock: Clock, reserved: Collection[str] = ()
+        self,
+        configuration: OidcConfiguration,
+        *,
+        tls: ssl.SSLContext,
+        clock: Clock,
+        reserved: Collection[str] = (),
     ) -> None:
         self._configuration = configuration
         self._clock = clock
         self._reserved = reserved
-        tls = provider_tls(configuration.authority)
         self._client = OAuthClient(configuration.client, tls=tls)
         self._metadata = ProviderMetadata(
             configuration.metadata_url, issuer=configuration.issuer.url, tls=tls, clock=clock

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import ssl
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -24,7 +25,6 @@ from workspace_authz.identity.sessions.session import Identity
 from workspace_authz.identity.sign_in.metadata import ProviderMetadata
 from workspace_authz.identity.sign_in.oauth import OAuthClient
 from workspace_authz.identity.sign_in.provider import NO_ANSWER, NOT_ALLOWED, Attempt, ProviderError
-from workspace_authz.identity.sign_in.tls import provider_tls
 from workspace_authz.settings.sign_in_file import OpenShiftConfiguration
 from workspace_authz.types import UserInfo
 
@@ -39,14 +39,12 @@ _SERVICE_ACCOUNT: Final = "system:serviceaccount:"
 class OpenShiftProvider:
     """A :class:`~workspace_authz.identity.sign_in.provider.SignInProvider` of OpenShift.
 
-    :meth:`close` it at the end. Making one blocks, and raises ``OSError`` or ``ValueError`` for certificates
-    that cannot be used.
+    :meth:`close` it at the end.
     """
 
-    def __init__(self, configuration: OpenShiftConfiguration, *, clock: Clock) -> None:
+    def __init__(self, configuration: OpenShiftConfiguration, *, tls: ssl.SSLContext, clock: Clock) -> None:
         self._configuration = configuration
         self._clock = clock
-        tls = provider_tls(configuration.authority)
         self._client = OAuthClient(configuration.client, tls=tls)
         self._metadata = ProviderMetadata(configuration.metadata_url, tls=tls, clock=clock)
 
