@@ -95,7 +95,7 @@ def _start(
     cluster.follow(supervisor)
     data.prepare(supervisor, cluster.directory)
     if runtime.browser is not None:
-        supervisor.run("session sweep", runtime.browser.sweep)
+        runtime.browser.start(supervisor)
     supervisor.run("gc freeze", partial(freeze_when_ready, runtime.health, SystemClock()))
     supervisor.run("sampler", sampler.run)
 

@@ -6,10 +6,12 @@ import ssl
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from workspace_authz.aio.clock import Clock
+from workspace_authz.aio.supervisor import Supervisor
 from workspace_authz.database.threads import DatabaseThreads
 from workspace_authz.errors import ConfigurationError, UnavailableError
 from workspace_authz.identity.authenticator import Authenticator
@@ -37,6 +39,7 @@ class BrowserSessions:
     cookies: Cookies
     origins: Collection[str]
     """Of this server's pages."""
+    keys: SessionKeys
 
     def authenticator(
         self, tokens: Sequence[Authenticator], provided: Sequence[Authenticator]
@@ -53,7 +56,12 @@ class BrowserSessions:
             if isinstance(provider, OidcProvider) and provider.issuer is not None
         }
 
-    async def sweep(self) -> None:
+    def start(self, supervisor: Supervisor) -> None:
+        """Start the work in the background."""
+        supervisor.run("session keys", partial(self.keys.follow, self.sign_in.clock))
+        supervisor.run("session sweep", self._sweep)
+
+    async def _sweep(self) -> None:
         """Delete the sessions that have ended, again and again until cancelled."""
         while True:
             await self.sign_in.clock.sleep(_SWEEP_SECONDS)
@@ -74,7 +82,8 @@ async def browser_sessions(
     if configuration is None or settings.session_keys is None:
         yield None
         return
-    sealer = Sealer(SessionKeys(Path(settings.session_keys)))
+    keys = SessionKeys(Path(settings.session_keys))
+    sealer = Sealer(keys)
     async with AsyncExitStack() as stack:
         providers = [_provider(each, settings, clock=clock) for each in configuration.providers]
         for provider in providers:
@@ -101,6 +110,7 @@ async def browser_sessions(
                 path=path.rstrip("/") or "/",
             ),
             origins=frozenset(origins),
+            keys=keys,
         )
 
 

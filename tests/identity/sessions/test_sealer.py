@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from joserfc import jwe
 from joserfc.jwk import OctKey
 
+from tests.harness.fakes import ManualClock
 from tests.identity.sessions.keys import key_file, new_key
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.identity.sessions.sealer import MOST_SEALED_BYTES, Sealer, SealError, SessionKeys
@@ -73,28 +75,37 @@ def test_it_is_not_persuaded_of_another_algorithm(tmp_path: Path) -> None:
             sealer.open(each.encode(), purpose="cookie")
 
 
-def test_a_replaced_key_still_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_replaced_key_still_opens(tmp_path: Path, clock: ManualClock) -> None:
     """Given a session, when a new key is put first, then both open, and the new one seals."""
     old, new = new_key(), new_key()
     file = key_file(tmp_path / "keys", old)
-    now = [100.0]
-    monkeypatch.setattr("workspace_authz.identity.sessions.sealer.time.monotonic", lambda: now[0])
-    sealer = Sealer(SessionKeys(file))
+    keys = SessionKeys(file)
+    sealer = Sealer(keys)
     before = sealer.seal(b"content", purpose="a")
     key_file(file, new, old)
-    now[0] += 11
+    await read_again(keys, clock)
     after = sealer.seal(b"content", purpose="a")
     assert _key_id(before) != _key_id(after)
     assert sealer.open(before, purpose="a") == sealer.open(after, purpose="a") == b"content"
 
     key_file(file, new)
-    now[0] += 11
+    await read_again(keys, clock)
     with pytest.raises(SealError):
         sealer.open(before, purpose="a")
 
     file.write_text("nonsense")
-    now[0] += 11
+    await read_again(keys, clock)
     assert sealer.open(after, purpose="a") == b"content"
+
+
+async def read_again(keys: SessionKeys, clock: ManualClock) -> None:
+    """Let the file be read at least once more."""
+    begun = len(clock.slept)
+    following = asyncio.create_task(keys.follow(clock))
+    while len(clock.slept) < begun + 2:  # noqa: ASYNC110 - the clock tells nobody that somebody sleeps
+        await asyncio.sleep(0.01)
+    following.cancel()
+    assert set(clock.slept) == {10.0}
 
 
 def test_what_is_too_large_is_not_sealed(sealer: Sealer) -> None:

@@ -5,11 +5,12 @@ They are JWEs in the compact form (RFC 7516) with ``dir`` and ``A256GCM``.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
-import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ from joserfc import jwe
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 
+from workspace_authz.aio.clock import Clock
 from workspace_authz.errors import ConfigurationError
 
 KEY_BYTES: Final = 32
@@ -47,7 +49,7 @@ class _Key:
 class SessionKeys:
     """The keys in a file: one in each line, 32 bytes in base64. The first seals, the others still open.
 
-    The file is read again when it has changed, so that keys rotate without a restart. Raises
+    While :meth:`follow` runs, the file is read again and again, so that keys rotate without a restart. Raises
     :class:`ConfigurationError` when it cannot be used at the start; later a file that cannot be used leaves
     the keys as they were.
     """
@@ -55,18 +57,17 @@ class SessionKeys:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._keys = _read(file)
-        self._read_at = time.monotonic()
 
     def __call__(self) -> Sequence[_Key]:
-        """The keys, at most ten seconds old."""
-        now = time.monotonic()
-        if now - self._read_at >= _REREAD_SECONDS:
-            self._read_at = now
-            try:
-                self._keys = _read(self._file)
-            except ConfigurationError:
-                return self._keys
+        """The keys."""
         return self._keys
+
+    async def follow(self, clock: Clock) -> None:
+        """Read the file every ten seconds, in a thread, until cancelled."""
+        while True:
+            await clock.sleep(_REREAD_SECONDS)
+            with suppress(ConfigurationError):
+                self._keys = await asyncio.to_thread(_read, self._file)
 
 
 class Sealer:
