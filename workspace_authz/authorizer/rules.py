@@ -29,7 +29,7 @@ def mlflow_rules(rules: Iterable[ResourceRule]) -> tuple[ResourceRule, ...]:
 
 def granted_names(rules: Iterable[ResourceRule], broad: Attributes) -> frozenset[str]:
     """The ``resourceNames`` of the rules that grant ``broad`` on single objects only."""
-    return frozenset(name for rule in rules if _covers(rule, broad) for name in rule.names)
+    return frozenset(name for rule in rules if covers(rule, broad) for name in rule.names)
 
 
 def every_question(namespace: str) -> Iterator[Attributes]:
@@ -49,7 +49,7 @@ def witness(rules: Iterable[ResourceRule]) -> Attributes | None:
     broad_first = sorted(rules, key=lambda rule: bool(rule.names))
     for rule in broad_first:
         for question in every_question(""):
-            if _covers(rule, question):
+            if covers(rule, question):
                 return replace(question, name=min(rule.names, default=""))
     return None
 
@@ -64,7 +64,8 @@ def narrowed(rule: ResourceRule) -> ResourceRule:
     )
 
 
-def _covers(rule: ResourceRule, asked: Attributes) -> bool:
+def covers(rule: ResourceRule, asked: Attributes) -> bool:
+    """Whether ``rule`` grants ``asked``, whatever names it is limited to."""
     matching = {asked.qualified_resource, "*", *([f"*/{asked.subresource}"] if asked.subresource else [])}
     return bool(
         rule.groups & {API_GROUP, "*"} and rule.verbs & {str(asked.verb), "*"} and rule.resources & matching

@@ -15,11 +15,13 @@ from workspace_authz.doors.certificate import CertificateMiddleware, count_reloa
 from workspace_authz.doors.explain_route import ExplainMiddleware
 from workspace_authz.doors.lifespan import OwnAddressesMiddleware
 from workspace_authz.doors.metrics import MetricsMiddleware
+from workspace_authz.doors.people import you
 from workspace_authz.doors.probes import ProbesMiddleware
 from workspace_authz.doors.public_urls import allow_public_urls, public_urls
 from workspace_authz.doors.request_head import RequestHeadMiddleware
 from workspace_authz.doors.sign_in.browser import BrowserMiddleware
 from workspace_authz.doors.sign_in.routes import SignInMiddleware
+from workspace_authz.doors.visits import OwnRoute, OwnRoutesMiddleware
 from workspace_authz.mlflow_adapter.compat import find_gaps, refused_operations
 from workspace_authz.mlflow_adapter.inventory import uncovered_routes
 from workspace_authz.mlflow_adapter.options import from_environment
@@ -111,6 +113,17 @@ def _middlewares(static_prefix: str, *, sign_in: Sequence[Wrap]) -> GuardMiddlew
         protected=(
             *sign_in,
             partial(ExplainMiddleware, static_prefix=static_prefix, runtime=process.require),
+            partial(
+                OwnRoutesMiddleware,
+                routes=_own_routes(),
+                static_prefix=static_prefix,
+                runtime=process.require,
+            ),
             partial(GuardMiddleware, guard=process.require),
         ),
     )
+
+
+def _own_routes() -> Sequence[OwnRoute]:
+    """Routes of ours for people."""
+    return (*you.ROUTES,)

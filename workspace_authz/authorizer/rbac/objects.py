@@ -17,6 +17,12 @@ Rules: TypeAlias = tuple[ResourceRule, ...]
 RoleKey: TypeAlias = tuple[str, str]
 """Namespace and name; a ClusterRole has no namespace."""
 
+MANAGED_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "workspace-authz"
+"""Roles and bindings with this label and value were made by this software, and may be changed by it."""
+
+DESCRIPTION: Final = "kubernetes.io/description"
+
 _NO_TEXTS: Final = ()
 _SHARED: Final = 1024
 """Different roles of which further ones like them are made one."""
@@ -27,8 +33,13 @@ class Role:
     """What a Role or ClusterRole says about MLflow."""
 
     rules: Rules
-    witness: Attributes
-    """One right that its holders have, without a namespace."""
+    witness: Attributes | None
+    """One right that its holders have, without a namespace; None when the role grants none."""
+    managed: bool = False
+    """Whether it has :data:`MANAGED_LABEL`."""
+    aggregated: bool = False
+    """Whether a ClusterRole has its rules from others."""
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +52,8 @@ class Binding:
     users: tuple[str, ...]
     """Service accounts are users, by the name that they authenticate with."""
     groups: tuple[str, ...]
+    managed: bool = False
+    """Whether it has :data:`MANAGED_LABEL`."""
 
     def role_key(self, namespace: str) -> RoleKey:
         """The role of this binding in ``namespace``."""
@@ -51,21 +64,23 @@ class RoleReader:
     """Reads Roles and ClusterRoles. Equal ones are one object: a cluster may have one in each namespace."""
 
     def __init__(self) -> None:
-        self._shared: dict[Rules, Role] = {}
+        self._shared: dict[Role, Role] = {}
 
     def __call__(self, item: JsonObject) -> Role | None:
-        """What the role grants; None when that is no MLflow right."""
+        """What the role grants; None when that is no MLflow right, and the role was not made by us."""
         given = item.get("rules")
         parsed = (
             (_rule(rule) for rule in given if isinstance(rule, Mapping)) if isinstance(given, list) else ()
         )
         rules = tuple(map(narrowed, mlflow_rules(parsed)))
-        proof = witness(rules)
-        if proof is None:
+        proof, managed = witness(rules), is_managed(item)
+        if proof is None and not managed:
             return None
+        description = _text(_metadata(item, "annotations").get(DESCRIPTION)) if managed else ""
+        role = Role(rules, proof, managed, isinstance(item.get("aggregationRule"), Mapping), description)
         if len(self._shared) >= _SHARED:
             self._shared.clear()
-        return self._shared.setdefault(rules, Role(rules, proof))
+        return self._shared.setdefault(role, role)
 
 
 def read_binding(item: JsonObject) -> Binding | None:
@@ -78,7 +93,20 @@ def read_binding(item: JsonObject) -> Binding | None:
     users, groups = tuple(_users(named, namespace)), tuple(_groups(named))
     if not users and not groups:
         return None
-    return Binding(_text(role.get("name")), role.get("kind") == "ClusterRole", users, groups)
+    is_cluster_role = role.get("kind") == "ClusterRole"
+    return Binding(_text(role.get("name")), is_cluster_role, users, groups, is_managed(item))
+
+
+def is_managed(item: JsonObject) -> bool:
+    """Whether the object has :data:`MANAGED_LABEL`."""
+    return _metadata(item, "labels").get(MANAGED_LABEL) == MANAGED_BY
+
+
+def _metadata(item: JsonObject, kind: str) -> Mapping[str, Any]:
+    """The labels or annotations of an object."""
+    metadata = item.get("metadata")
+    entries = metadata.get(kind) if isinstance(metadata, Mapping) else None
+    return entries if isinstance(entries, Mapping) else {}
 
 
 def _rule(rule: Mapping[str, Any]) -> ResourceRule:

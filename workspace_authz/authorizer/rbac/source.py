@@ -33,6 +33,8 @@ class RbacSource:
         if _SUPERUSERS in user.groups:
             everywhere[_ANYTHING] = None
         for namespace, role in self.index.granted_to(user):
+            if role.witness is None:
+                continue
             if not namespace:
                 everywhere[role.witness] = None
             elif namespace in namespaces:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -10,6 +9,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from workspace_authz.doors.own_routes import OwnAnswer
+from workspace_authz.doors.pages import html_answer
 from workspace_authz.doors.sign_in.paths import SignInPaths
 
 _STYLE: Final = """
@@ -101,23 +101,5 @@ def redirection(place: str, *cookies: tuple[bytes, bytes]) -> OwnAnswer:
 
 
 def _page(title: str, parts: Sequence[str], *, back_to: str, status: int = 200) -> OwnAnswer:
-    nonce = secrets.token_urlsafe(16)
-    content = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        '<meta name="viewport" content="width=device-width">'
-        f'<style nonce="{nonce}">{_STYLE}</style></head>'
-        f'<body data-next="{escape(back_to)}"><main><h1>{escape(title)}</h1>{"".join(parts)}</main>'
-        f'<script nonce="{nonce}">{_KEEP_FRAGMENT}</script></body></html>'
-    )
-    policy = (
-        f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; base-uri 'none'; "
-        "frame-ancestors 'none'"
-    )
-    headers = (
-        (b"content-security-policy", policy.encode()),
-        (b"x-frame-options", b"DENY"),
-        (b"x-content-type-options", b"nosniff"),
-        # With "no-referrer" a browser would send the forms of these pages with "Origin: null" (Fetch, 3.2).
-        (b"referrer-policy", b"same-origin"),
-    )
-    return OwnAnswer(content.encode(), "text/html; charset=utf-8", status=status, headers=headers)
+    body = f'<body data-next="{escape(back_to)}"><main><h1>{escape(title)}</h1>{"".join(parts)}</main>'
+    return html_answer(title, body, style=_STYLE, script=_KEEP_FRAGMENT, status=status)

@@ -1,0 +1,56 @@
+"""MLflow's levels and RBAC's verbs lead to each other."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workspace_authz.authorizer.rules import covers
+from workspace_authz.grants.levels import Level, level_on, named_objects, rules_for
+from workspace_authz.kubernetes.reviews import ResourceRule
+from workspace_authz.types import API_GROUP, USABLE, USE, Attributes, Resource, Verb
+
+CASES = [
+    (resource, level)
+    for resource in Resource
+    for level in Level
+    if level is not Level.USE or resource in USABLE
+]
+
+
+@pytest.mark.parametrize(("resource", "level"), CASES)
+@pytest.mark.parametrize("name", ["", "fraud"])
+def test_the_rules_of_a_level_give_that_level_and_nothing_else(
+    resource: Resource, level: Level, name: str
+) -> None:
+    rules = rules_for(resource, level, name=name)
+    assert level_on(rules, resource, name=name) is level
+    assert all(level_on(rules, other, name=name) is None for other in Resource if other is not resource)
+    if name:
+        assert level_on(rules, resource) is level_on(rules, resource, name="another") is None
+        assert named_objects(rules, resource) == {name}
+
+
+@given(st.sampled_from(CASES), st.sampled_from(["", "fraud"]))
+def test_create_is_never_limited_to_a_name(case: tuple[Resource, Level], name: str) -> None:
+    rules = rules_for(*case, name=name)
+    creates = [rule for rule in rules if covers(rule, Attributes("", Verb.CREATE, case[0]))]
+    assert bool(creates) is (not name and case[1] in (Level.EDIT, Level.MANAGE))
+
+
+def test_where_nothing_can_be_used_use_is_reading() -> None:
+    assert level_on(rules_for(Resource.EXPERIMENTS, Level.USE), Resource.EXPERIMENTS) is Level.READ
+
+
+def test_using_needs_reading() -> None:
+    resource = Resource.GATEWAY_ENDPOINTS
+    only_use = ResourceRule(
+        frozenset({"create"}), frozenset({API_GROUP}), frozenset({f"{resource}/{USE}"}), frozenset()
+    )
+    assert level_on([only_use], resource) is None
+
+
+def test_wildcards_give_everything() -> None:
+    everything = ResourceRule(frozenset("*"), frozenset("*"), frozenset("*"), frozenset())
+    assert {level_on([everything], resource) for resource in Resource} == {Level.MANAGE}

@@ -1,0 +1,1 @@
+"""Who holds what by RBAC, in MLflow's levels, and the objects that grant it. It decides nothing."""

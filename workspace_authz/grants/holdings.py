@@ -1,0 +1,69 @@
+"""Who holds what in a namespace, read from RBAC in memory. For people to see; it decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from workspace_authz.authorizer.rbac.index import RbacIndex
+from workspace_authz.authorizer.rbac.objects import Binding, Role
+from workspace_authz.grants.levels import Level, level_on, named_objects
+from workspace_authz.grants.subjects import Subject, group_subject, user_subject
+from workspace_authz.types import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What one binding gives to one subject."""
+
+    subject: Subject
+    binding_namespace: str
+    """Empty for a ClusterRoleBinding, which counts in all namespaces."""
+    binding: str
+    role_namespace: str
+    """Empty for a ClusterRole."""
+    role_name: str
+    role: Role
+    managed: bool
+    """Whether the binding was made by this software, and may be deleted by it."""
+
+    @property
+    def source(self) -> str:
+        """Where it comes from, in words."""
+        binding = "RoleBinding" if self.binding_namespace else "ClusterRoleBinding"
+        kind = "Role" if self.role_namespace else "ClusterRole"
+        aggregated = ", aggregated" if self.role.aggregated else ""
+        return f"{binding} {self.binding} to {kind} {self.role_name}{aggregated}"
+
+
+def holdings_in(index: RbacIndex, namespace: str) -> Iterator[Holding]:
+    """What the bindings of ``namespace`` give; without a namespace what ClusterRoleBindings give."""
+    for name, binding, role in index.bindings_in(namespace):
+        if role.witness is None:
+            continue
+        role_namespace, role_name = binding.role_key(namespace)
+        for subject in subjects_of(binding):
+            yield Holding(subject, namespace, name, role_namespace, role_name, role, binding.managed)
+
+
+def subjects_of(binding: Binding) -> Iterator[Subject]:
+    """Whom a binding names."""
+    yield from map(user_subject, binding.users)
+    yield from map(group_subject, binding.groups)
+
+
+def levels_of(role: Role) -> Mapping[tuple[Resource, str], Level]:
+    """The levels that a role gives: by resource and name, which is empty for all objects.
+
+    Rights that make up no level are left out.
+    """
+    levels: dict[tuple[Resource, str], Level] = {}
+    for resource in Resource:
+        broad = level_on(role.rules, resource)
+        if broad is not None:
+            levels[resource, ""] = broad
+        for name in named_objects(role.rules, resource):
+            level = level_on(role.rules, resource, name=name)
+            if level is not None and level is not broad:
+                levels[resource, name] = level
+    return levels
