@@ -58,8 +58,8 @@ _SECRET_ROUTES: Final[tuple[Route, ...]] = (
         "ListGatewaySecretInfos",
         listed(Verb.LIST, Resource.GATEWAY_SECRETS, response("secrets[].secret_name")),
     ),
-    # Tells whether the server encrypts secrets with its default passphrase. Who is refused this is shown by the
-    # UI how to set the server up, in place of the gateway's pages.
+    # Tells whether the server encrypts secrets with its default passphrase. Where it is refused, the UI shows
+    # how to set the server up, in place of the gateway's pages.
     *ajax("GET", f"{_SECRETS}/config", "GetSecretsConfig", AnyRight()),
 )
 
