@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from workspace_authz.aio.fair_share import FairShare
+from workspace_authz.kubernetes.objects import CallersObjects
 from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.runtime.handler_threads import fair_share
 from workspace_authz.runtime.health import Health
@@ -39,3 +40,5 @@ class Runtime:
     """Shares the threads of MLflow's handlers."""
     browser: BrowserSessions | None = None
     """The sessions of people in a browser; None where nobody signs in."""
+    objects: CallersObjects | None = None
+    """The Kubernetes API as a caller, with the caller's own token."""
