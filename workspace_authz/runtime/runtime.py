@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from workspace_authz.aio.fair_share import FairShare
-from workspace_authz.kubernetes.objects import CallersObjects
 from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.runtime.handler_threads import fair_share
 from workspace_authz.runtime.health import Health
 from workspace_authz.runtime.metrics_page import MetricsPage
+from workspace_authz.runtime.people import People
 from workspace_authz.runtime.sign_in import BrowserSessions
 from workspace_authz.settings.settings import Settings
 from workspace_authz.telemetry.audit import AuditSink
@@ -40,5 +40,5 @@ class Runtime:
     """Shares the threads of MLflow's handlers."""
     browser: BrowserSessions | None = None
     """The sessions of people in a browser; None where nobody signs in."""
-    objects: CallersObjects | None = None
-    """The Kubernetes API as a caller, with the caller's own token."""
+    people: People | None = None
+    """For people who look at permissions; None where RBAC is not at hand."""
