@@ -18,6 +18,7 @@ from bench.report import head, row, spread
 from bench.testbed import WORKSPACE, Testbed
 from workspace_authz.catalog.compile import CompiledCatalog, compile_catalog
 from workspace_authz.doors.asgi.guard import GuardMiddleware
+from workspace_authz.kubernetes.access_reviews import Target
 from workspace_authz.kubernetes.reviews import AccessAnswer, RulesAnswer
 from workspace_authz.runtime.pipeline import ClusterParts, build_pipeline
 from workspace_authz.runtime.runtime import Runtime
@@ -59,7 +60,7 @@ class AllowingReviews:
         """No rules."""
         return RulesAnswer(rules=(), incomplete=False)
 
-    async def may_get(self, token: str, path: str) -> AccessAnswer:
+    async def may_do(self, token: str, target: Target) -> AccessAnswer:
         return AccessAnswer(allowed=True)
 
 

@@ -6,12 +6,14 @@
     ├── ConfigurationError        the operator must change something; the server does not start
     └── RequestError              refuses one request, in MLflow's JSON error shape
         ├── BadRequestError       400 INVALID_PARAMETER_VALUE
+        │   ├── UnnamedWorkspaceError  the request names no workspace, and none is implied
         │   └── MlflowRefusedError  what MLflow itself answers, with its status and in its words
         ├── UnauthenticatedError  401 UNAUTHENTICATED
         ├── ForbiddenError        403 PERMISSION_DENIED
         ├── MissingError          404 RESOURCE_DOES_NOT_EXIST
         ├── UnknownRouteError     404 ENDPOINT_NOT_FOUND
         ├── SlowClientError       408 DEADLINE_EXCEEDED
+        ├── ConflictError         409 RESOURCE_CONFLICT
         ├── TooManyRequestsError  429 REQUEST_LIMIT_EXCEEDED
         ├── HeadersTooLargeError  431 BAD_REQUEST
         ├── UnappliedEffectError  501 NOT_IMPLEMENTED
@@ -67,6 +69,10 @@ class BadRequestError(RequestError):
 
     status = 400
     code = "INVALID_PARAMETER_VALUE"
+
+
+class UnnamedWorkspaceError(BadRequestError):
+    """The request names no workspace, and the server implies none for its caller."""
 
 
 class MlflowRefusedError(BadRequestError):
@@ -132,6 +138,13 @@ class SlowClientError(RequestError):
     @property
     def headers(self) -> Sequence[tuple[str, str]]:
         return (("connection", "close"),)
+
+
+class ConflictError(RequestError):
+    """What is there already, or was changed by somebody else in between, is in the way."""
+
+    status = 409
+    code = "RESOURCE_CONFLICT"
 
 
 class TooManyRequestsError(RequestError):

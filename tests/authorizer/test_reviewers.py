@@ -19,6 +19,7 @@ from workspace_authz.authorizer.review_cache import Lifetimes
 from workspace_authz.authorizer.reviewers import Reviewers, bearer_token
 from workspace_authz.authorizer.rules import every_question
 from workspace_authz.errors import UnavailableError
+from workspace_authz.kubernetes.access_reviews import resource, url
 from workspace_authz.kubernetes.credentials import AssertedUser, AudienceToken, BearerToken
 from workspace_authz.kubernetes.reviews import AccessAnswer, ResourceRule, RulesAnswer
 from workspace_authz.types import API_GROUP, Attributes, Caller, Outcome, Resource, Source, UserInfo, Verb
@@ -147,7 +148,7 @@ async def test_a_url_is_asked_about_anew_each_time(site: Site, caller: Caller) -
     assert await site.authorizer.may_get(caller, "/metrics")
     site.reviews.get_answer = site.subject_reviews.get_answer = NO
     assert not await site.authorizer.may_get(caller, "/metrics")
-    assert site.reviews.paths + site.subject_reviews.paths == ["/metrics"] * 2
+    assert site.reviews.targets + site.subject_reviews.targets == [url("/metrics")] * 2
 
 
 async def test_every_right_of_an_asserted_user_is_asked_about_within_the_bound(site: Site) -> None:
@@ -245,3 +246,15 @@ async def test_a_kind_that_no_reviewer_asks_for_is_an_error(credential: Asserted
         await authorizer.authorize(Caller(USER, credential), LIST)
     with pytest.raises(TypeError, match=type(credential).__name__):
         bearer_token(credential)
+
+
+@pytest.mark.parametrize("caller", [ASSERTED, WITH_TOKEN])
+async def test_rights_on_rbac_are_asked_for_every_kind_of_caller(site: Site, caller: Caller) -> None:
+    assert await site.authorizer.may_on_rbac(caller, "create", resource="rolebindings", namespace="team-a")
+    site.reviews.get_answer = site.subject_reviews.get_answer = NO
+    assert not await site.authorizer.may_on_rbac(caller, "create", resource="rolebindings", namespace="")
+    group = "rbac.authorization.k8s.io"
+    assert site.reviews.targets + site.subject_reviews.targets == [
+        resource("create", "rolebindings", group=group, namespace="team-a"),
+        resource("create", "rolebindings", group=group),
+    ]

@@ -13,6 +13,7 @@ from tests.harness.fakes import NO, Records, ScriptedReviews
 from tests.pipeline.routes import pipeline_over
 from workspace_authz.doors.metrics import MetricsMiddleware
 from workspace_authz.errors import UnavailableError
+from workspace_authz.kubernetes.access_reviews import url
 from workspace_authz.runtime.metrics_page import MetricsPage
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.telemetry.audit import NoAudit
@@ -53,7 +54,7 @@ async def test_whoever_may_get_the_url_sees_it(
     assert answer.status == 200
     assert answer.headers[b"cache-control"] == b"no-store"
     assert (b'workspace_authz_request_seconds_count{outcome="allow"} 1.0' in answer.body) is (method == "GET")
-    assert reviews.paths == ["/metrics"]  # also below the prefix
+    assert reviews.targets == [url("/metrics")]  # also below the prefix
     assert set(reviews.tokens) == {"alice-token"}
     (record,) = audit.kept
     assert (record["user"], record["path"], record["decision"], record["status"]) == (
@@ -73,7 +74,7 @@ async def test_others_are_refused_and_every_scrape_is_asked_about(
     assert (refused.status, refused.document["error_code"]) == (403, "PERMISSION_DENIED")
     reviews.get_answer = UnavailableError("Away.")
     assert (await call(app, "GET", "/metrics", TOKEN)).status == 503
-    assert len(reviews.paths) == 2
+    assert len(reviews.targets) == 2
 
 
 @pytest.mark.parametrize(

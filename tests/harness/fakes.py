@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from workspace_authz.kubernetes.access_reviews import Target
 from workspace_authz.kubernetes.reviews import AccessAnswer, RulesAnswer
 from workspace_authz.types import Attributes, UserInfo
 
@@ -49,7 +50,7 @@ class _Scripted:
     def __init__(self) -> None:
         self.may_answer: AccessAnswer | Exception | Callable[[Attributes], AccessAnswer] = YES
         self.get_answer: AccessAnswer | Exception = YES
-        self.paths: list[str] = []
+        self.targets: list[Target] = []
         self.questions: list[Attributes] = []
         self._gate = asyncio.Event()
         self._gate.set()
@@ -66,8 +67,8 @@ class _Scripted:
         answer = self.may_answer
         return _given(answer(attributes) if callable(answer) else answer)
 
-    async def _may_get(self, path: str) -> AccessAnswer:
-        self.paths.append(path)
+    async def _may_do(self, target: Target) -> AccessAnswer:
+        self.targets.append(target)
         await self._gate.wait()
         return _given(self.get_answer)
 
@@ -91,9 +92,9 @@ class ScriptedReviews(_Scripted):
         self.tokens.append(token)
         return await self._may(attributes)
 
-    async def may_get(self, token: str, path: str) -> AccessAnswer:
+    async def may_do(self, token: str, target: Target) -> AccessAnswer:
         self.tokens.append(token)
-        return await self._may_get(path)
+        return await self._may_do(target)
 
     async def rules(self, token: str, namespace: str) -> RulesAnswer:
         self.tokens.append(token)
@@ -126,9 +127,9 @@ class ScriptedSubjectReviews(_Scripted):
         self.users.append(user)
         return await self._may(attributes)
 
-    async def may_get(self, user: UserInfo, path: str) -> AccessAnswer:
+    async def may_do(self, user: UserInfo, target: Target) -> AccessAnswer:
         self.users.append(user)
-        return await self._may_get(path)
+        return await self._may_do(target)
 
 
 def _given(answer: T | Exception) -> T:

@@ -17,6 +17,7 @@ from workspace_authz.errors import (
     UnavailableError,
     UnreachableError,
 )
+from workspace_authz.kubernetes.access_reviews import Target, url
 from workspace_authz.kubernetes.circuit_breaker import FAILURES, OPEN_SECONDS, SILENT_SECONDS, CircuitBreaker
 from workspace_authz.kubernetes.retries import (
     Retrier,
@@ -94,7 +95,7 @@ async def test_every_kind_of_review_is_handed_on(retrying: RetryingReviews, revi
         lambda to: to.who("t"),
         lambda to: to.may("t", ASKED),
         lambda to: to.rules("t", "team-a"),
-        lambda to: to.may_get("t", "/metrics"),
+        lambda to: to.may_do("t", url("/metrics")),
     ],
 )
 async def test_every_kind_of_review_is_asked_again(
@@ -106,7 +107,7 @@ async def test_every_kind_of_review_is_asked_again(
     assert len(reviews.tokens) > 1
 
 
-@pytest.mark.parametrize("ask", [lambda to: to.may(BOB, ASKED), lambda to: to.may_get(BOB, "/metrics")])
+@pytest.mark.parametrize("ask", [lambda to: to.may(BOB, ASKED), lambda to: to.may_do(BOB, url("/metrics"))])
 async def test_reviews_about_a_user_are_asked_again_too(
     clock: ManualClock, counted: Counted, ask: Callable[[SubjectReviews], Awaitable[AccessAnswer]]
 ) -> None:
@@ -115,10 +116,10 @@ async def test_reviews_about_a_user_are_asked_again_too(
 
         async def may(self, user: UserInfo, attributes: Attributes) -> AccessAnswer:
             assert attributes == ASKED
-            return await self.may_get(user, "/metrics")
+            return await self.may_do(user, url("/metrics"))
 
-        async def may_get(self, user: UserInfo, path: str) -> AccessAnswer:
-            assert (user, path) == (BOB, "/metrics")
+        async def may_do(self, user: UserInfo, target: Target) -> AccessAnswer:
+            assert (user, target) == (BOB, url("/metrics"))
             self.tries += 1
             if self.tries == 1:
                 raise DOWN

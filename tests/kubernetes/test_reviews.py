@@ -20,6 +20,7 @@ from workspace_authz.errors import (
     UnavailableError,
     UnreachableError,
 )
+from workspace_authz.kubernetes.access_reviews import url
 from workspace_authz.kubernetes.configuration import ApiConfiguration
 from workspace_authz.kubernetes.connection import caller_connection
 from workspace_authz.kubernetes.own_credential import FileCredential
@@ -127,7 +128,7 @@ async def test_a_url_is_asked_about_as_kubernetes_does(reviews_of: ReviewsOf) ->
         return web.json_response(review("SelfSubjectAccessReview", {"allowed": False}), status=201)
 
     async with reviews_of(handler) as reviews:
-        assert await reviews.may_get(SECRET, "/metrics") == AccessAnswer(allowed=False)
+        assert await reviews.may_do(SECRET, url("/metrics")) == AccessAnswer(allowed=False)
     assert asked == [{"nonResourceAttributes": {"path": "/metrics", "verb": "get"}}]
 
 

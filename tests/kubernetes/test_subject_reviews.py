@@ -21,6 +21,7 @@ from workspace_authz.devplane.engine import Endpoint, EngineOptions
 from workspace_authz.devplane.kubeapiserver import KubeApiserverEngine
 from workspace_authz.devplane.kubeconfig import token_kubeconfig
 from workspace_authz.errors import MisconfiguredError, RequestError, UnavailableError, UnreachableError
+from workspace_authz.kubernetes.access_reviews import url
 from workspace_authz.kubernetes.configuration import ApiConfiguration, load_configuration
 from workspace_authz.kubernetes.connection import server_connection
 from workspace_authz.kubernetes.own_credential import ClientAuth, CredentialError, FileCredential
@@ -95,12 +96,12 @@ async def test_the_api_server_answers_about_a_user_by_groups(endpoint: Endpoint,
 
         async def in_force() -> bool:
             """The API server's authorizer follows the objects."""
-            return await reviews.may(USER, USE) == YES and await reviews.may_get(USER, "/metrics") == YES
+            return await reviews.may(USER, USE) == YES and await reviews.may_do(USER, url("/metrics")) == YES
 
         await until(in_force)
         without_groups = replace(USER, groups=())
         assert await reviews.may(without_groups, USE) == NO
-        assert await reviews.may_get(without_groups, "/metrics") == NO
+        assert await reviews.may_do(without_groups, url("/metrics")) == NO
         assert await reviews.may(USER, replace(USE, name="other")) == NO
         assert await reviews.may(USER, replace(USE, namespace="team-b")) == NO
 

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from workspace_authz.kubernetes.access_reviews import Target
 from workspace_authz.kubernetes.reviews import AccessAnswer, RulesAnswer
 from workspace_authz.types import Attributes, UserInfo
 
@@ -216,5 +217,5 @@ class LaggingApi:
     async def rules(self, token: str, namespace: str) -> RulesAnswer:
         raise AssertionError("nobody asks")
 
-    async def may_get(self, token: str, path: str) -> AccessAnswer:
+    async def may_do(self, token: str, target: Target) -> AccessAnswer:
         raise AssertionError("nobody asks")

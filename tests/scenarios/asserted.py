@@ -40,6 +40,7 @@ from workspace_authz.identity.sessions.cookies import Cookies
 from workspace_authz.identity.sessions.sealer import Sealer, SessionKeys
 from workspace_authz.identity.sessions.session import Identity
 from workspace_authz.identity.sessions.sessions import Lifetimes, Sessions
+from workspace_authz.kubernetes.access_reviews import Target
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import caller_connection, server_connection
 from workspace_authz.kubernetes.reviews import AccessAnswer, ApiReviews, Reviews, RulesAnswer
@@ -124,7 +125,7 @@ class NoTokenReviews:
     async def may(self, token: str, attributes: Attributes) -> AccessAnswer:
         raise AssertionError("nobody has a token here")
 
-    async def may_get(self, token: str, path: str) -> AccessAnswer:
+    async def may_do(self, token: str, target: Target) -> AccessAnswer:
         raise AssertionError("nobody has a token here")
 
     async def rules(self, token: str, namespace: str) -> RulesAnswer:

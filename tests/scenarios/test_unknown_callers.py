@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from tests.harness.http import Answer
 from tests.harness.server import MlflowServer
+from tests.identity.jwts import jwt
 from tests.scenarios.people import ABSENT, HIDDEN, TEAM_A, TEAM_B, Cluster
 
 SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
@@ -54,6 +57,21 @@ def test_a_401_says_how_to_get_a_token(server: MlflowServer) -> None:
     assert "content-type" in dict(answer.headers)
 
 
+def test_a_401_says_that_a_token_says_it_expired(server: MlflowServer) -> None:
+    """Given a token that ended in 2020, when it is sent in either way, then that is said, and none of it."""
+    token = jwt({"sub": "system:serviceaccount:team-a:trainer", "exp": 1_600_000_000})
+    basic = base64.b64encode(f"alice:{token}".encode()).decode()
+    for value, place in [
+        (f"Bearer {token}", "Authorization (Bearer)"),
+        (f"Basic {basic}", "the password in Authorization (Basic)"),
+    ]:
+        answer = server.ask("GET", SEARCH, headers={"Authorization": value})
+        assert answer.status == 401
+        message = answer.json["message"]
+        assert f"read from {place}, and says that it expired at 2020-09-13 12:26:40 UTC." in message
+        assert not any(part in message for part in token.split("."))
+
+
 @pytest.mark.parametrize("path", ["/api/3.0/mlflow/workspaces/{}", "/ajax-api/3.0/mlflow/workspaces/{}"])
 def test_a_workspace_in_the_path_reveals_no_more(server: MlflowServer, cluster: Cluster, path: str) -> None:
     """Given rights nowhere, when a workspace is asked for, then the answer does not tell if it exists."""
@@ -87,6 +105,17 @@ def test_a_403_is_the_api_servers_own_sentence_and_the_command_that_would_help(
         'in API group "mlflow.kubeflow.org" in the namespace "team-b"'
     )
     assert "kubectl create rolebinding mallory-mlflow-view --clusterrole=mlflow-view" in message
+
+
+def test_who_names_no_workspace_learns_of_their_own(server: MlflowServer, cluster: Cluster) -> None:
+    """Given bob with rights in one workspace and mallory in none, when they name none, then bob reads it."""
+    bob, mallory = (
+        server.ask("GET", SEARCH, token=person.token)
+        for person in (cluster.people.bob, cluster.people.mallory)
+    )
+    assert (bob.status, mallory.status) == (400, 400)
+    assert bob.json["message"] == f"{mallory.json['message']} You hold rights in {TEAM_A}."
+    assert "names no workspace" in mallory.json["message"]
 
 
 def test_who_may_everything_learns_that_a_workspace_is_missing(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from workspace_authz.kubernetes.access_reviews import Target
 from workspace_authz.kubernetes.credentials import (
     AssertedUser,
     AudienceToken,
@@ -36,8 +37,8 @@ class Reviewer(Protocol):
     async def rules(self, caller: Caller, namespace: str) -> RulesAnswer:
         """What the caller may do in ``namespace``, as far as it can be listed."""
 
-    async def may_get(self, caller: Caller, path: str) -> AccessAnswer:
-        """Whether the caller may get the non-resource URL ``path``."""
+    async def may_do(self, caller: Caller, target: Target) -> AccessAnswer:
+        """Whether the caller may do what is no pseudo-resource of MLflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,9 @@ class SelfSubjectReviewer:
         """See :class:`Reviewer`."""
         return await self.reviews.rules(bearer_token(caller.credential), namespace)
 
-    async def may_get(self, caller: Caller, path: str) -> AccessAnswer:
+    async def may_do(self, caller: Caller, target: Target) -> AccessAnswer:
         """See :class:`Reviewer`."""
-        return await self.reviews.may_get(bearer_token(caller.credential), path)
+        return await self.reviews.may_do(bearer_token(caller.credential), target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +87,9 @@ class SubjectReviewer:
         """See :class:`Reviewer`. Always incomplete and empty."""
         return RulesAnswer(rules=(), incomplete=True)
 
-    async def may_get(self, caller: Caller, path: str) -> AccessAnswer:
+    async def may_do(self, caller: Caller, target: Target) -> AccessAnswer:
         """See :class:`Reviewer`."""
-        return await self.reviews.may_get(caller.user, path)
+        return await self.reviews.may_do(caller.user, target)
 
 
 class Reviewers:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+
+LONGEST_TOKEN_SECONDS: Final = 2**32
+"""That a TokenRequest may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +22,8 @@ class EngineOptions:
     """Kubernetes' static token file: lines of ``token,user,uid,"group1,group2"``, the groups optional."""
     authentication_config: Path | None = None
     """An ``AuthenticationConfiguration``: the issuers whose tokens are accepted. kube-apiserver only."""
+    longest_token_seconds: int = LONGEST_TOKEN_SECONDS
+    """Of a service account's token; a longer lifetime is shortened to it."""
 
 
 @dataclass(frozen=True, slots=True)

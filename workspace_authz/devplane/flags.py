@@ -35,11 +35,18 @@ def etcd() -> Sequence[str]:
 
 
 def apiserver(
-    pki: Pki, *, tokens: Path, port: int, share_port: bool, authentication_config: Path | None = None
+    pki: Pki,
+    *,
+    tokens: Path,
+    port: int,
+    share_port: bool,
+    longest_token_seconds: int,
+    authentication_config: Path | None = None,
 ) -> Sequence[str]:
     """kube-apiserver on loopback, RBAC its only authorizer.
 
     ``share_port`` lets it bind ``port`` although a socket of ours that never listens reserves it.
+    ``longest_token_seconds``: a service account's token that is asked for longer is shortened to it.
     ``authentication_config`` names the issuers whose tokens it accepts beside its own.
     """
     issuers = (f"--authentication-config={authentication_config}",) if authentication_config else ()
@@ -58,6 +65,7 @@ def apiserver(
         f"--service-account-issuer={ISSUER}",
         f"--api-audiences={ISSUER}",
         f"--service-account-signing-key-file={pki.service_account_key}",
+        f"--service-account-max-token-expiration={longest_token_seconds}s",
         f"--service-account-key-file={pki.service_account_public_key}",
         "--service-cluster-ip-range=10.0.0.0/24",
         "--profiling=false",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from workspace_authz.devplane import assets, flags
 from workspace_authz.devplane.api import Api, connect, until
 from workspace_authz.devplane.engine import Endpoint, EngineOptions
 from workspace_authz.devplane.kubeconfig import token_kubeconfig, write_private
-from workspace_authz.devplane.pki import create_pki
+from workspace_authz.devplane.pki import Pki, create_pki
 from workspace_authz.devplane.process import Child, EngineDiedError, spawn
 from workspace_authz.errors import ConfigurationError
 
@@ -43,7 +44,7 @@ class KubeApiserverEngine:
         programs = [
             assets.find_binary(name) for name in (assets.ETCD, assets.APISERVER, assets.CONTROLLER_MANAGER)
         ]
-        users, issuers = self._users(), self._options.authentication_config
+        users = self._users()
         self._state.mkdir(parents=True, exist_ok=True, mode=0o700)
         pki = await asyncio.to_thread(create_pki, self._state / "pki")
         port, admin_token = self._reserve_port(), _admin_token(self._state / "admin.token")
@@ -53,17 +54,7 @@ class KubeApiserverEngine:
         write_private(
             self._state / flags.CONTROLLER_MANAGER_KUBECONFIG, token_kubeconfig(endpoint, admin_token)
         )
-        arguments = (
-            flags.etcd(),
-            flags.apiserver(
-                pki,
-                tokens=tokens,
-                port=port,
-                share_port=self._reserved is not None,
-                authentication_config=issuers.absolute() if issuers else None,
-            ),
-            flags.controller_manager(pki),
-        )
+        arguments = self._arguments(pki, tokens=tokens, port=port)
         try:
             for program, given in zip(programs, arguments, strict=True):
                 self._children.append(await spawn(program, given, directory=self._state))
@@ -94,6 +85,22 @@ class KubeApiserverEngine:
         if self._reserved is not None:
             self._reserved.close()
             self._reserved = None
+
+    def _arguments(self, pki: Pki, *, tokens: Path, port: int) -> Sequence[Sequence[str]]:
+        """Of etcd, the API server and the controllers."""
+        issuers = self._options.authentication_config
+        return (
+            flags.etcd(),
+            flags.apiserver(
+                pki,
+                tokens=tokens,
+                port=port,
+                share_port=self._reserved is not None,
+                longest_token_seconds=self._options.longest_token_seconds,
+                authentication_config=issuers.absolute() if issuers else None,
+            ),
+            flags.controller_manager(pki),
+        )
 
     def _reserve_port(self) -> int:
         """The port asked for; or a free one, kept from others by a socket that never listens."""

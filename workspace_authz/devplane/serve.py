@@ -16,7 +16,7 @@ from typing import Final
 
 from workspace_authz.devplane.apply import Manifest, read_manifests
 from workspace_authz.devplane.embedded import EmbeddedEngine
-from workspace_authz.devplane.engine import Endpoint, Engine, EngineOptions
+from workspace_authz.devplane.engine import LONGEST_TOKEN_SECONDS, Endpoint, Engine, EngineOptions
 from workspace_authz.devplane.kubeapiserver import KubeApiserverEngine
 from workspace_authz.devplane.kubeconfig import certificate_kubeconfig, token_kubeconfig, write_private
 from workspace_authz.devplane.pki import create_pki
@@ -47,6 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="an AuthenticationConfiguration: issuers to trust (engine kube-apiserver only)",
     )
     parser.add_argument(
+        "--longest-token",
+        type=int,
+        default=LONGEST_TOKEN_SECONDS,
+        metavar="SECONDS",
+        help="a service account's token that is asked for longer is shortened to it; at least 3600",
+    )
+    parser.add_argument(
         "-f",
         dest="manifests",
         type=Path,
@@ -65,6 +72,7 @@ def run(arguments: argparse.Namespace, *, cluster_roles: Sequence[Manifest]) -> 
         port=arguments.port,
         users=arguments.users,
         authentication_config=arguments.authentication_config,
+        longest_token_seconds=arguments.longest_token,
     )
     try:
         manifests = read_manifests(arguments.manifests)

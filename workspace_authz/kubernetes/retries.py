@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from workspace_authz.aio.clock import Clock
 from workspace_authz.aio.gate import Gate
 from workspace_authz.errors import OverloadedError, TransientError, UnavailableError
+from workspace_authz.kubernetes.access_reviews import Target
 from workspace_authz.kubernetes.circuit_breaker import CircuitBreaker
 from workspace_authz.kubernetes.reviews import NO_ANSWER, AccessAnswer, Reviews, RulesAnswer
 from workspace_authz.kubernetes.subject_reviews import SubjectReviews
@@ -103,9 +104,9 @@ class RetryingReviews:
             "SelfSubjectRulesReview", lambda: self._reviews.rules(token, namespace)
         )
 
-    async def may_get(self, token: str, path: str) -> AccessAnswer:
+    async def may_do(self, token: str, target: Target) -> AccessAnswer:
         """See :class:`Reviews`."""
-        return await self._retrier.ask("SelfSubjectAccessReview", lambda: self._reviews.may_get(token, path))
+        return await self._retrier.ask("SelfSubjectAccessReview", lambda: self._reviews.may_do(token, target))
 
 
 class RetryingSubjectReviews:
@@ -120,9 +121,9 @@ class RetryingSubjectReviews:
         """See :class:`SubjectReviews`."""
         return await self._retrier.ask("SubjectAccessReview", lambda: self._reviews.may(user, attributes))
 
-    async def may_get(self, user: UserInfo, path: str) -> AccessAnswer:
+    async def may_do(self, user: UserInfo, target: Target) -> AccessAnswer:
         """See :class:`SubjectReviews`."""
-        return await self._retrier.ask("SubjectAccessReview", lambda: self._reviews.may_get(user, path))
+        return await self._retrier.ask("SubjectAccessReview", lambda: self._reviews.may_do(user, target))
 
 
 class RetryingTokenReviews:

@@ -76,8 +76,8 @@ class Reviews(Protocol):
     async def rules(self, token: str, namespace: str) -> RulesAnswer:
         """What the owner of ``token`` may do in ``namespace``. Raises as :meth:`who`."""
 
-    async def may_get(self, token: str, path: str) -> AccessAnswer:
-        """Whether the owner of ``token`` may get the URL ``path``, which is no resource. Raises as
+    async def may_do(self, token: str, target: access_reviews.Target) -> AccessAnswer:
+        """Whether the owner of ``token`` may do what is no pseudo-resource of MLflow. Raises as
         :meth:`who`."""
 
 
@@ -107,13 +107,10 @@ class ApiReviews:
 
     async def may(self, token: str, attributes: Attributes) -> AccessAnswer:
         """See :class:`Reviews`."""
-        return await self._access(token, access_reviews.mlflow_resource(attributes))
+        return await self.may_do(token, access_reviews.mlflow_resource(attributes))
 
-    async def may_get(self, token: str, path: str) -> AccessAnswer:
+    async def may_do(self, token: str, target: access_reviews.Target) -> AccessAnswer:
         """See :class:`Reviews`."""
-        return await self._access(token, access_reviews.url(path))
-
-    async def _access(self, token: str, target: access_reviews.Target) -> AccessAnswer:
         review = access_reviews.self_subject_access_review(target)
         return access_answer(review.kind, await self._client.status_of(review, token=token))
 

@@ -27,8 +27,8 @@ class SubjectReviews(Protocol):
         subclass :class:`~workspace_authz.errors.MisconfiguredError` when the server may not ask.
         """
 
-    async def may_get(self, user: UserInfo, path: str) -> AccessAnswer:
-        """Whether ``user`` may get the URL ``path``, which is no resource. Raises as :meth:`may`."""
+    async def may_do(self, user: UserInfo, target: access_reviews.Target) -> AccessAnswer:
+        """Whether ``user`` may do what is no pseudo-resource of MLflow. Raises as :meth:`may`."""
 
 
 class ApiSubjectReviews:
@@ -42,12 +42,9 @@ class ApiSubjectReviews:
 
     async def may(self, user: UserInfo, attributes: Attributes) -> AccessAnswer:
         """See :class:`SubjectReviews`."""
-        return await self._access(user, access_reviews.mlflow_resource(attributes))
+        return await self.may_do(user, access_reviews.mlflow_resource(attributes))
 
-    async def may_get(self, user: UserInfo, path: str) -> AccessAnswer:
+    async def may_do(self, user: UserInfo, target: access_reviews.Target) -> AccessAnswer:
         """See :class:`SubjectReviews`."""
-        return await self._access(user, access_reviews.url(path))
-
-    async def _access(self, user: UserInfo, target: access_reviews.Target) -> AccessAnswer:
         review = access_reviews.subject_access_review(user, target)
         return access_answer(review.kind, await self._client.status_of(review, token=None))

@@ -10,6 +10,9 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1"
 GROUP = "rbac.authorization.k8s.io"
 MERGE, STRATEGIC = "application/merge-patch+json", "application/strategic-merge-patch+json"
 
+LONGEST_TOKEN_SECONDS = 30 * 24 * 3600
+"""Of a service account's token, on both engines."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -169,7 +172,10 @@ def _secrets() -> Sequence[Step]:
         _get(path),
         _get(f"{path}?fieldSelector=type%3Dx.test/y"),
         Step("DELETE", f"{path}/s?dryRun=All"),
-        Step("DELETE", f"{path}/s"),
+        Step("DELETE", f"{path}/s", {"preconditions": {"uid": "other"}}),
+        Step("DELETE", f"{path}/s", {"preconditions": {"resourceVersion": "1"}}),
+        Step("DELETE", f"{path}/nope", {"preconditions": {"uid": "other"}}),
+        Step("DELETE", f"{path}/s", {"preconditions": {}}),
     )
 
 
@@ -181,6 +187,7 @@ def _accounts() -> Sequence[Step]:
         _patch(f"{path}/robot", {"secrets": [{"name": "b"}]}, MERGE),
         _post(f"{path}/robot/token", {"spec": {"expirationSeconds": 600, "audiences": ["x"]}}),
         _post(f"{path}/robot/token", {"spec": {"expirationSeconds": 599}}),
+        _post(f"{path}/robot/token", {"spec": {"expirationSeconds": LONGEST_TOKEN_SECONDS + 1}}),
         _post(f"{path}/robot/token", {"spec": {"expirationSeconds": 2**32 + 1}}),
         _post(f"{path}/robot/token", {"metadata": {"name": "other"}}),
         _post(f"{path}/robot/token", {"metadata": {"namespace": "other"}}),

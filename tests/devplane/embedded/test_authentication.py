@@ -96,6 +96,19 @@ async def test_a_service_account_token_lives_as_long_as_it_may(running: Running)
     assert await whoami(running, token) == 401
 
 
+async def test_a_token_ends_with_the_secret_that_it_is_bound_to(running: Running) -> None:
+    secrets = "/api/v1/namespaces/default/secrets"
+    made = await running.api.post(secrets, {"metadata": {"name": "of-a-token"}})
+    seen = {key: made.body["metadata"][key] for key in ("uid", "resourceVersion")}
+    reference = {"apiVersion": "v1", "kind": "Secret", "name": "of-a-token", "uid": seen["uid"]}
+    issued = await running.api.post(f"{ACCOUNTS}/default/token", {"spec": {"boundObjectRef": reference}})
+    token = issued.body["status"]["token"]
+    assert (await whoami(running, token))["username"] == "system:serviceaccount:default:default"
+    deletion = {"preconditions": seen}
+    assert (await running.api.request("DELETE", f"{secrets}/of-a-token", body=deletion)).ok
+    assert await whoami(running, token) == 401
+
+
 async def test_a_deleted_account_is_nobody_at_once(running: Running) -> None:
     issued = await running.api.post(f"{ACCOUNTS}/default/token", {})
     token = issued.body["status"]["token"]

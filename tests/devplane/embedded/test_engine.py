@@ -94,7 +94,6 @@ async def test_a_list_comes_in_one_page(running: Running) -> None:
         ("GET", "?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan", None),
         ("GET", "?continue=token", None),
         ("GET", "?resourceVersionMatch=Exact&resourceVersion=1", None),
-        ("DELETE", "/default", {"preconditions": {"uid": "other"}}),
     ],
 )
 async def test_what_this_engine_cannot_do_is_refused(

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.devplane.embedded.parity_steps import STEPS, Step
+from tests.devplane.embedded.parity_steps import LONGEST_TOKEN_SECONDS, STEPS, Step
 from tests.devplane.real import require_binaries
 from workspace_authz.devplane.api import Answer, Api, connect, until
 from workspace_authz.devplane.embedded import EmbeddedEngine
@@ -64,7 +64,13 @@ async def both(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Both]:
 
 
 async def _start(engine_type: Any, state: Path, stack: AsyncExitStack) -> Api:
-    engine = engine_type(EngineOptions(state=state / engine_type.name, users=state / "users.csv"))
+    engine = engine_type(
+        EngineOptions(
+            state=state / engine_type.name,
+            users=state / "users.csv",
+            longest_token_seconds=LONGEST_TOKEN_SECONDS,
+        )
+    )
     endpoint = await engine.start()
     stack.push_async_callback(engine.stop)
     return await stack.enter_async_context(

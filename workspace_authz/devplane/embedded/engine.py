@@ -109,7 +109,9 @@ class EmbeddedEngine:
             authorizer=authorizer,
             resources=Resources(registry, authorizer),
             reviewer=Reviewer(authenticator=authenticator, authorizer=authorizer, clock=clock),
-            token_requests=TokenRequests(registry, tokens, clock=clock),
+            token_requests=TokenRequests(
+                registry, tokens, longest_seconds=self._options.longest_token_seconds, clock=clock
+            ),
         )
         return Api(parts, bookmark_seconds=self._tuning.bookmark_seconds)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from workspace_authz.devplane.embedded import bodies
 from workspace_authz.devplane.embedded.bodies import Body
 from workspace_authz.devplane.embedded.escalation import EscalationGuard
 from workspace_authz.devplane.embedded.kinds import NAMESPACES, SERVICE_ACCOUNTS, Kind
-from workspace_authz.devplane.embedded.objects import Object, name_of, uid_of
+from workspace_authz.devplane.embedded.objects import Object, metadata, name_of, uid_of
 from workspace_authz.devplane.embedded.rbac import RbacAuthorizer
 from workspace_authz.devplane.embedded.registry import Registry
 from workspace_authz.devplane.embedded.requests import ApiRequest
@@ -18,11 +20,17 @@ from workspace_authz.devplane.embedded.status import (
     FieldProblem,
     Target,
     bad_request,
+    conflict,
     invalid,
     invalid_value,
     unsupported,
 )
 from workspace_authz.types import UserInfo
+
+_PRECONDITIONS: Final = (
+    ("uid", "UID", "deleted and then recreated"),
+    ("resourceVersion", "ResourceVersion", "modified"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +109,11 @@ class Resources:
     def delete(self, call: Call, body: Body) -> Object:
         """Delete one object: the object where Kubernetes returns it, else a ``Status``.
 
-        Raises a 404 where there is no such object, and a 422 for preconditions, which are not supported.
+        Raises a 404 where there is no such object, and a 409 where it is not the one that is meant.
         """
         options, kind = bodies.parse_delete_options(body), call.kind
-        if options.get("preconditions"):
-            raise unsupported("preconditions of a deletion")
         obj = self.get(call)
+        _check_preconditions(call, obj, wanted=options.get("preconditions") or {})
         dry_run = call.request.dry_run or "All" in options.get("dryRun", ())
         deleted, gone = self._registry.delete(kind, obj, dry_run=dry_run)
         if not gone or kind in (SERVICE_ACCOUNTS, NAMESPACES):
@@ -124,6 +131,18 @@ class Resources:
         prepared = self._registry.prepare_update(call.kind, new, old=old)
         self._guard.check(call.kind, prepared, user=call.user, namespace=call.namespace, old=old)
         return self._registry.update(call.kind, prepared, old=old, dry_run=call.request.dry_run)
+
+
+def _check_preconditions(call: Call, obj: Object, *, wanted: Mapping[str, str]) -> None:
+    # kube-apiserver names the kind here, where elsewhere it names the resource.
+    target, own = Target(call.kind.group, call.kind.kind, name=call.request.path_name), metadata(obj)
+    for key, name, remark in _PRECONDITIONS:
+        if wanted.get(key, own[key]) != own[key]:
+            raise conflict(
+                target,
+                f"the {name} in the precondition ({wanted[key]}) does not match the {name} in record "
+                f"({own[key]}). The object might have been {remark}",
+            )
 
 
 def _unfit_patch(error: ApiError) -> ApiError:

@@ -24,17 +24,22 @@ _MIN_SECONDS, _MAX_SECONDS = 600, 2**32
 
 
 class TokenRequests:
-    """Answers TokenRequest objects. ``clock`` is seconds since the epoch."""
+    """Answers TokenRequest objects. ``clock`` is seconds since the epoch.
+
+    A longer lifetime than ``longest_seconds`` is shortened to it.
+    """
 
     def __init__(
         self,
         registry: Registry,
         tokens: ServiceAccountTokens,
         *,
+        longest_seconds: int = _MAX_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._registry = registry
         self._tokens = tokens
+        self._longest_seconds = longest_seconds
         self._clock = clock
 
     def answer(self, request: Object, *, namespace: str, name: str) -> Object:
@@ -54,7 +59,9 @@ class TokenRequests:
             "boundObjectRef": None,
         }
         spec |= request.get("spec") or {}
-        seconds = _checked_seconds(spec["expirationSeconds"])
+        spec["expirationSeconds"] = seconds = min(
+            _checked_seconds(spec["expirationSeconds"]), self._longest_seconds
+        )
         secret = self._bound_secret(spec["boundObjectRef"], namespace)
         expires = timestamp(self._clock() + seconds)
         token = self._tokens.issue(account, audiences=spec["audiences"], seconds=seconds, secret=secret)
