@@ -91,7 +91,7 @@ class BrowserMiddleware:
     def _answering(self, scope: Scope, path: str, send: Send) -> Send:
         """A ``send`` for the answer to a browser."""
         if navigates(scope):
-            shown = ShownRefusal(send, show=partial(as_page, self._prefix))
+            shown = ShownRefusal(send, show=partial(as_page, static_prefix=self._prefix))
             return partial(self._lead, scope, shown) if self._signs_in else shown
         if path == f"{self._prefix}/graphql":
             send = ShownRefusal(send, show=as_graphql)

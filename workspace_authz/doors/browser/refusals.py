@@ -43,11 +43,11 @@ class ShownRefusal:
 
     async def _add(self, start: Message, message: Message) -> None:
         self._content += message.get("body", b"")
-        more = message.get("more_body", False)
-        if more and len(self._content) <= _MOST_REFUSAL_BYTES:
+        is_small = len(self._content) <= _MOST_REFUSAL_BYTES
+        if is_small and message.get("more_body", False):
             return
         self._start = None
-        document = None if more else _document(bytes(self._content))
+        document = _document(bytes(self._content)) if is_small else None
         if document is None:
             await self._send(start)
             await self._send({**message, "body": bytes(self._content)})
@@ -67,7 +67,7 @@ def as_graphql(status: int, document: Mapping[str, Any]) -> OwnAnswer:
     return OwnAnswer(content, "application/json", headers=((b"x-content-type-options", b"nosniff"),))
 
 
-def as_page(static_prefix: str, status: int, document: Mapping[str, Any]) -> OwnAnswer:
+def as_page(status: int, document: Mapping[str, Any], *, static_prefix: str) -> OwnAnswer:
     """A refusal as a page."""
     parts = [f'<p class="error" role="alert">{escape(document["message"])}</p>']
     return section_page(static_prefix, "", parts=parts, title="This did not work", status=status)
