@@ -48,6 +48,7 @@ ALLOWED_WORDS: Final = (
     Allowed("authorizer/rbac/*", _RBAC, "RBAC's RoleBindings"),
     Allowed("cli/checks/*", _RBAC, "RBAC's RoleBindings"),
     Allowed("devplane/*", _RBAC, "RBAC's RoleBindings"),
+    Allowed("doors/people/*", _RBAC, "RBAC's RoleBindings"),
     Allowed("grants/*", _RBAC, "RBAC's RoleBindings"),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from workspace_authz.doors.asgi.body import ReplayedBody
 from workspace_authz.doors.asgi.protocol import peer_of, route_path
 from workspace_authz.doors.own_routes import OwnAnswer, OwnRequest, serve
 from workspace_authz.doors.pages import refusal_page
-from workspace_authz.errors import BadRequestError, ForbiddenError
+from workspace_authz.errors import BadRequestError, ForbiddenError, UnavailableError
 from workspace_authz.identity.authenticator import Presented
+from workspace_authz.kubernetes.reviews import NO_ANSWER
+from workspace_authz.pipeline.pipeline import DEADLINE_SECONDS
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.types import Caller
 from workspace_authz.workspaces.requested import WORKSPACE_HEADER
@@ -133,7 +136,11 @@ class OwnRoutesMiddleware:
 async def _answer(
     route: OwnRoute, own: OwnRequest, *, scope: Scope, receive: Receive, static_prefix: str
 ) -> OwnAnswer:
-    return await route.work(Visit(scope, receive, own, static_prefix))
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            return await route.work(Visit(scope, receive, own, static_prefix))
+    except TimeoutError:
+        raise UnavailableError(NO_ANSWER) from None
 
 
 def json_answer(document: Mapping[str, Any]) -> OwnAnswer:

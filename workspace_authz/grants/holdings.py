@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.authorizer.rbac.objects import Binding, Role
-from workspace_authz.grants.levels import Level, level_on, named_objects
 from workspace_authz.grants.subjects import Subject, group_subject, user_subject
-from workspace_authz.types import Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +48,3 @@ def subjects_of(binding: Binding) -> Iterator[Subject]:
     """Whom a binding names."""
     yield from map(user_subject, binding.users)
     yield from map(group_subject, binding.groups)
-
-
-def levels_of(role: Role) -> Mapping[tuple[Resource, str], Level]:
-    """The levels that a role gives: by resource and name, which is empty for all objects.
-
-    Rights that make up no level are left out.
-    """
-    levels: dict[tuple[Resource, str], Level] = {}
-    for resource in Resource:
-        broad = level_on(role.rules, resource)
-        if broad is not None:
-            levels[resource, ""] = broad
-        for name in named_objects(role.rules, resource):
-            level = level_on(role.rules, resource, name=name)
-            if level is not None and level is not broad:
-                levels[resource, name] = level
-    return levels

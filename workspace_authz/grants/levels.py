@@ -76,3 +76,20 @@ def named_objects(rules: Iterable[ResourceRule], resource: Resource) -> frozense
     """The names of the single objects on which ``rules`` say something about ``resource``."""
     texts = {str(resource), f"{resource}/{USE}", "*"}
     return frozenset(name for rule in rules if rule.resources & texts for name in rule.names)
+
+
+def levels_in(rules: Iterable[ResourceRule]) -> Mapping[tuple[Resource, str], Level]:
+    """All levels that ``rules`` give: by resource and name, which is empty for all objects.
+
+    Rights that make up no level are left out, and names that get no more than all objects do.
+    """
+    given, levels = tuple(rules), dict[tuple[Resource, str], Level]()
+    for resource in Resource:
+        broad = level_on(given, resource)
+        if broad is not None:
+            levels[resource, ""] = broad
+        for name in sorted(named_objects(given, resource)):
+            level = level_on(given, resource, name=name)
+            if level is not None and level is not broad:
+                levels[resource, name] = level
+    return levels

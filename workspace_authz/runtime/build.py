@@ -24,6 +24,7 @@ from workspace_authz.runtime.handler_threads import HandlerThreads, handler_thre
 from workspace_authz.runtime.health import Health
 from workspace_authz.runtime.metrics_page import MetricsPage
 from workspace_authz.runtime.own_reviews import own_reviews
+from workspace_authz.runtime.people import People
 from workspace_authz.runtime.pipeline import ClusterParts, MLflowParts, build_pipeline
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.runtime.sampler import Observed, Sampler
@@ -79,11 +80,11 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
             share=threads.share,
             obstacle=data.obstacle,
             browser=browser,
+            people=People(cluster.index, cluster.generations, callers, rbac_only=cluster.rights is not None),
         )
         observed = _observed(runtime, cluster=cluster, data=data, threads=threads)
         sampler = Sampler(observed, runtime.health, metrics=_sampled(metrics, config), slot=slot, clock=clock)
         _start(supervisor, runtime, cluster=cluster, data=data, sampler=sampler)
-        process.install(runtime)
         stack.callback(process.uninstall)
         yield runtime
 
@@ -91,13 +92,14 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
 def _start(
     supervisor: Supervisor, runtime: Runtime, *, cluster: Cluster, data: Data, sampler: Sampler
 ) -> None:
-    """Start the work in the background."""
+    """Start the work in the background, and make ``runtime`` that of this process."""
     cluster.follow(supervisor)
     data.prepare(supervisor, cluster.directory)
     if runtime.browser is not None:
         runtime.browser.start(supervisor)
     supervisor.run("gc freeze", partial(freeze_when_ready, runtime.health, SystemClock()))
     supervisor.run("sampler", sampler.run)
+    process.install(runtime)
 
 
 def _reviews(api: ApiReviews, settings: Settings, *, metrics: Metrics, clock: Clock) -> ReviewPriorities:

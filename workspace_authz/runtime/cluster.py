@@ -27,6 +27,7 @@ class Cluster:
     directory: Directory | None
     """The namespaces that are workspaces; None on a server without workspaces."""
     generations: Generations
+    index: RbacIndex
     rbac: RbacWatcher
     rights: RbacSource | None
     """Where callers could hold rights by RBAC; None where another authorizer may grant rights too."""
@@ -74,6 +75,7 @@ def cluster_over(
     return Cluster(
         directory=Directory(connection, config.policy, clock=clock) if config.policy else None,
         generations=generations,
+        index=index,
         rbac=rbac,
         rights=RbacSource(index, generations) if rbac_only else None,
         api_probe=ApiServerProbe(connection, clock=clock),

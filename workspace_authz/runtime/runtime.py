@@ -10,6 +10,7 @@ from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.runtime.handler_threads import fair_share
 from workspace_authz.runtime.health import Health
 from workspace_authz.runtime.metrics_page import MetricsPage
+from workspace_authz.runtime.people import People
 from workspace_authz.runtime.sign_in import BrowserSessions
 from workspace_authz.settings.settings import Settings
 from workspace_authz.telemetry.audit import AuditSink
@@ -39,3 +40,5 @@ class Runtime:
     """Shares the threads of MLflow's handlers."""
     browser: BrowserSessions | None = None
     """The sessions of people in a browser; None where nobody signs in."""
+    people: People | None = None
+    """For people who look at permissions; None where RBAC is not at hand."""

@@ -5,7 +5,7 @@ It says what to ask and what to show, never whether a caller may.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TypeAlias, TypeVar
 
 from workspace_authz.authorizer.rbac.objects import Binding, Role, RoleKey
@@ -79,12 +79,25 @@ class RbacIndex:
 
     def granted_to(self, user: UserInfo) -> Iterator[tuple[str, Role]]:
         """``(namespace, role)`` of every binding that names ``user`` and matters; no namespace: in all."""
-        for bound, names in ((self._users, (user.username,)), (self._groups, user.groups)):
-            for name in names:
-                for key, binding in bound.get(name, {}).items():
-                    role = self._roles.get(binding.role_key(key[0]))
-                    if role is not None:
-                        yield key[0], role
+        yield from ((key[0], role) for key, _, role in self.bindings_of_user(user.username))
+        for group in user.groups:
+            yield from ((key[0], role) for key, _, role in self.bindings_of_group(group))
+
+    def bindings_of_user(self, name: str) -> Iterator[tuple[BindingKey, Binding, Role]]:
+        """``(key, binding, role)`` of every binding that matters and names the user itself."""
+        return self._with_roles(self._users.get(name, {}))
+
+    def bindings_of_group(self, name: str) -> Iterator[tuple[BindingKey, Binding, Role]]:
+        """As :meth:`bindings_of_user`, for a group."""
+        return self._with_roles(self._groups.get(name, {}))
+
+    def _with_roles(
+        self, bindings: Mapping[BindingKey, Binding]
+    ) -> Iterator[tuple[BindingKey, Binding, Role]]:
+        for key, binding in bindings.items():
+            role = self._roles.get(binding.role_key(key[0]))
+            if role is not None:
+                yield key, binding, role
 
 
 def _take(bound: dict[str, dict[K, Binding]], key: K, *, names: tuple[str, ...]) -> None:

@@ -1,0 +1,26 @@
+"""What a worker knows and does for people who look at permissions: their own, and each other's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from workspace_authz.authorizer.generations import Generations
+from workspace_authz.authorizer.rbac.index import RbacIndex
+from workspace_authz.kubernetes.connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Who holds what, and the way to the API server for what people do with their own token."""
+
+    index: RbacIndex
+    generations: Generations
+    callers: Connection
+    """Carries no credential but the one that a request is given."""
+    rbac_only: bool
+    """Whether no other authorizer grants rights, so that the index knows all of them."""
+
+    @property
+    def follows_rbac(self) -> bool:
+        """Whether the index is up to date."""
+        return self.generations.followed_since is not None
