@@ -160,8 +160,8 @@ def _show(made: NewKey, options: argparse.Namespace, *, namespace: str) -> None:
         note("the cluster gave it a shorter life than you asked for: that is its limit for such tokens.")
     if not key.audience:
         note(
-            "it is also a credential for the Kubernetes API, with the rights of its account; where the server "
-            "has audiences, --audience makes one for MLflow only."
+            "it is also a credential for the Kubernetes API, with the rights of its account; where the "
+            "server has audiences, --audience makes one for MLflow only."
         )
 
 
