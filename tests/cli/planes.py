@@ -12,7 +12,7 @@ from pathlib import Path
 
 TEAM = "team-a"
 ALICE, BOB, MALLORY, EDNA = (f"{name}-token-0123456789" for name in ("alice", "bob", "mallory", "edna"))
-"""May edit in team-a; may get the one experiment "shared" there; may nothing; may edit all of Kubernetes there."""
+"""May edit in team-a; may get the one experiment "shared" there; may nothing; has Kubernetes' edit."""
 LONGEST_TOKEN_SECONDS = 180 * 24 * 3600
 """Of a service account's token."""
 
