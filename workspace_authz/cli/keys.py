@@ -16,7 +16,7 @@ from workspace_authz.cli.access import REVIEW_SECONDS, Access, demand_namespace,
 from workspace_authz.cli.options import NO, OK, Parser, add_caller, add_namespace, add_output, command_parser
 from workspace_authz.cli.output import note, print_json, print_lines, table
 from workspace_authz.errors import BadRequestError, ConfigurationError
-from workspace_authz.grants.key_lines import FORMATS, UNKNOWN_URI, URI, KeyUse
+from workspace_authz.grants.key_formats import FORMATS, UNKNOWN_URI, URI, KeyUse
 from workspace_authz.grants.key_records import Key, KeyWish, seconds_of_days, timestamp
 from workspace_authz.grants.keys import (
     MOST_LISTED,
@@ -200,16 +200,16 @@ async def _list(session: _Session, options: argparse.Namespace) -> int:
 def _row(key: Key, at: datetime) -> Sequence[str]:
     return (
         key.name,
-        _plain(key.account),
+        _printable(key.account),
         str(key.state(at)),
         _until(key),
-        _plain(key.audience) or "-",
-        _plain(key.made_by),
-        _plain(key.purpose),
+        _printable(key.audience) or "-",
+        _printable(key.made_by),
+        _printable(key.purpose),
     )
 
 
-def _plain(text: str) -> str:
+def _printable(text: str) -> str:
     """Without what a terminal would obey: who may write Secrets chose it."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 

@@ -79,7 +79,7 @@ class Keys:
     namespace: str
 
     async def listed(self) -> KeyList:
-        """The keys there are."""
+        """The keys there are. Raises :class:`ForbiddenError` with what it takes."""
         path, query = core_path(checked_namespace(self.namespace), SECRETS), {"labelSelector": SELECTOR}
         try:
             secrets, more = await self.objects.first(path, most=MOST_LISTED, query=query)
@@ -98,6 +98,7 @@ class Keys:
         """A new key, made by the user ``made_by``.
 
         A key for the Kubernetes API of an account with rights beyond MLflow's is made only if ``confirmed``.
+        Raises :class:`ForbiddenError` with what it takes. A key that is not returned is ended.
         """
         namespace, wish = checked_namespace(self.namespace), checked_wish(wish)
         path = core_path(namespace, SECRETS)
@@ -140,7 +141,8 @@ class Keys:
             if rights:
                 return BroadAccount(rights)
         secret = await self.objects.replace(
-            core_path(self.namespace, SECRETS, secret["metadata"]["name"]), finished(secret, made.expires)
+            core_path(self.namespace, SECRETS, name=secret["metadata"]["name"]),
+            finished(secret, made.expires),
         )
         key = key_of(secret)
         if key is None:
@@ -157,7 +159,7 @@ class Keys:
 
     async def _withdraw(self, secret: JsonObject) -> None:
         """Delete the Secret of a key that nobody gets."""
-        path = core_path(self.namespace, SECRETS, secret["metadata"]["name"])
+        path = core_path(self.namespace, SECRETS, name=secret["metadata"]["name"])
         try:
             with suppress(MissingError):
                 await self.objects.delete(path, seen=_the_same(secret))

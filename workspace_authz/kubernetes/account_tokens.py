@@ -29,7 +29,7 @@ class AccountToken:
     """As the API server says, which may be earlier than was asked for."""
 
 
-def core_path(namespace: str, resource: str, name: str = "") -> str:
+def core_path(namespace: str, resource: str, *, name: str = "") -> str:
     """Of an object of the core API group, or of a collection."""
     path = f"/api/v1/namespaces/{quote(namespace, safe='')}/{resource}"
     return f"{path}/{quote(name, safe='')}" if name else path
@@ -50,7 +50,7 @@ async def request_token(
         "spec": {"audiences": list(audiences), "expirationSeconds": seconds, "boundObjectRef": bound},
     }
     answer = await objects.create(
-        f"{core_path(metadata['namespace'], SERVICE_ACCOUNTS, account)}/token", request
+        f"{core_path(metadata['namespace'], SERVICE_ACCOUNTS, name=account)}/token", request
     )
     try:
         status = answer["status"]
