@@ -15,6 +15,13 @@
     }
   };
 
+  // Who has signed out in another tab sees nothing here any more, as soon as they look.
+  const marked = () => /(^|; )mlflow_user=/.test(document.cookie);
+  const signedIn = marked();
+  window.addEventListener("focus", () => {
+    if (signedIn && !marked()) location.reload();
+  });
+
   // The server would refuse it as well, twice for each page.
   const ofAssistant = (asked) =>
     settings.assistant && /(^|\/)ajax-api\/3\.0\/mlflow\/assistant\//.test(String(asked?.url ?? asked));
