@@ -22,6 +22,33 @@
     if (signedIn && !marked()) location.reload();
   });
 
+  // MLflow keeps what it has shown of one workspace, whichever the address names next: nothing of it may stay.
+  const named = () => new URLSearchParams(location.hash.split("?")[1] ?? "").get("workspace");
+  let workspace = named();
+  const moved = () => {
+    const now = named();
+    if (now && workspace && now !== workspace) location.reload();
+    workspace = now ?? workspace;
+    link.hidden = !/^#\/account\b/.test(location.hash);
+  };
+  const link = document.createElement("a");
+  link.className = "workspace-authz-link";
+  link.href = settings.ownPages;
+  link.textContent = "Permissions, access keys and audit";
+  for (const name of ["pushState", "replaceState"]) {
+    const change = history[name];
+    history[name] = function (...given) {
+      const done = change.apply(this, given);
+      moved();
+      return done;
+    };
+  }
+  for (const kind of ["popstate", "hashchange"]) window.addEventListener(kind, moved);
+  document.addEventListener("DOMContentLoaded", () => {
+    moved();
+    document.body.append(link);
+  });
+
   // The server would refuse it as well, twice for each page.
   const ofAssistant = (asked) =>
     settings.assistant && /(^|\/)ajax-api\/3\.0\/mlflow\/assistant\//.test(String(asked?.url ?? asked));
