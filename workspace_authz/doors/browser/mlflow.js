@@ -58,11 +58,30 @@
       headers: { "Content-Type": "application/json" },
     });
 
+  // Some pages of MLflow keep to themselves why they were refused: it is said once, if it cannot be read by then.
+  const BESIDES = /\/mlflow\/(gateway-proxy|users|roles|jobs|ui-telemetry)\b/; // what a page can do without
+  let untold = "";
+  const told = async (answer) => {
+    try {
+      if (BESIDES.test(answer.url)) return;
+      const { message } = await answer.json();
+      if (!untold) setTimeout(tell, 1500);
+      untold = String(message);
+    } catch {
+      // An answer of somebody else's.
+    }
+  };
+  const tell = () => {
+    if (!document.body.innerText.includes(untold.slice(0, 80))) say(untold);
+    untold = "";
+  };
+
   const fetchOf = window.fetch;
   window.fetch = async (...asked) => {
     if (ofAssistant(asked[0])) return refusal();
     const answer = await fetchOf.apply(window, asked);
     if (answer.status === 401) ended(answer.url);
+    else if (answer.status === 403 || answer.status === 503) told(answer.clone());
     return answer;
   };
   const send = XMLHttpRequest.prototype.send;
@@ -109,8 +128,9 @@
     note.setAttribute("role", "alert");
     note.textContent = why;
     document.querySelector(".workspace-authz-note")?.remove();
+    note.addEventListener("click", () => note.remove());
     document.body.append(note);
-    setTimeout(() => note.remove(), 8000);
+    setTimeout(() => note.remove(), 20000);
   };
   for (const kind of ["pointerover", "focusin"]) document.addEventListener(kind, explain, true);
   for (const kind of ["pointerdown", "click", "keydown"]) document.addEventListener(kind, stop, true);
