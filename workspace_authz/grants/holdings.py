@@ -26,6 +26,12 @@ class Holding:
     """Whether the binding was made by this software, and may be deleted by it."""
 
     @property
+    def is_direct(self) -> bool:
+        """Whether a Role and a binding of one name were made for this subject alone."""
+        in_namespace = bool(self.binding_namespace) and self.role_namespace == self.binding_namespace
+        return self.managed and in_namespace and self.binding == self.role_name
+
+    @property
     def source(self) -> str:
         """Where it comes from, in words."""
         binding = "RoleBinding" if self.binding_namespace else "ClusterRoleBinding"
