@@ -12,6 +12,7 @@
         ├── MissingError          404 RESOURCE_DOES_NOT_EXIST
         ├── UnknownRouteError     404 ENDPOINT_NOT_FOUND
         ├── SlowClientError       408 DEADLINE_EXCEEDED
+        ├── ConflictError         409 RESOURCE_CONFLICT
         ├── TooManyRequestsError  429 REQUEST_LIMIT_EXCEEDED
         ├── HeadersTooLargeError  431 BAD_REQUEST
         ├── UnappliedEffectError  501 NOT_IMPLEMENTED
@@ -132,6 +133,13 @@ class SlowClientError(RequestError):
     @property
     def headers(self) -> Sequence[tuple[str, str]]:
         return (("connection", "close"),)
+
+
+class ConflictError(RequestError):
+    """What is there already, or was changed by somebody else in between, is in the way."""
+
+    status = 409
+    code = "RESOURCE_CONFLICT"
 
 
 class TooManyRequestsError(RequestError):

@@ -9,9 +9,9 @@ import pytest
 from workspace_authz.errors import UnauthenticatedError
 from workspace_authz.identity.credentials import (
     MAX_TOKEN_BYTES,
-    empty_headers,
     find_credential,
     provider_keeps_authorization,
+    what_came,
     workspaces_of_basic,
 )
 
@@ -153,7 +153,7 @@ def test_behind_a_proxy_too_other_credentials_must_agree() -> None:
 @pytest.mark.parametrize(
     ("header", "told"),
     [
-        ((b"authorization", basic("u", "p w")), "Authorization (Basic)"),
+        ((b"authorization", basic("u", "p w")), "the password in Authorization (Basic)"),
         ((b"authorization", b"Bearer p w"), "Authorization (Bearer)"),
         ((b"x-forwarded-access-token", b"p w"), "X-Forwarded-Access-Token"),
     ],
@@ -166,8 +166,9 @@ def test_a_refusal_names_the_header_that_was_read(header: tuple[bytes, bytes], t
 
 def test_empty_headers_are_named_and_their_values_are_not() -> None:
     headers = [(b"authorization", basic("alice", "")), (b"x-forwarded-access-token", b"")]
-    assert empty_headers(headers, gateway=False) == "Authorization (Basic), X-Forwarded-Access-Token"
-    assert empty_headers([FORWARDED], gateway=False) == ""
+    told = "These headers are empty: Authorization (Basic), X-Forwarded-Access-Token."
+    assert what_came(headers, gateway=False) == told
+    assert what_came([FORWARDED], gateway=False) == ""
 
 
 def test_on_a_gateway_route_the_gateways_header_counts_and_authorization_is_the_providers() -> None:

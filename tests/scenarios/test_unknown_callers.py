@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from tests.harness.http import Answer
 from tests.harness.server import MlflowServer
+from tests.identity.jwts import jwt
 from tests.scenarios.people import ABSENT, HIDDEN, TEAM_A, TEAM_B, Cluster
 
 SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
@@ -52,6 +55,21 @@ def test_a_401_says_how_to_get_a_token(server: MlflowServer) -> None:
     challenges = answer.header("www-authenticate")
     assert [challenge.partition(" ")[0] for challenge in challenges] == ["Basic", "Bearer"]  # sorted
     assert "content-type" in dict(answer.headers)
+
+
+def test_a_401_says_that_a_token_says_it_expired(server: MlflowServer) -> None:
+    """Given a token that ended in 2020, when it is sent in either way, then that is said, and none of it."""
+    token = jwt({"sub": "system:serviceaccount:team-a:trainer", "exp": 1_600_000_000})
+    basic = base64.b64encode(f"alice:{token}".encode()).decode()
+    for value, place in [
+        (f"Bearer {token}", "Authorization (Bearer)"),
+        (f"Basic {basic}", "the password in Authorization (Basic)"),
+    ]:
+        answer = server.ask("GET", SEARCH, headers={"Authorization": value})
+        assert answer.status == 401
+        message = answer.json["message"]
+        assert f"read from {place}, and says that it expired at 2020-09-13 12:26:40 UTC." in message
+        assert not any(part in message for part in token.split("."))
 
 
 @pytest.mark.parametrize("path", ["/api/3.0/mlflow/workspaces/{}", "/ajax-api/3.0/mlflow/workspaces/{}"])

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from workspace_authz.aio.statistics import Statistics
 from workspace_authz.errors import UnauthenticatedError
-from workspace_authz.identity.credentials import HOW_TO, empty_headers
+from workspace_authz.identity.credentials import HOW_TO, what_came
 from workspace_authz.types import Caller, Credential
 
 
@@ -76,9 +76,10 @@ class AuthenticatorChain:
             caller = await authenticator.authenticate(presented, unverified=unverified)
             if caller is not None:
                 return caller
-        empty = empty_headers(presented.headers, gateway=presented.gateway)
-        read = f" These headers are empty: {empty}." if empty else ""
-        raise UnauthenticatedError(f"This request carries no Kubernetes token.{read} {self.advice}")
+        came = what_came(presented.headers, gateway=presented.gateway)
+        raise UnauthenticatedError(
+            " ".join(filter(None, ("This request carries no Kubernetes token.", came, self.advice)))
+        )
 
     def workspaces(self, presented: Presented) -> Sequence[str]:
         """What credentials of all kinds name. See :meth:`Authenticator.workspaces`."""

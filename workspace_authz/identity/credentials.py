@@ -24,6 +24,7 @@ import binascii
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
@@ -66,7 +67,7 @@ class FoundToken:
 
     bearer: BearerToken
     header: str
-    """Where it was read: ``Authorization (Basic)``."""
+    """Where it was read: ``the password in Authorization (Basic)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +104,18 @@ class _Header:
             return not self.value or self._basic()[1] == b""
         return not self.value and (self.is_ours or not self.scheme)
 
+    @property
+    def place(self) -> str:
+        """Where in it a token is looked for, as it is told to the caller."""
+        return f"the password in {self}" if self.scheme == b"basic" else str(self)
+
     def token(self) -> str:
         """The token in it. Raises :class:`UnauthenticatedError` for what cannot be one."""
         token = self._basic()[1] if self.scheme == b"basic" else self.value
         if not token or len(token) > MAX_TOKEN_BYTES or token.translate(None, _VISIBLE):
             raise UnauthenticatedError(
-                f"The credential of this request is no Kubernetes token; it was read from {self}. {HOW_TO}"
+                f"The credential of this request is no Kubernetes token; it was read from {self.place}. "
+                f"{HOW_TO}"
             )
         return token.decode("ascii")
 
@@ -150,7 +157,7 @@ def find_credential(
             f"This request carries two different credentials, in {names}; send only one."
         )
     token, header = tokens.popitem()
-    return FoundToken(BearerToken(token), str(header))
+    return FoundToken(BearerToken(token), header.place)
 
 
 def workspaces_of_basic(
@@ -164,10 +171,14 @@ def workspaces_of_basic(
     return tuple(filter(None, (header.workspace() for header in presenting)))
 
 
-def empty_headers(headers: Iterable[tuple[bytes, bytes]], *, gateway: bool) -> str:
-    """The headers that present nothing, as text for the caller; empty when there are none."""
-    found = _counted(headers, gateway=gateway)
-    return ", ".join(dict.fromkeys(str(header) for header in found if header.is_empty))
+def what_came(headers: Iterable[tuple[bytes, bytes]], *, gateway: bool) -> str:
+    """What a request without a token has in its place, as sentences for the caller; empty for nothing."""
+    found = _counted(headers, gateway=gateway, unread=True)
+    empty = ", ".join(dict.fromkeys(str(header) for header in found if header.is_empty))
+    unread = dict.fromkeys(str(header) for header in found if not header.is_empty and not header.is_ours)
+    # The scheme is not repeated: who forgets it sends the token in its place.
+    said = [f"{name} came, but begins neither with Bearer nor with Basic." for name in unread]
+    return " ".join([f"These headers are empty: {empty}."] * bool(empty) + said)
 
 
 def provider_keeps_authorization(headers: Iterable[tuple[bytes, bytes]], *, gateway: bool) -> bool:
@@ -185,15 +196,18 @@ def _presenting(headers: Iterable[tuple[bytes, bytes]], *, gateway: bool, oauth_
     return presenting
 
 
-def _counted(headers: Iterable[tuple[bytes, bytes]], *, gateway: bool) -> list[_Header]:
-    """The headers that count on this route and in which a token is looked for."""
+def _counted(headers: Iterable[tuple[bytes, bytes]], *, gateway: bool, unread: bool = False) -> list[_Header]:
+    """The headers that count on this route and in which a token is looked for.
+
+    With ``unread`` also those of them whose scheme is not read.
+    """
     sent = [(name, value) for name, value in headers if name in _TITLES]
     ours = GATEWAY_AUTHORIZATION if provider_keeps_authorization(sent, gateway=gateway) else AUTHORIZATION
     read = [_Header.read(name, value) for name, value in sent]
     counted = {FORWARDED_TOKEN, ours}
     if gateway and all(header.is_empty for header in read if header.name not in PROVIDER_KEYS):
         counted |= PROVIDER_KEYS
-    return [header for header in read if header.name in counted and header.is_ours]
+    return [header for header in read if header.name in counted and (unread or header.is_ours)]
 
 
 def expiry(token: str) -> float | None:
@@ -209,6 +223,17 @@ def expiry(token: str) -> float | None:
     except OverflowError:
         return None
     return end if math.isfinite(end) else None
+
+
+def said_expiry(token: str, *, now: float) -> str:
+    """The time at which ``token`` says that it expired, as text; empty where it does not say so.
+
+    ``now`` is in seconds since the epoch. For whoever sent the token: nothing is verified.
+    """
+    end = expiry(token)
+    if end is None or not 0 <= end <= now:
+        return ""
+    return datetime.fromtimestamp(end, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def claimed_audiences(token: str) -> frozenset[str]:

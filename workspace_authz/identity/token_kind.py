@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from workspace_authz.aio.statistics import Statistics
 from workspace_authz.errors import UnauthenticatedError
 from workspace_authz.identity.authenticator import Presented
-from workspace_authz.identity.credentials import FoundToken
+from workspace_authz.identity.credentials import FoundToken, said_expiry
 from workspace_authz.identity.verified_tokens import Questions, Token, TokenRules, VerifiedTokens
 from workspace_authz.types import Caller, Credential
 
@@ -58,8 +58,10 @@ class TokenKindAuthenticator:
             return await self._tokens.caller(token, presented.peer, unverified=unverified)
         except UnauthenticatedError as error:
             # A client may send one that its user does not know of, for example out of a .netrc.
+            expired = said_expiry(token.token, now=self._rules.now())
+            said = f", and says that it expired at {expired}" if expired else ""
             raise UnauthenticatedError(
-                f"{error.message} The token was read from {found.header}.{self._advice}"
+                f"{error.message} The token was read from {found.header}{said}.{self._advice}"
             ) from None
 
     def workspaces(self, presented: Presented) -> Sequence[str]:

@@ -54,6 +54,11 @@ class TokenRules:
     oauth_proxy: bool = False
     """See :func:`~workspace_authz.identity.credentials.find_credential`."""
 
+    def now(self) -> float:
+        """The API server's time, or this machine's while that is not known."""
+        told = self.server_time()
+        return self.clock.time() if told is None else told
+
     def found(self, presented: Presented) -> FoundToken | None:
         """The one token of a request; None when it presents none. Raises :class:`UnauthenticatedError`."""
         return find_credential(presented.headers, gateway=presented.gateway, oauth_proxy=self.oauth_proxy)

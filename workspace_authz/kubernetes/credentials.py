@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from workspace_authz.types import Caller
+
 _BASIC = b"basic"
 
 
@@ -80,6 +82,15 @@ class SessionUser:
     def is_in(self, value: bytes) -> bool:
         """False: the cookie of a session is taken out by its name."""
         return False
+
+
+def api_token(caller: Caller) -> str | None:
+    """The token with which the Kubernetes API knows the caller; None where they have shown none.
+
+    A token for an audience of this server and one of an issuer that the cluster does not trust are none.
+    """
+    credential = caller.credential
+    return credential.token if isinstance(credential, BearerToken) else None
 
 
 def unverified_claims(token: str) -> Mapping[str, Any]:

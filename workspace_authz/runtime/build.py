@@ -11,8 +11,9 @@ from typing import Final
 from workspace_authz.aio.clock import Clock, SystemClock
 from workspace_authz.aio.supervisor import Supervisor
 from workspace_authz.database.threads import DatabaseThreads
-from workspace_authz.kubernetes.configuration import load_configuration
+from workspace_authz.kubernetes.configuration import ApiConfiguration, load_configuration
 from workspace_authz.kubernetes.connection import Connection, caller_connection, server_connection
+from workspace_authz.kubernetes.objects import CallersObjects
 from workspace_authz.kubernetes.retries import ReviewPriorities, review_priorities
 from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.mlflow_adapter.store.engines import tracking_engine
@@ -52,10 +53,7 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
     async with AsyncExitStack() as stack:
         audit = open_audit_sink(settings)
         stack.callback(audit.close)
-        callers = caller_connection(configuration, limit=settings.api_connections)
-        stack.push_async_callback(callers.close)
-        server = server_connection(configuration)
-        stack.push_async_callback(server.close)
+        callers, server = _connections(configuration, settings, stack=stack)
         slot = config.workers.register()
         stack.callback(slot.release)
         data = await stack.enter_async_context(data_of(config, clock))
@@ -80,13 +78,29 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
             share=threads.share,
             obstacle=data.obstacle,
             browser=browser,
-            people=People(cluster.index, cluster.generations, callers, rbac_only=cluster.rights is not None),
+            people=_people(cluster, callers, settings=settings),
         )
         observed = _observed(runtime, cluster=cluster, data=data, threads=threads)
         sampler = Sampler(observed, runtime.health, metrics=_sampled(metrics, config), slot=slot, clock=clock)
         _start(supervisor, runtime, cluster=cluster, data=data, sampler=sampler)
         stack.callback(process.uninstall)
         yield runtime
+
+
+def _connections(
+    configuration: ApiConfiguration, settings: Settings, *, stack: AsyncExitStack
+) -> tuple[Connection, Connection]:
+    """For callers, and the server's own, until the stack ends."""
+    callers = caller_connection(configuration, limit=settings.api_connections)
+    stack.push_async_callback(callers.close)
+    server = server_connection(configuration)
+    stack.push_async_callback(server.close)
+    return callers, server
+
+
+def _people(cluster: Cluster, callers: Connection, *, settings: Settings) -> People:
+    objects = CallersObjects(callers, timeout=settings.api_timeout_seconds)
+    return People(cluster.index, cluster.generations, objects, rbac_only=cluster.rights is not None)
 
 
 def _start(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.rbac.index import RbacIndex
-from workspace_authz.kubernetes.connection import Connection
+from workspace_authz.kubernetes.objects import CallersObjects
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,8 +15,8 @@ class People:
 
     index: RbacIndex
     generations: Generations
-    callers: Connection
-    """Carries no credential but the one that a request is given."""
+    objects: CallersObjects
+    """The Kubernetes API as a caller, with the caller's own token."""
     rbac_only: bool
     """Whether no other authorizer grants rights, so that the index knows all of them."""
 

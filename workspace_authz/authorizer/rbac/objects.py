@@ -68,11 +68,7 @@ class RoleReader:
 
     def __call__(self, item: JsonObject) -> Role | None:
         """What the role grants; None when that is no MLflow right, and the role was not made by us."""
-        given = item.get("rules")
-        parsed = (
-            (_rule(rule) for rule in given if isinstance(rule, Mapping)) if isinstance(given, list) else ()
-        )
-        rules = tuple(map(narrowed, mlflow_rules(parsed)))
+        rules = tuple(map(narrowed, mlflow_rules(read_rules(item))))
         proof, managed = witness(rules), is_managed(item)
         if proof is None and not managed:
             return None
@@ -81,6 +77,14 @@ class RoleReader:
         if len(self._shared) >= _SHARED:
             self._shared.clear()
         return self._shared.setdefault(role, role)
+
+
+def read_rules(item: JsonObject) -> Iterator[ResourceRule]:
+    """Every rule on resources of a role, whatever it is about."""
+    given = item.get("rules")
+    return (
+        (_rule(rule) for rule in given if isinstance(rule, Mapping)) if isinstance(given, list) else iter(())
+    )
 
 
 def read_binding(item: JsonObject) -> Binding | None:
