@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.authorizer.rbac.objects import Binding, Role
-from workspace_authz.grants.subjects import Subject, group_subject, user_subject
+from workspace_authz.grants.subjects import Subject, SubjectKind, group_subject, user_subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,19 @@ def holdings_in(index: RbacIndex, namespace: str) -> Iterator[Holding]:
             continue
         role_namespace, role_name = binding.role_key(namespace)
         for subject in subjects_of(binding):
+            yield Holding(subject, namespace, name, role_namespace, role_name, role, binding.managed)
+
+
+def holdings_of(index: RbacIndex, subject: Subject) -> Iterator[Holding]:
+    """What all bindings that name ``subject`` give, in whatever namespace."""
+    named = (
+        index.bindings_of_group(subject.name)
+        if subject.kind is SubjectKind.GROUP
+        else index.bindings_of_user(subject.username)
+    )
+    for (namespace, name), binding, role in named:
+        if role.witness is not None:
+            role_namespace, role_name = binding.role_key(namespace)
             yield Holding(subject, namespace, name, role_namespace, role_name, role, binding.managed)
 
 

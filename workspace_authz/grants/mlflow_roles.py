@@ -134,33 +134,33 @@ class Overview:
 
     def roles(self) -> list[MlflowRole]:
         """All roles that can be had in the namespaces, and what was granted on single objects."""
-        shipped = [(role.name, self.index.role(("", role.name))) for role in WORKSPACE_ROLES.values()]
+        shipped = {ref.name: self.index.role(("", ref.name)) for ref in WORKSPACE_ROLES.values()}
         found: dict[int, MlflowRole] = {}
         for namespace in self.namespaces:
-            for name, role in shipped:
-                if role is not None:
-                    _add(found, _role(namespace, RoleKind.CLUSTER_ROLE, name, role=role))
+            for name, cluster_role in shipped.items():
+                if cluster_role is not None:
+                    _add(found, _role(RoleKind.CLUSTER_ROLE, name, workspace=namespace, role=cluster_role))
             for name, role in self.index.roles_in(namespace):
                 if not self._is_direct(namespace, name):
-                    _add(found, _role(namespace, RoleKind.ROLE, name, role=role))
-        for _, role in self._given():
-            _add(found, role)
+                    _add(found, _role(RoleKind.ROLE, name, workspace=namespace, role=role))
+        for _, given in self._given():
+            _add(found, given)
         return list(found.values())
 
     def users(self) -> Mapping[Subject, Sequence[MlflowRole]]:
-        """Every subject of a binding, by name, with their roles."""
+        """Every subject of a binding, by name, with their roles, each with the bindings that give it."""
         users: dict[Subject, dict[int, MlflowRole]] = {}
-        for subject, role in self._given():
-            _add(users.setdefault(subject, {}), role)
+        for holding, role in self._given():
+            own = users.setdefault(holding.subject, {})
+            _add(own, role)
+            if role.kind is not RoleKind.DIRECT:
+                _describe(own, role, source=holding.source)
         return {subject: list(users[subject].values()) for subject in sorted(users)}
 
-    def _given(self) -> Iterator[tuple[Subject, MlflowRole]]:
-        for namespace in self.namespaces:
+    def _given(self) -> Iterator[tuple[Holding, MlflowRole]]:
+        for namespace in (*self.namespaces, *([""] if self.cluster_wide else [])):
             for holding in holdings_in(self.index, namespace):
-                yield holding.subject, _role_of(holding)
-        if self.cluster_wide:
-            for holding in holdings_in(self.index, ""):
-                yield holding.subject, _role_of(holding)
+                yield holding, _role_of(holding)
 
     def _is_direct(self, namespace: str, name: str) -> bool:
         """Whether a Role was made for one subject: then the binding to it has its name."""
@@ -169,37 +169,35 @@ class Overview:
 
 
 def _add(roles: dict[int, MlflowRole], role: MlflowRole) -> None:
-    """Put ``role`` beside the others. What one subject has of one role by several bindings is one."""
-    before = roles.get(role.number)
-    if before is None:
-        roles[role.number] = role
-    elif role.kind is RoleKind.DIRECT:
+    """Put ``role`` beside the others; what was granted on single objects together."""
+    before = roles.setdefault(role.number, role)
+    if before is not role and role.kind is RoleKind.DIRECT:
         roles[role.number] = replace(before, levels={**before.levels, **role.levels})
-    elif role.description and role.description not in before.description:
-        joined = f"{before.description}; {role.description}" if before.description else role.description
-        roles[role.number] = replace(before, description=joined)
+
+
+def _describe(roles: dict[int, MlflowRole], role: MlflowRole, *, source: str) -> None:
+    """Say by which binding ``role`` is given. One subject may have it by several."""
+    before = roles[role.number].description
+    sources = f"{before}; {source}" if before and before != role.description else source
+    roles[role.number] = replace(roles[role.number], description=sources)
 
 
 def _role_of(holding: Holding) -> MlflowRole:
-    if not holding.binding_namespace:
-        name, description = holding.role_name, holding.source
-        return _role(EVERYWHERE, RoleKind.CLUSTER_WIDE, name, role=holding.role, description=description)
-    namespace = holding.binding_namespace
+    namespace, role = holding.binding_namespace, holding.role
+    if not namespace:
+        return _role(RoleKind.CLUSTER_WIDE, holding.role_name, workspace=EVERYWHERE, role=role)
     if holding.is_direct:
-        name = holding.subject.text
-        return _role(namespace, RoleKind.DIRECT, name, role=holding.role, description="On single objects")
+        return _role(RoleKind.DIRECT, holding.subject.text, workspace=namespace, role=role)
     kind = RoleKind.ROLE if holding.role_namespace else RoleKind.CLUSTER_ROLE
-    return _role(namespace, kind, holding.role_name, role=holding.role, description=holding.source)
+    return _role(kind, holding.role_name, workspace=namespace, role=role)
 
 
-def _role(
-    workspace: str, kind: RoleKind, name: str, *, role: Role, description: str = ""
-) -> MlflowRole:
+def _role(kind: RoleKind, name: str, *, workspace: str, role: Role) -> MlflowRole:
     return MlflowRole(
         workspace,
         kind,
         name,
         managed=role.managed,
         levels=levels_in(role.rules),
-        description=description or role.description,
+        description=role.description,
     )
