@@ -47,6 +47,7 @@ COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
         "token": Command(
             "the token that this package's client plugin would send", "workspace_authz.cli.login:print_token"
         ),
+        "keys": Command("access keys for programs: create, list, revoke", "workspace_authz.cli.keys:run"),
         "routes": Command("every route of MLflow and the rule for it", "workspace_authz.cli.routes:run"),
         "check": Command(
             "what is wrong with this installation, and the fix", "workspace_authz.cli.check:run"

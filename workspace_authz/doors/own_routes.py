@@ -46,14 +46,16 @@ class OwnAnswer:
     content_type: str
     status: int = 200
     headers: Sequence[tuple[bytes, bytes]] = ()
-    """More headers; nothing is ever stored by a cache."""
+    """More headers."""
+    cache_control: bytes = b"no-store"
+    """Who may keep it."""
 
     async def send(self, send: Send, *, head: bool) -> None:
         """Send it; without its content as the answer to a HEAD."""
         headers = [
             (b"content-type", self.content_type.encode()),
             (b"content-length", str(len(self.content)).encode()),
-            (b"cache-control", b"no-store"),
+            (b"cache-control", self.cache_control),
             *self.headers,
         ]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})
