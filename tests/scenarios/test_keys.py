@@ -118,6 +118,21 @@ def test_the_secret_is_all_that_is_kept(server: MlflowServer, cluster: Cluster) 
     ] == ["alice"] * 2
 
 
+def test_each_change_is_on_record(server: MlflowServer, cluster: Cluster) -> None:
+    server.skip_records()
+    name = made(server, alice(cluster), TEAM_A, service_account=TRAINER)["name"]
+    revoked(server, alice(cluster), TEAM_A, name)
+    revoked(server, alice(cluster), TEAM_B, name)
+    told = [
+        [record[key] for key in ("user", "workspace", "change", "status")] for record in server.records(3)
+    ]
+    assert told == [
+        ["alice", TEAM_A, f"an access key of {TRAINER}", 200],
+        ["alice", TEAM_A, f"the end of the access key {name}", 200],
+        ["alice", TEAM_B, f"the end of the access key {name}", 403],
+    ]
+
+
 def test_the_page_names_the_accounts_and_what_is_known_of_their_rights(
     server: MlflowServer, cluster: Cluster
 ) -> None:

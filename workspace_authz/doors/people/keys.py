@@ -12,7 +12,7 @@ from workspace_authz.doors.people.visible import callers_rights, namespace_of
 from workspace_authz.doors.visits import Visit
 from workspace_authz.errors import BadRequestError, ForbiddenError, UnavailableError
 from workspace_authz.grants.account_levels import account_levels
-from workspace_authz.grants.key_records import Key, KeyWish
+from workspace_authz.grants.key_records import Key, KeyWish, checked_name, checked_wish
 from workspace_authz.grants.key_rights import NEEDED, create_command
 from workspace_authz.grants.keys import BroadAccount, Keys, NewKey
 from workspace_authz.kubernetes import access_reviews
@@ -56,10 +56,12 @@ class KeyDesk:
 
     async def make(self, wish: KeyWish, *, confirmed: bool) -> NewKey | BroadAccount:
         """Make a key as the caller. Raises as :meth:`Keys.make`."""
+        self.visit.own.changes(self.namespace, f"an access key of {checked_wish(wish).account}")
         return await self.keys().make(wish, made_by=self.caller.user.username, confirmed=confirmed)
 
     async def revoke(self, name: str) -> Key:
         """End a key as the caller. Raises as :meth:`Keys.revoke`."""
+        self.visit.own.changes(self.namespace, f"the end of the access key {checked_name(name)}")
         return await self.keys().revoke(name)
 
     def chosen_audience(self, asked: str | None) -> str:
