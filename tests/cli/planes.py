@@ -11,19 +11,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TEAM = "team-a"
-ALICE, BOB, MALLORY = (f"{name}-token-0123456789" for name in ("alice", "bob", "mallory"))
-"""May edit in team-a; may get the one experiment "shared" there; may nothing."""
+ALICE, BOB, MALLORY, CAROL = (f"{name}-token-0123456789" for name in ("alice", "bob", "mallory", "carol"))
+"""May edit in team-a; may get the one experiment "shared" there; may nothing; is admin of team-c."""
 
 _USERS = f"""\
 {ALICE},alice,u-alice,"data-science,everyone"
 {BOB},bob,u-bob
 {MALLORY},mallory,u-mallory
+{CAROL},carol,u-carol
 """
 
 _MANIFEST = """\
 {apiVersion: v1, kind: Namespace, metadata: {name: team-a}}
 ---
 {apiVersion: v1, kind: Namespace, metadata: {name: team-b}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: team-c}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: carol-admin, namespace: team-c}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: admin}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: carol}]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding

@@ -1,0 +1,1 @@
+"""``workspace-authz grant`` and ``revoke``: rights in a workspace, as plain RBAC."""
