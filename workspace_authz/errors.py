@@ -6,6 +6,7 @@
     ├── ConfigurationError        the operator must change something; the server does not start
     └── RequestError              refuses one request, in MLflow's JSON error shape
         ├── BadRequestError       400 INVALID_PARAMETER_VALUE
+        │   ├── UnnamedWorkspaceError  the request names no workspace, and none is implied
         │   └── MlflowRefusedError  what MLflow itself answers, with its status and in its words
         ├── UnauthenticatedError  401 UNAUTHENTICATED
         ├── ForbiddenError        403 PERMISSION_DENIED
@@ -68,6 +69,10 @@ class BadRequestError(RequestError):
 
     status = 400
     code = "INVALID_PARAMETER_VALUE"
+
+
+class UnnamedWorkspaceError(BadRequestError):
+    """The request names no workspace, and the server implies none for its caller."""
 
 
 class MlflowRefusedError(BadRequestError):

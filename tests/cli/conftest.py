@@ -10,7 +10,9 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from tests.cli.guarded import GuardedServer
 from tests.cli.planes import Plane, running_plane
+from tests.cli.servers import asgi
 from tests.devplane.real import require_binaries
 from workspace_authz.cli.main import main
 from workspace_authz.devplane import assets
@@ -76,3 +78,10 @@ def plane(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         require_binaries()
     with running_plane(request.param, tmp_path_factory.mktemp("cli")) as plane:
         yield plane
+
+
+@pytest.fixture(scope="session")
+def guarded(plane: Plane) -> Iterator[str]:
+    """The URL of a guarded server, whose default workspace is team-b."""
+    with asgi(GuardedServer(plane)) as url:
+        yield url

@@ -11,13 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TEAM = "team-a"
-ALICE, BOB, MALLORY, CAROL = (f"{name}-token-0123456789" for name in ("alice", "bob", "mallory", "carol"))
-"""May edit in team-a; may get the one experiment "shared" there; may nothing; is admin of team-c."""
+ALICE, BOB, MALLORY, EDNA, CAROL = (
+    f"{name}-token-0123456789" for name in ("alice", "bob", "mallory", "edna", "carol")
+)
+"""May edit in team-a; may get the one experiment "shared" there; may nothing; has Kubernetes' edit; is admin
+of team-c."""
+LONGEST_TOKEN_SECONDS = 180 * 24 * 3600
+"""Of a service account's token."""
 
 _USERS = f"""\
 {ALICE},alice,u-alice,"data-science,everyone"
 {BOB},bob,u-bob
 {MALLORY},mallory,u-mallory
+{EDNA},edna,u-edna
 {CAROL},carol,u-carol
 """
 
@@ -39,6 +45,28 @@ kind: RoleBinding
 metadata: {name: alice-edit, namespace: team-a}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: mlflow-edit}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: edna-edit, namespace: team-a}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: edna}]
+---
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: nightly, namespace: team-a}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: nightly, namespace: team-a}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: mlflow-integration}
+subjects: [{kind: ServiceAccount, name: nightly, namespace: team-a}]
+---
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: deployer, namespace: team-a}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: deployer, namespace: team-a}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}
+subjects: [{kind: ServiceAccount, name: deployer, namespace: team-a}]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
@@ -72,6 +100,7 @@ def running_plane(engine: str, state: Path) -> Iterator[Plane]:
     users.write_text(_USERS)
     manifest.write_text(_MANIFEST)
     command = [sys.executable, "-m", "workspace_authz.cli.main", "devplane", f"--engine={engine}"]
+    command += [f"--longest-token={LONGEST_TOKEN_SECONDS}"]
     command += [f"--state={state / 'plane'}", f"--users={users}", "-f", str(manifest)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:

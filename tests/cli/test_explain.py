@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,69 +10,10 @@ import pytest
 from tests.cli.conftest import Run
 from tests.cli.kubeconfigs import kubeconfig
 from tests.cli.planes import ALICE, BOB, TEAM, Plane
-from tests.cli.servers import asgi, scripted
-from workspace_authz.catalog.compile import compile_catalog
-from workspace_authz.doors.explain_route import ExplainMiddleware
-from workspace_authz.kubernetes.configuration import load_configuration
-from workspace_authz.kubernetes.connection import caller_connection
-from workspace_authz.kubernetes.reviews import ApiReviews
-from workspace_authz.runtime.pipeline import ClusterParts, build_pipeline
-from workspace_authz.runtime.runtime import Runtime
-from workspace_authz.settings.settings import load_settings
-from workspace_authz.telemetry.audit import open_audit
-from workspace_authz.workspaces.requested import WorkspaceRule
+from tests.cli.servers import scripted
 
 CREATE = ("POST", "/api/2.0/mlflow/experiments/create")
 EXPLAIN = "POST /workspace-authz/explain"
-
-
-class GuardedServer:
-    """What a guarded MLflow has at its explain route, with the prefix /mlflow and nothing behind it."""
-
-    def __init__(self, plane: Plane) -> None:
-        self._plane = plane
-        self._stack = AsyncExitStack()
-        self._runtime: Runtime | None = None
-        self._explain = ExplainMiddleware(self._elsewhere, static_prefix="/mlflow", runtime=self._running)
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "lifespan":
-            await self._explain(scope, receive, send)
-            return
-        await receive()
-        await self._start()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self._stack.aclose()
-        await send({"type": "lifespan.shutdown.complete"})
-
-    async def _start(self) -> None:
-        connection = caller_connection(await load_configuration(str(self._plane.server)))
-        self._stack.push_async_callback(connection.close)
-        audit = open_audit("off", max_bytes=0, queue_size=1)
-        self._stack.callback(audit.close)
-        settings = load_settings()
-        pipeline = build_pipeline(
-            ClusterParts(ApiReviews(connection, timeout=5)),
-            settings=settings,
-            catalog=compile_catalog(static_prefix="/mlflow"),
-            rule=WorkspaceRule(default="team-b"),
-        )
-        self._runtime = Runtime(pipeline, audit, settings.body_bytes, None)
-
-    def _running(self) -> Runtime:
-        assert self._runtime is not None
-        return self._runtime
-
-    async def _elsewhere(self, scope: Any, receive: Any, send: Any) -> None:
-        await send({"type": "http.response.start", "status": 404, "headers": []})
-        await send({"type": "http.response.body", "body": b"<html>not here</html>"})
-
-
-@pytest.fixture(scope="session")
-def guarded(plane: Plane) -> Iterator[str]:
-    with asgi(GuardedServer(plane)) as url:
-        yield url
 
 
 def test_what_would_pass_is_shown_step_by_step(run: Run, plane: Plane) -> None:

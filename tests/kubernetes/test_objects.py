@@ -108,6 +108,29 @@ async def test_each_verb_is_sent_as_the_caller(api: Api, connection: Connection)
     ]
 
 
+async def test_the_same_object_is_deleted_whatever_was_written_to_it(
+    api: Api, connection: Connection
+) -> None:
+    api.answers = [web.json_response({})]
+    await objects_of(connection).delete(f"{PATH}/r", seen={"metadata": {"uid": "u"}})
+    assert api.asked[0][3]["preconditions"] == {"uid": "u"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ({"items": [1, 2, {"n": 1}], "metadata": {}}, ([{"n": 1}], False)),
+        ({"items": [{"n": 1}, {"n": 2}], "metadata": {"continue": "x"}}, ([{"n": 1}, {"n": 2}], True)),
+        ({"items": [{"n": 1}, {"n": 2}, {"n": 3}], "metadata": {}}, ([{"n": 1}, {"n": 2}], True)),
+    ],
+    ids=["all", "a page", "an API that does not page"],
+)
+async def test_the_first_of_a_collection(api: Api, connection: Connection, answer: Any, found: Any) -> None:
+    api.answers = [web.json_response(answer)]
+    assert await objects_of(connection).first(PATH, most=2, query={"labelSelector": "a=b"}) == found
+    assert [path for _, path, *_ in api.asked] == [f"{PATH}?labelSelector=a%3Db&limit=2"]
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [

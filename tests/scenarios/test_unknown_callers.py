@@ -107,6 +107,17 @@ def test_a_403_is_the_api_servers_own_sentence_and_the_command_that_would_help(
     assert "kubectl create rolebinding mallory-mlflow-view --clusterrole=mlflow-view" in message
 
 
+def test_who_names_no_workspace_learns_of_their_own(server: MlflowServer, cluster: Cluster) -> None:
+    """Given bob with rights in one workspace and mallory in none, when they name none, then bob reads it."""
+    bob, mallory = (
+        server.ask("GET", SEARCH, token=person.token)
+        for person in (cluster.people.bob, cluster.people.mallory)
+    )
+    assert (bob.status, mallory.status) == (400, 400)
+    assert bob.json["message"] == f"{mallory.json['message']} You hold rights in {TEAM_A}."
+    assert "names no workspace" in mallory.json["message"]
+
+
 def test_who_may_everything_learns_that_a_workspace_is_missing(
     server: MlflowServer, cluster: Cluster
 ) -> None:

@@ -55,7 +55,7 @@ async def find_access(options: argparse.Namespace, *, impersonation: Impersonati
     ``impersonation`` comes before the kubeconfig's, which counts for the kubeconfig's own user only. Raises
     :class:`ConfigurationError`.
     """
-    token, source = _given_token(options, os.environ)
+    token, source = given_token(options, os.environ)
     configuration = await load_configuration(options.kubeconfig, with_credential=not token)
     if impersonation is not None:
         configuration = replace(configuration, impersonation=impersonation)
@@ -111,7 +111,25 @@ def demand_namespace(options: argparse.Namespace, access: Access) -> str:
     return namespace
 
 
-def _given_token(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[str, str]:
+def demand_token(access: Access) -> None:
+    """Raise :class:`ConfigurationError` where MLflow's clients could not be this caller."""
+    if access.impersonated is not None:
+        raise ConfigurationError(
+            "MLflow's clients cannot act as somebody else, and the kubeconfig says so: use --token-file, or "
+            f"ask with can-i --as {access.impersonated.user}."
+        )
+    if access.by_certificate:
+        raise ConfigurationError(
+            "MLflow's clients cannot send a client certificate, and the kubeconfig has nothing else: "
+            "use --token-file with the output of `kubectl create token SERVICE_ACCOUNT`."
+        )
+
+
+def given_token(options: argparse.Namespace, environ: Mapping[str, str]) -> tuple[str, str]:
+    """The token that the options or the environment give, and where; empty where they give none.
+
+    Raises :class:`ConfigurationError` for what is no token.
+    """
     if options.token is not None:
         return _checked(options.token, "--token"), "--token"
     if options.token_file is not None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Iterator, Sequence
-from typing import Final
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from workspace_authz.cli.access import Access, demand_namespace, find_access, open_reviews
+from workspace_authz.authorizer.questions import USES, VERBS, parse_question, questions_in_order
+from workspace_authz.cli.access import Access, demand_namespace, explicit_namespace, find_access, open_reviews
+from workspace_authz.cli.guarded_server import ServerError, add_server, find_server
 from workspace_authz.cli.options import NO, OK, Parser, add_caller, add_namespace, add_output, command_parser
 from workspace_authz.cli.output import print_json, print_lines, table
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.own_credential import Impersonation
-from workspace_authz.types import API_GROUP, USABLE, USE, Attributes, Resource, Verb
+from workspace_authz.types import API_GROUP, Attributes, Resource, Verb
 
-_VERBS: Final = ", ".join(Verb)
-_USES: Final = tuple(f"{resource}/{USE}" for resource in Resource if resource in USABLE)
+_KEYS: Final = frozenset({"allowed", "namespace"})
+_LIST_KEYS: Final = frozenset({"namespace", "name", "rights"})
 
 _DESCRIPTION = f"""\
 Ask Kubernetes whether you may do something in MLflow. Prints yes or no; exit status 0 is yes,
@@ -24,12 +27,13 @@ Ask Kubernetes whether you may do something in MLflow. Prints yes or no; exit st
 Exact where `kubectl auth can-i` is not: kubectl drops the API group {API_GROUP},
 because nothing serves it, and says no to those who may.
 
-verbs:      {_VERBS}
+verbs:      {VERBS}
 resources:  {", ".join(list(Resource)[:5])},
             {", ".join(list(Resource)[5:])}
-uses:       {", ".join(_USES)}
+uses:       {", ".join(USES)}
             (only with the verb create)
 
+With --server a running server asks, for you only; a token is then all that is needed.
 A kubeconfig with a client certificate and no token is asked about by that certificate. --as asks about
 another user, as `kubectl auth can-i --as` does; so does `as` in the kubeconfig."""
 
@@ -42,6 +46,7 @@ def run(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--name", default="", metavar="NAME", help="about this one object only")
     parser.add_argument("--list", action="store_true", help="show every verb on every resource; status 0")
+    add_server(parser, "ask")
     add_namespace(parser)
     add_caller(parser)
     _add_impersonation(parser)
@@ -50,7 +55,11 @@ def run(arguments: Sequence[str]) -> int:
     asked = _asked(parser, options)
     if options.as_groups and not options.as_user:
         parser.error("--as-group needs --as")
-    return asyncio.run(_can_i(options, asked))
+    if options.insecure and not options.server:
+        parser.error("--insecure is about --server")
+    if options.as_user and options.server:
+        parser.error("a server answers about the caller only: leave out --as, or --server")
+    return asyncio.run(_ask_server(options, asked) if options.server else _can_i(options, asked))
 
 
 def _add_impersonation(parser: Parser) -> None:
@@ -71,23 +80,6 @@ def _add_impersonation(parser: Parser) -> None:
     )
 
 
-def parse_question(verb: str, resource: str) -> tuple[Verb, Resource, str]:
-    """Verb, resource and subresource; the API group may follow. Raises :class:`ConfigurationError`."""
-    qualified, _, subresource = resource.partition("/")
-    name = qualified.removesuffix(f".{API_GROUP}")
-    if name not in list(Resource):
-        raise ConfigurationError(
-            f"MLflow has no resource {name!r} in Kubernetes; there are {', '.join(Resource)}."
-        )
-    if subresource and f"{name}/{subresource}" not in _USES:
-        raise ConfigurationError(f"There is no {name}/{subresource}; there are {', '.join(_USES)}.")
-    if verb not in list(Verb):
-        raise ConfigurationError(f"No route of MLflow asks the verb {verb!r}; there are {_VERBS}.")
-    if subresource and verb != Verb.CREATE:
-        raise ConfigurationError(f"A use is asked with the verb create: can-i create {name}/{subresource}")
-    return Verb(verb), Resource(name), subresource
-
-
 def _asked(parser: Parser, options: argparse.Namespace) -> tuple[Verb, Resource, str] | None:
     """The one question, or None for all of them."""
     if options.list:
@@ -97,7 +89,23 @@ def _asked(parser: Parser, options: argparse.Namespace) -> tuple[Verb, Resource,
     if len(options.question) != 2:
         parser.error("give a VERB and a RESOURCE, or --list")
     verb, resource = options.question
-    return parse_question(verb, resource)
+    try:
+        return parse_question(verb, resource)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+async def _ask_server(options: argparse.Namespace, asked: tuple[Verb, Resource, str] | None) -> int:
+    server = await find_server(options, workspace=explicit_namespace(options, os.environ))
+    query = {"name": options.name}
+    if asked is None:
+        found = await server.get("/api/rights", query, keys=_LIST_KEYS)
+        if not isinstance(found["rights"], dict):
+            raise ServerError("The server gives no usable answer (it lists no rights).")
+        return _show_rights(options, found)
+    verb, resource, subresource = asked
+    query |= {"verb": str(verb), "resource": f"{resource}/{subresource}" if subresource else str(resource)}
+    return _show_answer(options, await server.get("/api/can-i", query, keys=_KEYS))
 
 
 async def _can_i(options: argparse.Namespace, asked: tuple[Verb, Resource, str] | None) -> int:
@@ -109,37 +117,46 @@ async def _can_i(options: argparse.Namespace, asked: tuple[Verb, Resource, str] 
     verb, resource, subresource = asked
     attributes = Attributes(namespace, verb, resource, subresource, options.name)
     (allowed,) = await _answers(access, [attributes])
-    if options.output == "json":
-        name = {"name": attributes.name} if attributes.name else {}
-        print_json(
-            {
-                "allowed": allowed,
-                "verb": str(verb),
-                "resource": attributes.qualified_resource,
-                "group": API_GROUP,
-                "namespace": namespace,
-                **name,
-            }
-        )
-    else:
-        print_lines(["yes" if allowed else "no"])
-    return OK if allowed else NO
+    answer = {
+        "allowed": allowed,
+        "verb": str(verb),
+        "resource": attributes.qualified_resource,
+        "group": API_GROUP,
+        "namespace": namespace,
+        **({"name": attributes.name} if attributes.name else {}),
+    }
+    return _show_answer(options, answer)
 
 
 async def _list(options: argparse.Namespace, access: Access, *, namespace: str) -> int:
-    questions = list(_every_question(namespace, options.name))
+    questions = list(questions_in_order(namespace, options.name))
     answers = await _answers(access, questions)
     rights: dict[str, list[str]] = {}
     for question, allowed in zip(questions, answers, strict=True):
         verbs = rights.setdefault(question.qualified_resource, [])
         if allowed:
             verbs.append(str(question.verb))
+    found = {"namespace": namespace, "group": API_GROUP, "name": options.name, "rights": rights}
+    return _show_rights(options, found)
+
+
+def _show_answer(options: argparse.Namespace, answer: Mapping[str, Any]) -> int:
+    allowed = answer["allowed"] is True
     if options.output == "json":
-        print_json({"namespace": namespace, "group": API_GROUP, "name": options.name, "rights": rights})
+        print_json(answer)
+    else:
+        print_lines(["yes" if allowed else "no"])
+    return OK if allowed else NO
+
+
+def _show_rights(options: argparse.Namespace, found: Mapping[str, Any]) -> int:
+    if options.output == "json":
+        print_json(found)
         return OK
     rows = [("RESOURCE", *map(str, Verb))]
     rows += [
-        (name, *("yes" if str(verb) in verbs else "-" for verb in Verb)) for name, verbs in rights.items()
+        (str(name), *("yes" if str(verb) in verbs else "-" for verb in Verb))
+        for name, verbs in found["rights"].items()
     ]
     print_lines(table(rows))
     return OK
@@ -150,11 +167,3 @@ async def _answers(access: Access, questions: Sequence[Attributes]) -> list[bool
     async with open_reviews(access) as reviews:
         answers = await asyncio.gather(*(reviews.may(access.token, question) for question in questions))
     return [answer.allowed for answer in answers]
-
-
-def _every_question(namespace: str, name: str) -> Iterator[Attributes]:
-    for resource in Resource:
-        for verb in Verb:
-            yield Attributes(namespace, verb, resource, "", name)
-        if resource in USABLE:
-            yield Attributes(namespace, Verb.CREATE, resource, USE, name)

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from workspace_authz.catalog.compile import compile_catalog
-from workspace_authz.cli.access import Access, explicit_namespace, find_access, open_reviews
-from workspace_authz.cli.explain_server import ask_server
+from workspace_authz.cli.access import demand_token, explicit_namespace, find_access, open_reviews
+from workspace_authz.cli.guarded_server import add_server, find_server
 from workspace_authz.cli.options import ERROR, NO, OK, add_caller, add_namespace, add_output, command_parser
 from workspace_authz.cli.output import note, print_json, print_lines
 from workspace_authz.doors.explain import explain, lines
@@ -33,6 +33,13 @@ Judge a request without sending it to MLflow: route, rule, user, workspace, each
 Asks the Kubernetes API server with your own token; with --server, a running server judges it by its own
 settings, for you only. A token for an audience of the server needs --server. Exit status 0: it would reach
 MLflow; 1: refused; 2: no verdict could be had."""
+
+
+_KEYS: Final = frozenset(
+    {"method", "path", "user", "workspace", "route", "operation", "checks"}
+    | {"decision", "reason", "rule", "visible", "status"}
+)
+"""What an explanation consists of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +82,7 @@ def run(arguments: Sequence[str]) -> int:
     parser.add_argument("--data", default="", metavar="TEXT", help="the body; @FILE reads a file, @- stdin")
     parser.add_argument("--static-prefix", default="", metavar="PREFIX", help="as given to mlflow server")
     parser.add_argument("--assistant", action="store_true", help="as if the assistant were turned on")
-    parser.add_argument("--server", metavar="URL", help="let this running server judge")
-    parser.add_argument("--insecure", action="store_true", help="do not verify the server's certificate")
+    add_server(parser, "judge")
     add_namespace(parser)
     add_caller(parser)
     add_output(parser)
@@ -114,28 +120,15 @@ def _body(data: str) -> str:
 
 
 async def _explain(options: argparse.Namespace, asked: Asked) -> int:
-    access = await find_access(options)
-    if access.impersonated is not None:
-        raise ConfigurationError(
-            "MLflow's clients cannot act as somebody else, and the kubeconfig says so: use --token-file, or "
-            f"ask with can-i --as {access.impersonated.user}."
-        )
-    if access.by_certificate:
-        raise ConfigurationError(
-            "MLflow's clients cannot send a client certificate, and the kubeconfig has nothing else: "
-            "use --token-file with the output of `kubectl create token SERVICE_ACCOUNT`."
-        )
-    workspace = explicit_namespace(options, os.environ)
     if options.server:
-        document = await ask_server(
-            options.server.rstrip("/") + options.static_prefix.rstrip("/"),
-            token=access.token,
-            workspace=workspace,
-            asked=asdict(asked),
-            insecure=options.insecure,
+        server = await find_server(
+            options,
+            workspace=explicit_namespace(options, os.environ),
+            static_prefix=options.static_prefix,
         )
+        document = await server.post("/explain", asdict(asked), keys=_KEYS)
     else:
-        document = await _dry_run(options, asked, access=access, workspace=workspace)
+        document = await _dry_run(options, asked)
     if options.output == "json":
         print_json(document)
     else:
@@ -143,9 +136,10 @@ async def _explain(options: argparse.Namespace, asked: Asked) -> int:
     return _exit_status(document)
 
 
-async def _dry_run(
-    options: argparse.Namespace, asked: Asked, *, access: Access, workspace: str | None
-) -> dict[str, Any]:
+async def _dry_run(options: argparse.Namespace, asked: Asked) -> dict[str, Any]:
+    access = await find_access(options)
+    demand_token(access)
+    workspace = explicit_namespace(options, os.environ)
     default = workspace or access.context_namespace
     headers = [(AUTHORIZATION, b"Bearer " + access.token.encode())]
     if workspace is not None:

@@ -42,8 +42,8 @@ COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
         ),
         "grant": Command("give rights in a workspace, as plain RBAC", "workspace_authz.cli.grants.grant:run"),
         "revoke": Command("take them back", "workspace_authz.cli.grants.revoke:run"),
-        "who": Command("who holds what in a workspace, and by which binding", "workspace_authz.cli.who:who"),
-        "who-can": Command("who may do this in MLflow", "workspace_authz.cli.who:who_can"),
+        "who": Command("who holds what in a workspace", "workspace_authz.cli.grants.who:who"),
+        "who-can": Command("who may do this in MLflow", "workspace_authz.cli.grants.who:who_can"),
         "login": Command(
             "log in at an OpenID Connect provider, for MLflow's clients", "workspace_authz.cli.login:log_in"
         ),
@@ -51,6 +51,7 @@ COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
         "token": Command(
             "the token that this package's client plugin would send", "workspace_authz.cli.login:print_token"
         ),
+        "keys": Command("access keys for programs: create, list, revoke", "workspace_authz.cli.keys:run"),
         "routes": Command("every route of MLflow and the rule for it", "workspace_authz.cli.routes:run"),
         "check": Command(
             "what is wrong with this installation, and the fix", "workspace_authz.cli.check:run"

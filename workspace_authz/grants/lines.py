@@ -47,7 +47,7 @@ def role_line(subject: Subject, namespace: str, *, role: RoleRef, verb: str = "g
     no level."""
     level = _LEVELS.get(role)
     if level is None:
-        return kubectl_lines([role_grant(subject, namespace, role=role)], verb=verb)
+        return kubectl_command([role_grant(subject, namespace, role=role)], verb=verb)
     return _line(verb, subject.text, level, "-n", namespace)
 
 
@@ -62,7 +62,7 @@ def revoke_object_line(subject: Subject, namespace: str, *, resource: Resource, 
     return _line("revoke", subject.text, f"{OPTIONS[resource]}={name}", "-n", namespace)
 
 
-def kubectl_lines(manifests: Sequence[Manifest], *, verb: str = "grant") -> str:
+def kubectl_command(manifests: Sequence[Manifest], *, verb: str = "grant") -> str:
     """One line of ``kubectl`` that applies the objects, or deletes them."""
     items = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(manifests)}, ensure_ascii=False)
     command = "apply" if verb == "grant" else "delete"

@@ -65,6 +65,11 @@ class Objects(Protocol):
     async def list(self, path: str) -> Sequence[JsonObject]:
         """All objects of a collection. Also raises :class:`BadRequestError` where they are too many."""
 
+    async def first(
+        self, path: str, *, most: int, query: Mapping[str, str] | None = None
+    ) -> tuple[Sequence[JsonObject], bool]:
+        """The first objects that ``query`` selects, ``most`` of them, and whether there are more."""
+
     async def create(self, path: str, document: JsonObject) -> JsonObject:
         """Make an object, or ask for what a subresource answers. Returns the answer."""
 
@@ -72,7 +77,7 @@ class Objects(Protocol):
         """Put ``document`` in the place of the object with its ``resourceVersion``."""
 
     async def delete(self, path: str, *, seen: JsonObject) -> None:
-        """Delete the object, if it is still as it was ``seen``."""
+        """Delete the object, if it is still as it was ``seen``: without a version, if it is the same one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +101,19 @@ class ApiObjects:
         found: list[JsonObject] = []
         query = {"limit": str(_PAGE)}
         for _ in range(_MOST_PAGES):
-            page = await self._ask("GET", path, query=query)
-            items, metadata = page.get("items"), page.get("metadata")
-            if not isinstance(items, list) or not isinstance(metadata, Mapping):
-                raise UnavailableError(NO_ANSWER)
-            found += (item for item in items if isinstance(item, Mapping))
-            if not metadata.get("continue"):
+            items, following = await self._page(path, query=query)
+            found += items
+            if not following:
                 return found
-            query = {"limit": str(_PAGE), "continue": str(metadata["continue"])}
+            query = {"limit": str(_PAGE), "continue": following}
         raise BadRequestError(f"There are more than {_PAGE * _MOST_PAGES} objects; use kubectl.")
+
+    async def first(
+        self, path: str, *, most: int, query: Mapping[str, str] | None = None
+    ) -> tuple[Sequence[JsonObject], bool]:
+        """See :class:`Objects`."""
+        items, following = await self._page(path, query={**(query or {}), "limit": str(most)})
+        return items[:most], bool(following) or len(items) > most
 
     async def create(self, path: str, document: JsonObject) -> JsonObject:
         """See :class:`Objects`."""
@@ -117,9 +126,16 @@ class ApiObjects:
     async def delete(self, path: str, *, seen: JsonObject) -> None:
         """See :class:`Objects`."""
         metadata = seen["metadata"]
-        conditions = {key: metadata[key] for key in ("uid", "resourceVersion")}
+        conditions = {key: metadata[key] for key in ("uid", "resourceVersion") if key in metadata}
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": conditions}
         await self._ask("DELETE", path, document=options)
+
+    async def _page(self, path: str, *, query: Mapping[str, str]) -> tuple[Sequence[JsonObject], str]:
+        page = await self._ask("GET", path, query=query)
+        items, metadata = page.get("items"), page.get("metadata")
+        if not isinstance(items, list) or not isinstance(metadata, Mapping):
+            raise UnavailableError(NO_ANSWER)
+        return [item for item in items if isinstance(item, Mapping)], str(metadata.get("continue") or "")
 
     async def _ask(
         self,

@@ -22,6 +22,7 @@ from workspace_authz.errors import (
     RequestError,
     UnavailableError,
     UnknownRouteError,
+    UnnamedWorkspaceError,
 )
 from workspace_authz.identity.authenticator import AuthenticatorChain, Presented
 from workspace_authz.identity.credentials import provider_keeps_authorization
@@ -30,6 +31,7 @@ from workspace_authz.mlflow_adapter.reading.reader import RequestReader
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest, UnhurriedBody
 from workspace_authz.pipeline.case import Case
 from workspace_authz.pipeline.demands import Fulfilment, possible_demands
+from workspace_authz.pipeline.own_workspaces import with_workspaces
 from workspace_authz.pipeline.parts import MLflowAtHand, Namespace, Tenancy, Workspaces
 from workspace_authz.pipeline.prefetch import question_for_anybody
 from workspace_authz.pipeline.refusals import forbidden
@@ -118,6 +120,10 @@ class Pipeline:
                 progress.request = replace(request, body=UnhurriedBody(request.body, deadline))
                 effects = await self._judge(progress)
             return Pass(progress.findings(), effects)
+        except UnnamedWorkspaceError as error:
+            return Refuse(
+                progress.findings(), await self._with_workspaces(error, progress, until=deadline.when())
+            )
         except RequestError as error:
             return Refuse(progress.findings(), error)
         except TimeoutError:
@@ -269,6 +275,20 @@ class Pipeline:
             user_agent=next(iter(progress.request.header(b"user-agent")), b""),
         )
         return progress.workspace
+
+    async def _with_workspaces(
+        self, error: UnnamedWorkspaceError, progress: _Progress, *, until: float | None
+    ) -> BadRequestError:
+        """The refusal of a request that names no workspace names the caller's, if there is time for it."""
+        if self.workspaces is None or until is None:
+            return error
+        return await with_workspaces(
+            error,
+            progress.identified,
+            authorizer=self.authorizer,
+            workspaces=self.workspaces,
+            until=until,
+        )
 
     async def _visible(self, caller: Caller) -> frozenset[str]:
         if self.workspaces is None:

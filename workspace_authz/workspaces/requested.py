@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from workspace_authz.errors import BadRequestError
+from workspace_authz.errors import BadRequestError, UnnamedWorkspaceError
 from workspace_authz.types import UserInfo, is_namespace_name
 
 WORKSPACE_HEADER: Final = b"x-mlflow-workspace"
@@ -66,9 +66,9 @@ def requested_workspace(
 ) -> str:
     """The path parameter, else what is stated, else the service account's namespace, else the default.
 
-    Raises :class:`BadRequestError` when there is no workspace, when two of them disagree, or when no
-    namespace can have the name. Only the URL must agree with the path parameter: MLflow's UI sends the header
-    with every request.
+    Raises :class:`UnnamedWorkspaceError` when there is no workspace, and :class:`BadRequestError` when two of
+    them disagree or no namespace can have the name. Only the URL must agree with the path
+    parameter: MLflow's UI sends the header with every request.
     """
     named = stated.one()
     if parameter and stated.url not in (None, parameter):
@@ -81,7 +81,7 @@ def requested_workspace(
     if asked is None:
         asked = _implied(rule, user)
     if asked is None:
-        raise BadRequestError(_unnamed(user_agent))
+        raise UnnamedWorkspaceError(_unnamed(user_agent))
     if not is_namespace_name(asked):
         raise BadRequestError("The workspace of this request cannot be the name of a Kubernetes namespace.")
     return asked

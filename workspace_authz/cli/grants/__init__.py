@@ -1,1 +1,1 @@
-"""``workspace-authz grant`` and ``revoke``: rights in a workspace, as plain RBAC."""
+"""``workspace-authz grant``, ``revoke``, ``who`` and ``who-can``: rights in a workspace, as plain RBAC."""

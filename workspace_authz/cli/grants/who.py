@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from workspace_authz.authorizer.questions import parse_question
 from workspace_authz.authorizer.rules import covers
 from workspace_authz.cli.access import Access, demand_namespace, find_access, open_objects
-from workspace_authz.cli.can_i import parse_question
 from workspace_authz.cli.options import NO, OK, add_caller, add_namespace, add_output, command_parser
 from workspace_authz.cli.output import note, print_json, print_lines, table
 from workspace_authz.errors import ConfigurationError
@@ -49,7 +49,7 @@ class Row:
     on: str
 
     @property
-    def cells(self) -> tuple[str, ...]:
+    def columns(self) -> tuple[str, ...]:
         """For people."""
         return (self.holding.subject.text, self.level, self.on, self.holding.source)
 
@@ -77,12 +77,12 @@ def who(arguments: Sequence[str]) -> int:
     options = parser.parse(arguments)
     rbac = asyncio.run(_read(options))
     rows = [row for holding in rbac.holdings() for row in _rows(holding)]
-    _print(options, rbac, rows)
+    _print(options, rbac, rows=rows)
     return OK
 
 
 def who_can(arguments: Sequence[str]) -> int:
-    """The command ``who-can``. Returns its exit status."""
+    """The command ``who-can``. Returns its exit status. Raises :class:`ConfigurationError`."""
     parser = command_parser("who-can", _WHO_CAN)
     parser.add_argument("verb", metavar="VERB")
     parser.add_argument("resource", metavar="RESOURCE[/SUB]", help="as `can-i` takes them")
@@ -91,11 +91,14 @@ def who_can(arguments: Sequence[str]) -> int:
     add_caller(parser)
     add_output(parser)
     options = parser.parse(arguments)
-    verb, resource, subresource = parse_question(options.verb, options.resource)
+    try:
+        verb, resource, subresource = parse_question(options.verb, options.resource)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
     rbac = asyncio.run(_read(options))
     asked = Attributes(rbac.namespace, verb, resource, subresource, options.name)
     rows = [row for holding in rbac.holdings() for row in _allowing(holding, asked)]
-    _print(options, rbac, rows)
+    _print(options, rbac, rows=rows)
     return OK if rows else NO
 
 
@@ -153,8 +156,8 @@ def _allowing(holding: Holding, asked: Attributes) -> Iterator[Row]:
         yield Row(holding, "-", f"{asked.resource}: {', '.join(names[:_MOST_NAMES])}{more}")
 
 
-def _print(options: argparse.Namespace, rbac: NamespaceRbac, rows: Sequence[Row]) -> None:
-    ordered = sorted(rows, key=lambda row: (row.holding.subject, row.cells))
+def _print(options: argparse.Namespace, rbac: NamespaceRbac, *, rows: Sequence[Row]) -> None:
+    ordered = sorted(rows, key=lambda row: (row.holding.subject, row.columns))
     if options.output == "json":
         print_json(
             {
@@ -166,7 +169,7 @@ def _print(options: argparse.Namespace, rbac: NamespaceRbac, rows: Sequence[Row]
         )
         return
     if ordered:
-        print_lines(table([("SUBJECT", "LEVEL", "ON", "FROM"), *(row.cells for row in ordered)]))
+        print_lines(table([("SUBJECT", "LEVEL", "ON", "FROM"), *(row.columns for row in ordered)]))
     else:
         print_lines([f"nobody, by the bindings of {rbac.namespace}"])
     if not rbac.cluster_wide:
