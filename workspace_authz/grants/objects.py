@@ -135,6 +135,15 @@ def described_role(namespace: str, name: str, *, description: str) -> Manifest:
     return role_manifest(namespace, name, rules=(), annotations=annotations)
 
 
+def described(there: Mapping[str, Any], description: str) -> Mapping[str, Any]:
+    """``there`` with another description; itself where that is the same."""
+    metadata = there["metadata"]
+    annotations = metadata.get("annotations") or {}
+    if annotations.get(DESCRIPTION, "") == description:
+        return there
+    return {**there, "metadata": {**metadata, "annotations": {**annotations, DESCRIPTION: description}}}
+
+
 def role_manifest(
     namespace: str, name: str, *, rules: Iterable[ResourceRule], annotations: dict[str, str]
 ) -> Manifest:

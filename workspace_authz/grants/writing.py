@@ -27,6 +27,7 @@ from workspace_authz.grants.objects import (
     ObjectGrant,
     Place,
     RoleRef,
+    described,
     described_role,
     object_grant,
     place_of,
@@ -124,6 +125,16 @@ class GrantWriter:
         _demand_names(namespace, name)
         role = described_role(namespace, name, description=description)
         await self.objects.create(place_of(role).collection, role)
+
+    async def describe_role(self, namespace: str, name: str, *, description: str) -> bool:
+        """Give a Role of ours another description. False where it has it already.
+
+        Raises :class:`MissingError`.
+        """
+        _demand_names(namespace, name)
+        return await self._managed.update(
+            Place("Role", namespace, name), lambda there: described(there, description)
+        )
 
     async def delete_role(self, namespace: str, name: str) -> None:
         """Delete a Role of ours, after the bindings of ours to it. Raises :class:`MissingError`."""
