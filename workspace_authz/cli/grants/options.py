@@ -12,7 +12,7 @@ from workspace_authz.cli.grants.mlflow_names import Found, MlflowNames
 from workspace_authz.cli.options import Parser, add_caller, add_namespace
 from workspace_authz.cli.output import note
 from workspace_authz.errors import BadRequestError, ConfigurationError
-from workspace_authz.grants.lines import OPTIONS
+from workspace_authz.grants.commands import OPTIONS
 from workspace_authz.grants.objects import WORKSPACE_ROLES
 from workspace_authz.grants.subjects import Subject, subject_of_text
 from workspace_authz.types import Resource, is_namespace_name
