@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 from collections.abc import Iterator
 from html import escape, unescape
@@ -226,22 +228,17 @@ def test_mlflow_admin_alone_is_told_the_missing_right_and_its_grant(
     )
     assert refused.status == 403
     assert 'User "dora" cannot create resource "secrets"' in refused.json["message"]
-    commands = [line for line in text.splitlines() if "kubectl -n team-a create" in line]
-    kubectl = str(assets.find_binary(assets.KUBECTL))
-    for command in commands:
-        line = command[command.index("kubectl") :].partition("<")[0]
-        subprocess.run(
-            f"{kubectl} --kubeconfig {plane.admin_kubeconfig}{line.removeprefix('kubectl')}",
-            shell=True,
-            check=True,
-            capture_output=True,
-        )
+    commands = text[text.index("kubectl -n team-a create role") :].partition("</pre>")[0]
+    kubectl = assets.find_binary(assets.KUBECTL).parent
+    environment = {"PATH": f"{kubectl}:{os.environ['PATH']}", "KUBECONFIG": str(plane.admin_kubeconfig)}
+    subprocess.run(["bash", "-ec", commands], env=environment, check=True, capture_output=True)
     until(lambda: "You lack" not in page(server, dora.token, TEAM_A))
     document = made(server, dora.token, TEAM_A, service_account=TRAINER)
     assert "You may not list serviceaccounts here" in page(server, dora.token, TEAM_A)
     assert revoked(server, dora.token, TEAM_A, document["name"]).status == 200
     rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{TEAM_A}"
-    for path in (binding, f"{rbac}/rolebindings/access-keys", f"{rbac}/roles/access-keys"):
+    (made_binding,) = re.findall(r"rolebinding (access-keys-[0-9a-f]{8}) ", commands)
+    for path in (binding, f"{rbac}/rolebindings/{made_binding}", f"{rbac}/roles/access-keys"):
         plane.delete(path)
 
 
