@@ -1,13 +1,16 @@
-"""The command lines that grant and revoke, for who does it with their own access to the cluster."""
+"""The command lines that grant and revoke, for who does it with their own access to the cluster.
+
+They are quoted for a POSIX shell, so that a name can be no more than a name.
+"""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from workspace_authz.grants.objects import WORKSPACE_ROLES, ObjectGrant, RoleRef
+from workspace_authz.grants.objects import WORKSPACE_ROLES, ObjectGrant, RoleRef, place_of, role_grant
 from workspace_authz.grants.subjects import Subject, SubjectKind
 from workspace_authz.types import Resource
 
@@ -34,33 +37,37 @@ def grant_role_line(subject: Subject, namespace: str, *, role: RoleRef) -> str:
     """Gives a role in the whole namespace."""
     level = _LEVELS.get(role)
     if level is not None:
-        return _command("workspace-authz", "grant", subject.text, level, "-n", namespace)
-    name = f"{role.name}-{subject.name}".lower()
-    return _command(
-        "kubectl", "create", "rolebinding", name, f"--{role.kind.lower()}={role.name}", _kubectl(subject)
-    ) + _command("", "-n", namespace)
+        return _ours("grant", subject.text, level, "-n", namespace)
+    name = place_of(role_grant(subject, namespace, role=role)).name
+    return bind_line(subject, namespace, role=role, name=name)
 
 
 def revoke_role_line(subject: Subject, namespace: str, *, role: RoleRef) -> str:
-    """Takes a role back."""
+    """Takes a role back that was given here."""
     level = _LEVELS.get(role)
     if level is not None:
-        return _command("workspace-authz", "revoke", subject.text, level, "-n", namespace)
-    return _command("kubectl", "-n", namespace, "get", "rolebindings", "-o", "wide")
+        return _ours("revoke", subject.text, level, "-n", namespace)
+    return place_of(role_grant(subject, namespace, role=role)).command("delete")
 
 
 def grant_object_line(subject: Subject, namespace: str, *, grant: ObjectGrant) -> str:
     """Gives a level on one object."""
-    named = [OPTIONS[grant.resource], grant.name]
-    return _command("workspace-authz", "grant", subject.text, grant.level.lower(), "-n", namespace, *named)
+    named = f"{OPTIONS[grant.resource]}={grant.name}"
+    return _ours("grant", subject.text, grant.level.lower(), named, "-n", namespace)
 
 
 def revoke_object_line(subject: Subject, namespace: str, *, resource: Resource, name: str) -> str:
     """Takes every level on one object back."""
-    return _command("workspace-authz", "revoke", subject.text, "-n", namespace, OPTIONS[resource], name)
+    return _ours("revoke", subject.text, f"{OPTIONS[resource]}={name}", "-n", namespace)
 
 
-def _kubectl(subject: Subject) -> str:
+def bind_line(subject: Subject, namespace: str, *, role: RoleRef, name: str) -> str:
+    """The ``kubectl`` command that makes a RoleBinding called ``name``."""
+    what, whom = f"--{role.kind.lower()}={role.name}", _whom(subject)
+    return shlex.join(["kubectl", "create", "rolebinding", name, what, whom, "-n", namespace])
+
+
+def _whom(subject: Subject) -> str:
     match subject.kind:
         case SubjectKind.SERVICE_ACCOUNT:
             return f"--serviceaccount={subject.namespace}:{subject.name}"
@@ -70,6 +77,5 @@ def _kubectl(subject: Subject) -> str:
             return f"--user={subject.name}"
 
 
-def _command(*words: str) -> str:
-    parts: Sequence[str] = [shlex.quote(word) if word else "" for word in words]
-    return " ".join(parts)
+def _ours(*words: str) -> str:
+    return shlex.join(["workspace-authz", *words])

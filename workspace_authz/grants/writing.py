@@ -71,6 +71,18 @@ class GrantWriter:
                 f"{subject.text} does not hold the {role.kind} {role.name} by a binding in {namespace}."
             ) from None
 
+    async def roles_given(
+        self, subject: Subject, namespace: str, *, among: Sequence[RoleRef]
+    ) -> Sequence[RoleRef]:
+        """Which roles :meth:`grant_role` has given to ``subject``."""
+        bindings = [role_grant(subject, namespace, role=role) for role in among]
+        found = await asyncio.gather(*(self._managed.find(place_of(each)) for each in bindings))
+        return [
+            role
+            for role, there, binding in zip(among, found, bindings, strict=True)
+            if there is not None and binding["subjects"][0] in (there.get("subjects") or [])
+        ]
+
     async def grant_object(self, subject: Subject, namespace: str, *, grant: ObjectGrant) -> bool:
         """Give ``subject`` this level on one object, and take back other levels that we have given on it.
 
