@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from workspace_authz.doors.own_routes import OwnAnswer
 from workspace_authz.doors.people.changing import namespace_writer
@@ -18,16 +18,20 @@ from workspace_authz.doors.people.contract.parameters import (
 from workspace_authz.doors.visits import Visit, json_answer, text_field
 from workspace_authz.errors import BadRequestError
 from workspace_authz.grants.commands import (
+    OPTIONS,
     grant_object_line,
     grant_role_line,
     revoke_object_line,
     revoke_role_line,
 )
 from workspace_authz.grants.ids import number_of
-from workspace_authz.grants.mlflow_roles import MlflowRole, RoleKind
-from workspace_authz.grants.objects import ObjectGrant, RoleRef
+from workspace_authz.grants.levels import Level
+from workspace_authz.grants.mlflow_roles import ALL, MlflowRole, RoleKind
+from workspace_authz.grants.objects import WORKSPACE_ROLES, ObjectGrant, RoleRef
 from workspace_authz.grants.subjects import Subject, subject_of_text
 from workspace_authz.types import Resource
+
+_LOOK: Final = "kubectl get rolebindings -o wide"
 
 
 async def grant(visit: Visit) -> OwnAnswer:
@@ -36,7 +40,7 @@ async def grant(visit: Visit) -> OwnAnswer:
     subject, namespace, resource = _named(visit, document)
     level = level_of(document.get("permission"))
     identifier = text_field(document, "resource_id")
-    line = grant_object_line(subject, namespace, grant=ObjectGrant(resource, identifier, level))
+    line = _command(subject, namespace, grant=ObjectGrant(resource, identifier, level))
     change = f"grant {subject.text} {level} on {resource}/{identifier}"
     writer = await namespace_writer(visit, caller, namespace=namespace, change=change, line=line)
     name = await name_of(visit, resource, identifier=identifier, namespace=namespace)
@@ -49,7 +53,8 @@ async def revoke(visit: Visit) -> OwnAnswer:
     caller, document = await visit.caller(), await visit.document()
     subject, namespace, resource = _named(visit, document)
     identifier = text_field(document, "resource_id")
-    line = revoke_object_line(subject, namespace, resource=resource, name=identifier)
+    one = resource in OPTIONS and identifier != ALL
+    line = revoke_object_line(subject, namespace, resource=resource, name=identifier) if one else _LOOK
     change = f"revoke from {subject.text} {resource}/{identifier}"
     writer = await namespace_writer(visit, caller, namespace=namespace, change=change, line=line)
     name = await name_of(visit, resource, identifier=identifier, namespace=namespace)
@@ -91,6 +96,14 @@ def assignment(subject: Subject, role: MlflowRole) -> dict[str, Any]:
         "user_id": user,
         "role_id": role.number,
     }
+
+
+def _command(subject: Subject, namespace: str, *, grant: ObjectGrant) -> str:
+    """The command that does it, or where there is none the nearest level on the whole workspace."""
+    if grant.resource in OPTIONS and grant.name != ALL:
+        return grant_object_line(subject, namespace, grant=grant)
+    level = "view" if grant.level is Level.READ else "edit"
+    return grant_role_line(subject, namespace, role=WORKSPACE_ROLES[level])
 
 
 def _named(visit: Visit, document: Any) -> tuple[Subject, str, Resource]:
