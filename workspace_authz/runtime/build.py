@@ -23,6 +23,8 @@ from workspace_authz.runtime.cluster import Cluster, cluster_over
 from workspace_authz.runtime.data import Data, data_of
 from workspace_authz.runtime.handler_threads import HandlerThreads, handler_threads
 from workspace_authz.runtime.health import Health
+from workspace_authz.runtime.history import history_of
+from workspace_authz.runtime.history import start as start_history
 from workspace_authz.runtime.metrics_page import MetricsPage
 from workspace_authz.runtime.own_reviews import own_reviews
 from workspace_authz.runtime.people import People
@@ -61,9 +63,10 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
         stack.callback(metrics.flush)
         own = await stack.enter_async_context(own_reviews(configuration, settings, metrics=metrics))
         browser = await stack.enter_async_context(_browser(config, stack, clock=clock))
+        cluster = cluster_over(server, config, own=own, clock=clock)
+        history = await stack.enter_async_context(history_of(config, cluster.directory, clock=clock))
         supervisor = Supervisor()
         stack.push_async_callback(supervisor.close)
-        cluster = cluster_over(server, config, own=own, clock=clock)
         pipeline = _pipeline(config, callers, cluster=cluster, data=data, browser=browser, metrics=metrics)
         threads = handler_threads(settings)
         runtime = Runtime(
@@ -79,6 +82,7 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
             obstacle=data.obstacle,
             browser=browser,
             people=_people(cluster, callers, settings=settings),
+            history=history,
         )
         observed = _observed(runtime, cluster=cluster, data=data, threads=threads)
         sampler = Sampler(observed, runtime.health, metrics=_sampled(metrics, config), slot=slot, clock=clock)
@@ -111,6 +115,7 @@ def _start(
     data.prepare(supervisor, cluster.directory)
     if runtime.browser is not None:
         runtime.browser.start(supervisor)
+    start_history(runtime.history, supervisor)
     supervisor.run("gc freeze", partial(freeze_when_ready, runtime.health, SystemClock()))
     supervisor.run("sampler", sampler.run)
     process.install(runtime)
@@ -194,6 +199,7 @@ def _observed(runtime: Runtime, *, cluster: Cluster, data: Data, threads: Handle
         informers=cluster.informers,
         audit=runtime.audit,
         threads=threads,
+        history_dropped=lambda: 0 if runtime.history is None else runtime.history.dropped,
         flush=runtime.metrics.flush,
     )
 
