@@ -44,10 +44,9 @@ def test_a_requirement_cannot_hold_with_a_name_and_without_it() -> None:
         right(Verb.GET, Resource.DATASETS, NAME, when_present=True, unless_present=True)
 
 
-@pytest.mark.parametrize(("listing", "parameter"), [(True, "workspace_name"), (False, "")])
-def test_any_right_is_asked_in_one_workspace_or_in_all_listed(listing: bool, parameter: str) -> None:
-    with pytest.raises(ValueError, match="either a listing or a path parameter"):
-        AnyRight(listing=listing, parameter=parameter)
+def test_any_right_is_asked_in_one_workspace_or_in_all_listed() -> None:
+    with pytest.raises(ValueError, match="not of one workspace"):
+        AnyRight(listing=True, parameter="workspace_name")
 
 
 def test_a_requirement_reads_like_a_sentence() -> None:

@@ -69,7 +69,7 @@ def test_public_is_what_a_browser_and_a_probe_need_before_they_have_a_credential
 
 def test_only_the_uis_telemetry_needs_no_right() -> None:
     assert operations(Authenticated) == {"GetUiTelemetry", "PostUiTelemetry"}
-    assert operations(AnyRight) == {"ListWorkspaces", "GetWorkspace"}
+    assert operations(AnyRight) == {"ListWorkspaces", "GetWorkspace", "GetSecretsConfig"}
 
 
 def test_what_is_refused_and_why() -> None:

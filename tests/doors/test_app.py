@@ -106,8 +106,8 @@ def test_the_guard_stands_before_mlflows_workspaces_and_behind_its_protection(
     names = names_of(guarded_app())
     assert names[:2] == ["ProbesMiddleware", "MetricsMiddleware"]
     guard = names.index("GuardMiddleware")
-    assert names[guard - 1] == "ExplainMiddleware"
-    before, behind = names[2 : guard - 1], names[guard + 1 :]
+    assert names[guard - 3 : guard] == ["BrowserMiddleware", "ExplainMiddleware", "OwnRoutesMiddleware"]
+    before, behind = names[2 : guard - 3], names[guard + 1 :]
     assert before[-1] == "OriginMiddleware"
     assert set(before[:-1]) == {"HostValidationMiddleware", "CORSMiddleware", "CORSBlockingMiddleware"}
     assert not set(behind) & set(before)
@@ -127,7 +127,9 @@ def test_no_middleware_of_mlflows_is_lost(worker: Mapping[str, str]) -> None:
         "ProbesMiddleware",
         "MetricsMiddleware",
         "OriginMiddleware",
+        "BrowserMiddleware",
         "ExplainMiddleware",
+        "OwnRoutesMiddleware",
         "GuardMiddleware",
     }
     same_as = {"WorkspaceMiddleware": "BaseHTTPMiddleware", "PathPrefixMiddleware": "BaseHTTPMiddleware"}

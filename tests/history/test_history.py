@@ -118,12 +118,13 @@ async def test_all_users_together_take_no_more_than_there_is(history: History) -
 
 
 async def test_while_the_database_is_away_nothing_is_lost_but_what_is_too_much(
-    history: History, database: Database
+    history: History, database: Database, clock: ManualClock
 ) -> None:
     """Given a database that is away, when it comes back, then what was noted is there, once and in order."""
     database.away = True
     history.note(EVENT)
     await history.flush()
+    clock.advance(1)
     for number in range(MOST_WAITING + 7):
         history.note(replace(EVENT, username=f"user-{number}"))
     for _ in range(3):
@@ -141,7 +142,7 @@ async def test_while_the_database_is_away_nothing_is_lost_but_what_is_too_much(
 
 
 async def test_a_write_whose_answer_was_lost_is_not_made_twice(
-    history: History, monkeypatch: pytest.MonkeyPatch
+    history: History, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_rows: Callable[[Engine, Sequence[AuditRow]], None] = audit.add_rows
 
@@ -153,6 +154,7 @@ async def test_a_write_whose_answer_was_lost_is_not_made_twice(
     monkeypatch.setattr(module, "add_rows", lost)
     await history.flush()
     monkeypatch.setattr(module, "add_rows", add_rows)
+    clock.advance(1)
     history.note(replace(EVENT, username="bob"))
     for _ in range(2):
         await history.flush()

@@ -40,6 +40,7 @@ ROUTES = (
     Route("POST", "/refused", "Refused", Refused(REASON)),
     Route("GET", "/workspaces", "ListWorkspaces", AnyRight(listing=True)),
     Route("GET", "/workspaces/{workspace}", "GetWorkspace", AnyRight(parameter="workspace")),
+    Route("GET", "/passphrase", "GetPassphrase", AnyRight()),
     Route("GET", "/search", "Search", Guarded((Requirement(Verb.LIST, Resource.EXPERIMENTS),))),
     Route(
         "POST",

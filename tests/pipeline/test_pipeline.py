@@ -199,6 +199,18 @@ async def test_any_right_opens_the_workspace_that_the_path_names(
     assert workspaces.looked_up == ["team-b"]
 
 
+async def test_any_right_opens_the_workspace_that_the_request_names(
+    pipeline: Pipeline, reviews: ScriptedReviews
+) -> None:
+    assert isinstance((await judged(pipeline, "GET", "/passphrase", TOKEN, TEAM_A)).error, ForbiddenError)
+    fresh = pipeline_over(reviews, workspaces=KnownWorkspaces())
+    reviews.rules_answer = some_right()
+    verdict = await judged(fresh, "GET", "/passphrase", TOKEN, TEAM_A)
+    assert verdict.passed
+    assert verdict.findings.workspace == "team-a"
+    assert isinstance((await judged(fresh, "GET", "/passphrase", TOKEN)).error, BadRequestError)
+
+
 async def test_no_right_there_is_refused_as_any_other(
     pipeline: Pipeline, reviews: ScriptedReviews, workspaces: KnownWorkspaces
 ) -> None:

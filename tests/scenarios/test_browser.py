@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.harness.http import Answer
 from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
 from tests.scenarios.people import TEAM_A, Cluster
+from workspace_authz.doors.browser.assets import Assets
 
 SEARCH = "/ajax-api/2.0/mlflow/experiments/search?max_results=1"
 PATHS = [SEARCH, "/", "/health", "/version", "/graphql", "/ajax-api/3.0/mlflow/mcp-servers", "/v1/traces"]
@@ -104,5 +106,35 @@ def test_head_is_answered_as_by_mlflow(
     assert anonymous.body == b""
 
 
-def test_the_page_itself_is_mlflows_own(server: MlflowServer, unguarded: MlflowServer) -> None:
-    assert server.ask("GET", "/").without("date") == unguarded.ask("GET", "/").without("date")
+def test_the_page_itself_is_mlflows_own_with_our_tags(server: MlflowServer, unguarded: MlflowServer) -> None:
+    ours, theirs = server.ask("GET", "/").text, unguarded.ask("GET", "/").text
+    tags = Assets(static_prefix="", assistant=False).tags.decode()
+    assert ours == theirs.replace("</head>", f"{tags}</head>")
+
+
+@pytest.mark.parametrize("place", ["/", "/get-artifact?path=x&run_id=1"])
+def test_a_page_that_nobody_is_signed_in_for_challenges_the_browser(server: MlflowServer, place: str) -> None:
+    """Given a server without a sign-in, then the browser asks for a password before it draws the page."""
+    typed = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    answer = server.ask("GET", place, headers=typed, workspace=TEAM_A)
+    assert (answer.status, len(answer.header("www-authenticate"))) == (401, 2)
+    assert "MLFLOW_TRACKING_TOKEN" in answer.text
+
+
+def test_the_ui_is_told_why_a_document_is_refused_and_the_record_says_that_it_is(
+    server: MlflowServer, cluster: Cluster
+) -> None:
+    document = {"query": '{ mlflowGetExperiment(input: {experimentId: "0"}) { experiment { name } } }'}
+    ask = partial(
+        server.ask,
+        "POST",
+        "/graphql",
+        token=cluster.people.mallory.token,
+        workspace=TEAM_A,
+        json_body=document,
+    )
+    server.skip_records()
+    program, page = ask(), ask(headers={"Sec-Fetch-Mode": "cors", "Sec-Fetch-Site": "same-origin"})
+    assert (program.status, page.status) == (403, 200)
+    assert page.json["errors"][0]["message"] == program.json["message"]
+    assert [record["status"] for record in server.records(2)] == [403, 403]

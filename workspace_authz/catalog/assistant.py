@@ -9,7 +9,7 @@ from workspace_authz.catalog.build import ajax, right
 from workspace_authz.catalog.model import Refused, Route, Server
 from workspace_authz.types import Resource, Verb
 
-_OFF: Final = Refused(
+SWITCHED_OFF: Final = Refused(
     "The assistant is switched off: all workspaces share it, and it runs tools on the MLflow server."
 )
 
@@ -34,7 +34,7 @@ _GUARDED: Final[tuple[Route, ...]] = (
     *_assistant("POST", "skills/install", "InstallAssistantSkills", Verb.UPDATE),
     *_assistant("GET", f"{_PROVIDER}/models", "ListAssistantProviderModels", Verb.GET),
 )
-_REFUSED: Final = tuple(replace(route, policy=_OFF) for route in _GUARDED)
+_REFUSED: Final = tuple(replace(route, policy=SWITCHED_OFF) for route in _GUARDED)
 
 
 def assistant_routes(*, enabled: bool) -> tuple[Route, ...]:

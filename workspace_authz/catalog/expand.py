@@ -82,7 +82,7 @@ def describe(policy: Policy, method: str) -> str:
         case AnyRight(listing=True):
             return "any right, in each workspace listed"
         case AnyRight(parameter=parameter):
-            return f"any right in the workspace path:{parameter}"
+            return f"any right in the workspace{f' path:{parameter}' if parameter else ''}"
         case Refused(reason=reason):
             return f"refused: {reason}"
         case Guarded(requirements=requirements):

@@ -22,7 +22,7 @@ from workspace_authz.catalog.build import (
     rpc,
     use,
 )
-from workspace_authz.catalog.model import Identifier, Restriction, Route
+from workspace_authz.catalog.model import AnyRight, Identifier, Restriction, Route
 from workspace_authz.types import Resource, Verb
 
 _GATEWAY: Final = "3.0/mlflow/gateway"
@@ -58,8 +58,9 @@ _SECRET_ROUTES: Final[tuple[Route, ...]] = (
         "ListGatewaySecretInfos",
         listed(Verb.LIST, Resource.GATEWAY_SECRETS, response("secrets[].secret_name")),
     ),
-    # Tells whether the server encrypts secrets with its default passphrase.
-    *ajax("GET", f"{_SECRETS}/config", "GetSecretsConfig", right(Verb.LIST, Resource.GATEWAY_SECRETS)),
+    # Tells whether the server encrypts secrets with its default passphrase. Where it is refused, the UI shows
+    # how to set the server up, in place of the gateway's pages.
+    *ajax("GET", f"{_SECRETS}/config", "GetSecretsConfig", AnyRight()),
 )
 
 _DEFINITION: Final = body("model_definition_id", Identifier.MODEL_DEFINITION_ID)

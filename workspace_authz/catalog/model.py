@@ -174,18 +174,18 @@ class Authenticated:
 
 @dataclass(frozen=True, slots=True)
 class AnyRight:
-    """Requires any MLflow right in the workspace of the path, or, with ``listing``, in each listed workspace.
+    """Requires any MLflow right in one workspace, or, with ``listing``, in each listed workspace.
 
-    Raises ``ValueError`` unless exactly one of the two fields is set.
+    Raises ``ValueError`` for a listing in one workspace.
     """
 
     listing: bool = False
     parameter: str = ""
-    """The path parameter that names the workspace."""
+    """The path parameter that names the workspace. Empty: it is the request's, as for a guarded route."""
 
     def __post_init__(self) -> None:
-        if self.listing == bool(self.parameter):
-            raise ValueError("either a listing or a path parameter")
+        if self.listing and self.parameter:
+            raise ValueError("a listing is not of one workspace")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,16 +11,16 @@ from workspace_authz.aio.asgi import App
 from workspace_authz.catalog.compile import compile_catalog
 from workspace_authz.doors import preflight
 from workspace_authz.doors.asgi.guard import GuardMiddleware
+from workspace_authz.doors.browser.middleware import BrowserMiddleware
 from workspace_authz.doors.certificate import CertificateMiddleware, count_reload
 from workspace_authz.doors.explain_route import ExplainMiddleware
 from workspace_authz.doors.lifespan import OwnAddressesMiddleware
 from workspace_authz.doors.metrics import MetricsMiddleware
-from workspace_authz.doors.people import asking, audit, you
+from workspace_authz.doors.people import asking, audit, keys_api, keys_page, you
 from workspace_authz.doors.people.contract import routes as contract
 from workspace_authz.doors.probes import ProbesMiddleware
 from workspace_authz.doors.public_urls import allow_public_urls, public_urls
 from workspace_authz.doors.request_head import RequestHeadMiddleware
-from workspace_authz.doors.sign_in.browser import BrowserMiddleware
 from workspace_authz.doors.sign_in.routes import SignInMiddleware
 from workspace_authz.doors.visits import OwnRoute, OwnRoutesMiddleware
 from workspace_authz.mlflow_adapter.compat import find_gaps, refused_operations
@@ -88,31 +88,39 @@ def guarded_app() -> App:
         origins=[url.origin for url in public_urls(settings.public_url)],
         static_prefix=options.static_prefix,
     )
-    middlewares = _middlewares(options.static_prefix, sign_in=_sign_in(settings, options.static_prefix))
+    middlewares = _middlewares(options.static_prefix, browsers=_for_browsers(settings, options.static_prefix))
     add_guard(app, middlewares, static_prefix=options.static_prefix)
     add_background(app, partial(running, config))
     return app
 
 
-def _sign_in(settings: Settings, static_prefix: str) -> Sequence[Wrap]:
-    """What serves people in a browser, where they can sign in."""
-    if settings.sign_in_configuration is None:
-        return ()
+def _for_browsers(settings: Settings, static_prefix: str) -> Sequence[Wrap]:
+    """What serves people in a browser."""
+    signs_in = settings.sign_in_configuration is not None
+    browser = partial(
+        BrowserMiddleware,
+        static_prefix=static_prefix,
+        signs_in=signs_in,
+        assistant=settings.assistant,
+        runtime=process.require,
+    )
+    if not signs_in:
+        return (browser,)
     urls = tuple(public_urls(settings.public_url))
     return (
-        partial(BrowserMiddleware, static_prefix=static_prefix, runtime=process.require),
+        browser,
         partial(SignInMiddleware, static_prefix=static_prefix, urls=urls, runtime=process.require),
     )
 
 
-def _middlewares(static_prefix: str, *, sign_in: Sequence[Wrap]) -> GuardMiddlewares:
+def _middlewares(static_prefix: str, *, browsers: Sequence[Wrap]) -> GuardMiddlewares:
     return GuardMiddlewares(
         public=(
             partial(ProbesMiddleware, static_prefix=static_prefix, runtime=process.current),
             partial(MetricsMiddleware, static_prefix=static_prefix, runtime=process.require),
         ),
         protected=(
-            *sign_in,
+            *browsers,
             partial(ExplainMiddleware, static_prefix=static_prefix, runtime=process.require),
             partial(
                 OwnRoutesMiddleware,
@@ -127,4 +135,11 @@ def _middlewares(static_prefix: str, *, sign_in: Sequence[Wrap]) -> GuardMiddlew
 
 def _own_routes() -> Sequence[OwnRoute]:
     """Routes of ours for people."""
-    return (*you.ROUTES, *asking.ROUTES, *audit.ROUTES, *contract.ROUTES)
+    return (
+        *you.ROUTES,
+        *asking.ROUTES,
+        *audit.ROUTES,
+        *contract.ROUTES,
+        *keys_page.ROUTES,
+        *keys_api.ROUTES,
+    )

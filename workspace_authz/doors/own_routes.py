@@ -22,14 +22,20 @@ class OwnRequest:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self._caller: Caller | None = None
+        self._workspace: str | None = None
+        self._change = ""
 
     def identified(self, caller: Caller) -> None:
         """Note who asks, for the audit record."""
         self._caller = caller
 
+    def changes(self, workspace: str, change: str) -> None:
+        """Note what is about to be changed in RBAC, in words, for the audit record."""
+        self._workspace, self._change = workspace, change
+
     def findings(self) -> Findings:
         """What the audit record shows."""
-        return Findings(caller=self._caller)
+        return Findings(caller=self._caller, workspace=self._workspace, change=self._change)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +46,16 @@ class OwnAnswer:
     content_type: str
     status: int = 200
     headers: Sequence[tuple[bytes, bytes]] = ()
-    """More headers; nothing is ever stored by a cache."""
+    """More headers."""
+    cache_control: bytes = b"no-store"
+    """Who may keep it."""
 
     async def send(self, send: Send, *, head: bool) -> None:
         """Send it; without its content as the answer to a HEAD."""
         headers = [
             (b"content-type", self.content_type.encode()),
             (b"content-length", str(len(self.content)).encode()),
-            (b"cache-control", b"no-store"),
+            (b"cache-control", self.cache_control),
             *self.headers,
         ]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})

@@ -22,6 +22,10 @@ NEEDED: Final = (
 )
 """``(verb, resource, subresource)`` in the namespace, which making and revoking keys takes."""
 
+CREATE: Final = f"create {SECRETS}"
+LIST: Final = f"list {SECRETS}"
+"""Rights without which a page has nothing to offer, and nothing to show."""
+
 _MOST_RIGHTS: Final = 20
 _MOST_NAMES: Final = 8
 _SELF_REVIEWS: Final = {

@@ -40,6 +40,8 @@ class Findings:
     """None where nobody was identified."""
     workspace: str | None = None
     checks: tuple[Check, ...] = ()
+    change: str = ""
+    """What the request was to change in RBAC, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ def record(verdict: Verdict, checks: Iterable[Check] | None = None) -> dict[str,
         "checks": [_check(check) for check in shown[:SHOWN_CHECKS]],
         **({"checks_left_out": len(shown) - SHOWN_CHECKS} if len(shown) > SHOWN_CHECKS else {}),
         **({"narrowed": narrowing.record()} if narrowing else {}),
+        **({"change": findings.change} if findings.change else {}),
         "decision": conclusion(verdict),
         "reason": reason(verdict),
     }

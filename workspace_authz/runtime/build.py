@@ -11,6 +11,7 @@ from typing import Final
 from workspace_authz.aio.clock import Clock, SystemClock
 from workspace_authz.aio.supervisor import Supervisor
 from workspace_authz.database.threads import DatabaseThreads
+from workspace_authz.identity.audiences import Audiences
 from workspace_authz.kubernetes.configuration import ApiConfiguration, load_configuration
 from workspace_authz.kubernetes.connection import Connection, caller_connection, server_connection
 from workspace_authz.kubernetes.objects import CallersObjects
@@ -81,7 +82,7 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
             share=threads.share,
             obstacle=data.obstacle,
             browser=browser,
-            people=_people(cluster, callers, settings=settings),
+            people=_people(cluster, callers, config=config),
             history=history,
         )
         observed = _observed(runtime, cluster=cluster, data=data, threads=threads)
@@ -102,9 +103,17 @@ def _connections(
     return callers, server
 
 
-def _people(cluster: Cluster, callers: Connection, *, settings: Settings) -> People:
-    objects = CallersObjects(callers, timeout=settings.api_timeout_seconds)
-    return People(cluster.index, cluster.generations, objects, rbac_only=cluster.rights is not None)
+def _people(cluster: Cluster, callers: Connection, *, config: WorkerConfig) -> People:
+    settings, seconds = config.settings, config.settings.api_timeout_seconds
+    return People(
+        cluster.index,
+        cluster.generations,
+        CallersObjects(callers, timeout=seconds),
+        rbac_only=cluster.rights is not None,
+        reviews=ApiReviews(callers, timeout=seconds),
+        audiences=Audiences(settings.audience_names, only=settings.audiences_only),
+        origins=config.origins,
+    )
 
 
 def _start(

@@ -44,11 +44,6 @@ class SignInPaths:
         return f"{self.prefix}/workspace-authz/sign-out"
 
     @property
-    def script(self) -> str:
-        """The script in MLflow's page."""
-        return f"{self.prefix}/workspace-authz/session.js"
-
-    @property
     def home(self) -> str:
         """MLflow's page."""
         return f"{self.prefix}/"

@@ -1,0 +1,89 @@
+"""Refusals as MLflow's UI and a browser show them. Programs get the plain ones.
+
+The pages of an experiment and of a run ask by GraphQL, and show only the status of an answer that is not 200
+(MLflow 3.17.2). So a refused document is answered as GraphQL answers one that failed. The door has judged and
+recorded the request before: audit records and metrics hold the refusal's own status.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Any, Final
+
+from workspace_authz.aio.asgi import Message, Send
+from workspace_authz.doors.own_routes import OwnAnswer
+from workspace_authz.doors.pages import section_page
+
+_MOST_REFUSAL_BYTES: Final = 64 * 1024
+_KEPT: Final = frozenset({b"retry-after", b"www-authenticate"})
+
+Show = Callable[[int, Mapping[str, Any]], OwnAnswer]
+"""Makes an answer of a refusal's status and document."""
+
+
+class ShownRefusal:
+    """A ``send`` that shows refusals in MLflow's JSON error shape otherwise. The rest goes on as it is."""
+
+    def __init__(self, send: Send, *, show: Show) -> None:
+        self._send = send
+        self._show = show
+        self._start: Message | None = None
+        self._content = bytearray()
+
+    async def __call__(self, message: Message) -> None:
+        """Send one message."""
+        if message["type"] == "http.response.start" and _refuses(message):
+            self._start = message
+        elif self._start is None or message["type"] != "http.response.body":
+            await self._send(message)
+        else:
+            await self._add(self._start, message)
+
+    async def _add(self, start: Message, message: Message) -> None:
+        self._content += message.get("body", b"")
+        is_small = len(self._content) <= _MOST_REFUSAL_BYTES
+        if is_small and message.get("more_body", False):
+            return
+        self._start = None
+        document = _document(bytes(self._content)) if is_small else None
+        if document is None:
+            await self._send(start)
+            await self._send({**message, "body": bytes(self._content)})
+            return
+        answer = self._show(start["status"], document)
+        kept = [pair for pair in start["headers"] if pair[0].lower() in _KEPT]
+        await OwnAnswer(
+            answer.content, answer.content_type, status=answer.status, headers=(*answer.headers, *kept)
+        ).send(self._send, head=False)
+
+
+def as_graphql(status: int, document: Mapping[str, Any]) -> OwnAnswer:
+    """A refusal as GraphQL tells errors (October 2021, 7.1.2)."""
+    extensions = {"code": document.get("error_code", ""), "status": status}
+    error = {"message": document["message"], "extensions": extensions}
+    content = json.dumps({"data": None, "errors": [error]}).encode()
+    return OwnAnswer(content, "application/json", headers=((b"x-content-type-options", b"nosniff"),))
+
+
+def as_page(status: int, document: Mapping[str, Any], *, static_prefix: str) -> OwnAnswer:
+    """A refusal as a page."""
+    parts = [f'<p class="error" role="alert">{escape(document["message"])}</p>']
+    return section_page(static_prefix, "", parts=parts, title="This did not work", status=status)
+
+
+def _refuses(start: Message) -> bool:
+    kinds = [value for name, value in start["headers"] if name.lower() == b"content-type"]
+    # A 401 stays one: the script in MLflow's page leads to the sign-in then.
+    is_refusal: bool = start["status"] >= 400 and start["status"] != 401
+    return is_refusal and any(kind.startswith(b"application/json") for kind in kinds)
+
+
+def _document(content: bytes) -> Mapping[str, Any] | None:
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    is_told = isinstance(document, dict) and isinstance(document.get("message"), str)
+    return document if is_told else None
