@@ -28,7 +28,7 @@ from workspace_authz.runtime.history import history_of
 from workspace_authz.runtime.history import start as start_history
 from workspace_authz.runtime.metrics_page import MetricsPage
 from workspace_authz.runtime.own_reviews import own_reviews
-from workspace_authz.runtime.people import People
+from workspace_authz.runtime.people import PLACES, People
 from workspace_authz.runtime.pipeline import ClusterParts, MLflowParts, build_pipeline
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.runtime.sampler import Observed, Sampler
@@ -56,7 +56,7 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
     async with AsyncExitStack() as stack:
         audit = open_audit_sink(settings)
         stack.callback(audit.close)
-        callers, server = _connections(configuration, settings, stack=stack)
+        callers, people, server = _connections(configuration, settings, stack=stack)
         slot = config.workers.register()
         stack.callback(slot.release)
         data = await stack.enter_async_context(data_of(config, clock))
@@ -82,7 +82,7 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
             share=threads.share,
             obstacle=data.obstacle,
             browser=browser,
-            people=_people(cluster, callers, config=config),
+            people=_people(cluster, people, config=config),
             history=history,
         )
         observed = _observed(runtime, cluster=cluster, data=data, threads=threads)
@@ -94,23 +94,25 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
 
 def _connections(
     configuration: ApiConfiguration, settings: Settings, *, stack: AsyncExitStack
-) -> tuple[Connection, Connection]:
-    """For callers, and the server's own, until the stack ends."""
+) -> tuple[Connection, Connection, Connection]:
+    """For callers, for what people do with their own token, and the server's own, until the stack ends."""
     callers = caller_connection(configuration, limit=settings.api_connections)
     stack.push_async_callback(callers.close)
+    people = caller_connection(configuration, limit=PLACES)
+    stack.push_async_callback(people.close)
     server = server_connection(configuration)
     stack.push_async_callback(server.close)
-    return callers, server
+    return callers, people, server
 
 
-def _people(cluster: Cluster, callers: Connection, *, config: WorkerConfig) -> People:
+def _people(cluster: Cluster, connection: Connection, *, config: WorkerConfig) -> People:
     settings, seconds = config.settings, config.settings.api_timeout_seconds
     return People(
         cluster.index,
         cluster.generations,
-        CallersObjects(callers, timeout=seconds),
+        CallersObjects(connection, timeout=seconds),
         rbac_only=cluster.rights is not None,
-        reviews=ApiReviews(callers, timeout=seconds),
+        reviews=ApiReviews(connection, timeout=seconds),
         audiences=Audiences(settings.audience_names, only=settings.audiences_only),
         origins=config.origins,
     )
