@@ -47,6 +47,8 @@ class Cluster:
     failures: dict[str, BaseException] = field(default_factory=dict)
     secrets: dict[str, Any] = field(default_factory=dict)
     lives: timedelta = timedelta(days=1)
+    queries: list[Mapping[str, str] | None] = field(default_factory=list)
+    """Of what was listed."""
     waits: bool = False
     """Whether a token never comes."""
 
@@ -59,7 +61,7 @@ class Cluster:
     async def first(
         self, path: str, *, most: int, query: Mapping[str, str] | None = None
     ) -> tuple[Sequence[JsonObject], bool]:
-        self._fail("first")
+        self.queries.append(query)
         return tuple(self.secrets.values())[:most], False
 
     async def create(self, path: str, document: JsonObject) -> JsonObject:
@@ -208,6 +210,8 @@ async def test_what_an_api_server_selects_wrongly_is_not_deleted(
     with pytest.raises(MissingError):
         await keys_of(cluster, reviews).revoke("other")
     assert "other" in cluster.secrets
+    labels = "app.kubernetes.io/managed-by=workspace-authz,app.kubernetes.io/component=access-key"
+    assert cluster.queries == [{"labelSelector": labels, "fieldSelector": "metadata.name=other"}]
 
 
 @pytest.mark.parametrize(
