@@ -113,6 +113,19 @@ def test_one_experiment_is_granted_seen_at_once_and_revoked(
     assert managed(cluster, "rolebindings") == managed(cluster, "roles") == []
 
 
+def test_a_level_on_all_experiments_is_granted_and_revoked(
+    server: MlflowServer, cluster: Cluster, carol: Admin, fraud: str
+) -> None:
+    """``All experiments`` in the UI's dialog."""
+    all_of_them = {"username": "dora", "resource_type": "experiment", "resource_id": "*"}
+    carol.change("POST", f"{V3}/users/permissions/grant", **all_of_them, permission="READ")
+    assert reads(server, cluster.people.dora.token, fraud) == 200
+    given = carol.get(f"{V3}/users/permissions/list", username="dora")["permissions"]
+    assert [(row["resource_pattern"], row["permission"]) for row in given] == [("*", "READ")]
+    carol.change("POST", f"{V3}/users/permissions/revoke", **all_of_them)
+    assert reads(server, cluster.people.dora.token, fraud) == 403
+
+
 def test_roles_are_made_filled_assigned_and_deleted(
     server: MlflowServer, cluster: Cluster, carol: Admin, fraud: str
 ) -> None:
@@ -207,7 +220,6 @@ def test_levels_that_rbac_cannot_say_are_answered_with_a_sentence(carol: Admin, 
         ({"permission": "OWN"}, "one of READ"),
         ({"resource_type": "workspace", "resource_id": "*"}, "A workspace is a namespace"),
         ({"resource_type": "run", "resource_id": "*"}, "choose experiment"),
-        ({"resource_id": "*"}, "is a role"),
         ({"resource_id": "987654"}, "There is nothing"),
         ({"username": ""}, "username"),
     ):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 from collections.abc import Iterator
 from html import escape, unescape
@@ -118,6 +120,21 @@ def test_the_secret_is_all_that_is_kept(server: MlflowServer, cluster: Cluster) 
     ] == ["alice"] * 2
 
 
+def test_each_change_is_on_record(server: MlflowServer, cluster: Cluster) -> None:
+    server.skip_records()
+    name = made(server, alice(cluster), TEAM_A, service_account=TRAINER)["name"]
+    revoked(server, alice(cluster), TEAM_A, name)
+    revoked(server, alice(cluster), TEAM_B, name)
+    told = [
+        [record[key] for key in ("user", "workspace", "change", "status")] for record in server.records(3)
+    ]
+    assert told == [
+        ["alice", TEAM_A, f"an access key of {TRAINER}", 200],
+        ["alice", TEAM_A, f"the end of the access key {name}", 200],
+        ["alice", TEAM_B, f"the end of the access key {name}", 403],
+    ]
+
+
 def test_the_page_names_the_accounts_and_what_is_known_of_their_rights(
     server: MlflowServer, cluster: Cluster
 ) -> None:
@@ -211,22 +228,17 @@ def test_mlflow_admin_alone_is_told_the_missing_right_and_its_grant(
     )
     assert refused.status == 403
     assert 'User "dora" cannot create resource "secrets"' in refused.json["message"]
-    commands = [line for line in text.splitlines() if "kubectl -n team-a create" in line]
-    kubectl = str(assets.find_binary(assets.KUBECTL))
-    for command in commands:
-        line = command[command.index("kubectl") :].partition("<")[0]
-        subprocess.run(
-            f"{kubectl} --kubeconfig {plane.admin_kubeconfig}{line.removeprefix('kubectl')}",
-            shell=True,
-            check=True,
-            capture_output=True,
-        )
+    commands = text[text.index("kubectl -n team-a create role") :].partition("</pre>")[0]
+    kubectl = assets.find_binary(assets.KUBECTL).parent
+    environment = {"PATH": f"{kubectl}:{os.environ['PATH']}", "KUBECONFIG": str(plane.admin_kubeconfig)}
+    subprocess.run(["bash", "-ec", commands], env=environment, check=True, capture_output=True)
     until(lambda: "You lack" not in page(server, dora.token, TEAM_A))
     document = made(server, dora.token, TEAM_A, service_account=TRAINER)
     assert "You may not list serviceaccounts here" in page(server, dora.token, TEAM_A)
     assert revoked(server, dora.token, TEAM_A, document["name"]).status == 200
     rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{TEAM_A}"
-    for path in (binding, f"{rbac}/rolebindings/access-keys", f"{rbac}/roles/access-keys"):
+    (made_binding,) = re.findall(r"rolebinding (access-keys-[0-9a-f]{8}) ", commands)
+    for path in (binding, f"{rbac}/rolebindings/{made_binding}", f"{rbac}/roles/access-keys"):
         plane.delete(path)
 
 

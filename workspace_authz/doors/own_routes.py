@@ -30,7 +30,7 @@ class OwnRequest:
         self._caller = caller
 
     def changes(self, workspace: str, change: str) -> None:
-        """Note what is about to be changed in RBAC, in words, for the audit record."""
+        """Note what is about to be changed in Kubernetes, in words, for the audit record."""
         self._workspace, self._change = workspace, change
 
     def findings(self) -> Findings:

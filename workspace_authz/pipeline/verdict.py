@@ -41,7 +41,7 @@ class Findings:
     workspace: str | None = None
     checks: tuple[Check, ...] = ()
     change: str = ""
-    """What the request was to change in RBAC, in words."""
+    """What the request was to change in Kubernetes, in words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from workspace_authz.runtime.handler_threads import HandlerThreads, handler_thre
 from workspace_authz.runtime.health import Health
 from workspace_authz.runtime.metrics_page import MetricsPage
 from workspace_authz.runtime.own_reviews import own_reviews
-from workspace_authz.runtime.people import People
+from workspace_authz.runtime.people import PLACES, People
 from workspace_authz.runtime.pipeline import ClusterParts, MLflowParts, build_pipeline
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.runtime.sampler import Observed, Sampler
@@ -55,6 +55,8 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
         audit = open_audit_sink(settings)
         stack.callback(audit.close)
         callers, server = _connections(configuration, settings, stack=stack)
+        people = caller_connection(configuration, limit=PLACES)
+        stack.push_async_callback(people.close)
         slot = config.workers.register()
         stack.callback(slot.release)
         data = await stack.enter_async_context(data_of(config, clock))
@@ -79,7 +81,7 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
             share=threads.share,
             obstacle=data.obstacle,
             browser=browser,
-            people=_people(cluster, callers, config=config),
+            people=_people(cluster, people, config=config),
         )
         observed = _observed(runtime, cluster=cluster, data=data, threads=threads)
         sampler = Sampler(observed, runtime.health, metrics=_sampled(metrics, config), slot=slot, clock=clock)
@@ -99,14 +101,14 @@ def _connections(
     return callers, server
 
 
-def _people(cluster: Cluster, callers: Connection, *, config: WorkerConfig) -> People:
+def _people(cluster: Cluster, connection: Connection, *, config: WorkerConfig) -> People:
     settings, seconds = config.settings, config.settings.api_timeout_seconds
     return People(
         cluster.index,
         cluster.generations,
-        CallersObjects(callers, timeout=seconds),
+        CallersObjects(connection, timeout=seconds),
         rbac_only=cluster.rights is not None,
-        reviews=ApiReviews(callers, timeout=seconds),
+        reviews=ApiReviews(connection, timeout=seconds),
         audiences=Audiences(settings.audience_names, only=settings.audiences_only),
         origins=config.origins,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,11 +11,11 @@ from workspace_authz.aio.fan_out import fan_out
 from workspace_authz.authorizer.authorizer import CONCURRENT_QUESTIONS
 from workspace_authz.doors.people.visible import callers_rights, namespace_of
 from workspace_authz.doors.visits import Visit
-from workspace_authz.errors import BadRequestError, ForbiddenError, UnavailableError
+from workspace_authz.errors import BadRequestError, ForbiddenError, TooManyRequestsError, UnavailableError
 from workspace_authz.grants.account_levels import account_levels
-from workspace_authz.grants.key_records import Key, KeyWish
+from workspace_authz.grants.key_records import Key, KeyWish, checked_name, checked_wish
 from workspace_authz.grants.key_rights import NEEDED, create_command
-from workspace_authz.grants.keys import BroadAccount, Keys, NewKey
+from workspace_authz.grants.keys import BroadAccount, KeyList, Keys, NewKey
 from workspace_authz.kubernetes import access_reviews
 from workspace_authz.runtime.people import People
 from workspace_authz.types import Caller
@@ -41,26 +42,45 @@ class KeyDesk:
         """What a key is for unless somebody chooses; empty for the Kubernetes API."""
         return next(iter(self.people.audiences.names), "")
 
-    def own_keys(self) -> Keys | None:
-        """The keys as the caller; None for who has shown no token for the Kubernetes API."""
-        objects = self.people.objects.of(self.caller)
-        return None if objects is None else Keys(objects, self.people.reviews, self.namespace)
+    @property
+    def acts_as_caller(self) -> bool:
+        """Whether the caller has shown a token for the Kubernetes API."""
+        return self.people.objects.of(self.caller) is not None
 
     def keys(self) -> Keys:
-        """The same. Raises :class:`ForbiddenError`, with the command line."""
-        keys = self.own_keys()
-        if keys is None:
+        """The keys as the caller. Raises :class:`ForbiddenError`, with the command line, where that cannot
+        be."""
+        objects = self.people.objects.of(self.caller)
+        if objects is None:
             line = create_command(self.namespace, audience=self.audience)
             raise ForbiddenError(_NOT_AS_YOU.format(line=line))
-        return keys
+        return Keys(objects, self.people.reviews, self.namespace)
 
     async def make(self, wish: KeyWish, *, confirmed: bool) -> NewKey | BroadAccount:
         """Make a key as the caller. Raises as :meth:`Keys.make`."""
-        return await self.keys().make(wish, made_by=self.caller.user.username, confirmed=confirmed)
+        self.visit.own.changes(self.namespace, f"an access key of {checked_wish(wish).account}")
+        async with self._place():
+            return await self.keys().make(wish, made_by=self.caller.user.username, confirmed=confirmed)
 
     async def revoke(self, name: str) -> Key:
         """End a key as the caller. Raises as :meth:`Keys.revoke`."""
-        return await self.keys().revoke(name)
+        self.visit.own.changes(self.namespace, f"the end of the access key {checked_name(name)}")
+        async with self._place():
+            return await self.keys().revoke(name)
+
+    async def listed(self) -> KeyList:
+        """The keys there are. Raises as :meth:`Keys.listed`."""
+        async with self._place():
+            return await self.keys().listed()
+
+    async def accounts(self) -> Sequence[str]:
+        """The first service accounts. Raises as :meth:`Keys.accounts`."""
+        async with self._place():
+            return (await self.keys().accounts())[0]
+
+    def _place(self) -> AbstractAsyncContextManager[None]:
+        full = TooManyRequestsError("Too many of your requests about keys run already; try again.")
+        return self.people.share.place(full, caller=self.caller.user.username, workspace=self.namespace)
 
     def chosen_audience(self, asked: str | None) -> str:
         """The audience that somebody chose; None means the usual. Raises :class:`BadRequestError`."""

@@ -18,7 +18,7 @@ _PATH: Final = f"{ROOT}/api/keys"
 
 async def _list(visit: Visit) -> OwnAnswer:
     desk = await key_desk(visit, visit.parameter("workspace"))
-    listed, at = await desk.keys().listed(), now()
+    listed, at = await desk.listed(), now()
     return json_answer(
         {
             "workspace": desk.namespace,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 from typing import Final
+from urllib.parse import urlencode
 
 from workspace_authz.doors.pages import table
 from workspace_authz.grants.key_formats import FORMATS, KeyUse
@@ -61,6 +62,12 @@ def choice(action: str, namespaces: Sequence[str], *, chosen: str = "") -> str:
         field = '<input name="workspace" required maxlength="63">'
     button = '<button class="second">Show</button>'
     return f'<form action="{escape(action)}"><label>Workspace {field} {button}</label></form>'
+
+
+def back(forms: Forms) -> str:
+    """The way back to the workspace."""
+    query = urlencode({"workspace": forms.namespace})
+    return f'<p><a href="{escape(f"{forms.action}?{query}")}">Keys of {escape(forms.namespace)}</a></p>'
 
 
 def explanation(audience: str) -> str:
@@ -212,7 +219,7 @@ def shown_key(made: NewKey, use: KeyUse) -> Sequence[str]:
 def copied(text: str, *, name: str = "") -> str:
     """A text to copy."""
     identified = f' id="{escape(name)}"' if name else ""
-    return f'<pre class="copy"{identified}>{escape(text)}</pre>'
+    return f'<section><pre class="copy"{identified}>{escape(text)}</pre></section>'
 
 
 def _option(value: str, text: str, *, chosen: bool = False) -> str:

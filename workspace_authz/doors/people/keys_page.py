@@ -16,7 +16,7 @@ from workspace_authz.errors import ForbiddenError
 from workspace_authz.grants.key_formats import UNKNOWN_URI, KeyUse
 from workspace_authz.grants.key_records import KeyWish, seconds_of_days
 from workspace_authz.grants.key_rights import CREATE, LIST
-from workspace_authz.grants.keys import REVOKED_WITHIN_SECONDS, BroadAccount, Keys, now
+from workspace_authz.grants.keys import REVOKED_WITHIN_SECONDS, BroadAccount, now
 
 _SECTION: Final = "/keys"
 _PATH: Final = f"{ROOT}{_SECTION}"
@@ -37,25 +37,24 @@ async def _parts(desk: KeyDesk, *, notice: str = "") -> Sequence[str]:
     """The page of one workspace. ``notice`` is HTML and comes first."""
     forms, audience = html.Forms(_action(desk.visit), desk.namespace), desk.audience
     head = [f"<h2>{desk.namespace}</h2>", notice, html.explanation(audience)]
-    keys = desk.own_keys()
-    if keys is None:
+    if not desk.acts_as_caller:
         return [*head, html.by_command(desk.namespace, audience=audience)]
     lacking = await desk.missing_rights()
     parts = [*head]
     if lacking:
         parts.append(html.missing(desk.namespace, lacking, username=desk.caller.user.username))
     if LIST not in lacking:
-        parts.append(f"<section>{html.key_table(forms, await keys.listed(), now=now())}</section>")
+        parts.append(f"<section>{html.key_table(forms, await desk.listed(), now=now())}</section>")
     if CREATE not in lacking:  # a right on the tokens of some accounts may be enough
-        parts += await _new(desk, keys, forms=forms)
+        parts += await _new(desk, forms=forms)
     return parts
 
 
-async def _new(desk: KeyDesk, keys: Keys, *, forms: html.Forms) -> Sequence[str]:
+async def _new(desk: KeyDesk, *, forms: html.Forms) -> Sequence[str]:
     """The form for a new key, and whose rights it would have."""
     accounts: Sequence[str] | None = None
     try:
-        accounts, _ = await keys.accounts()
+        accounts = await desk.accounts()
         rights = await desk.rights_of(accounts)
         shown = html.rights_table(accounts, rights.levels, note=rights.note)
     except ForbiddenError:
@@ -78,9 +77,11 @@ async def _make(visit: Visit) -> OwnAnswer:
     user = desk.caller.user.username
     if isinstance(made, BroadAccount):
         forms = html.Forms(_action(visit), desk.namespace)
-        return _page(visit, [html.confirmation(forms, wish, rights=made.rights)], user=user)
+        parts = [html.confirmation(forms, wish, rights=made.rights), html.back(forms)]
+        return _page(visit, parts, user=user)
     use = KeyUse(_uri(desk), desk.namespace, made.value)
-    return _page(visit, html.shown_key(made, use), user=user, script=html.COPY)
+    back = html.back(html.Forms(_action(visit), desk.namespace))
+    return _page(visit, [*html.shown_key(made, use), back], user=user, script=html.COPY)
 
 
 async def _revoke(visit: Visit) -> OwnAnswer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from workspace_authz.doors.people.changing import rbac_at_hand
 from workspace_authz.doors.people.contract.documents import Documents, to_look_up
 from workspace_authz.doors.people.visible import (
     callers_rights,
@@ -14,17 +15,11 @@ from workspace_authz.doors.people.visible import (
     workspace_of,
 )
 from workspace_authz.doors.visits import Visit
-from workspace_authz.errors import ForbiddenError, MissingError, UnavailableError
+from workspace_authz.errors import ForbiddenError, MissingError
 from workspace_authz.grants.ids import numbered
 from workspace_authz.grants.mlflow_roles import MlflowRole, Overview
 from workspace_authz.grants.subjects import Subject
-from workspace_authz.runtime.people import People
 from workspace_authz.types import Caller
-
-_NOT_FOLLOWED = (
-    "Roles and bindings are not followed at the moment, so nobody can say who holds what; try again. "
-    "An administrator finds the reason with `workspace-authz check`."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +37,6 @@ class Readable:
     def roles_of(self, subject: Subject) -> Sequence[MlflowRole]:
         """The roles of a subject, by the bindings that name it."""
         return self.overview.users().get(subject, ())
-
-
-def rbac_at_hand(visit: Visit) -> People:
-    """Who holds what. Raises :class:`UnavailableError` while that is not known."""
-    people = visit.runtime.people
-    if people is None or not people.follows_rbac:
-        raise UnavailableError(_NOT_FOLLOWED)
-    return people
 
 
 async def readable(visit: Visit, caller: Caller, *, workspaces: Sequence[str] = ()) -> Readable:

@@ -7,11 +7,10 @@ from typing import Any, Final
 
 from workspace_authz.authorizer.rbac.objects import Rules
 from workspace_authz.doors.own_routes import OwnAnswer
-from workspace_authz.doors.people.changing import seen, writer_for
+from workspace_authz.doors.people.changing import namespace_writer, rbac_at_hand, seen
 from workspace_authz.doors.people.contract.answering import (
     Readable,
     documents_for,
-    rbac_at_hand,
     readable,
 )
 from workspace_authz.doors.people.contract.changes import assignment
@@ -195,7 +194,7 @@ async def _answer(visit: Visit, role: MlflowRole) -> OwnAnswer:
 
 async def _writer(visit: Visit, caller: Caller, *, namespace: str, change: str) -> GrantWriter:
     line = f"kubectl -n {namespace} edit role NAME"
-    return await writer_for(visit, caller, namespace=namespace, change=change, line=line)
+    return (await namespace_writer(visit, caller, namespace=namespace, change=change, line=line)).writer
 
 
 def _ours(role: MlflowRole) -> MlflowRole:
