@@ -11,7 +11,7 @@ import pytest
 
 from tests.harness.http import Answer
 from tests.harness.server import MlflowServer
-from tests.scenarios.people import TEAM_B, Cluster
+from tests.scenarios.people import TEAM_A, TEAM_B, Cluster
 from workspace_authz.grants.ids import number_of
 
 V2, V3 = "/ajax-api/2.0/mlflow", "/ajax-api/3.0/mlflow"
@@ -232,3 +232,81 @@ def test_levels_that_rbac_cannot_say_are_answered_with_a_sentence(carol: Admin, 
         answer = carol.ask("POST", f"{V3}/users/permissions/grant", {**given, **document})
         assert answer.status in (400, 404), answer.text
         assert part in answer.json["message"]
+
+
+PAGE = "/workspace-authz/permissions"
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+def sent(server: MlflowServer, path: str, token: str, fields: dict[str, str], **headers: str) -> Answer:
+    body = urlencode(fields).encode()
+    return server.ask("POST", path, token=token, headers={**FORM, **headers}, body=body)
+
+
+def test_the_page_of_permissions_gives_and_takes_back(
+    server: MlflowServer, cluster: Cluster, carol: Admin, fraud: str
+) -> None:
+    dora = cluster.people.dora
+    name = carol.get(f"/api/2.0/mlflow/experiments/get?experiment_id={fraud}")["experiment"]["name"]
+    one = {"workspace": TEAM_B, "subject": "dora", "resource": "experiments", "name": name}
+    given = sent(server, PAGE, carol.token, {**one, "level": "READ"})
+    assert (given.status, "Done" in given.text, "<b>READ</b>" in given.text) == (200, True, True)
+    assert reads(server, dora.token, fraud) == 200
+    taken = sent(server, f"{PAGE}/revoke", carol.token, one)
+    assert (taken.status, "dora</td>" in taken.text) == (200, False)
+    assert reads(server, dora.token, fraud) == 403
+    whole = {"workspace": TEAM_B, "subject": "dora", "level": "view"}
+    assert sent(server, PAGE, carol.token, whole).status == 200
+    assert reads(server, dora.token, fraud) == 200
+    role = {"workspace": TEAM_B, "subject": "dora", "kind": "ClusterRole", "role": "mlflow-view"}
+    assert sent(server, f"{PAGE}/revoke", carol.token, role).status == 200
+    assert reads(server, dora.token, fraud) == 403
+
+
+def test_the_page_of_permissions_shows_bindings_to_who_may_list_them(
+    server: MlflowServer, cluster: Cluster
+) -> None:
+    people = cluster.people
+    shown = server.ask("GET", f"{PAGE}?workspace={TEAM_A}", token=people.alice.token).text
+    assert "<b>MANAGE</b> on experiments" in shown
+    assert "trainer" not in shown
+    assert "group:readers" not in shown
+    shown = server.ask("GET", f"{PAGE}?workspace={TEAM_A}", token=people.root.token).text
+    for part in ("group:readers", "system:serviceaccount:team-a:trainer", "to ClusterRole edit, aggregated"):
+        assert part in shown
+    shown = server.ask("GET", f"{PAGE}?workspace={TEAM_B}", token=people.carol.token).text
+    assert "Cluster-wide bindings may add more" in shown
+    assert "root" not in shown
+
+
+def test_pages_of_others_change_nothing(server: MlflowServer, cluster: Cluster, carol: Admin) -> None:
+    whole = {"workspace": TEAM_B, "subject": "mallory", "level": "admin"}
+    for headers in (
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+    ):
+        answer = sent(server, PAGE, carol.token, whole, **headers)
+        assert answer.status == 403
+    # A page of this server's own.
+    host = server.url.removeprefix("http://")
+    bad = {**whole, "level": "owner"}
+    answer = sent(server, PAGE, carol.token, bad, Origin=server.url, Host=host)
+    assert (answer.status, "A level on a workspace" in answer.text) == (400, True)
+
+
+def test_names_are_escaped_on_the_page(server: MlflowServer, carol: Admin) -> None:
+    whole = {"workspace": TEAM_B, "subject": "<script>alert(1)</script>", "level": "view"}
+    given = sent(server, PAGE, carol.token, whole)
+    assert given.status == 200
+    assert "<script>alert" not in given.text
+    role = {**whole, "kind": "ClusterRole", "role": "mlflow-view"}
+    assert sent(server, f"{PAGE}/revoke", carol.token, role).status == 200
+
+
+def test_the_page_about_oneself(server: MlflowServer, cluster: Cluster) -> None:
+    shown = server.ask("GET", "/workspace-authz/", token=cluster.people.bob.token).text
+    for part in ("bob@example.com", "readers", TEAM_A, "<b>READ</b> on experiments"):
+        assert part in shown
+    assert server.ask("GET", "/workspace-authz/").status == 401

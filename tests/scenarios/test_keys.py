@@ -211,7 +211,7 @@ def test_who_has_no_token_for_kubernetes_is_told_the_command(site: Site) -> None
 
 
 def test_mlflow_admin_alone_is_told_the_missing_right_and_its_grant(
-    server: MlflowServer, cluster: Cluster
+    server: MlflowServer, cluster: Cluster, tmp_path: Path
 ) -> None:
     """Given mlflow-admin and nothing else, then the page has the commands, and with them it works."""
     plane, dora = cluster.plane, cluster.people.dora
@@ -230,7 +230,8 @@ def test_mlflow_admin_alone_is_told_the_missing_right_and_its_grant(
     assert 'User "dora" cannot create resource "secrets"' in refused.json["message"]
     commands = text[text.index("kubectl -n team-a create role") :].partition("</pre>")[0]
     kubectl = assets.find_binary(assets.KUBECTL).parent
-    environment = {"PATH": f"{kubectl}:{os.environ['PATH']}", "KUBECONFIG": str(plane.admin_kubeconfig)}
+    path = f"{kubectl}:{os.environ['PATH']}"
+    environment = {"PATH": path, "KUBECONFIG": str(plane.admin_kubeconfig), "HOME": str(tmp_path)}
     subprocess.run(["bash", "-ec", commands], env=environment, check=True, capture_output=True)
     until(lambda: "You lack" not in page(server, dora.token, TEAM_A))
     document = made(server, dora.token, TEAM_A, service_account=TRAINER)
