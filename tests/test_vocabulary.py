@@ -47,6 +47,7 @@ ALLOWED_WORDS: Final = (
     Allowed("apps/demo/*", _RBAC, "RBAC's RoleBindings"),
     Allowed("authorizer/rbac/*", _RBAC, "RBAC's RoleBindings"),
     Allowed("cli/checks/*", _RBAC, "RBAC's RoleBindings"),
+    Allowed("cli/grants/*", _RBAC, "RBAC's RoleBindings"),
     Allowed("devplane/*", _RBAC, "RBAC's RoleBindings"),
     Allowed("doors/people/*", _RBAC, "RBAC's RoleBindings"),
     Allowed("grants/*", _RBAC, "RBAC's RoleBindings"),

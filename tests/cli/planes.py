@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TEAM = "team-a"
-ALICE, BOB, MALLORY, EDNA = (f"{name}-token-0123456789" for name in ("alice", "bob", "mallory", "edna"))
-"""May edit in team-a; may get the one experiment "shared" there; may nothing; has Kubernetes' edit."""
+ALICE, BOB, MALLORY, EDNA, CAROL = (
+    f"{name}-token-0123456789" for name in ("alice", "bob", "mallory", "edna", "carol")
+)
+"""May edit in team-a; may get the one experiment "shared" there; may nothing; has Kubernetes' edit; is admin
+of team-c."""
 LONGEST_TOKEN_SECONDS = 180 * 24 * 3600
 """Of a service account's token."""
 
@@ -21,12 +24,21 @@ _USERS = f"""\
 {BOB},bob,u-bob
 {MALLORY},mallory,u-mallory
 {EDNA},edna,u-edna
+{CAROL},carol,u-carol
 """
 
 _MANIFEST = """\
 {apiVersion: v1, kind: Namespace, metadata: {name: team-a}}
 ---
 {apiVersion: v1, kind: Namespace, metadata: {name: team-b}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: team-c}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: carol-admin, namespace: team-c}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: admin}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: carol}]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workspace_authz.authorizer.rules import covers
-from workspace_authz.grants.levels import Level, level_on, named_objects, rules_for
+from workspace_authz.grants.levels import Level, level_on, levels_in, named_objects, rules_for
 from workspace_authz.kubernetes.reviews import ResourceRule
 from workspace_authz.types import API_GROUP, USABLE, USE, Attributes, Resource, Verb
 
@@ -51,6 +51,55 @@ def test_using_needs_reading() -> None:
     assert level_on([only_use], resource) is None
 
 
+def test_a_use_of_every_resource_may_be_on_one_object() -> None:
+    resource = Resource.GATEWAY_ENDPOINTS
+    uses = ResourceRule(
+        frozenset({"create"}), frozenset({API_GROUP}), frozenset({"*/use"}), frozenset({"chat"})
+    )
+    levels = levels_in([*rules_for(resource, Level.READ), uses])
+    assert levels == {(resource, ""): Level.READ, (resource, "chat"): Level.USE}
+
+
 def test_wildcards_give_everything() -> None:
     everything = ResourceRule(frozenset("*"), frozenset("*"), frozenset("*"), frozenset())
     assert {level_on([everything], resource) for resource in Resource} == {Level.MANAGE}
+
+
+TEXTS = [*map(str, Resource), *(f"{each}/{USE}" for each in USABLE), "*", f"*/{USE}"]
+RULES = st.builds(
+    ResourceRule,
+    st.frozensets(st.sampled_from([*map(str, Verb), "*"]), max_size=5),
+    st.just(frozenset({API_GROUP})),
+    st.frozensets(st.sampled_from(TEXTS), min_size=1, max_size=3),
+    st.frozensets(st.sampled_from(["fraud", "churn"]), max_size=2),
+)
+
+
+@given(st.lists(RULES, max_size=5), st.sampled_from(list(Resource)), st.sampled_from(["", "fraud"]))
+def test_a_level_is_what_kubernetes_rules_cover(
+    rules: list[ResourceRule], resource: Resource, name: str
+) -> None:
+    counted = [rule for rule in rules if not rule.names or name in rule.names]
+
+    def allowed(verb: Verb, subresource: str = "") -> bool:
+        return any(covers(rule, Attributes("", verb, resource, subresource)) for rule in counted)
+
+    reads = allowed(Verb.GET) and allowed(Verb.LIST)
+    uses = allowed(Verb.CREATE, USE) or resource not in USABLE
+    edits = reads and uses and allowed(Verb.UPDATE)
+    expected = (
+        Level.MANAGE
+        if edits and allowed(Verb.DELETE)
+        else Level.EDIT
+        if edits
+        else Level.USE
+        if reads and uses and resource in USABLE
+        else Level.READ
+        if reads
+        else None
+    )
+    assert level_on(rules, resource, name=name) is expected
+    all_levels = levels_in(rules)
+    assert all_levels.get((resource, name), all_levels.get((resource, ""))) is expected or (
+        name and name not in named_objects(rules, resource)
+    )

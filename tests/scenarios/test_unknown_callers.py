@@ -104,6 +104,7 @@ def test_a_403_is_the_api_servers_own_sentence_and_the_command_that_would_help(
         'experiments.mlflow.kubeflow.org is forbidden: User "mallory" cannot list resource "experiments" '
         'in API group "mlflow.kubeflow.org" in the namespace "team-b"'
     )
+    assert "can allow it: workspace-authz grant mallory view -n team-b ; or: kubectl create" in message
     assert "kubectl create rolebinding mallory-mlflow-view --clusterrole=mlflow-view" in message
 
 

@@ -14,6 +14,7 @@ from workspace_authz.authorizer.review_cache import Ask, Lifetimes, ReviewCache
 from workspace_authz.authorizer.reviewers import Reviewers, bearer_token
 from workspace_authz.authorizer.rules import every_question, mlflow_rules
 from workspace_authz.kubernetes import access_reviews
+from workspace_authz.kubernetes.access_reviews import Target
 from workspace_authz.kubernetes.credentials import BearerToken
 from workspace_authz.kubernetes.reviews import AccessAnswer, RulesAnswer
 from workspace_authz.types import Attributes, Caller, Credential, Decision, Outcome, Source
@@ -94,14 +95,22 @@ class Authorizer:
 
         Raises as :meth:`authorize`.
         """
-        return (await self._reviewers.of(caller).may_do(caller, access_reviews.url(path))).allowed
+        return await self.may_do(caller, access_reviews.url(path))
 
     async def may_on_rbac(self, caller: Caller, verb: str, *, resource: str, namespace: str) -> bool:
         """Whether the caller may do ``verb`` to a ``resource`` of RBAC, such as ``rolebindings``.
 
         An empty ``namespace`` asks for all. Asked anew each time. Raises as :meth:`authorize`.
         """
-        target = access_reviews.resource(verb, resource, group=_RBAC, namespace=namespace)
+        return await self.may_do(
+            caller, access_reviews.resource(verb, resource, group=_RBAC, namespace=namespace)
+        )
+
+    async def may_do(self, caller: Caller, target: Target) -> bool:
+        """Whether the caller may do what is no pseudo-resource of MLflow. Asked anew each time.
+
+        Raises as :meth:`authorize`.
+        """
         return (await self._reviewers.of(caller).may_do(caller, target)).allowed
 
     async def rules(self, caller: Caller, namespace: str) -> RulesAnswer:

@@ -15,6 +15,7 @@ from workspace_authz.errors import ConfigurationError, MisconfiguredError, Unaut
 from workspace_authz.identity.credentials import AUTHORIZATION, find_credential
 from workspace_authz.kubernetes.configuration import ApiConfiguration, load_configuration, pod_namespace
 from workspace_authz.kubernetes.connection import caller_connection, server_connection
+from workspace_authz.kubernetes.objects import ApiObjects, Objects
 from workspace_authz.kubernetes.own_credential import FileCredential, Impersonation
 from workspace_authz.kubernetes.reviews import ApiReviews, Reviews
 
@@ -82,6 +83,17 @@ async def open_reviews(access: Access) -> AsyncIterator[Reviews]:
             f"The API server does not let you act as {access.impersonated.user!r}: that takes the verb "
             "impersonate on the user, and on each group."
         ) from error
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def open_objects(access: Access) -> AsyncIterator[Objects]:
+    """Objects of the cluster as the caller, over a connection as in :func:`open_reviews`."""
+    connect = caller_connection if access.token else server_connection
+    connection = connect(access.configuration, limit=_CONNECTIONS)
+    try:
+        yield ApiObjects(connection, access.token or None, REVIEW_SECONDS)
     finally:
         await connection.close()
 

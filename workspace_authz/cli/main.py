@@ -40,6 +40,10 @@ COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
         "explain": Command(
             "what would become of a request to MLflow, step by step", "workspace_authz.cli.explain:run"
         ),
+        "grant": Command("give rights in a workspace, as plain RBAC", "workspace_authz.cli.grants.grant:run"),
+        "revoke": Command("take them back", "workspace_authz.cli.grants.revoke:run"),
+        "who": Command("who holds what in a workspace", "workspace_authz.cli.grants.who:who"),
+        "who-can": Command("who may do this in MLflow", "workspace_authz.cli.grants.who:who_can"),
         "login": Command(
             "log in at an OpenID Connect provider, for MLflow's clients", "workspace_authz.cli.login:log_in"
         ),

@@ -22,14 +22,20 @@ class OwnRequest:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self._caller: Caller | None = None
+        self._workspace: str | None = None
+        self._change = ""
 
     def identified(self, caller: Caller) -> None:
         """Note who asks, for the audit record."""
         self._caller = caller
 
+    def changes(self, workspace: str, change: str) -> None:
+        """Note what is about to be changed in Kubernetes, in words, for the audit record."""
+        self._workspace, self._change = workspace, change
+
     def findings(self) -> Findings:
         """What the audit record shows."""
-        return Findings(caller=self._caller)
+        return Findings(caller=self._caller, workspace=self._workspace, change=self._change)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,9 @@ async def serve(
     except RequestError as error:
         await refuse(error, send, head=head)
         return
-    audited = AuditedRequest(own.runtime.audit, method=scope["method"], path=route_path(scope))
+    audited = AuditedRequest(
+        own.runtime.audit, method=scope["method"], path=route_path(scope), history=own.runtime.history
+    )
     outgoing = audited.watch(send)
     try:
         answer = await work(own)

@@ -37,7 +37,7 @@ button{font:inherit;padding:6px 14px;border-radius:4px;border:1px solid #2272b4;
 cursor:pointer}button:hover,button:focus-visible{background:#0e538b}
 button.second{background:transparent;color:#2272b4}
 code,pre{font:13px/1.5 ui-monospace,monospace}pre{background:#f6f7f9;border-radius:4px;
-padding:10px 12px;overflow-x:auto;margin:0 0 12px}
+padding:10px 12px;overflow-x:auto;margin:0 0 12px}pre.copy{user-select:all}
 .error{border-left:3px solid #c82d4c;background:#fff5f7;padding:8px 12px}
 .warning{border-left:3px solid #be501e;background:#fff9eb;padding:8px 12px}
 .done{border-left:3px solid #277c43;background:#f3fcf6;padding:8px 12px}.note{color:#5f7281}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.authorizer.rbac.objects import Binding, Role
-from workspace_authz.grants.subjects import Subject, group_subject, user_subject
+from workspace_authz.grants.subjects import Subject, SubjectKind, group_subject, user_subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,12 @@ class Holding:
     """Whether the binding was made by this software, and may be deleted by it."""
 
     @property
+    def is_direct(self) -> bool:
+        """Whether a Role and a binding of one name were made for this subject alone."""
+        in_namespace = bool(self.binding_namespace) and self.role_namespace == self.binding_namespace
+        return self.managed and in_namespace and self.binding == self.role_name
+
+    @property
     def source(self) -> str:
         """Where it comes from, in words."""
         binding = "RoleBinding" if self.binding_namespace else "ClusterRoleBinding"
@@ -41,6 +47,19 @@ def holdings_in(index: RbacIndex, namespace: str) -> Iterator[Holding]:
             continue
         role_namespace, role_name = binding.role_key(namespace)
         for subject in subjects_of(binding):
+            yield Holding(subject, namespace, name, role_namespace, role_name, role, binding.managed)
+
+
+def holdings_of(index: RbacIndex, subject: Subject) -> Iterator[Holding]:
+    """What all bindings that name ``subject`` give, in whatever namespace."""
+    named = (
+        index.bindings_of_group(subject.name)
+        if subject.kind is SubjectKind.GROUP
+        else index.bindings_of_user(subject.username)
+    )
+    for (namespace, name), binding, role in named:
+        if role.witness is not None:
+            role_namespace, role_name = binding.role_key(namespace)
             yield Holding(subject, namespace, name, role_namespace, role_name, role, binding.managed)
 
 

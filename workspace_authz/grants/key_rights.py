@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from workspace_authz.grants.key_records import KeyWish
-from workspace_authz.grants.subjects import Subject, SubjectKind, subject_of_text
+from workspace_authz.grants.subjects import Subject, SubjectKind, user_subject
 from workspace_authz.kubernetes.access_reviews import AUTHENTICATION, AUTHORIZATION
 from workspace_authz.kubernetes.account_tokens import SECRETS, SERVICE_ACCOUNTS
 from workspace_authz.kubernetes.reviews import ResourceRule, RulesAnswer
@@ -22,6 +23,11 @@ NEEDED: Final = (
 )
 """``(verb, resource, subresource)`` in the namespace, which making and revoking keys takes."""
 
+CREATE: Final = f"create {SECRETS}"
+LIST: Final = f"list {SECRETS}"
+"""Rights without which a page has nothing to offer, and nothing to show."""
+
+_DIGEST_CHARACTERS: Final = 8
 _MOST_RIGHTS: Final = 20
 _MOST_NAMES: Final = 8
 _SELF_REVIEWS: Final = {
@@ -42,12 +48,12 @@ def needed(namespace: str) -> str:
 
 def grant_commands(namespace: str, username: str) -> Sequence[str]:
     """The commands with which an administrator gives ``username`` the rights, and no more."""
-    subject = subject_of_text(username)
     where, role = f"kubectl -n {namespace} create", "access-keys"
     rights = "--verb=create,list,update,delete --resource=secrets,serviceaccounts/token"
+    digest = hashlib.sha256(username.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_CHARACTERS]
     return (
-        f"{where} role {role} {rights}",
-        f"{where} rolebinding {role} --role={role} {_subject_option(subject)}",
+        f"{where} role {role} {rights} --dry-run=client -o yaml | kubectl apply -f -",
+        f"{where} rolebinding {role}-{digest} --role={role} {_subject_option(user_subject(username))}",
     )
 
 

@@ -16,9 +16,8 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Final
 
-from workspace_authz.authorizer.rules import covers
 from workspace_authz.kubernetes.reviews import ResourceRule
-from workspace_authz.types import API_GROUP, USABLE, USE, Attributes, Resource, Verb
+from workspace_authz.types import API_GROUP, USABLE, USE, Resource, Verb
 
 
 class Level(StrEnum):
@@ -31,7 +30,11 @@ class Level(StrEnum):
 
 
 _OUR_GROUP: Final = frozenset({API_GROUP})
-_VERBS: Final[Mapping[Level, frozenset[Verb]]] = {
+_ALL: Final = frozenset(map(str, Verb))
+_WILDCARDS: Final = frozenset({"*", f"*/{USE}"})
+_BY_TEXT: Final[Mapping[str, Resource]] = {str(resource): resource for resource in Resource}
+_ORDER: Final[Mapping[Resource, int]] = {resource: number for number, resource in enumerate(Resource)}
+_VERBS: Final[Mapping[Level, frozenset[str]]] = {
     Level.READ: frozenset({Verb.GET, Verb.LIST}),
     Level.USE: frozenset({Verb.GET, Verb.LIST}),
     Level.EDIT: frozenset({Verb.GET, Verb.LIST, Verb.UPDATE}),
@@ -57,25 +60,9 @@ def level_on(rules: Iterable[ResourceRule], resource: Resource, *, name: str = "
 
     A rule on all objects counts for each.
     """
-    counted = [rule for rule in rules if not rule.names or name in rule.names]
-
-    def allowed(verb: Verb, subresource: str = "") -> bool:
-        asked = Attributes("", verb, resource, subresource)
-        return any(covers(rule, asked) for rule in counted)
-
-    verbs = {verb for verb in Verb if allowed(verb)}
-    uses = resource not in USABLE or allowed(Verb.CREATE, USE)
-    best: Level | None = None
-    for level in Level:
-        if verbs >= _VERBS[level] and (level is Level.READ or uses):
-            best = level if level is not Level.USE or resource in USABLE else best
-    return best
-
-
-def named_objects(rules: Iterable[ResourceRule], resource: Resource) -> frozenset[str]:
-    """The names of the single objects on which ``rules`` say something about ``resource``."""
-    texts = {str(resource), f"{resource}/{USE}", "*"}
-    return frozenset(name for rule in rules if rule.resources & texts for name in rule.names)
+    verbs = _verbs_by_object(rules)
+    broad = verbs.get((resource, ""), frozenset())
+    return _level(resource, verbs.get((resource, name), frozenset()) | broad)
 
 
 def levels_in(rules: Iterable[ResourceRule]) -> Mapping[tuple[Resource, str], Level]:
@@ -83,13 +70,45 @@ def levels_in(rules: Iterable[ResourceRule]) -> Mapping[tuple[Resource, str], Le
 
     Rights that make up no level are left out, and names that get no more than all objects do.
     """
-    given, levels = tuple(rules), dict[tuple[Resource, str], Level]()
-    for resource in Resource:
-        broad = level_on(given, resource)
-        if broad is not None:
-            levels[resource, ""] = broad
-        for name in sorted(named_objects(given, resource)):
-            level = level_on(given, resource, name=name)
-            if level is not None and level is not broad:
-                levels[resource, name] = level
-    return levels
+    verbs = _verbs_by_object(rules)
+    broad = {resource: _level(resource, given) for (resource, name), given in verbs.items() if not name}
+    levels = {(resource, ""): level for resource, level in broad.items() if level is not None}
+    for (resource, name), given in verbs.items():
+        level = _level(resource, given | verbs.get((resource, ""), frozenset()))
+        if name and level is not None and level is not broad.get(resource):
+            levels[resource, name] = level
+    return dict(sorted(levels.items(), key=lambda item: (_ORDER[item[0][0]], item[0][1])))
+
+
+def named_objects(rules: Iterable[ResourceRule], resource: Resource) -> frozenset[str]:
+    """The names of the single objects on which ``rules`` say something about ``resource``."""
+    texts = {str(resource), f"{resource}/{USE}", f"*/{USE}", "*"}
+    return frozenset(name for rule in rules if rule.resources & texts for name in rule.names)
+
+
+def _verbs_by_object(rules: Iterable[ResourceRule]) -> Mapping[tuple[Resource, str], frozenset[str]]:
+    """What rules of our API group allow, by resource and name; :data:`USE` stands for the subresource."""
+    verbs: dict[tuple[Resource, str], frozenset[str]] = {}
+    for rule in rules:
+        given = _ALL if "*" in rule.verbs else rule.verbs & _ALL
+        for resource in Resource if rule.resources & _WILDCARDS else _named_resources(rule):
+            found = given if rule.resources & {str(resource), "*"} else frozenset()
+            if given & {Verb.CREATE} and rule.resources & {f"{resource}/{USE}", f"*/{USE}", "*"}:
+                found |= {USE}
+            for name in rule.names or ("",):
+                verbs[resource, name] = verbs.get((resource, name), frozenset()) | found
+    return verbs
+
+
+def _named_resources(rule: ResourceRule) -> Iterable[Resource]:
+    return {_BY_TEXT[text] for each in rule.resources if (text := each.partition("/")[0]) in _BY_TEXT}
+
+
+def _level(resource: Resource, verbs: frozenset[str]) -> Level | None:
+    best: Level | None = None
+    usable = resource in USABLE
+    for level in Level:
+        needs_use = usable and level is not Level.READ
+        if verbs >= _VERBS[level] and (not needs_use or USE in verbs) and (usable or level is not Level.USE):
+            best = level
+    return best

@@ -13,15 +13,19 @@ user is a subject of a binding, and a role of a workspace is one of these:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.authorizer.rbac.objects import Role
+from workspace_authz.grants.holdings import Holding, holdings_in
 from workspace_authz.grants.ids import number_of
-from workspace_authz.grants.levels import Level
+from workspace_authz.grants.levels import Level, levels_in
+from workspace_authz.grants.objects import WORKSPACE_ROLES
+from workspace_authz.grants.subjects import Subject
 from workspace_authz.types import Resource
 
 EVERYWHERE: Final = "*"
@@ -90,8 +94,8 @@ class MlflowRole:
     kind: RoleKind
     name: str
     """As RBAC knows it; of a direct one the text of its subject."""
-    rules: Role | None = None
-    """None where the cluster has no such role."""
+    managed: bool = False
+    """Whether this software made it, and may change it."""
     levels: Mapping[tuple[Resource, str], Level] = field(default_factory=dict)
     description: str = ""
 
@@ -113,12 +117,87 @@ class MlflowRole:
         return f"{self.name} (cluster-wide)" if self.kind is RoleKind.CLUSTER_WIDE else self.name
 
     @property
-    def is_ours(self) -> bool:
-        """Whether this software made it, and may change it."""
-        return self.kind is RoleKind.ROLE and self.rules is not None and self.rules.managed
-
-    @property
     def permissions(self) -> Sequence[Permission]:
         """What it gives, in a fixed order."""
         number = self.number
         return [Permission(number, *key, level) for key, level in self.levels.items()]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The roles of some namespaces, and who has them."""
+
+    index: RbacIndex
+    namespaces: Sequence[str]
+    cluster_wide: bool
+    """Whether what ClusterRoleBindings give is shown, too."""
+
+    def roles(self) -> list[MlflowRole]:
+        """All roles that can be had in the namespaces, and what was granted on single objects."""
+        shipped = {ref.name: self.index.role(("", ref.name)) for ref in WORKSPACE_ROLES.values()}
+        found: dict[int, MlflowRole] = {}
+        for namespace in self.namespaces:
+            for name, cluster_role in shipped.items():
+                if cluster_role is not None:
+                    _add(found, _role(RoleKind.CLUSTER_ROLE, name, workspace=namespace, role=cluster_role))
+            for name, role in self.index.roles_in(namespace):
+                if not self._is_direct(namespace, name):
+                    _add(found, _role(RoleKind.ROLE, name, workspace=namespace, role=role))
+        for _, given in self._given():
+            _add(found, given)
+        return list(found.values())
+
+    def users(self) -> Mapping[Subject, Sequence[MlflowRole]]:
+        """Every subject of a binding, by name, with their roles, each with the bindings that give it."""
+        users: dict[Subject, dict[int, MlflowRole]] = {}
+        for holding, role in self._given():
+            own = users.setdefault(holding.subject, {})
+            _add(own, role)
+            if role.kind is not RoleKind.DIRECT:
+                _describe(own, role, source=holding.source)
+        return {subject: list(users[subject].values()) for subject in sorted(users)}
+
+    def _given(self) -> Iterator[tuple[Holding, MlflowRole]]:
+        for namespace in (*self.namespaces, *([""] if self.cluster_wide else [])):
+            for holding in holdings_in(self.index, namespace):
+                yield holding, _role_of(holding)
+
+    def _is_direct(self, namespace: str, name: str) -> bool:
+        """Whether a Role was made for one subject: then the binding to it has its name."""
+        binding = self.index.binding((namespace, name))
+        return binding is not None and binding.managed and binding.role_key(namespace) == (namespace, name)
+
+
+def _add(roles: dict[int, MlflowRole], role: MlflowRole) -> None:
+    """Put ``role`` beside the others; what was granted on single objects together."""
+    before = roles.setdefault(role.number, role)
+    if before is not role and role.kind is RoleKind.DIRECT:
+        roles[role.number] = replace(before, levels={**before.levels, **role.levels})
+
+
+def _describe(roles: dict[int, MlflowRole], role: MlflowRole, *, source: str) -> None:
+    """Say by which binding ``role`` is given. One subject may have it by several."""
+    before = roles[role.number].description
+    sources = f"{before}; {source}" if before and before != role.description else source
+    roles[role.number] = replace(roles[role.number], description=sources)
+
+
+def _role_of(holding: Holding) -> MlflowRole:
+    namespace, role = holding.binding_namespace, holding.role
+    if not namespace:
+        return _role(RoleKind.CLUSTER_WIDE, holding.role_name, workspace=EVERYWHERE, role=role)
+    if holding.is_direct:
+        return _role(RoleKind.DIRECT, holding.subject.text, workspace=namespace, role=role)
+    kind = RoleKind.ROLE if holding.role_namespace else RoleKind.CLUSTER_ROLE
+    return _role(kind, holding.role_name, workspace=namespace, role=role)
+
+
+def _role(kind: RoleKind, name: str, *, workspace: str, role: Role) -> MlflowRole:
+    return MlflowRole(
+        workspace,
+        kind,
+        name,
+        managed=role.managed,
+        levels=levels_in(role.rules),
+        description=role.description,
+    )

@@ -22,7 +22,7 @@ from workspace_authz.kubernetes.reviews import ResourceRule
 from workspace_authz.types import API_GROUP, USABLE, Resource, Verb
 
 RBAC_GROUP: Final = "rbac.authorization.k8s.io"
-_API: Final = f"/apis/{RBAC_GROUP}/v1"
+RBAC_API: Final = f"/apis/{RBAC_GROUP}/v1"
 _LONGEST_NAME: Final = 63
 _DIGEST_CHARACTERS: Final = 16
 _VERB_ORDER: Final = {str(verb): number for number, verb in enumerate(Verb)}
@@ -88,7 +88,7 @@ class Place:
     def path(self) -> str:
         """In the Kubernetes API."""
         name = f"/{quote(self.name, safe='')}" if self.name else ""
-        return f"{_API}/namespaces/{quote(self.namespace, safe='')}/{self.kind.lower()}s{name}"
+        return f"{RBAC_API}/namespaces/{quote(self.namespace, safe='')}/{self.kind.lower()}s{name}"
 
     @property
     def collection(self) -> str:
@@ -133,6 +133,15 @@ def described_role(namespace: str, name: str, *, description: str) -> Manifest:
     """A Role without rules that people give a name, and rules later."""
     annotations = {DESCRIPTION: description} if description else {}
     return role_manifest(namespace, name, rules=(), annotations=annotations)
+
+
+def described(there: Mapping[str, Any], description: str) -> Mapping[str, Any]:
+    """``there`` with another description; itself where that is the same."""
+    metadata = there["metadata"]
+    annotations = metadata.get("annotations") or {}
+    if annotations.get(DESCRIPTION, "") == description:
+        return there
+    return {**there, "metadata": {**metadata, "annotations": {**annotations, DESCRIPTION: description}}}
 
 
 def role_manifest(

@@ -48,10 +48,17 @@ class Subject:
             case SubjectKind.GROUP:
                 return f"{_GROUP}{self.name}"
             case SubjectKind.SERVICE_ACCOUNT:
-                return f"system:serviceaccount:{self.namespace}:{self.name}"
+                return self.username
             case SubjectKind.USER:
                 ambiguous = self.name.startswith((_GROUP, _USER))
                 return f"{_USER}{self.name}" if ambiguous else self.name
+
+    @property
+    def username(self) -> str:
+        """The name by which a user or service account authenticates; a group's own name."""
+        if self.kind is SubjectKind.SERVICE_ACCOUNT:
+            return f"system:serviceaccount:{self.namespace}:{self.name}"
+        return self.name
 
     @property
     def manifest(self) -> dict[str, str]:

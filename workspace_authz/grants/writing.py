@@ -27,6 +27,7 @@ from workspace_authz.grants.objects import (
     ObjectGrant,
     Place,
     RoleRef,
+    described,
     described_role,
     object_grant,
     place_of,
@@ -70,6 +71,18 @@ class GrantWriter:
                 f"{subject.text} does not hold the {role.kind} {role.name} by a binding in {namespace}."
             ) from None
 
+    async def roles_given(
+        self, subject: Subject, namespace: str, *, among: Sequence[RoleRef]
+    ) -> Sequence[RoleRef]:
+        """Which roles :meth:`grant_role` has given to ``subject``."""
+        bindings = [role_grant(subject, namespace, role=role) for role in among]
+        found = await asyncio.gather(*(self._managed.find(place_of(each)) for each in bindings))
+        return [
+            role
+            for role, there, binding in zip(among, found, bindings, strict=True)
+            if there is not None and binding["subjects"][0] in (there.get("subjects") or [])
+        ]
+
     async def grant_object(self, subject: Subject, namespace: str, *, grant: ObjectGrant) -> bool:
         """Give ``subject`` this level on one object, and take back other levels that we have given on it.
 
@@ -112,6 +125,16 @@ class GrantWriter:
         _demand_names(namespace, name)
         role = described_role(namespace, name, description=description)
         await self.objects.create(place_of(role).collection, role)
+
+    async def describe_role(self, namespace: str, name: str, *, description: str) -> bool:
+        """Give a Role of ours another description. False where it has it already.
+
+        Raises :class:`MissingError`.
+        """
+        _demand_names(namespace, name)
+        return await self._managed.update(
+            Place("Role", namespace, name), lambda there: described(there, description)
+        )
 
     async def delete_role(self, namespace: str, name: str) -> None:
         """Delete a Role of ours, after the bindings of ours to it. Raises :class:`MissingError`."""

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
 
+from workspace_authz.aio.fair_share import FairShare, Shares
 from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.rbac.index import RbacIndex
+from workspace_authz.identity.audiences import Audiences
 from workspace_authz.kubernetes.objects import CallersObjects
+from workspace_authz.kubernetes.reviews import Reviews
+
+PLACES: Final = 8
+"""Connections of a worker over which people read and write objects: nobody's reviews wait for them."""
+_SHARES: Final = Shares(total=PLACES, caller=2, workspace=4, waiting=10, waiting_seconds=4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +28,15 @@ class People:
     """The Kubernetes API as a caller, with the caller's own token."""
     rbac_only: bool
     """Whether no other authorizer grants rights, so that the index knows all of them."""
+
+    reviews: Reviews
+    """Asked with the token of a caller, or with a new one."""
+    audiences: Audiences
+    """Of this server."""
+    origins: Sequence[str] = ()
+    """Where people reach this server, as an operator has said."""
+    share: FairShare = field(default_factory=lambda: FairShare(_SHARES))
+    """Of the connections over which people read and write objects."""
 
     @property
     def follows_rbac(self) -> bool:

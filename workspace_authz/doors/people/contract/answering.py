@@ -1,13 +1,69 @@
-"""What several routes of the contract need to answer."""
+"""What several routes of the contract need: what the caller may read, and how it is written as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from workspace_authz.doors.people.changing import rbac_at_hand
 from workspace_authz.doors.people.contract.documents import Documents, to_look_up
-from workspace_authz.doors.people.visible import ids_by_name, workspace_of
+from workspace_authz.doors.people.visible import (
+    callers_rights,
+    ids_by_name,
+    namespace_of,
+    visible_namespaces,
+    workspace_of,
+)
 from workspace_authz.doors.visits import Visit
-from workspace_authz.grants.mlflow_roles import MlflowRole
+from workspace_authz.errors import ForbiddenError, MissingError
+from workspace_authz.grants.ids import numbered
+from workspace_authz.grants.mlflow_roles import MlflowRole, Overview
+from workspace_authz.grants.subjects import Subject
+from workspace_authz.types import Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """What one caller may read of who holds what."""
+
+    visit: Visit
+    caller: Caller
+    overview: Overview
+
+    def role(self, number: int) -> MlflowRole:
+        """The role with this id. Raises :class:`MissingError`."""
+        return numbered(self.overview.roles(), number, what="role in a namespace that you may read")
+
+    def roles_of(self, subject: Subject) -> Sequence[MlflowRole]:
+        """The roles of a subject, by the bindings that name it."""
+        return self.overview.users().get(subject, ())
+
+
+async def readable(visit: Visit, caller: Caller, *, workspaces: Sequence[str] = ()) -> Readable:
+    """What the caller may read of ``workspaces``; without any, of all of theirs.
+
+    Kubernetes is asked whether they may list RoleBindings there, and ClusterRoleBindings. Raises
+    :class:`ForbiddenError` where they may read none of the workspaces that they named.
+    """
+    people, rights = rbac_at_hand(visit), callers_rights(visit.runtime)
+    asked = [namespace_of(visit, each) for each in dict.fromkeys(workspaces)]
+    namespaces = asked or await visible_namespaces(visit, caller)
+    listed = await rights.listing(caller, namespaces)
+    if asked and not listed:
+        raise ForbiddenError(cannot_list(caller, asked[0]))
+    cluster_wide = await rights.lists_cluster_wide(caller)
+    kept = tuple(name for name in namespaces if name in listed)
+    return Readable(visit, caller, Overview(people.index, kept, cluster_wide=cluster_wide))
+
+
+def cannot_list(caller: Caller, namespace: str) -> str:
+    """Why the caller is not told who holds what."""
+    return (
+        f'User "{caller.user.username}" cannot list resource "rolebindings" in API group '
+        f'"rbac.authorization.k8s.io" in the namespace "{namespace}", so who holds what there is not shown. '
+        "Administrators of a namespace may: kubectl create rolebinding NAME --clusterrole=admin --user=USER "
+        f"-n {namespace}"
+    )
 
 
 async def documents_for(visit: Visit, roles: Sequence[MlflowRole]) -> Documents:
@@ -18,3 +74,8 @@ async def documents_for(visit: Visit, roles: Sequence[MlflowRole]) -> Documents:
         single=single,
         single_workspace=workspace_of(visit.runtime, single) if single is not None else "",
     )
+
+
+def missing_user(text: str) -> MissingError:
+    """Nobody by this name."""
+    return MissingError(f"No binding that you may list names {text}.")
