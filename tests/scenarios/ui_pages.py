@@ -32,7 +32,7 @@ PLACES: Final = (
     Place("/", "Recent Experiments"),
     Place("/experiments", "{experiment_name}"),
     Place("/experiments/{experiment}/runs", "{run_name}"),
-    Place("/experiments/{experiment}/traces", "Detect issues"),
+    Place("/experiments/{experiment}/traces", "Default view"),
     Place("/experiments/{experiment}/traces/{trace}", "Details"),
     Place("/experiments/{experiment}/models", "{logged_model_name}"),
     Place("/experiments/{experiment}/overview/usage", "Requests"),
@@ -95,7 +95,9 @@ LACKING: Final[Mapping[str, tuple[Fault, ...]]] = {
     "named": (
         Fault(r"/gateway-proxy\?", "as for view"),
         Fault(r"/traces/search", "the judges' page searches traces in other experiments as well"),
-        Fault(r"/gateway/(budgets|supported|provider-config|guardrails|secrets)", "needs a right on all of them"),
+        Fault(
+            r"/gateway/(budgets|supported|provider-config|guardrails|secrets)", "needs a right on all of them"
+        ),
         Fault(r"/webhooks$", "needs a right on all registered models"),
         Fault(r"/users/list$", "needs the right to list bindings"),
     ),
@@ -111,7 +113,9 @@ def is_known(told: str, faults: Iterable[Fault]) -> bool:
 def places(studio: Studio, release: str) -> list[Place]:
     """The pages of a release, with the objects of ``studio`` in their paths and words."""
     objects = {
-        **{name: getattr(studio, name) for name in ("experiment", "experiment_name", "run", "trace", "model")},
+        **{
+            name: getattr(studio, name) for name in ("experiment", "experiment_name", "run", "trace", "model")
+        },
         **{name: getattr(studio, name) for name in ("logged_model", "dataset", "prompt", "endpoint")},
     }
     objects["run_name"], objects["logged_model_name"] = names_shown(studio)

@@ -2,7 +2,7 @@
 ((settings) => {
   "use strict";
 
-  // A 401 means that whoever uses this page is not signed in any more: it leads to the sign-in, and back here.
+  // A 401 means that whoever uses this page is not signed in any more: it leads to the sign-in, and back.
   const KEY = "workspace-authz-signed-out";
   const ended = (url) => {
     try {
@@ -22,7 +22,7 @@
     if (signedIn && !marked()) location.reload();
   });
 
-  // MLflow keeps what it has shown of one workspace, whichever the address names next: nothing of it may stay.
+  // MLflow keeps what it shows of one workspace, whichever the address names next: nothing of it may stay.
   const named = () => new URLSearchParams(location.hash.split("?")[1] ?? "").get("workspace");
   let workspace = named();
   const moved = () => {
@@ -58,7 +58,7 @@
       headers: { "Content-Type": "application/json" },
     });
 
-  // Some pages of MLflow keep to themselves why they were refused: it is said once, if it cannot be read by then.
+  // Some pages of MLflow do not say why they were refused. Then it is said here, once.
   const BESIDES = /\/mlflow\/(gateway-proxy|users|roles|jobs|ui-telemetry)\b/; // what a page can do without
   let untold = "";
   const told = async (answer) => {
