@@ -18,7 +18,7 @@ from tests.harness.keycloak import Keycloak
 from tests.harness.plane import REAL
 from tests.scenarios.browser_site import BUTTON, FORM, BrowserSite, browser_site
 from tests.scenarios.people import TEAM_A, TEAM_B, Cluster
-from tests.scenarios.signing_in import PAGE, SESSION, person
+from tests.scenarios.signing_in import DEPARTURE, PAGE, SESSION, person
 from tests.scenarios.waiting import until
 from workspace_authz.identity.sessions.cookies import MARK
 
@@ -33,7 +33,6 @@ NEW = ", ".join(  # in an empty list, and above one that is not empty
 DIALOG = "[role=dialog]"
 ACCOUNT = '[aria-label^="Account menu for"]'
 """The button with the name of who is signed in."""
-DEPARTURE = "__Host-workspace-authz-sign-out"
 
 
 ONCE = pytest.mark.parametrize("site", [False], indirect=True, ids=["by name"])
