@@ -76,8 +76,8 @@ def _add_impersonation(parser: Parser) -> None:
         "--as",
         dest="as_user",
         metavar="USER",
-        help="ask what USER may do; you need the right to impersonate them, as an administrator has it, or the "
-        "right to create localsubjectaccessreviews there, as an administrator of the namespace has it",
+        help="ask what USER may do; you need the right to impersonate them, or that to create "
+        "localsubjectaccessreviews there, as an administrator of the namespace has it",
     )
     group.add_argument(
         "--as-group",

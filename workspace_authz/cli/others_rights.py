@@ -35,7 +35,8 @@ async def others_answers(
         async def may(question: Attributes) -> bool:
             spec = subject_access_review(user, mlflow_resource(question)).spec
             metadata = {"namespace": question.namespace}
-            path = f"/apis/{AUTHORIZATION}/v1/namespaces/{quote(question.namespace, safe='')}/localsubjectaccessreviews"
+            namespace = quote(question.namespace, safe="")
+            path = f"/apis/{AUTHORIZATION}/v1/namespaces/{namespace}/localsubjectaccessreviews"
             review = {
                 "apiVersion": f"{AUTHORIZATION}/v1",
                 "kind": "LocalSubjectAccessReview",
