@@ -26,6 +26,7 @@ COMMANDED: Final = (
     "docs/sign-in.md",
     "docs/forward-auth.md",
     "docs/permissions.md",
+    "docs/keys.md",
     "docs/settings.md",
     "docs/operations.md",
     "docs/namespaces.md",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from workspace_authz.doors.forms import workspace_choice
 from workspace_authz.doors.own_routes import OwnAnswer
 from workspace_authz.doors.pages import ROOT, section_page
 from workspace_authz.doors.people import keys_html as html
@@ -28,7 +29,7 @@ async def _show(visit: Visit) -> OwnAnswer:
     if not (asked or visit.workspace or visit.runtime.pipeline.rule.single):
         caller = await visit.caller()
         names = await visible_namespaces(visit, caller)
-        return _page(visit, [html.choice(_action(visit), names)], user=caller.user.username)
+        return _page(visit, [workspace_choice(_action(visit), names)], user=caller.user.username)
     desk = await key_desk(visit, asked)
     return _page(visit, await _parts(desk), user=desk.caller.user.username)
 
