@@ -18,6 +18,7 @@ from workspace_authz.doors.asgi.guard import EVERY_EFFECT, GuardMiddleware
 from workspace_authz.doors.asgi.protocol import route_path
 from workspace_authz.effects.effects import EffectKind
 from workspace_authz.errors import UnauthenticatedError, UnavailableError
+from workspace_authz.history.history import History
 from workspace_authz.mlflow_adapter.serving import visible_workspaces
 from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
@@ -41,6 +42,7 @@ class Guard:
     metrics: Metrics = field(default_factory=NoMetrics)
     request_bytes: int = 5000
     share: FairShare = field(default_factory=lambda: FairShare(SHARES))
+    history: History | None = None
 
 
 @dataclass
@@ -73,7 +75,7 @@ class Application:
 class Door:
     """The middleware between a client and the application."""
 
-    def __init__(self, rule: WorkspaceRule | None = None) -> None:
+    def __init__(self, rule: WorkspaceRule | None = None, *, history: History | None = None) -> None:
         self.reviews = ScriptedReviews()
         self.audit = Records()
         self.workspaces = KnownWorkspaces()
@@ -81,7 +83,7 @@ class Door:
         self.sent: list[Message] = []
         self.address = "10.0.0.1"
         pipeline = pipeline_over(self.reviews, rule=rule, workspaces=self.workspaces)
-        guard = Guard(pipeline, self.audit)
+        guard = Guard(pipeline, self.audit, history=history)
         self.middleware = GuardMiddleware(self.app, guard=lambda: guard)
         self.client: list[Message] = [{"type": "http.request", "body": b"{}"}]
 

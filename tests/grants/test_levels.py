@@ -51,6 +51,15 @@ def test_using_needs_reading() -> None:
     assert level_on([only_use], resource) is None
 
 
+def test_a_use_of_every_resource_may_be_on_one_object() -> None:
+    resource = Resource.GATEWAY_ENDPOINTS
+    uses = ResourceRule(
+        frozenset({"create"}), frozenset({API_GROUP}), frozenset({"*/use"}), frozenset({"chat"})
+    )
+    levels = levels_in([*rules_for(resource, Level.READ), uses])
+    assert levels == {(resource, ""): Level.READ, (resource, "chat"): Level.USE}
+
+
 def test_wildcards_give_everything() -> None:
     everything = ResourceRule(frozenset("*"), frozenset("*"), frozenset("*"), frozenset())
     assert {level_on([everything], resource) for resource in Resource} == {Level.MANAGE}

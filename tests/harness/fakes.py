@@ -49,7 +49,7 @@ class _Scripted:
 
     def __init__(self) -> None:
         self.may_answer: AccessAnswer | Exception | Callable[[Attributes], AccessAnswer] = YES
-        self.get_answer: AccessAnswer | Exception = YES
+        self.get_answer: AccessAnswer | Exception | Callable[[Target], AccessAnswer] = YES
         self.targets: list[Target] = []
         self.questions: list[Attributes] = []
         self._gate = asyncio.Event()
@@ -70,7 +70,8 @@ class _Scripted:
     async def _may_do(self, target: Target) -> AccessAnswer:
         self.targets.append(target)
         await self._gate.wait()
-        return _given(self.get_answer)
+        answer = self.get_answer
+        return _given(answer(target) if callable(answer) else answer)
 
 
 class ScriptedReviews(_Scripted):

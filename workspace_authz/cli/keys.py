@@ -7,12 +7,19 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from workspace_authz.cli.access import REVIEW_SECONDS, Access, demand_namespace, find_access
+from workspace_authz.cli.access import (
+    REVIEW_SECONDS,
+    Access,
+    demand_namespace,
+    find_access,
+    open_objects,
+    open_reviews,
+)
 from workspace_authz.cli.options import NO, OK, Parser, add_caller, add_namespace, add_output, command_parser
 from workspace_authz.cli.output import note, print_json, print_lines, table
 from workspace_authz.errors import BadRequestError, ConfigurationError
@@ -26,9 +33,8 @@ from workspace_authz.grants.keys import (
     NewKey,
     now,
 )
-from workspace_authz.kubernetes.connection import Connection, caller_connection, server_connection
-from workspace_authz.kubernetes.objects import ApiObjects
-from workspace_authz.kubernetes.reviews import ApiReviews
+from workspace_authz.kubernetes.connection import caller_connection
+from workspace_authz.kubernetes.reviews import ApiReviews, Reviews
 
 _DAYS: Final = "90"
 _AUDIENCES: Final = "WORKSPACE_AUTHZ_AUDIENCES"
@@ -85,7 +91,7 @@ def _add_new(parser: Parser) -> None:
 @dataclass(frozen=True, slots=True)
 class _Session:
     keys: Keys
-    reviews: ApiReviews
+    reviews: Reviews
     """As the caller."""
     access: Access
 
@@ -107,19 +113,14 @@ async def _keys(options: argparse.Namespace) -> int:
 async def _session(options: argparse.Namespace) -> AsyncIterator[_Session]:
     access = await find_access(options)
     namespace = demand_namespace(options, access)
-    async with AsyncExitStack() as stack:
-
-        async def connected(connection: Connection) -> Connection:
-            stack.push_async_callback(connection.close)
-            return connection
-
-        connect = caller_connection if access.token else server_connection
-        own = await connected(connect(access.configuration, limit=2))
-        # A new key is asked about over a connection that shows no certificate, which would count instead.
-        other = await connected(caller_connection(access.configuration, limit=1))
-        objects = ApiObjects(own, access.token or None, REVIEW_SECONDS)
-        keys = Keys(objects, ApiReviews(other, timeout=REVIEW_SECONDS), namespace)
-        yield _Session(keys, ApiReviews(own, timeout=REVIEW_SECONDS), access)
+    # A new key is asked about over a connection that shows no certificate, which would count instead.
+    other = caller_connection(access.configuration, limit=1)
+    try:
+        async with open_objects(access) as objects, open_reviews(access) as reviews:
+            keys = Keys(objects, ApiReviews(other, timeout=REVIEW_SECONDS), namespace)
+            yield _Session(keys, reviews, access)
+    finally:
+        await other.close()
 
 
 async def _create(session: _Session, options: argparse.Namespace) -> int:

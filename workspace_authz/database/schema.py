@@ -17,10 +17,12 @@ from sqlalchemy import (
     Column,
     Connection,
     Engine,
+    Integer,
     LargeBinary,
     MetaData,
     String,
     Table,
+    Text,
     UniqueConstraint,
     func,
     insert,
@@ -77,6 +79,35 @@ SESSIONS: Final = Table(
     # Indexes, in effect. As constraints they come with the table: MySQL has no CREATE INDEX IF NOT EXISTS.
     UniqueConstraint("owner", "digest", name="uq_workspace_authz_sessions_owner"),
     UniqueConstraint("ends_at", "digest", name="uq_workspace_authz_sessions_ends_at"),
+)
+
+AUDIT: Final = Table(
+    "workspace_authz_audit",
+    METADATA,
+    # When the row was made, in milliseconds since the epoch, times 2**20, and a number: in order of time.
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    # Empty on a server without workspaces.
+    Column("namespace_uid", String(64), nullable=False),
+    # The SHA-256 of the user's name in hexadecimal digits: names have any length.
+    Column("owner", String(64), nullable=False),
+    Column("username", String(255), nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("operation", String(128), nullable=False),
+    # What a request of ours was to change in Kubernetes, in words.
+    Column("changed", String(255), nullable=False),
+    Column("decision", String(8), nullable=False),
+    # 0 where no answer was sent.
+    Column("status", Integer, nullable=False),
+    Column("code", String(64), nullable=False),
+    # JSON in ASCII.
+    Column("checks", Text, nullable=False),
+    # All times in milliseconds since the epoch.
+    Column("first_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("times", Integer, nullable=False),
+    # Indexes, in effect, as above.
+    UniqueConstraint("namespace_uid", "id", name="uq_workspace_authz_audit_namespace"),
+    UniqueConstraint("namespace_uid", "owner", "id", name="uq_workspace_authz_audit_owner"),
 )
 
 

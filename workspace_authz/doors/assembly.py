@@ -16,7 +16,7 @@ from workspace_authz.doors.certificate import CertificateMiddleware, count_reloa
 from workspace_authz.doors.explain_route import ExplainMiddleware
 from workspace_authz.doors.lifespan import OwnAddressesMiddleware
 from workspace_authz.doors.metrics import MetricsMiddleware
-from workspace_authz.doors.people import asking, keys_api, keys_page, permissions_page, you
+from workspace_authz.doors.people import asking, audit, keys_api, keys_page, permissions_page, you
 from workspace_authz.doors.people.contract import routes as contract
 from workspace_authz.doors.probes import ProbesMiddleware
 from workspace_authz.doors.public_urls import allow_public_urls, public_urls
@@ -138,6 +138,7 @@ def _own_routes() -> Sequence[OwnRoute]:
     return (
         *you.ROUTES,
         *asking.ROUTES,
+        *audit.ROUTES,
         *contract.ROUTES,
         *permissions_page.ROUTES,
         *keys_page.ROUTES,

@@ -84,7 +84,9 @@ async def serve(
     except RequestError as error:
         await refuse(error, send, head=head)
         return
-    audited = AuditedRequest(own.runtime.audit, method=scope["method"], path=route_path(scope))
+    audited = AuditedRequest(
+        own.runtime.audit, method=scope["method"], path=route_path(scope), history=own.runtime.history
+    )
     outgoing = audited.watch(send)
     try:
         answer = await work(own)

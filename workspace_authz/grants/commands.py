@@ -28,9 +28,17 @@ OPTIONS: Final[Mapping[Resource, str]] = MappingProxyType(
 )
 """The option of ``workspace-authz grant`` that names an object of a resource."""
 
+LONGEST_NAME: Final = 500
+"""Characters of an object's name that commands take."""
+
 _LEVELS: Final[Mapping[RoleRef, str]] = MappingProxyType(
     {role: level for level, role in WORKSPACE_ROLES.items()}
 )
+
+
+def is_word(name: str) -> bool:
+    """Whether commands take ``name`` for that of an object: of many characters, or of odd ones, none is."""
+    return 0 < len(name) <= LONGEST_NAME and name.isprintable()
 
 
 def grant_role_line(subject: Subject, namespace: str, *, role: RoleRef) -> str:

@@ -167,7 +167,9 @@ class Keys:
             _log.warning("the Secret of an unfinished access key is left: %s", type(error).__name__)
 
     def _explained(self, error: ForbiddenError) -> ForbiddenError:
-        """The refusal in the API server's words, and what would help."""
+        """The refusal in the API server's words, and what would help if it is about a right."""
+        if " cannot " not in error.message:
+            return error
         return ForbiddenError(f"{error.message.rstrip('.')}. {needed(self.namespace)}")
 
 

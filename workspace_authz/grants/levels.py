@@ -82,7 +82,7 @@ def levels_in(rules: Iterable[ResourceRule]) -> Mapping[tuple[Resource, str], Le
 
 def named_objects(rules: Iterable[ResourceRule], resource: Resource) -> frozenset[str]:
     """The names of the single objects on which ``rules`` say something about ``resource``."""
-    texts = {str(resource), f"{resource}/{USE}", "*"}
+    texts = {str(resource), f"{resource}/{USE}", f"*/{USE}", "*"}
     return frozenset(name for rule in rules if rule.resources & texts for name in rule.names)
 
 

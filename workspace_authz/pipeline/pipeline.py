@@ -24,12 +24,14 @@ from workspace_authz.errors import (
     UnknownRouteError,
     UnnamedWorkspaceError,
 )
+from workspace_authz.grants.objects import ObjectGrant
 from workspace_authz.identity.authenticator import AuthenticatorChain, Presented
 from workspace_authz.identity.credentials import provider_keeps_authorization
 from workspace_authz.kubernetes.reviews import NO_ANSWER
 from workspace_authz.mlflow_adapter.reading.reader import RequestReader
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest, UnhurriedBody
 from workspace_authz.pipeline.case import Case
+from workspace_authz.pipeline.creations import created_by
 from workspace_authz.pipeline.demands import Fulfilment, possible_demands
 from workspace_authz.pipeline.own_workspaces import with_workspaces
 from workspace_authz.pipeline.parts import MLflowAtHand, Namespace, Tenancy, Workspaces
@@ -70,6 +72,7 @@ class _Progress:
     caller: Caller | None = None
     workspace: str | None = None
     rights: Rights | None = None
+    created: ObjectGrant | None = None
 
     @property
     def is_gateway(self) -> bool:
@@ -90,6 +93,7 @@ class _Progress:
             self.caller,
             self.workspace,
             tuple(self.rights.asked.values()) if self.rights is not None else (),
+            created=self.created,
         )
 
 
@@ -235,6 +239,7 @@ class Pipeline:
             ),
             base=narrowing.request if narrowing else None,
         )
+        progress.created = created_by(guarded, case.reader)
         if namespace is not None and not guarded.reads and not progress.request.dry:
             await self._claim(workspace, namespace.uid)
         return self._effects(progress, narrowing=narrowing, replacement=replacement)

@@ -7,7 +7,14 @@ import shlex
 from typing import Final
 
 from workspace_authz.errors import BadRequestError, ForbiddenError
-from workspace_authz.grants.commands import OPTIONS, bind_line, grant_object_line, grant_role_line
+from workspace_authz.grants.commands import (
+    LONGEST_NAME,
+    OPTIONS,
+    bind_line,
+    grant_object_line,
+    grant_role_line,
+    is_word,
+)
 from workspace_authz.grants.levels import Level
 from workspace_authz.grants.objects import ObjectGrant, RoleRef
 from workspace_authz.grants.subjects import Subject, subject_of_text, user_subject
@@ -19,8 +26,6 @@ ADMIN: Final = "mlflow-admin"
 INTEGRATION: Final = "mlflow-integration"
 METRICS: Final = "mlflow-metrics"
 
-_LONGEST_NAME: Final = 500
-"""Characters of an object's name that are repeated: a client may send any."""
 _INTEGRATED: Final = frozenset(
     {
         Resource.EXPERIMENTS,
@@ -60,7 +65,7 @@ def _integrates(attributes: Attributes) -> bool:
 
 def forbidden(user: UserInfo, attributes: Attributes) -> ForbiddenError:
     """The refusal of ``attributes``, in the words of ``k8s.io/apiserver`` (``responsewriters/errors.go``)."""
-    name = attributes.name[:_LONGEST_NAME]
+    name = attributes.name[:LONGEST_NAME]  # a client may send any
     subject = f"{attributes.resource}.{API_GROUP}{f' {_quoted(name)}' if name else ''}"
     return ForbiddenError(
         f"{subject} is forbidden: User {_quoted(user.username)} cannot {attributes.verb} "
@@ -96,9 +101,8 @@ def _ways(user: UserInfo, attributes: Attributes) -> str:
 def object_grant_for(attributes: Attributes) -> ObjectGrant | None:
     """The least level on the object that ``attributes`` name; None where rights cannot be on it alone."""
     name = attributes.name
-    if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-        return None
-    if attributes.resource not in OPTIONS or (attributes.verb is Verb.CREATE and not attributes.subresource):
+    creates = attributes.verb is Verb.CREATE and not attributes.subresource
+    if not is_word(name) or attributes.resource not in OPTIONS or creates:
         return None
     return ObjectGrant(attributes.resource, name, _LEVELS[attributes.verb])
 

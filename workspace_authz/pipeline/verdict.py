@@ -9,6 +9,9 @@ from typing import Any, Final
 from workspace_authz.catalog.model import Public, Route
 from workspace_authz.effects.effects import EffectKind, Effects
 from workspace_authz.errors import RequestError, UnappliedEffectError
+from workspace_authz.grants.commands import grant_object_line
+from workspace_authz.grants.objects import ObjectGrant
+from workspace_authz.grants.subjects import user_subject
 from workspace_authz.types import Attributes, Caller, Decision, Outcome
 
 SHOWN_CHECKS: Final = 50
@@ -42,6 +45,8 @@ class Findings:
     checks: tuple[Check, ...] = ()
     change: str = ""
     """What the request was to change in Kubernetes, in words."""
+    created: ObjectGrant | None = None
+    """What the request makes, if it names it, with every right on it: its maker does not get them by that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +133,7 @@ def record(verdict: Verdict, checks: Iterable[Check] | None = None) -> dict[str,
         **({"checks_left_out": len(shown) - SHOWN_CHECKS} if len(shown) > SHOWN_CHECKS else {}),
         **({"narrowed": narrowing.record()} if narrowing else {}),
         **({"change": findings.change} if findings.change else {}),
+        **({"created": _created(verdict)} if findings.created is not None and verdict.passed else {}),
         "decision": conclusion(verdict),
         "reason": reason(verdict),
     }
@@ -139,6 +145,16 @@ def reason(verdict: Verdict) -> str:
         return verdict.error.message
     route = verdict.findings.route
     return "public" if route is not None and isinstance(route.policy, Public) else ""
+
+
+def _created(verdict: Verdict) -> dict[str, str]:
+    """What is made, and the command that would give its maker a right of their own on it."""
+    findings = verdict.findings
+    made, caller = findings.created, findings.caller
+    if made is None or caller is None or findings.workspace is None:
+        return {}
+    grant = grant_object_line(user_subject(caller.user.username), findings.workspace, grant=made)
+    return {"resource": str(made.resource), "name": made.name, "grant": grant}
 
 
 def _check(check: Check) -> dict[str, str]:

@@ -24,6 +24,8 @@ from workspace_authz.runtime.cluster import Cluster, cluster_over
 from workspace_authz.runtime.data import Data, data_of
 from workspace_authz.runtime.handler_threads import HandlerThreads, handler_threads
 from workspace_authz.runtime.health import Health
+from workspace_authz.runtime.history import history_of
+from workspace_authz.runtime.history import start as start_history
 from workspace_authz.runtime.metrics_page import MetricsPage
 from workspace_authz.runtime.own_reviews import own_reviews
 from workspace_authz.runtime.people import PLACES, People
@@ -54,9 +56,7 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
     async with AsyncExitStack() as stack:
         audit = open_audit_sink(settings)
         stack.callback(audit.close)
-        callers, server = _connections(configuration, settings, stack=stack)
-        people = caller_connection(configuration, limit=PLACES)
-        stack.push_async_callback(people.close)
+        callers, people, server = _connections(configuration, settings, stack=stack)
         slot = config.workers.register()
         stack.callback(slot.release)
         data = await stack.enter_async_context(data_of(config, clock))
@@ -64,9 +64,10 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
         stack.callback(metrics.flush)
         own = await stack.enter_async_context(own_reviews(configuration, settings, metrics=metrics))
         browser = await stack.enter_async_context(_browser(config, stack, clock=clock))
+        cluster = cluster_over(server, config, own=own, clock=clock)
+        history = await stack.enter_async_context(history_of(config, cluster.directory, clock=clock))
         supervisor = Supervisor()
         stack.push_async_callback(supervisor.close)
-        cluster = cluster_over(server, config, own=own, clock=clock)
         pipeline = _pipeline(config, callers, cluster=cluster, data=data, browser=browser, metrics=metrics)
         threads = handler_threads(settings)
         runtime = Runtime(
@@ -82,6 +83,7 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
             obstacle=data.obstacle,
             browser=browser,
             people=_people(cluster, people, config=config),
+            history=history,
         )
         observed = _observed(runtime, cluster=cluster, data=data, threads=threads)
         sampler = Sampler(observed, runtime.health, metrics=_sampled(metrics, config), slot=slot, clock=clock)
@@ -92,13 +94,15 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
 
 def _connections(
     configuration: ApiConfiguration, settings: Settings, *, stack: AsyncExitStack
-) -> tuple[Connection, Connection]:
-    """For callers, and the server's own, until the stack ends."""
+) -> tuple[Connection, Connection, Connection]:
+    """For callers, for what people do with their own token, and the server's own, until the stack ends."""
     callers = caller_connection(configuration, limit=settings.api_connections)
     stack.push_async_callback(callers.close)
+    people = caller_connection(configuration, limit=PLACES)
+    stack.push_async_callback(people.close)
     server = server_connection(configuration)
     stack.push_async_callback(server.close)
-    return callers, server
+    return callers, people, server
 
 
 def _people(cluster: Cluster, connection: Connection, *, config: WorkerConfig) -> People:
@@ -122,6 +126,7 @@ def _start(
     data.prepare(supervisor, cluster.directory)
     if runtime.browser is not None:
         runtime.browser.start(supervisor)
+    start_history(runtime.history, supervisor)
     supervisor.run("gc freeze", partial(freeze_when_ready, runtime.health, SystemClock()))
     supervisor.run("sampler", sampler.run)
     process.install(runtime)
@@ -205,6 +210,7 @@ def _observed(runtime: Runtime, *, cluster: Cluster, data: Data, threads: Handle
         informers=cluster.informers,
         audit=runtime.audit,
         threads=threads,
+        history_dropped=lambda: 0 if runtime.history is None else runtime.history.dropped,
         flush=runtime.metrics.flush,
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from workspace_authz.aio.fair_share import FairShare
+from workspace_authz.history.history import History
 from workspace_authz.pipeline.pipeline import Pipeline
 from workspace_authz.runtime.handler_threads import fair_share
 from workspace_authz.runtime.health import Health
@@ -42,3 +43,5 @@ class Runtime:
     """The sessions of people in a browser; None where nobody signs in."""
     people: People | None = None
     """For people who look at permissions; None where RBAC is not at hand."""
+    history: History | None = None
+    """Keeps what was decided, for the audit page; None where nothing is kept."""

@@ -48,6 +48,8 @@ class Observed:
     audit: AuditSink
     threads: Threads | None = None
     """None where no handlers run."""
+    history_dropped: Callable[[], int] = lambda: 0
+    """How many decisions were not kept for the audit page."""
     flush: Callable[[], None] = lambda: None
     """Writes buffered metrics."""
 
@@ -89,6 +91,7 @@ class Sampler:
                 busy=threads.busy, full=threads.full, waiting=share.waiting, refused=share.refused
             )
         self._metrics.audit_dropped(self._observed.audit.dropped)
+        self._metrics.history_dropped(self._observed.history_dropped())
         checks = self._health.own()
         ready = not any(checks.values())
         self._metrics.ready(ready=ready)

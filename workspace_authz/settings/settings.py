@@ -266,6 +266,20 @@ class Settings(ProxyHeaderSettings, SignInSettings, ForwardAuthSettings):
         description="How many audit records may wait to be written. More are dropped and counted.",
     )
 
+    audit_history_days: int = Field(
+        default=7,
+        ge=0,
+        le=366,
+        description="For how many days decisions are kept in MLflow's database, for "
+        "[the audit page](operations.md#audit-in-the-browser). 0: none are kept.",
+    )
+    audit_history_rows: int = Field(
+        default=500_000,
+        ge=1_000,
+        le=100_000_000,
+        description="How many rows of them are kept in all. The oldest are deleted first.",
+    )
+
     @property
     def audience_names(self) -> tuple[str, ...]:
         """The names in ``audiences``, in their order."""

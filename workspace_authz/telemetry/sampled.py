@@ -58,6 +58,10 @@ class SampledMetrics:
         self._dropped = self._counter(
             "audit_dropped_total", "Audit records that were lost: the queue was full, or a write failed."
         )
+        self._history_dropped = self._counter(
+            "audit_history_dropped_total",
+            "Decisions that are missing on the audit page: there were too many at a time.",
+        )
         self._busy = self._gauge("handler_threads_busy", "Threads in which handlers of MLflow run now.")
         self._full = self._gauge(
             "handler_threads_full",
@@ -117,6 +121,10 @@ class SampledMetrics:
     def audit_dropped(self, total: int) -> None:
         """Record the number of lost audit records."""
         self._increase(self._dropped, ("dropped", ""), to=total)
+
+    def history_dropped(self, total: int) -> None:
+        """Record the number of decisions that were not kept for the audit page."""
+        self._increase(self._history_dropped, ("history dropped", ""), to=total)
 
     def informer(self, resource: str, sample: InformerSample) -> None:
         """Record one informer."""

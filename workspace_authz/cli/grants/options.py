@@ -12,14 +12,12 @@ from workspace_authz.cli.grants.mlflow_names import Found, MlflowNames
 from workspace_authz.cli.options import Parser, add_caller, add_namespace
 from workspace_authz.cli.output import note
 from workspace_authz.errors import BadRequestError, ConfigurationError
-from workspace_authz.grants.commands import OPTIONS
+from workspace_authz.grants.commands import LONGEST_NAME, OPTIONS, is_word
 from workspace_authz.grants.objects import WORKSPACE_ROLES
 from workspace_authz.grants.subjects import Subject, subject_of_text
 from workspace_authz.types import Resource, is_namespace_name
 
 _SERVER_VARIABLE: Final = "MLFLOW_TRACKING_URI"
-_LONGEST_NAME: Final = 500
-"""Of an object of MLflow's, in characters."""
 
 WORKSPACE_LEVELS: Final = ", ".join(WORKSPACE_ROLES)
 SUBJECTS: Final = """\
@@ -47,10 +45,8 @@ def add_objects(parser: Parser) -> None:
 def parsed(parser: Parser, arguments: Sequence[str]) -> argparse.Namespace:
     """Parse a command line with these options. Raises :class:`ConfigurationError`."""
     options = parser.parse(arguments)
-    if any(
-        not name or len(name) > _LONGEST_NAME or not name.isprintable() for _, name in objects_of(options)
-    ):
-        parser.error(f"a name has 1 to {_LONGEST_NAME} printable characters")
+    if not all(is_word(name) for _, name in objects_of(options)):
+        parser.error(f"a name has 1 to {LONGEST_NAME} printable characters")
     return options
 
 

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from workspace_authz.aio.asgi import Message, Send
-from workspace_authz.pipeline.verdict import Pass, Verdict, conclusion, record
+from workspace_authz.history.events import MOST_CHECKS, AskedRight, Event
+from workspace_authz.history.history import History
+from workspace_authz.pipeline.verdict import Check, Pass, Verdict, conclusion, record
 from workspace_authz.telemetry.audit import AuditSink
 from workspace_authz.telemetry.metrics import Metrics
 
@@ -25,11 +27,21 @@ _UNJUDGED: Final[Mapping[str, Any]] = {
 class AuditedRequest:
     """Writes the record when the response starts, or at the end if none did. Its clock runs from now on.
 
-    ``self_call``: MLflow asks this of itself, in the name of the caller whom it serves.
+    ``self_call``: MLflow asks this of itself, in the name of the caller whom it serves. ``history`` is told
+    as well.
     """
 
-    def __init__(self, audit: AuditSink, *, method: str, path: str, self_call: bool = False) -> None:
+    def __init__(
+        self,
+        audit: AuditSink,
+        *,
+        method: str,
+        path: str,
+        self_call: bool = False,
+        history: History | None = None,
+    ) -> None:
         self._audit = audit
+        self._history = history
         self._method = method
         self._path = path
         self._self_call = self_call
@@ -62,6 +74,8 @@ class AuditedRequest:
             return
         self._written = True
         verdict = self._verdict
+        if self._history is not None and verdict is not None:
+            note(self._history, verdict, method=self._method, status=status or 0)
         known = record(verdict) if verdict is not None else _UNJUDGED
         self._audit.write(
             {
@@ -73,6 +87,40 @@ class AuditedRequest:
                 "duration_ms": round((self._judged - self._started) * 1000, 3),
             }
         )
+
+
+def note(history: History, verdict: Verdict, *, method: str, status: int) -> None:
+    """Tell ``history`` of a decision about somebody in a namespace that exists; of nothing else."""
+    findings, error = verdict.findings, verdict.error
+    caller, workspace = findings.caller, findings.workspace
+    uid = history.uid_of(workspace) if caller is not None and workspace is not None else None
+    if caller is None or uid is None:
+        return
+    history.note(
+        Event(
+            namespace_uid=uid,
+            username=caller.user.username,
+            method=method,
+            operation=findings.route.operation if findings.route is not None else "",
+            decision=conclusion(verdict),
+            status=status,
+            code=error.code if error is not None else "",
+            asked=tuple(_asked(check) for check in findings.checks[:MOST_CHECKS]),
+            left_out=max(0, len(findings.checks) - MOST_CHECKS),
+            changed=findings.change,
+        )
+    )
+
+
+def _asked(check: Check) -> AskedRight:
+    asked = check.attributes
+    return AskedRight(
+        str(asked.verb),
+        asked.qualified_resource,
+        asked.name,
+        str(check.decision.outcome),
+        looked_up=check.looked_up,
+    )
 
 
 def count_verdict(metrics: Metrics, verdict: Verdict, *, seconds: float) -> None:

@@ -26,6 +26,7 @@ from workspace_authz.doors.judge import Judge
 from workspace_authz.effects.effects import EffectKind, Effects
 from workspace_authz.effects.rewriting import without_body
 from workspace_authz.errors import RequestError
+from workspace_authz.history.history import History
 from workspace_authz.mlflow_adapter.reading.request import AccessRequest, SelfRequest
 from workspace_authz.mlflow_adapter.serving import SelfCalls, current_user, self_calls, visible_workspaces
 from workspace_authz.pipeline.verdict import Pass, Verdict, demand_applicable
@@ -41,6 +42,10 @@ class Guard(Judge, Protocol):
     @property
     def request_bytes(self) -> int:
         """The largest body that is handed on, except in an upload of an artifact."""
+
+    @property
+    def history(self) -> History | None:
+        """Keeps what was decided; None where nothing is kept."""
 
     @property
     def share(self) -> FairShare:
@@ -94,7 +99,11 @@ class GuardMiddleware:
             by_mlflow=by_mlflow,
         )
         audited = AuditedRequest(
-            guard.audit, method=request.method, path=request.path, self_call=by_mlflow is not None
+            guard.audit,
+            method=request.method,
+            path=request.path,
+            self_call=by_mlflow is not None,
+            history=guard.history,
         )
         try:
             verdict = demand_applicable(await guard.pipeline.judge(request), self._applies)

@@ -67,8 +67,11 @@ async def _rights(visit: Visit) -> OwnAnswer:
     return json_answer({"namespace": namespace, "group": API_GROUP, "name": name, "rights": rights})
 
 
-def workspace_for(visit: Visit, caller: Caller) -> str:
-    """The namespace that a request means, as one to MLflow would. Raises :class:`BadRequestError`."""
+def workspace_for(visit: Visit, caller: Caller, *, parameter: str | None = None) -> str:
+    """The namespace that a request means, as one to MLflow would. Raises :class:`BadRequestError`.
+
+    ``parameter`` is one that its URL names; it comes before the header.
+    """
     pipeline, scope = visit.runtime.pipeline, visit.scope
     headers = scope["headers"]
     presented = Presented(headers, peer=peer_of(scope), method=scope["method"])
@@ -76,7 +79,7 @@ def workspace_for(visit: Visit, caller: Caller) -> str:
         headers=[value for name, value in headers if name == WORKSPACE_HEADER],
         credentials=pipeline.identity.workspaces(presented),
     )
-    return requested_workspace(pipeline.rule, stated, parameter=None, user=caller.user)
+    return requested_workspace(pipeline.rule, stated, parameter=parameter, user=caller.user)
 
 
 def _name(visit: Visit) -> str:

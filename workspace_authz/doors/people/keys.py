@@ -73,10 +73,10 @@ class KeyDesk:
         async with self._place():
             return await self.keys().listed()
 
-    async def accounts(self) -> Sequence[str]:
-        """The first service accounts. Raises as :meth:`Keys.accounts`."""
+    async def accounts(self) -> tuple[Sequence[str], bool]:
+        """The first service accounts, and whether there are more. Raises as :meth:`Keys.accounts`."""
         async with self._place():
-            return (await self.keys().accounts())[0]
+            return await self.keys().accounts()
 
     def _place(self) -> AbstractAsyncContextManager[None]:
         full = TooManyRequestsError("Too many of your requests about keys run already; try again.")

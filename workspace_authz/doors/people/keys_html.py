@@ -9,6 +9,7 @@ from html import escape
 from typing import Final
 from urllib.parse import urlencode
 
+from workspace_authz.doors.forms import form, option
 from workspace_authz.doors.pages import table
 from workspace_authz.grants.key_formats import FORMATS, KeyUse
 from workspace_authz.grants.key_records import LONGEST_PURPOSE, Key, KeyState, KeyWish, timestamp
@@ -40,28 +41,14 @@ class Forms:
     """The path of the page, below the static prefix."""
     namespace: str
 
-    def form(self, fields: Mapping[str, str], *, inner: str = "", button: str, path: str = "") -> str:
+    def form(self, fields: Mapping[str, str], *, inner: str, path: str = "") -> str:
         """A form that sends ``fields`` and what ``inner``, which is HTML, has."""
-        hidden = "".join(
-            f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
-            for name, value in {"workspace": self.namespace, **fields}.items()
-        )
-        return f'<form method="post" action="{escape(self.action + path)}">{hidden}{inner}{button}</form>'
+        return form(self.action + path, {"workspace": self.namespace, **fields}, inner=inner)
 
     def revoke(self, key: Key, *, word: str) -> str:
         """The form that ends a key."""
         button = f'<button class="second">{word}</button>'
-        return self.form({"name": key.name}, button=button, path="/revoke")
-
-
-def choice(action: str, namespaces: Sequence[str], *, chosen: str = "") -> str:
-    """Where somebody chooses the workspace."""
-    options = "".join(_option(name, name, chosen=name == chosen) for name in namespaces)
-    field = f'<select name="workspace">{options}</select>'
-    if not namespaces:
-        field = '<input name="workspace" required maxlength="63">'
-    button = '<button class="second">Show</button>'
-    return f'<form action="{escape(action)}"><label>Workspace {field} {button}</label></form>'
+        return self.form({"name": key.name}, inner=button, path="/revoke")
 
 
 def back(forms: Forms) -> str:
@@ -139,26 +126,26 @@ def _row(forms: Forms, key: Key, *, now: datetime) -> Sequence[str]:
 
 
 def new_form(
-    forms: Forms, accounts: Sequence[str] | None, *, audiences: Sequence[str], only: bool, days: int
+    forms: Forms, accounts: Sequence[str], *, more: bool, audiences: Sequence[str], only: bool, days: int
 ) -> str:
-    """The form for a new key. Without ``accounts`` they may not be listed."""
-    if accounts is None:
-        account = '<input name="account" required maxlength="253">'
-    else:
-        options = "".join(_option(name, name) for name in accounts)
-        account = f'<select name="account">{options}</select>'
-    lives = "".join(_option(str(number), text, chosen=number == days) for number, text in _DAYS.items())
+    """The form for a new key. ``more`` says that there may be other accounts than ``accounts``."""
+    options = "".join(option(name, name) for name in accounts)
+    account = f'<select name="account">{options}</select>'
+    if more:
+        known = f'<datalist id="accounts">{options}</datalist>'
+        account = f'<input name="account" required maxlength="253" list="accounts">{known}'
+    lives = "".join(option(str(number), text, chosen=number == days) for number, text in _DAYS.items())
     choices = {name: f"MLflow only (audience {name})" for name in audiences}
     if not only:
         choices[""] = _EVERYWHERE
-    goods = "".join(_option(name, text) for name, text in choices.items())
+    goods = "".join(option(name, text) for name, text in choices.items())
     inner = (
         f"<label>Service account {account}</label>"
         f'<label>What it is for <input name="purpose" required maxlength="{LONGEST_PURPOSE}"></label>'
         f'<label>Lives <select name="days">{lives}</select></label>'
         f'<label>Good for <select name="audience">{goods}</select></label>'
     )
-    return forms.form({}, inner=inner, button="<button>Make the key</button>")
+    return forms.form({}, inner=f"{inner}<button>Make the key</button>")
 
 
 def rights_table(accounts: Sequence[str], levels: Mapping[str, str], *, note: str) -> str:
@@ -184,7 +171,7 @@ def confirmation(forms: Forms, wish: KeyWish, *, rights: Sequence[str]) -> str:
         '<p class="warning" role="alert">No key was made. It would also be a credential for the Kubernetes '
         f"API, and the service account {escape(wish.account)} may do more in {escape(forms.namespace)} than "
         "MLflow:</p>"
-        f"<ul>{items}</ul>" + forms.form(fields, button="<button>Make it all the same</button>")
+        f"<ul>{items}</ul>" + forms.form(fields, inner="<button>Make it all the same</button>")
     )
 
 
@@ -220,7 +207,3 @@ def copied(text: str, *, name: str = "") -> str:
     """A text to copy."""
     identified = f' id="{escape(name)}"' if name else ""
     return f'<section><pre class="copy"{identified}>{escape(text)}</pre></section>'
-
-
-def _option(value: str, text: str, *, chosen: bool = False) -> str:
-    return f'<option value="{escape(value)}"{" selected" if chosen else ""}>{escape(text)}</option>'

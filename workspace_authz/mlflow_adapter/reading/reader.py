@@ -191,6 +191,14 @@ class RequestReader:
             )
         return self._message
 
+    def known(self, field: str) -> str:
+        """A text in the body as far as that was read already; empty where it was not, or has none."""
+        document = self._message
+        if document is None and self._json is not None and isinstance(self._json.value, dict):
+            document = self._json.value
+        value = document.get(field) if document is not None else None
+        return value if isinstance(value, str) else ""
+
     async def in_mlflows_words(self, refused: RequestError) -> RequestError:
         """What MLflow answers to this request, where it would refuse its form anyway; else ``refused``.
 
