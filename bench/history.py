@@ -77,7 +77,9 @@ async def _alone(testbed: Testbed, options: Options) -> None:
     """The CPU time of what a server with SQLite does more, in this process."""
     engine = create_engine(f"sqlite:///{testbed.directory / 'alone.db'}")
     database = DatabaseThreads(lambda: engine, "the audit page")
-    history = History(database, days=7, bounds=Bounds(500_000), clock=SystemClock(), uid_of=lambda _: _UID)
+    history = History(
+        database, database, days=7, bounds=Bounds(500_000), clock=SystemClock(), uid_of=lambda _: _UID
+    )
     equal, other = [_verdict(0)] * MOST_WAITING, [_verdict(number) for number in range(MOST_WAITING)]
     head("alone", "µs of CPU a request")
     for name, verdicts in (("as one before it", equal), ("as none before it, with its row", other)):

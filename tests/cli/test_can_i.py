@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import yaml
 
 from tests.cli.conftest import Run
-from tests.cli.planes import ALICE, BOB, MALLORY, TEAM, Plane
+from tests.cli.planes import ALICE, BOB, CAROL, MALLORY, TEAM, Plane
 from workspace_authz.types import Resource
 
 REAL_ENGINE = pytest.mark.parametrize("plane", ["kube-apiserver"], indirect=True)
@@ -162,9 +164,38 @@ def test_who_may_not_impersonate_is_told_so(run: Run, plane: Plane) -> None:
     arguments = ("-n", TEAM, "--as", "alice", "--kubeconfig", plane.server, "--token", MALLORY)
     result = run("can-i", "create", "experiments", *arguments)
     assert (result.status, result.out) == (2, "")
-    assert "does not let you act as 'alice'" in result.err
+    assert "You may not ask what 'alice' may do" in result.err
     assert result.err.count("\n") == 1
     assert MALLORY not in result.err
+
+
+@REAL_ENGINE
+def test_an_administrator_of_the_namespace_asks_there_without_impersonating(run: Run, plane: Plane) -> None:
+    """Carol may not impersonate. Kubernetes lets her ask about others in her namespace."""
+    carol = ("--kubeconfig", plane.server, "--token", CAROL)
+    group, account = f"group-{uuid4()}", f"system:serviceaccount:team-c:{uuid4()}"
+    wide = "group:system:serviceaccounts:team-c"
+    for subject in (f"group:{group}", account):
+        assert run("grant", subject, "view", "-n", "team-c", *carol).status == 0
+    asked = ("can-i", "list", "experiments", "-n", "team-c", *carol)
+
+    def answers(*who: str, expected: str) -> None:
+        deadline = time.monotonic() + 20  # kube-apiserver's authorizer follows
+        while (result := run(*asked, *who)).out != f"{expected}\n":
+            assert time.monotonic() < deadline, result
+
+    answers("--as", account, expected="yes")
+    answers("--as", "somebody", "--as-group", group, expected="yes")
+    answers("--as", "somebody", expected="no")
+    answers("--as", "system:serviceaccount:team-c:other", expected="no")
+    assert run("grant", wide, "view", "-n", "team-c", *carol).status == 0
+    answers("--as", "system:serviceaccount:team-c:other", expected="yes")
+    assert run("revoke", wide, "-n", "team-c", *carol).status == 0
+    listed = run("can-i", "--list", "-n", "team-c", *carol, "--as", account, "-o", "json").json()["rights"]
+    assert listed["experiments"] == ["get", "list"]
+    elsewhere = run("can-i", "list", "experiments", "-n", TEAM, *carol, "--as", "alice")
+    assert (elsewhere.status, elsewhere.out) == (2, "")
+    assert "You may not ask what 'alice' may do" in elsewhere.err
 
 
 def test_a_group_needs_a_user(run: Run) -> None:

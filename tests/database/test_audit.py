@@ -30,6 +30,7 @@ ROW = AuditRow(
     username="alice",
     method="GET",
     operation="SearchExperiments",
+    changed="",
     decision="allow",
     status=200,
     code="",

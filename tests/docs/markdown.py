@@ -24,6 +24,7 @@ COMMANDED: Final = (
     "docs/clients.md",
     "docs/identities.md",
     "docs/sign-in.md",
+    "docs/ui.md",
     "docs/forward-auth.md",
     "docs/permissions.md",
     "docs/keys.md",

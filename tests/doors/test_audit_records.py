@@ -19,7 +19,7 @@ from workspace_authz.database.threads import DatabaseThreads
 from workspace_authz.doors.people import audit, audit_records
 from workspace_authz.doors.visits import OwnRoutesMiddleware
 from workspace_authz.errors import RequestError, UnavailableError
-from workspace_authz.history.events import AskedRight, Event
+from workspace_authz.history.events import AskedRight, Event, owner_of
 from workspace_authz.history.history import History
 from workspace_authz.kubernetes.access_reviews import Target
 from workspace_authz.kubernetes.reviews import AccessAnswer, ResourceRule, RulesAnswer
@@ -52,9 +52,9 @@ class Site:
 
     def _may_do(self, target: Target) -> AccessAnswer:
         asked = target["resourceAttributes"]
-        about = (asked["verb"], asked["group"], asked["resource"], asked["namespace"])
-        right = ("list", "rbac.authorization.k8s.io", "rolebindings", "team-a")
-        return YES if "rolebindings" in self.held and about == right else NO
+        about = (asked["verb"], asked["group"], asked["namespace"])
+        right = ("list", "rbac.authorization.k8s.io", "team-a")
+        return YES if asked["resource"] in self.held and about == right else NO
 
     async def given(self, *events: Event) -> None:
         for event in events:
@@ -77,7 +77,7 @@ class Site:
 async def site(reviews: ScriptedReviews, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Site]:
     engine = create_engine(f"sqlite:///{tmp_path / 'mlflow.db'}")
     threads = DatabaseThreads(lambda: engine, "the audit page")
-    history = History(threads, days=7, bounds=Bounds(1000), clock=clock, uid_of=lambda _: None)
+    history = History(threads, threads, days=7, bounds=Bounds(1000), clock=clock, uid_of=lambda _: None)
     workspaces = KnownWorkspaces()
     runtime = Runtime(pipeline_over(reviews, workspaces=workspaces), Records(), 1, None, history=history)
     app = OwnRoutesMiddleware(beyond, routes=audit.ROUTES, static_prefix="", runtime=lambda: runtime)
@@ -175,6 +175,21 @@ async def test_names_of_objects_are_for_who_may_see_them(
         assert (name.encode() in (await admin.ask()).body) is (name in seen)
     ((first, second),) = [row["checks"] for row in await admin.records()]
     assert {first["name"], second["name"]} - seen <= {audit_records.HIDDEN}
+
+
+@pytest.mark.parametrize("held", [set(), {"roles"}])
+async def test_what_was_changed_is_for_who_may_list_roles(admin: Site, held: set[str]) -> None:
+    """Given a grant on an object, then its name is hidden from who could not read the Role that holds it."""
+    admin.held |= held
+    change = "grant user:carol READ on experiments/merger"
+    await admin.given(
+        replace(EVENT, operation="", changed=change),
+        replace(EVENT, username="alice", operation="", changed=f"{change} too"),
+    )
+    texts = [(await admin.ask()).body.decode(), (await admin.ask(PAGE)).body.decode()]
+    assert [change in text for text in texts] == [bool(held)] * 2
+    ((own),) = await admin.records(own="true")
+    assert own["change"] == f"{change} too"
 
 
 async def test_ones_own_records_hold_what_the_answer_said_and_no_more(site: Site) -> None:
@@ -282,13 +297,14 @@ async def test_a_look_at_very_many_ends_and_says_where_to_go_on(
 async def test_what_others_write_is_text_on_the_page(admin: Site) -> None:
     """Given names that are markup, then the page shows them as text, in its form, too."""
     hostile = "\"><script>alert(1)</script>&'<img src=x onerror=alert(1)>"
-    admin.held.add("get experiments")
+    admin.held |= {"get experiments", "roles"}
     await admin.given(
         replace(
             EVENT,
             username=hostile,
             method="<b>GET",
-            operation="<i>x",
+            operation="",
+            changed="<i>x",
             asked=(replace(SECRET, name=hostile),),
         )
     )
@@ -313,6 +329,14 @@ async def test_the_database_that_is_away_is_no_empty_page(
     assert (await admin.ask()).status == 503
     page = await admin.ask(PAGE)
     assert (page.status, page.headers[b"content-type"]) == (503, b"text/html; charset=utf-8")
+
+
+async def test_nobody_looks_twice_at_a_time(admin: Site) -> None:
+    """Given a look that takes long, then a second one of the same user is refused and others' are not."""
+    with admin.history.look(owner_of("alice")):
+        assert (await admin.ask()).status == 429
+    with admin.history.look(owner_of("bob")):
+        assert (await admin.ask()).status == 200
 
 
 @pytest.mark.parametrize("error", [UnavailableError("down")])

@@ -75,7 +75,7 @@ class Application:
 class Door:
     """The middleware between a client and the application."""
 
-    def __init__(self, rule: WorkspaceRule | None = None) -> None:
+    def __init__(self, rule: WorkspaceRule | None = None, *, history: History | None = None) -> None:
         self.reviews = ScriptedReviews()
         self.audit = Records()
         self.workspaces = KnownWorkspaces()
@@ -83,7 +83,7 @@ class Door:
         self.sent: list[Message] = []
         self.address = "10.0.0.1"
         pipeline = pipeline_over(self.reviews, rule=rule, workspaces=self.workspaces)
-        guard = Guard(pipeline, self.audit)
+        guard = Guard(pipeline, self.audit, history=history)
         self.middleware = GuardMiddleware(self.app, guard=lambda: guard)
         self.client: list[Message] = [{"type": "http.request", "body": b"{}"}]
 

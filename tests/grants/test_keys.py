@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from tests.grants.kept_secrets import MADE, VALUE, KeptSecrets
 from tests.harness.fakes import ScriptedReviews
 from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.authorizer.rbac.objects import Binding, Role
@@ -29,72 +29,15 @@ from workspace_authz.grants.key_records import EXPIRES, KeyState, KeyWish, finis
 from workspace_authz.grants.key_rights import beyond_mlflow, create_command, grant_commands
 from workspace_authz.grants.keys import BroadAccount, Keys, NewKey
 from workspace_authz.grants.levels import Level, rules_for
-from workspace_authz.kubernetes.listwatch_answers import JsonObject
 from workspace_authz.kubernetes.reviews import ResourceRule, RulesAnswer
 from workspace_authz.types import API_GROUP, Resource
 
-MADE = datetime(2026, 11, 30, 12, tzinfo=UTC)
-VALUE = "header.payload.signature-of-the-new-key"
 WISH = KeyWish("trainer", "tests", 86_400)
-SECRETS = "/api/v1/namespaces/team-a/secrets"
-NAME = "mlflow-key-x"
-
-
-@dataclass
-class Cluster:
-    """Objects as an API server keeps them; what is in ``failures`` fails, by method."""
-
-    failures: dict[str, BaseException] = field(default_factory=dict)
-    secrets: dict[str, Any] = field(default_factory=dict)
-    lives: timedelta = timedelta(days=1)
-    queries: list[Mapping[str, str] | None] = field(default_factory=list)
-    """Of what was listed."""
-    waits: bool = False
-    """Whether a token never comes."""
-
-    async def get(self, path: str) -> JsonObject:
-        raise AssertionError(path)
-
-    async def list(self, path: str) -> Sequence[JsonObject]:
-        raise AssertionError(path)
-
-    async def first(
-        self, path: str, *, most: int, query: Mapping[str, str] | None = None
-    ) -> tuple[Sequence[JsonObject], bool]:
-        self.queries.append(query)
-        return tuple(self.secrets.values())[:most], False
-
-    async def create(self, path: str, document: JsonObject) -> JsonObject:
-        if path.endswith("/token"):
-            self._fail("token")
-            if self.waits:
-                await asyncio.Event().wait()
-            expires = (MADE + self.lives).isoformat()
-            return {"status": {"token": VALUE, "expirationTimestamp": expires}}
-        self._fail("create")
-        made = {"name": NAME, "uid": "u", "resourceVersion": "1", "creationTimestamp": MADE.isoformat()}
-        self.secrets[f"{path}/{NAME}"] = {**document, "metadata": {**document["metadata"], **made}}
-        stored: JsonObject = self.secrets[f"{path}/{NAME}"]
-        return stored
-
-    async def replace(self, path: str, document: JsonObject) -> JsonObject:
-        self._fail("replace")
-        self.secrets[path] = document
-        return document
-
-    async def delete(self, path: str, *, seen: JsonObject) -> None:
-        self._fail("delete")
-        assert seen == {"metadata": {"uid": "u"}}
-        del self.secrets[path]
-
-    def _fail(self, method: str) -> None:
-        if method in self.failures:
-            raise self.failures[method]
 
 
 @pytest.fixture
-def cluster() -> Cluster:
-    return Cluster()
+def cluster() -> KeptSecrets:
+    return KeptSecrets()
 
 
 @pytest.fixture
@@ -104,11 +47,11 @@ def reviews() -> ScriptedReviews:
     return reviews
 
 
-def keys_of(cluster: Cluster, reviews: ScriptedReviews) -> Keys:
+def keys_of(cluster: KeptSecrets, reviews: ScriptedReviews) -> Keys:
     return Keys(cluster, reviews, "team-a")
 
 
-async def test_a_key_is_kept_only_as_its_secret(cluster: Cluster, reviews: ScriptedReviews) -> None:
+async def test_a_key_is_kept_only_as_its_secret(cluster: KeptSecrets, reviews: ScriptedReviews) -> None:
     made = await keys_of(cluster, reviews).make(WISH, made_by="alice", confirmed=False)
     assert isinstance(made, NewKey)
     assert (made.value, made.shortened, made.key.expires) == (VALUE, False, MADE + timedelta(days=1))
@@ -116,7 +59,7 @@ async def test_a_key_is_kept_only_as_its_secret(cluster: Cluster, reviews: Scrip
     assert VALUE not in str(cluster.secrets)
 
 
-async def test_a_shorter_life_is_told(cluster: Cluster, reviews: ScriptedReviews) -> None:
+async def test_a_shorter_life_is_told(cluster: KeptSecrets, reviews: ScriptedReviews) -> None:
     for lives, shortened in ((timedelta(hours=23), True), (timedelta(hours=24, seconds=-2), False)):
         cluster.lives = lives
         made = await keys_of(cluster, reviews).make(WISH, made_by="alice", confirmed=False)
@@ -137,7 +80,7 @@ async def test_a_shorter_life_is_told(cluster: Cluster, reviews: ScriptedReviews
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else value,
 )
 async def test_no_secret_is_left_of_a_key_that_nobody_gets(
-    cluster: Cluster, reviews: ScriptedReviews, method: str, error: Exception
+    cluster: KeptSecrets, reviews: ScriptedReviews, method: str, error: Exception
 ) -> None:
     cluster.failures[method] = error
     with pytest.raises(type(error), match=str(error).rstrip(".")):
@@ -146,7 +89,7 @@ async def test_no_secret_is_left_of_a_key_that_nobody_gets(
 
 
 async def test_no_secret_is_left_when_the_request_is_given_up(
-    cluster: Cluster, reviews: ScriptedReviews
+    cluster: KeptSecrets, reviews: ScriptedReviews
 ) -> None:
     cluster.waits = True
     with pytest.raises(TimeoutError):
@@ -156,7 +99,7 @@ async def test_no_secret_is_left_when_the_request_is_given_up(
 
 
 async def test_a_secret_that_cannot_be_deleted_is_logged_and_told_as_what_failed_first(
-    cluster: Cluster, reviews: ScriptedReviews, caplog: pytest.LogCaptureFixture
+    cluster: KeptSecrets, reviews: ScriptedReviews, caplog: pytest.LogCaptureFixture
 ) -> None:
     cluster.failures |= {"replace": ConflictError("Changed."), "delete": UnavailableError("Away.")}
     with caplog.at_level(logging.WARNING), pytest.raises(ConflictError):
@@ -171,7 +114,7 @@ async def test_a_secret_that_cannot_be_deleted_is_logged_and_told_as_what_failed
 
 @pytest.mark.parametrize(("said", "helped"), [("a cannot b c", True), ("exceeded quota", False)])
 async def test_a_refusal_names_the_rights_it_takes(
-    cluster: Cluster, reviews: ScriptedReviews, said: str, helped: bool
+    cluster: KeptSecrets, reviews: ScriptedReviews, said: str, helped: bool
 ) -> None:
     cluster.failures["create"] = ForbiddenError(said)
     with pytest.raises(ForbiddenError) as refused:
@@ -181,7 +124,7 @@ async def test_a_refusal_names_the_rights_it_takes(
 
 
 async def test_rights_that_cannot_be_listed_are_asked_about(
-    cluster: Cluster, reviews: ScriptedReviews
+    cluster: KeptSecrets, reviews: ScriptedReviews
 ) -> None:
     reviews.rules_answer = RulesAnswer((), incomplete=True)
     made = await keys_of(cluster, reviews).make(WISH, made_by="alice", confirmed=False)
@@ -189,14 +132,16 @@ async def test_rights_that_cannot_be_listed_are_asked_about(
     assert cluster.secrets == {}
 
 
-async def test_a_key_that_does_not_work_is_withdrawn(cluster: Cluster, reviews: ScriptedReviews) -> None:
+async def test_a_key_that_does_not_work_is_withdrawn(cluster: KeptSecrets, reviews: ScriptedReviews) -> None:
     reviews.rules_answer = UnauthenticatedError("No.")
     with pytest.raises(RequestError, match="does not work, so it was withdrawn"):
         await keys_of(cluster, reviews).make(WISH, made_by="alice", confirmed=False)
     assert cluster.secrets == {}
 
 
-async def test_a_key_for_an_audience_is_not_asked_about(cluster: Cluster, reviews: ScriptedReviews) -> None:
+async def test_a_key_for_an_audience_is_not_asked_about(
+    cluster: KeptSecrets, reviews: ScriptedReviews
+) -> None:
     """It could not ask: the API server does not take it."""
     reviews.rules_answer = UnauthenticatedError("No.")
     wish = KeyWish("trainer", "tests", 86_400, "mlflow")
@@ -204,7 +149,7 @@ async def test_a_key_for_an_audience_is_not_asked_about(cluster: Cluster, review
 
 
 async def test_what_an_api_server_selects_wrongly_is_not_deleted(
-    cluster: Cluster, reviews: ScriptedReviews
+    cluster: KeptSecrets, reviews: ScriptedReviews
 ) -> None:
     cluster.secrets["other"] = {"metadata": {"name": "other", "uid": "u", "labels": {"a": "b"}}}
     with pytest.raises(MissingError):
@@ -317,7 +262,7 @@ def index_of(*bindings: tuple[str, Binding, Role]) -> RbacIndex:
     return index
 
 
-def test_the_rights_of_accounts_come_from_their_names_and_groups() -> None:
+async def test_the_rights_of_accounts_come_from_their_names_and_groups() -> None:
     def role(*rules: ResourceRule) -> Role:
         return Role(rules, witness(rules))
 
@@ -334,15 +279,47 @@ def test_the_rights_of_accounts_come_from_their_names_and_groups() -> None:
         ("", Binding("u", True, ("system:serviceaccount:team-a:wide",), ()), everything),
         ("team-c", Binding("v", True, ("system:serviceaccount:team-c:odd",), ()), only_create),
     )
-    seen = account_levels(index, "team-a", accounts=["single", "wide"], cluster_wide=False)
+    seen = await account_levels(index, "team-a", accounts=["single", "wide"], cluster_wide=False)
     assert seen == {
         "single": "EDIT on datasets/d; READ on experiments",
         "wide": "READ on experiments",
     }
-    assert account_levels(index, "team-a", accounts=["wide"], cluster_wide=True) == {
+    assert await account_levels(index, "team-a", accounts=["wide"], cluster_wide=True) == {
         "wide": "MANAGE on everything"
     }
-    assert account_levels(index, "team-c", accounts=["odd", "none"], cluster_wide=True) == {
+    assert await account_levels(index, "team-c", accounts=["odd", "none"], cluster_wide=True) == {
         "odd": "some rights, which make up no level",
         "none": "",
     }
+
+
+async def test_however_many_rights_there_are_few_are_looked_at() -> None:
+    """Given thousands of named rights and of roles, then the text is short, and comes soon."""
+
+    def named(number: int) -> Role:
+        names = frozenset(f"e{number}-{name}" for name in range(100))
+        rule = ResourceRule(
+            frozenset({"get", "list"}), frozenset({API_GROUP}), frozenset({"datasets"}), names
+        )
+        return Role((rule,), witness((rule,)))
+
+    read = rules_for(Resource.EXPERIMENTS, Level.READ)
+    index = index_of(
+        (
+            "team-a",
+            Binding("read", True, ("system:serviceaccount:team-a:a0",), ()),
+            Role(read, witness(read)),
+        ),
+        *(
+            ("team-a", Binding(f"r{n}", True, (f"system:serviceaccount:team-a:a{n % 100}",), ()), named(n))
+            for n in range(10_000)
+        ),
+    )
+    accounts = [f"a{number}" for number in range(100)]
+    started = time.monotonic()
+    texts = await account_levels(index, "team-a", accounts=accounts, cluster_wide=False)
+    assert time.monotonic() - started < 2
+    assert texts["a0"] == (
+        "READ on experiments; rights on more than 12 single objects; what further bindings give"
+    )
+    assert texts["a99"] == "too many rights to be shown here"

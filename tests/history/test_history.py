@@ -55,12 +55,12 @@ def database(engine: Engine) -> Database:
 @pytest.fixture
 def history(database: Database, clock: ManualClock) -> Iterator[History]:
     threads = DatabaseThreads(database, "the audit page")
-    yield History(threads, days=7, bounds=Bounds(1000), clock=clock, uid_of={"team-a": "uid-a"}.get)
+    yield History(threads, threads, days=7, bounds=Bounds(1000), clock=clock, uid_of={"team-a": "uid-a"}.get)
     threads.close()
 
 
 async def kept(history: History) -> Sequence[AuditRow]:
-    return await history.read(Wanted("uid-a"), most=10_000)
+    return [kept.row for kept in await history.read(Wanted("uid-a"), most=10_000)]
 
 
 async def test_a_decision_is_kept_with_all_that_it_was(history: History, clock: ManualClock) -> None:

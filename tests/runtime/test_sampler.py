@@ -80,7 +80,9 @@ def test_lost_audit_records_are_counted(tmp_path: Path, monkeypatch: pytest.Monk
     registry = WorkerRegistry(tmp_path, expected=1, monotonic=clock.monotonic)
     slot = registry.register()
     metrics = SampledMetrics(PrometheusMetrics(slot.number).registry)
-    observed = Observed(statistics=[], informers=dict, audit=audit)
+    observed = Observed(
+        statistics=[], informers=dict, audit=audit, history_dropped=lambda: 10 * audit.dropped
+    )
     sampler = Sampler(observed, Health(workers=registry), metrics=metrics, slot=slot, clock=clock)
 
     for total in (2, 5):
@@ -88,6 +90,7 @@ def test_lost_audit_records_are_counted(tmp_path: Path, monkeypatch: pytest.Monk
         sampler.sample()
         page = Page.read(exposition(tmp_path, vacant=()).decode())
         assert page.total("workspace_authz_audit_dropped_total") == total
+        assert page.total("workspace_authz_audit_history_dropped_total") == 10 * total
 
 
 async def test_a_pool_without_a_shared_thread_is_told_and_so_is_its_end(

@@ -8,7 +8,9 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.harness.browser import chromium
 from tests.harness.http import Answer
+from tests.harness.plane import EMBEDDED
 from tests.harness.server import MlflowServer
 from tests.scenarios.people import ABSENT, HIDDEN, LABEL, NAMED, TEAM_A, TEAM_B, Cluster
 from tests.scenarios.waiting import until
@@ -164,3 +166,32 @@ def test_a_namespace_that_is_made_again_does_not_inherit_what_was_decided(
 def test_a_query_that_cannot_be_read_is_refused(server: MlflowServer, cluster: Cluster, query: str) -> None:
     answer = server.ask("GET", f"{API}?workspace={TEAM_B}&{query}", token=cluster.people.carol.token)
     assert answer.status == (200 if query == "name=%FF" else 400)
+
+
+@pytest.mark.parametrize("engine", [EMBEDDED], indirect=True)
+def test_an_admin_finds_in_a_browser_who_was_refused(
+    server: MlflowServer, cluster: Cluster, look: Look
+) -> None:
+    """Given a refused request, when carol opens the page and filters, then she reads it, and nothing runs."""
+    people = cluster.people
+    assert server.ask("GET", SEARCH, token=people.carol.token, workspace=TEAM_B).status == 200
+    assert server.ask("GET", SEARCH, token=people.mallory.token, workspace=TEAM_B).status == 403
+    until(lambda: bool(records(look(people.carol.token, TEAM_B, user="mallory", decision="deny"))))
+    with chromium() as browser, browser.profile() as carol:
+        carol.context.set_extra_http_headers({"Authorization": f"Bearer {people.carol.token}"})
+        carol.go(f"{server.url}{PAGE}")
+        carol.wait_for("table")
+        assert "because you may list its RoleBindings" in carol.text
+        carol.type("input[name=user]", "mallory")
+        carol.page.select_option("select[name=decision]", "deny")
+        carol.click("main form button")
+        carol.page.wait_for_url("**user=mallory**")
+        assert "mallory" in carol.page.locator("table").inner_text()
+        assert "carol" not in carol.page.locator("table").inner_text()
+        assert "PERMISSION_DENIED" in carol.text
+        carol.type("input[name=user]", "</script><script>document.title='owned'</script>")
+        carol.click("main form button")
+        carol.page.wait_for_url("**script**")
+        assert "There is nothing that matches" in carol.text
+        assert "owned" not in carol.page.title()
+        assert (carol.console_errors, carol.failed) == ([], [])

@@ -116,3 +116,19 @@ def test_both_close_and_both_open_again(
     assert main(["workspaces", "adopt", "team-again", *stores]) == 0
     assert "team-again: adopted by" in capsys.readouterr().out
     assert set(statuses()) == {200}
+
+
+def test_what_one_replica_decided_is_seen_on_both(replicas: list[MlflowServer], plane: Plane) -> None:
+    """Given a request at each of two replicas, when an admin looks at either, then both are there."""
+    name = "team-seen"
+    plane.namespace(name)
+    wanted = {"SearchExperiments", "GetExperimentByName"}
+    paths = (SEARCH, "/api/2.0/mlflow/experiments/get-by-name?experiment_name=plan")
+    for replica, path in zip(replicas, paths, strict=True):
+        replica.ask("GET", path, token=ROOT.token, workspace=name)
+
+    def operations(replica: MlflowServer) -> set[str]:
+        answer = replica.ask("GET", f"/workspace-authz/api/audit?workspace={name}", token=ROOT.token)
+        return {row["operation"] for row in answer.json["records"]} if answer.status == 200 else set()
+
+    until(lambda: all(operations(replica) == wanted for replica in replicas))

@@ -26,6 +26,10 @@ REVIEW_SECONDS: Final = 9.0
 _CONNECTIONS: Final = 16
 
 
+class CannotActError(ConfigurationError):
+    """The API server does not let the caller act as somebody else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """One caller at one API server."""
@@ -70,7 +74,7 @@ async def find_access(options: argparse.Namespace, *, impersonation: Impersonati
 async def open_reviews(access: Access) -> AsyncIterator[Reviews]:
     """Reviews as the caller, over a connection that holds no credential where the caller has a token.
 
-    Raises :class:`ConfigurationError` within the block where the caller may not act as somebody else.
+    Raises :class:`CannotActError` within the block where the caller may not act as somebody else.
     """
     connect = caller_connection if access.token else server_connection
     connection = connect(access.configuration, limit=_CONNECTIONS)
@@ -79,7 +83,7 @@ async def open_reviews(access: Access) -> AsyncIterator[Reviews]:
     except MisconfiguredError as error:
         if access.impersonated is None:
             raise
-        raise ConfigurationError(
+        raise CannotActError(
             f"The API server does not let you act as {access.impersonated.user!r}: that takes the verb "
             "impersonate on the user, and on each group."
         ) from error

@@ -9,9 +9,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from workspace_authz.authorizer.questions import USES, VERBS, parse_question, questions_in_order
-from workspace_authz.cli.access import Access, demand_namespace, explicit_namespace, find_access, open_reviews
+from workspace_authz.cli.access import (
+    Access,
+    CannotActError,
+    demand_namespace,
+    explicit_namespace,
+    find_access,
+    open_reviews,
+)
 from workspace_authz.cli.guarded_server import ServerError, add_server, find_server
 from workspace_authz.cli.options import NO, OK, Parser, add_caller, add_namespace, add_output, command_parser
+from workspace_authz.cli.others_rights import others_answers
 from workspace_authz.cli.output import print_json, print_lines, table
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.own_credential import Impersonation
@@ -68,7 +76,8 @@ def _add_impersonation(parser: Parser) -> None:
         "--as",
         dest="as_user",
         metavar="USER",
-        help="ask what USER may do; you need the right to impersonate them, as an administrator has it",
+        help="ask what USER may do; you need the right to impersonate them, or that to create "
+        "localsubjectaccessreviews there, as an administrator of the namespace has it",
     )
     group.add_argument(
         "--as-group",
@@ -116,7 +125,7 @@ async def _can_i(options: argparse.Namespace, asked: tuple[Verb, Resource, str] 
         return await _list(options, access, namespace=namespace)
     verb, resource, subresource = asked
     attributes = Attributes(namespace, verb, resource, subresource, options.name)
-    (allowed,) = await _answers(access, [attributes])
+    (allowed,) = await _answers(options, access, questions=[attributes])
     answer = {
         "allowed": allowed,
         "verb": str(verb),
@@ -130,7 +139,7 @@ async def _can_i(options: argparse.Namespace, asked: tuple[Verb, Resource, str] 
 
 async def _list(options: argparse.Namespace, access: Access, *, namespace: str) -> int:
     questions = list(questions_in_order(namespace, options.name))
-    answers = await _answers(access, questions)
+    answers = await _answers(options, access, questions=questions)
     rights: dict[str, list[str]] = {}
     for question, allowed in zip(questions, answers, strict=True):
         verbs = rights.setdefault(question.qualified_resource, [])
@@ -162,8 +171,16 @@ def _show_rights(options: argparse.Namespace, found: Mapping[str, Any]) -> int:
     return OK
 
 
-async def _answers(access: Access, questions: Sequence[Attributes]) -> list[bool]:
+async def _answers(
+    options: argparse.Namespace, access: Access, *, questions: Sequence[Attributes]
+) -> list[bool]:
     """One review for each, concurrently over the connections there are. The first failure is raised."""
-    async with open_reviews(access) as reviews:
-        answers = await asyncio.gather(*(reviews.may(access.token, question) for question in questions))
-    return [answer.allowed for answer in answers]
+    try:
+        async with open_reviews(access) as reviews:
+            answers = await asyncio.gather(*(reviews.may(access.token, question) for question in questions))
+        return [answer.allowed for answer in answers]
+    except CannotActError:
+        if not options.as_user:
+            raise
+    whose = Impersonation(options.as_user, tuple(options.as_groups))
+    return await others_answers(await find_access(options), questions, whose=whose)

@@ -32,6 +32,7 @@ class AuditRow:
     username: str
     method: str
     operation: str
+    changed: str
     decision: str
     status: int
     code: str

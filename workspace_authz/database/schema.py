@@ -93,6 +93,8 @@ AUDIT: Final = Table(
     Column("username", String(255), nullable=False),
     Column("method", String(16), nullable=False),
     Column("operation", String(128), nullable=False),
+    # What a request of ours was to change in Kubernetes, in words.
+    Column("changed", String(255), nullable=False),
     Column("decision", String(8), nullable=False),
     # 0 where no answer was sent.
     Column("status", Integer, nullable=False),

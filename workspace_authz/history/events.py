@@ -46,6 +46,8 @@ class Event:
     asked: tuple[AskedRight, ...] = ()
     left_out: int = 0
     """How many more questions there were."""
+    changed: str = ""
+    """What a request of ours was to change in Kubernetes, in words."""
 
     @property
     def owner(self) -> str:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -29,8 +29,8 @@ from workspace_authz.database.audit import (
     read_rows,
 )
 from workspace_authz.database.threads import DatabaseThreads
-from workspace_authz.errors import UnavailableError
-from workspace_authz.history.events import Event, encoded_checks, storable
+from workspace_authz.errors import TooManyRequestsError, UnavailableError
+from workspace_authz.history.events import AskedRight, Event, decoded_checks, encoded_checks, storable
 
 FLUSH_SECONDS: Final = 2.0
 """How long equal decisions are gathered, and so how old what is shown may be."""
@@ -80,15 +80,27 @@ class _Batch:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Equal decisions of a moment, read again."""
+
+    row: AuditRow
+    asked: Sequence[AskedRight]
+    left_out: int
+    """How many more questions there were."""
+
+
 class History:
     """Run :meth:`run` and :meth:`run_pruning` in supervised tasks, and :meth:`close` it at the end.
 
+    ``database`` is written to and pruned; ``readers`` serve whoever looks, who must not delay the writing.
     ``uid_of`` gives the UID of a workspace's namespace out of memory, None for one that is not known.
     """
 
     def __init__(
         self,
         database: DatabaseThreads,
+        readers: DatabaseThreads,
         *,
         days: int,
         bounds: Bounds,
@@ -100,6 +112,8 @@ class History:
         self.dropped = 0
         """Decisions that were not kept: there were too many, or the database took none."""
         self._database = database
+        self._readers = readers
+        self._looking: set[str] = set()
         self._bounds = bounds
         self._clock = clock
         self._waiting: dict[Event, _Seen] = {}
@@ -121,10 +135,26 @@ class History:
         self._waiting[event] = _Seen(now, now)
         self._of_user[event.username] += 1
 
-    async def read(self, wanted: Wanted, *, most: int) -> Sequence[AuditRow]:
-        """See :func:`read_rows`; nothing older than :attr:`days`. Raises :class:`UnavailableError`."""
-        rows = await self._database.ask(partial(self._read, wanted, most))
-        return [row for row in rows if row.last_at >= self._since()]
+    @contextmanager
+    def look(self, owner: str) -> Iterator[None]:
+        """One look at a time for each user, so that nobody keeps others from looking.
+
+        Raises :class:`TooManyRequestsError`.
+        """
+        if owner in self._looking:
+            raise TooManyRequestsError("You are looking at what was decided already; wait for the answer.")
+        self._looking.add(owner)
+        try:
+            yield
+        finally:
+            self._looking.discard(owner)
+
+    async def read(self, wanted: Wanted, *, most: int) -> Sequence[Kept]:
+        """The newest ``most`` of them, the newest first; nothing older than :attr:`days`.
+
+        Raises :class:`UnavailableError`.
+        """
+        return await self._readers.ask(partial(self._read, wanted, most))
 
     async def run(self) -> None:
         """Write what was noted, again and again until cancelled."""
@@ -190,8 +220,10 @@ class History:
         if self._database.engine_if_any() is not None:
             prune(self._engine(), since=self._since(), bounds=self._bounds)
 
-    def _read(self, wanted: Wanted, most: int) -> Sequence[AuditRow]:
-        return read_rows(self._engine(), wanted, most=most)
+    def _read(self, wanted: Wanted, most: int) -> Sequence[Kept]:
+        since = self._since()
+        rows = read_rows(self._engine(), wanted, most=most)
+        return [Kept(row, *decoded_checks(row.checks)) for row in rows if row.last_at >= since]
 
     def _now(self) -> int:
         return int(self._clock.time() * 1000)
@@ -208,6 +240,7 @@ def _row(number: int, event: Event, *, seen: _Seen) -> AuditRow:
         username=storable(event.username),
         method=storable(event.method)[:16],
         operation=storable(event.operation)[:128],
+        changed=storable(event.changed),
         decision=event.decision,
         status=event.status,
         code=event.code,

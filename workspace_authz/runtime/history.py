@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 from workspace_authz.aio.clock import Clock
 from workspace_authz.aio.supervisor import Supervisor
@@ -24,19 +24,30 @@ async def history_of(
     if settings.audit_history_days == 0 or config.mlflow is not None:
         yield None
         return
-    database = DatabaseThreads(tracking_engine, "the audit page")
-    history = History(
-        database,
+    with (
+        closing(DatabaseThreads(tracking_engine, "the audit page", threads=2)) as database,
+        closing(DatabaseThreads(tracking_engine, "the audit page", threads=2)) as readers,
+    ):
+        history = _history(config, directory, clock=clock, threads=(database, readers))
+        yield history
+        await history.close()
+
+
+def _history(
+    config: WorkerConfig,
+    directory: Directory | None,
+    *,
+    clock: Clock,
+    threads: tuple[DatabaseThreads, DatabaseThreads],
+) -> History:
+    settings = config.settings
+    return History(
+        *threads,
         days=settings.audit_history_days,
         bounds=Bounds(settings.audit_history_rows),
         clock=clock,
         uid_of=_uid_of(config, directory),
     )
-    try:
-        yield history
-        await history.close()
-    finally:
-        database.close()
 
 
 def start(history: History | None, supervisor: Supervisor) -> None:

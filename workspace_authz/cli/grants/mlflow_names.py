@@ -147,8 +147,8 @@ class _UnknownError(Exception):
 
 
 def _in_url(resource: Resource, name: str) -> str:
-    # The parts of a skill's name are parts of its path.
-    return quote(name, safe="@/" if resource is Resource.SKILLS else "")
+    # Names of skills and MCP servers may have several parts, which are parts of the path.
+    return quote(name, safe="@/" if resource in (Resource.SKILLS, Resource.MCP_SERVERS) else "")
 
 
 def _filter(name: str) -> str:

@@ -107,6 +107,7 @@ def note(history: History, verdict: Verdict, *, method: str, status: int) -> Non
             code=error.code if error is not None else "",
             asked=tuple(_asked(check) for check in findings.checks[:MOST_CHECKS]),
             left_out=max(0, len(findings.checks) - MOST_CHECKS),
+            changed=findings.change,
         )
     )
 

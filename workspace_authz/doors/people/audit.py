@@ -9,11 +9,11 @@ from workspace_authz.doors.own_routes import OwnAnswer
 from workspace_authz.doors.pages import ROOT, section_page
 from workspace_authz.doors.people.asking import workspace_for
 from workspace_authz.doors.people.audit_page import audit_parts, empty_parts
-from workspace_authz.doors.people.audit_records import AuditView, Filter, Page, Record, audit_view
+from workspace_authz.doors.people.audit_records import AuditView, Filter, Page, audit_view
 from workspace_authz.doors.people.visible import visible_namespaces
 from workspace_authz.doors.visits import OwnRoute, Visit, json_answer
 from workspace_authz.errors import BadRequestError, MissingError
-from workspace_authz.history.history import History
+from workspace_authz.history.history import History, Kept
 from workspace_authz.types import Caller, Outcome
 
 _LONGEST: Final = 512
@@ -108,12 +108,13 @@ def _query(visit: Visit) -> Mapping[str, str]:
     return {key: value for key in keys if (value := visit.parameter(key))}
 
 
-def _document(record: Record) -> dict[str, Any]:
+def _document(record: Kept) -> dict[str, Any]:
     row = record.row
     return {
         "user": row.username,
         "method": row.method,
         "operation": row.operation or None,
+        "change": row.changed or None,
         "decision": row.decision,
         "status": row.status or None,
         "code": row.code or None,

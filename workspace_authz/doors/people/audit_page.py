@@ -9,8 +9,9 @@ from typing import Final
 from urllib.parse import urlencode
 
 from workspace_authz.doors.pages import table
-from workspace_authz.doors.people.audit_records import AuditView, Page, Record
+from workspace_authz.doors.people.audit_records import AuditView, Page
 from workspace_authz.history.events import AskedRight
+from workspace_authz.history.history import Kept
 from workspace_authz.types import USABLE, USE, Outcome, Resource
 
 _RESOURCES: Final = (
@@ -88,12 +89,12 @@ def _found(page: Page) -> str:
     return '<p class="note">There is nothing that matches.</p>'
 
 
-def _row(record: Record) -> Sequence[str]:
+def _row(record: Kept) -> Sequence[str]:
     row = record.row
     when = _time(row.last_at)
     if row.times > 1:
         when += f'<br><span class="note">{row.times} times since {_time(row.first_at)}</span>'
-    operation = escape(row.operation) or '<span class="note">no rule</span>'
+    operation = escape(row.operation or row.changed) or '<span class="note">no rule</span>'
     status = f" ({row.status})" if row.status else ""
     verdict = f"{escape(_DECISIONS.get(row.decision, row.decision))}{status}"
     code = f'<br><span class="note">{escape(row.code)}</span>' if row.code else ""
@@ -106,7 +107,7 @@ def _row(record: Record) -> Sequence[str]:
     )
 
 
-def _checks(record: Record) -> Iterable[str]:
+def _checks(record: Kept) -> Iterable[str]:
     yield from map(_check, record.asked)
     if record.left_out:
         yield f'<span class="note">and {record.left_out} more</span>'

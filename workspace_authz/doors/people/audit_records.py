@@ -11,8 +11,8 @@ from typing import Final
 from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.database.audit import AuditRow, Wanted
 from workspace_authz.errors import MissingError, UnavailableError
-from workspace_authz.history.events import AskedRight, decoded_checks, owner_of
-from workspace_authz.history.history import History
+from workspace_authz.history.events import AskedRight, owner_of
+from workspace_authz.history.history import History, Kept
 from workspace_authz.kubernetes.reviews import NO_ANSWER
 from workspace_authz.pipeline.pipeline import DEADLINE_SECONDS
 from workspace_authz.pipeline.refusals import forbidden
@@ -37,7 +37,7 @@ class Filter:
     name: str = ""
     decision: str = ""
 
-    def matches(self, record: Record) -> bool:
+    def matches(self, record: Kept) -> bool:
         """Whether a record, as it is shown, is wanted. What is hidden is never found."""
         if not self.resource and not self.name:
             return True
@@ -48,19 +48,10 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """A row as it is shown."""
-
-    row: AuditRow
-    asked: Sequence[AskedRight]
-    left_out: int
-
-
-@dataclass(frozen=True, slots=True)
 class Page:
     """Some records of a workspace, the newest first."""
 
-    records: Sequence[Record]
+    records: Sequence[Kept]
     before: int | None
     """The id before which the next page begins; None after the last."""
 
@@ -76,18 +67,26 @@ class AuditView:
     namespace_uid: str
     sees_all: bool
     """Whether they may look at everybody's records; else at their own only."""
+    sees_changes: bool = False
+    """Whether they may see what others changed in Kubernetes: Roles hold the names of objects."""
 
     async def page(self, wanted: Filter, *, own: bool, before: int | None, most: int) -> Page:
-        """Up to ``most`` records. ``own``: the caller's own only. Raises :class:`UnavailableError`.
+        """Up to ``most`` records. ``own``: the caller's own only.
 
-        A page may hold fewer than there are, even none, where the filter has looked at very many.
+        A page may hold fewer than there are, even none, where the filter has looked at very many. Raises
+        :class:`UnavailableError`, and ``TooManyRequestsError`` while the caller looks already.
         """
+        name = self.caller.user.username
         own = own or not self.sees_all
-        owner = owner_of(self.caller.user.username if own else wanted.user) if own or wanted.user else ""
-        if own and wanted.user not in ("", self.caller.user.username):
+        if own and wanted.user not in ("", name):
             return Page((), None)
-        rows = Wanted(self.namespace_uid, owner, wanted.decision, before)
-        found: list[Record] = []
+        user = name if own else wanted.user
+        rows = Wanted(self.namespace_uid, owner_of(user) if user else "", wanted.decision, before)
+        with self.history.look(owner_of(name)):
+            return await self._found(rows, wanted, own=own, most=most)
+
+    async def _found(self, rows: Wanted, wanted: Filter, *, own: bool, most: int) -> Page:
+        found: list[Kept] = []
         for _ in range(_MOST_CHUNKS):
             chunk = await self.history.read(rows, most=_CHUNK)
             for record in await self._shown(chunk, own=own):
@@ -97,21 +96,21 @@ class AuditView:
                         return Page(found, record.row.id)
             if len(chunk) < _CHUNK:
                 return Page(found, None)
-            rows = replace(rows, before=chunk[-1].id)
+            rows = replace(rows, before=chunk[-1].row.id)
         return Page(found, rows.before)
 
-    async def _shown(self, rows: Sequence[AuditRow], *, own: bool) -> Sequence[Record]:
-        decoded = [decoded_checks(row.checks) for row in rows]
+    async def _shown(self, records: Sequence[Kept], *, own: bool) -> Sequence[Kept]:
         if own:
-            return [
-                Record(row, _as_answered(row, asked), left_out)
-                for row, (asked, left_out) in zip(rows, decoded, strict=True)
-            ]
-        named = {each.resource for each in chain.from_iterable(asked for asked, _ in decoded) if each.name}
-        visible = await self._visible(named)
+            return [replace(record, asked=_as_answered(record)) for record in records]
+        asked = chain.from_iterable(record.asked for record in records)
+        visible = await self._visible({each.resource for each in asked if each.name})
         return [
-            Record(row, [_hidden(each, visible) for each in asked], left_out)
-            for row, (asked, left_out) in zip(rows, decoded, strict=True)
+            Kept(
+                row=record.row if self.sees_changes else _without_change(record.row),
+                asked=[_hidden(each, visible) for each in record.asked],
+                left_out=record.left_out,
+            )
+            for record in records
         ]
 
     async def _visible(self, resources: Collection[str]) -> frozenset[str]:
@@ -145,10 +144,13 @@ async def audit_view(runtime: Runtime, history: History, *, caller: Caller, name
             )
             if not sees_all and not await authorizer.holds_any_right(caller, namespace):
                 raise forbidden(caller.user, Attributes(namespace, Verb.LIST, Resource.EXPERIMENTS))
+            sees_changes = sees_all and await authorizer.may_on_rbac(
+                caller, "list", resource="roles", namespace=namespace
+            )
             uid = await _uid_of(runtime, namespace)
     except TimeoutError as error:
         raise UnavailableError(NO_ANSWER) from error
-    return AuditView(history, authorizer, caller, namespace, uid, sees_all)
+    return AuditView(history, authorizer, caller, namespace, uid, sees_all, sees_changes)
 
 
 async def _uid_of(runtime: Runtime, namespace: str) -> str:
@@ -162,10 +164,14 @@ async def _uid_of(runtime: Runtime, namespace: str) -> str:
     return found.uid
 
 
-def _as_answered(row: AuditRow, asked: Sequence[AskedRight]) -> Sequence[AskedRight]:
+def _as_answered(record: Kept) -> Sequence[AskedRight]:
     """The questions as the answer to the caller told them: of what was looked up, only what they got."""
-    passed = row.decision == "allow"
-    return [each for each in asked if not each.looked_up or (passed and each.outcome == Outcome.ALLOW)]
+    passed = record.row.decision == "allow"
+    return [each for each in record.asked if not each.looked_up or (passed and each.outcome == Outcome.ALLOW)]
+
+
+def _without_change(row: AuditRow) -> AuditRow:
+    return replace(row, changed=HIDDEN) if row.changed else row
 
 
 def _hidden(asked: AskedRight, visible: Collection[str]) -> AskedRight:

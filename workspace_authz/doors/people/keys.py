@@ -73,10 +73,10 @@ class KeyDesk:
         async with self._place():
             return await self.keys().listed()
 
-    async def accounts(self) -> Sequence[str]:
-        """The first service accounts. Raises as :meth:`Keys.accounts`."""
+    async def accounts(self) -> tuple[Sequence[str], bool]:
+        """The first service accounts, and whether there are more. Raises as :meth:`Keys.accounts`."""
         async with self._place():
-            return (await self.keys().accounts())[0]
+            return await self.keys().accounts()
 
     def _place(self) -> AbstractAsyncContextManager[None]:
         full = TooManyRequestsError("Too many of your requests about keys run already; try again.")
@@ -114,7 +114,7 @@ class KeyDesk:
         if not await rights.lists_in(self.caller, self.namespace):
             return AccountRights({}, "You may not list rolebindings here, so their rights are not shown.")
         cluster_wide = await rights.lists_cluster_wide(self.caller)
-        levels = account_levels(
+        levels = await account_levels(
             self.people.index, self.namespace, accounts=accounts, cluster_wide=cluster_wide
         )
         note = "" if cluster_wide else "Cluster-wide bindings, which you may not list, may add more."

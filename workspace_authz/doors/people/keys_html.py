@@ -126,14 +126,14 @@ def _row(forms: Forms, key: Key, *, now: datetime) -> Sequence[str]:
 
 
 def new_form(
-    forms: Forms, accounts: Sequence[str] | None, *, audiences: Sequence[str], only: bool, days: int
+    forms: Forms, accounts: Sequence[str], *, more: bool, audiences: Sequence[str], only: bool, days: int
 ) -> str:
-    """The form for a new key. Without ``accounts`` they may not be listed."""
-    if accounts is None:
-        account = '<input name="account" required maxlength="253">'
-    else:
-        options = "".join(option(name, name) for name in accounts)
-        account = f'<select name="account">{options}</select>'
+    """The form for a new key. ``more`` says that there may be other accounts than ``accounts``."""
+    options = "".join(option(name, name) for name in accounts)
+    account = f'<select name="account">{options}</select>'
+    if more:
+        known = f'<datalist id="accounts">{options}</datalist>'
+        account = f'<input name="account" required maxlength="253" list="accounts">{known}'
     lives = "".join(option(str(number), text, chosen=number == days) for number, text in _DAYS.items())
     choices = {name: f"MLflow only (audience {name})" for name in audiences}
     if not only:

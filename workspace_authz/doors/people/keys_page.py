@@ -53,15 +53,18 @@ async def _parts(desk: KeyDesk, *, notice: str = "") -> Sequence[str]:
 
 async def _new(desk: KeyDesk, *, forms: html.Forms) -> Sequence[str]:
     """The form for a new key, and whose rights it would have."""
-    accounts: Sequence[str] | None = None
+    accounts: Sequence[str] = ()
+    more = True
     try:
-        accounts = await desk.accounts()
+        accounts, more = await desk.accounts()
         rights = await desk.rights_of(accounts)
         shown = html.rights_table(accounts, rights.levels, note=rights.note)
     except ForbiddenError:
         shown = '<p class="note">You may not list serviceaccounts here, so name one.</p>'
     audiences = desk.people.audiences
-    form = html.new_form(forms, accounts, audiences=audiences.names, only=audiences.only, days=DEFAULT_DAYS)
+    form = html.new_form(
+        forms, accounts, more=more, audiences=audiences.names, only=audiences.only, days=DEFAULT_DAYS
+    )
     return [f"<h2>New key</h2><section>{form}</section>", "<h2>Whose rights a key has</h2>", shown]
 
 
@@ -110,7 +113,7 @@ def _uri(desk: KeyDesk) -> str:
     hosts = visit.header(b"host")
     origin = next(iter(desk.people.origins), "")
     if not origin and len(hosts) == 1 and _HOST.fullmatch(hosts[0]):
-        origin = f"{visit.scope['scheme']}://{hosts[0]}"
+        origin = f"{visit.scope.get('scheme', 'http')}://{hosts[0]}"
     return f"{origin}{visit.static_prefix}" if origin else UNKNOWN_URI
 
 

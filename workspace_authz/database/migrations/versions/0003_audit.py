@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("username", sa.String(255), nullable=False),
         sa.Column("method", sa.String(16), nullable=False),
         sa.Column("operation", sa.String(128), nullable=False),
+        sa.Column("changed", sa.String(255), nullable=False),
         sa.Column("decision", sa.String(8), nullable=False),
         sa.Column("status", sa.Integer(), nullable=False),
         sa.Column("code", sa.String(64), nullable=False),
