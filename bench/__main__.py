@@ -22,6 +22,7 @@ from bench import (
     interference,
     invalidation,
     memory,
+    people,
     search,
     startup,
     warm,
@@ -42,6 +43,7 @@ PARTS = {
     "interference": interference.run,
     "startup": startup.run,
     "memory": memory.run,
+    "people": people.run,
     "invalidation": invalidation.run,
     "flood": flood.run,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -261,7 +262,7 @@ def index_of(*bindings: tuple[str, Binding, Role]) -> RbacIndex:
     return index
 
 
-def test_the_rights_of_accounts_come_from_their_names_and_groups() -> None:
+async def test_the_rights_of_accounts_come_from_their_names_and_groups() -> None:
     def role(*rules: ResourceRule) -> Role:
         return Role(rules, witness(rules))
 
@@ -278,15 +279,47 @@ def test_the_rights_of_accounts_come_from_their_names_and_groups() -> None:
         ("", Binding("u", True, ("system:serviceaccount:team-a:wide",), ()), everything),
         ("team-c", Binding("v", True, ("system:serviceaccount:team-c:odd",), ()), only_create),
     )
-    seen = account_levels(index, "team-a", accounts=["single", "wide"], cluster_wide=False)
+    seen = await account_levels(index, "team-a", accounts=["single", "wide"], cluster_wide=False)
     assert seen == {
         "single": "EDIT on datasets/d; READ on experiments",
         "wide": "READ on experiments",
     }
-    assert account_levels(index, "team-a", accounts=["wide"], cluster_wide=True) == {
+    assert await account_levels(index, "team-a", accounts=["wide"], cluster_wide=True) == {
         "wide": "MANAGE on everything"
     }
-    assert account_levels(index, "team-c", accounts=["odd", "none"], cluster_wide=True) == {
+    assert await account_levels(index, "team-c", accounts=["odd", "none"], cluster_wide=True) == {
         "odd": "some rights, which make up no level",
         "none": "",
     }
+
+
+async def test_however_many_rights_there_are_few_are_looked_at() -> None:
+    """Given thousands of named rights and of roles, then the text is short, and comes soon."""
+
+    def named(number: int) -> Role:
+        names = frozenset(f"e{number}-{name}" for name in range(100))
+        rule = ResourceRule(
+            frozenset({"get", "list"}), frozenset({API_GROUP}), frozenset({"datasets"}), names
+        )
+        return Role((rule,), witness((rule,)))
+
+    read = rules_for(Resource.EXPERIMENTS, Level.READ)
+    index = index_of(
+        (
+            "team-a",
+            Binding("read", True, ("system:serviceaccount:team-a:a0",), ()),
+            Role(read, witness(read)),
+        ),
+        *(
+            ("team-a", Binding(f"r{n}", True, (f"system:serviceaccount:team-a:a{n % 100}",), ()), named(n))
+            for n in range(10_000)
+        ),
+    )
+    accounts = [f"a{number}" for number in range(100)]
+    started = time.monotonic()
+    texts = await account_levels(index, "team-a", accounts=accounts, cluster_wide=False)
+    assert time.monotonic() - started < 2
+    assert texts["a0"] == (
+        "READ on experiments; rights on more than 12 single objects; what further bindings give"
+    )
+    assert texts["a99"] == "too many rights to be shown here"

@@ -23,11 +23,12 @@ from workspace_authz.errors import (
     UnavailableError,
     UnreachableError,
 )
+from workspace_authz.kubernetes.callers_objects import CallersObjects
 from workspace_authz.kubernetes.configuration import ApiConfiguration
 from workspace_authz.kubernetes.connection import Connection, caller_connection
 from workspace_authz.kubernetes.credentials import AssertedUser, AudienceToken, BearerToken, IssuerToken
 from workspace_authz.kubernetes.http import MAX_ANSWER_BYTES
-from workspace_authz.kubernetes.objects import ApiObjects, CallersObjects
+from workspace_authz.kubernetes.objects import ApiObjects
 from workspace_authz.kubernetes.own_credential import FileCredential
 from workspace_authz.types import Caller, Credential, UserInfo
 

@@ -21,7 +21,7 @@ from tests.harness.forked import mlflow_command
 from tests.harness.http import Answer
 from tests.harness.oauth_proxy import Browser, oauth_proxy
 from tests.harness.oidc import oidc_provider
-from tests.harness.plane import User
+from tests.harness.plane import RBAC, REAL, User
 from tests.harness.processes import ROOT, clean_environment, free_port
 from tests.harness.provider import model_provider
 from tests.harness.server import WORKSPACE, MlflowServer, ServerOptions, mlflow_server
@@ -102,6 +102,7 @@ def proxied(cluster: Cluster, database: Path, tmp_path_factory: pytest.TempPathF
                 "WORKSPACE_AUTHZ_PROXY_SERVICE_ACCOUNTS": f"mlflow/{GATEWAY}",
                 "WORKSPACE_AUTHZ_PROXY_ADDRESSES": ADDRESS,
                 "WORKSPACE_AUTHZ_AUDIENCES": "mlflow",
+                "WORKSPACE_AUTHZ_IMPERSONATE_FOR_GRANTS": "true",
             },
         )
         server = stack.enter_context(mlflow_server(state / "server", options))
@@ -478,3 +479,70 @@ def test_what_is_missing_stops_the_start_in_one_sentence(
     (complaint,) = (line for line in ended.output.splitlines() if line.startswith("Error:"))
     assert said in complaint
     assert "Traceback" not in ended.output
+
+
+# What they grant. The embedded engine has no impersonation.
+
+GRANT = "/ajax-api/3.0/mlflow/users/permissions/grant"
+REVOKE = "/ajax-api/3.0/mlflow/users/permissions/revoke"
+
+ACTING_NAME = "mlflow-server-acts-for-people"
+ACTING: dict[str, object] = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "metadata": {"name": ACTING_NAME},
+}
+_ON_RBAC = [f"impersonate-on:user-info:{verb}" for verb in ("get", "list", "create", "update", "delete")]
+ACTING_RULES = [
+    {
+        "apiGroups": ["authentication.k8s.io"],
+        "resources": ["users"],
+        "resourceNames": ["carol"],
+        "verbs": ["impersonate:user-info"],
+    },
+    {
+        "apiGroups": ["rbac.authorization.k8s.io"],
+        "resources": ["roles", "rolebindings"],
+        "verbs": [
+            f"impersonate-on:user-info:{verb}" for verb in ("get", "list", "create", "update", "delete")
+        ],
+    },
+]
+
+
+@pytest.mark.parametrize("engine", [REAL], indirect=True)
+def test_the_server_grants_as_them_if_an_administrator_lets_it(proxied: Proxied) -> None:
+    plane, carol = proxied.cluster.plane, (*named(proxied.cluster.people.carol), proxied.proof)
+    # Given carol, who administers team-b and is known by name only
+    name = f"fraud {secrets.token_hex(8)}"
+    made = proxied.ask(*carol, path=CREATE, workspace=TEAM_B, json_body={"name": name})
+    wanted = {
+        "username": "dora",
+        "resource_type": "experiment",
+        "resource_id": made.json["experiment_id"],
+        "permission": "READ",
+    }
+
+    def grant(*who: Header) -> Answer:
+        return proxied.ask(*who, path=GRANT, workspace=TEAM_B, json_body=wanted)
+
+    # When she grants and the server's account may not act as her
+    refused = grant(*carol)
+    # Then she is told that it is not her fault
+    assert (refused.status, refused.json["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
+    assert "its account may not" in refused.json["message"]
+    # When an administrator of the cluster lets it act as her, on Roles and RoleBindings alone
+    plane.make(f"{RBAC}/clusterroles", {**ACTING, "kind": "ClusterRole", "rules": ACTING_RULES})
+    proxied.account.bind(ACTING_NAME)
+    until(lambda: grant(*carol).status == 200)
+    # Then dora sees the experiment, by an object that Kubernetes let carol write
+    dora = proxied.cluster.people.dora
+    path = f"/api/2.0/mlflow/experiments/get?experiment_id={wanted['resource_id']}"
+    until(lambda: proxied.server.ask("GET", path, token=dora.token, workspace=TEAM_B).status == 200)
+    # And who may not grant is refused as ever, and nobody of Kubernetes' own is acted for
+    for user in (proxied.cluster.people.alice, proxied.cluster.people.mallory):
+        assert grant(*named(user), proxied.proof).status == 403
+    # When she takes it back, it is gone
+    taken = proxied.ask(*carol, path=REVOKE, workspace=TEAM_B, json_body=wanted)
+    assert taken.status == 200, taken.text
+    until(lambda: proxied.server.ask("GET", path, token=dora.token, workspace=TEAM_B).status == 403)
+    proxied.account.unbind(ACTING_NAME)

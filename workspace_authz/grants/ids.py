@@ -28,11 +28,8 @@ N = TypeVar("N", bound=Numbered)
 
 def number_of(*names: str) -> int:
     """The number of what ``names`` say, in this order: from 1 to 2**53 - 1."""
-    digest = hashlib.sha256()
-    for name in names:
-        encoded = name.encode("utf-8", "surrogatepass")
-        digest.update(len(encoded).to_bytes(4, "big") + encoded)
-    return (int.from_bytes(digest.digest()[:8], "big") >> (64 - _BITS)) or 1
+    whole = "".join(f"{len(name)}:{name}" for name in names).encode("utf-8", "surrogatepass")
+    return (int.from_bytes(hashlib.sha256(whole).digest()[:8], "big") >> (64 - _BITS)) or 1
 
 
 def numbered(candidates: Iterable[N], number: int, *, what: str) -> N:

@@ -98,11 +98,12 @@ class MlflowRole:
     """Whether this software made it, and may change it."""
     levels: Mapping[tuple[Resource, str], Level] = field(default_factory=dict)
     description: str = ""
+    number: int = field(init=False)
+    """Its id in the contract."""
 
-    @property
-    def number(self) -> int:
-        """Its id in the contract."""
-        return number_of("role", self.workspace, str(self.kind), self.name)
+    def __post_init__(self) -> None:
+        number = number_of("role", self.workspace, str(self.kind), self.name)
+        object.__setattr__(self, "number", number)
 
     @property
     def grants_others(self) -> bool:
@@ -159,8 +160,14 @@ class Overview:
 
     def _given(self) -> Iterator[tuple[Holding, MlflowRole]]:
         for namespace in (*self.namespaces, *([""] if self.cluster_wide else [])):
+            shared: dict[tuple[str, str], MlflowRole] = {}  # one role for all who have it
             for holding in holdings_in(self.index, namespace):
-                yield holding, _role_of(holding)
+                if holding.is_direct:
+                    yield holding, _role_of(holding)
+                    continue
+                key = holding.role_namespace, holding.role_name
+                role = shared[key] = shared.get(key) or _role_of(holding)
+                yield holding, role
 
     def _is_direct(self, namespace: str, name: str) -> bool:
         """Whether a Role was made for one subject: then the binding to it has its name."""

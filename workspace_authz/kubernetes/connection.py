@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -20,7 +20,12 @@ from multidict import CIMultiDict
 
 from workspace_authz.kubernetes.configuration import ApiConfiguration
 from workspace_authz.kubernetes.http import MAX_ANSWER_BYTES, USER_AGENT, HttpAnswer, OversizedError
-from workspace_authz.kubernetes.own_credential import ClientAuth, ClientCertificate, CredentialError
+from workspace_authz.kubernetes.own_credential import (
+    ClientAuth,
+    ClientCertificate,
+    CredentialError,
+    Impersonation,
+)
 from workspace_authz.kubernetes.tls import tls_of, trust_again
 
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPALIVE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
@@ -136,16 +141,22 @@ class Connection:
         token: str | None = None,
         json: Any = None,
         query: Mapping[str, str] | None = None,
+        acting_as: Impersonation | None = None,
         timeout: aiohttp.ClientTimeout,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send one request and yield the response, its body unread. Redirects are not followed.
 
-        After a 401 to the server's own credential that is renewed, and the request is sent once more. Raises
-        ``aiohttp.ClientError``, ``TimeoutError`` or :class:`CredentialError`.
+        After a 401 to the server's own credential that is renewed, and the request is sent once more. With
+        ``acting_as`` the server's own credential acts as somebody else for this request. Raises
+        ``aiohttp.ClientError``, ``TimeoutError`` or :class:`CredentialError`, and ``ValueError`` for a
+        caller's request without their token, or as somebody else.
         """
         auth = await self._auth(token)
         options = {"json": json, "params": query, "timeout": timeout}
-        async with self._sent(method, path, auth=auth, options=options) as response:
+        if acting_as is not None and not self._as_server:
+            raise ValueError("a caller acts as themselves")
+        acting = self._impersonation if acting_as is None else tuple(acting_as.headers())
+        async with self._sent(method, path, auth=auth, acting=acting, options=options) as response:
             if response.status != 401 or not self._as_server:
                 yield response
                 return
@@ -153,7 +164,7 @@ class Connection:
             if renewed == auth:
                 yield response
                 return
-        async with self._sent(method, path, auth=renewed, options=options) as response:
+        async with self._sent(method, path, auth=renewed, acting=acting, options=options) as response:
             yield response
 
     async def _auth(self, token: str | None) -> ClientAuth:
@@ -165,9 +176,15 @@ class Connection:
 
     @asynccontextmanager
     async def _sent(
-        self, method: str, path: str, *, auth: ClientAuth, options: Mapping[str, Any]
+        self,
+        method: str,
+        path: str,
+        *,
+        auth: ClientAuth,
+        acting: Sequence[tuple[str, str]],
+        options: Mapping[str, Any],
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        headers = CIMultiDict(self._impersonation)
+        headers = CIMultiDict(acting)
         if auth.token:
             headers["Authorization"] = f"Bearer {auth.token}"
         pool = self._pool

@@ -17,6 +17,7 @@ from workspace_authz.errors import (
     BadRequestError,
     ConflictError,
     ForbiddenError,
+    MisconfiguredError,
     MissingError,
     RequestError,
     ThrottledError,
@@ -26,12 +27,10 @@ from workspace_authz.errors import (
 )
 from workspace_authz.kubernetes.answer_times import retry_after
 from workspace_authz.kubernetes.connection import Connection
-from workspace_authz.kubernetes.credentials import api_token
 from workspace_authz.kubernetes.http import MAX_ANSWER_BYTES, OversizedError
 from workspace_authz.kubernetes.listwatch_answers import JsonObject
-from workspace_authz.kubernetes.own_credential import CredentialError
+from workspace_authz.kubernetes.own_credential import CredentialError, Impersonation
 from workspace_authz.kubernetes.review_client import NO_ANSWER, REJECTED
-from workspace_authz.types import Caller
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +43,12 @@ _UNKNOWN_OUTCOME: Final = (
     "Try again: what is done already stays as it is."
 )
 _READS: Final = "GET"
+_CANNOT_IMPERSONATE: Final = " cannot impersonate"
+_MAY_NOT_ACT: Final = (
+    "This server is set to act as you at the Kubernetes API, and its account may not: the verb impersonate "
+    "is missing on your user, or on one of your groups. An administrator of the server gives it, or turns "
+    "`impersonate_for_grants` off."
+)
 
 
 class Objects(Protocol):
@@ -91,6 +96,8 @@ class ApiObjects:
     connection: Connection
     token: str | None = field(repr=False)
     timeout: float
+    acting_as: Impersonation | None = None
+    """As whom the connection's own credential acts."""
 
     async def get(self, path: str) -> JsonObject:
         """See :class:`Objects`."""
@@ -149,9 +156,17 @@ class ApiObjects:
         lost = NO_ANSWER if method == _READS else _UNKNOWN_OUTCOME
         try:
             async with self.connection.request(
-                method, path, token=self.token, json=document, query=query, timeout=bounds
+                method,
+                path,
+                token=self.token,
+                json=document,
+                query=query,
+                acting_as=self.acting_as,
+                timeout=bounds,
             ) as response:
                 answer = _object_of(await _content(response))
+                if self.acting_as is not None and _may_not_act(response.status, answer):
+                    raise MisconfiguredError(_MAY_NOT_ACT)
                 if response.status in (200, 201, 202):
                     if answer is None:
                         raise UnavailableError(lost)
@@ -164,18 +179,9 @@ class ApiObjects:
             raise UnreachableError(lost) from error
 
 
-@dataclass(frozen=True, slots=True)
-class CallersObjects:
-    """:class:`Objects` for each caller who has shown a token for the Kubernetes API."""
-
-    connection: Connection
-    """One for callers, which holds no credential."""
-    timeout: float
-
-    def of(self, caller: Caller) -> Objects | None:
-        """The API as ``caller``; None for a caller whom it cannot know by what they have shown."""
-        token = api_token(caller)
-        return None if token is None else ApiObjects(self.connection, token, self.timeout)
+def _may_not_act(status: int, answer: JsonObject | None) -> bool:
+    said = (answer or {}).get("message")
+    return status == 403 and isinstance(said, str) and _CANNOT_IMPERSONATE in said
 
 
 async def _content(response: aiohttp.ClientResponse) -> bytes:

@@ -12,9 +12,9 @@ from workspace_authz.aio.clock import Clock, SystemClock
 from workspace_authz.aio.supervisor import Supervisor
 from workspace_authz.database.threads import DatabaseThreads
 from workspace_authz.identity.audiences import Audiences
+from workspace_authz.kubernetes.callers_objects import CallersObjects, ImpersonatedObjects
 from workspace_authz.kubernetes.configuration import ApiConfiguration, load_configuration
 from workspace_authz.kubernetes.connection import Connection, caller_connection, server_connection
-from workspace_authz.kubernetes.objects import CallersObjects
 from workspace_authz.kubernetes.retries import ReviewPriorities, review_priorities
 from workspace_authz.kubernetes.reviews import ApiReviews
 from workspace_authz.mlflow_adapter.store.engines import tracking_engine
@@ -56,7 +56,7 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
     async with AsyncExitStack() as stack:
         audit = open_audit_sink(settings)
         stack.callback(audit.close)
-        callers, people, server = _connections(configuration, settings, stack=stack)
+        callers, people, server, acting = _connections(configuration, settings, stack=stack)
         slot = config.workers.register()
         stack.callback(slot.release)
         data = await stack.enter_async_context(data_of(config, clock))
@@ -82,7 +82,7 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
             share=threads.share,
             obstacle=data.obstacle,
             browser=browser,
-            people=_people(cluster, people, config=config),
+            people=_people(cluster, people, acting=acting, config=config),
             history=history,
         )
         observed = _observed(runtime, cluster=cluster, data=data, threads=threads)
@@ -94,23 +94,31 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
 
 def _connections(
     configuration: ApiConfiguration, settings: Settings, *, stack: AsyncExitStack
-) -> tuple[Connection, Connection, Connection]:
-    """For callers, for what people do with their own token, and the server's own, until the stack ends."""
+) -> tuple[Connection, Connection, Connection, Connection | None]:
+    """For callers, for what people do with their own token, the server's own, and one over which it acts as
+    people, if it may; until the stack ends."""
     callers = caller_connection(configuration, limit=settings.api_connections)
     stack.push_async_callback(callers.close)
     people = caller_connection(configuration, limit=PLACES)
     stack.push_async_callback(people.close)
     server = server_connection(configuration)
     stack.push_async_callback(server.close)
-    return callers, people, server
+    if not settings.impersonate_for_grants:
+        return callers, people, server, None
+    acting = server_connection(configuration, limit=PLACES)
+    stack.push_async_callback(acting.close)
+    return callers, people, server, acting
 
 
-def _people(cluster: Cluster, connection: Connection, *, config: WorkerConfig) -> People:
+def _people(
+    cluster: Cluster, connection: Connection, *, acting: Connection | None, config: WorkerConfig
+) -> People:
     settings, seconds = config.settings, config.settings.api_timeout_seconds
     return People(
         cluster.index,
         cluster.generations,
         CallersObjects(connection, timeout=seconds),
+        ImpersonatedObjects(acting, timeout=seconds) if acting is not None else None,
         rbac_only=cluster.rights is not None,
         reviews=ApiReviews(connection, timeout=seconds),
         audiences=Audiences(settings.audience_names, only=settings.audiences_only),

@@ -10,8 +10,10 @@ from workspace_authz.aio.fair_share import FairShare, Shares
 from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.identity.audiences import Audiences
-from workspace_authz.kubernetes.objects import CallersObjects
+from workspace_authz.kubernetes.callers_objects import CallersObjects, ImpersonatedObjects
+from workspace_authz.kubernetes.objects import Objects
 from workspace_authz.kubernetes.reviews import Reviews
+from workspace_authz.types import Caller
 
 PLACES: Final = 8
 """Connections of a worker over which people read and write objects: nobody's reviews wait for them."""
@@ -26,6 +28,8 @@ class People:
     generations: Generations
     objects: CallersObjects
     """The Kubernetes API as a caller, with the caller's own token."""
+    impersonated: ImpersonatedObjects | None
+    """The same for callers without such a token; None unless an operator has turned it on."""
     rbac_only: bool
     """Whether no other authorizer grants rights, so that the index knows all of them."""
 
@@ -42,3 +46,13 @@ class People:
     def follows_rbac(self) -> bool:
         """Whether the index is up to date."""
         return self.generations.followed_since is not None
+
+    def granting(self, caller: Caller) -> Objects | None:
+        """The Kubernetes API as ``caller``, for what they grant; None where they must do it themselves.
+
+        Raises ``ForbiddenError`` where the server must not act as them.
+        """
+        objects = self.objects.of(caller)
+        if objects is None and self.impersonated is not None:
+            return self.impersonated.of(caller)
+        return objects

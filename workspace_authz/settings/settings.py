@@ -194,6 +194,13 @@ class Settings(ProxyHeaderSettings, SignInSettings, ForwardAuthSettings):
         default=False,
         description="Whether MLflow's assistant is served, to callers with rights on `assistants`.",
     )
+    impersonate_for_grants: bool = Field(
+        default=False,
+        description="Whether what people grant in the browser is written by the server's own account acting "
+        "as them, where they have no token of the cluster: a proxy names them, or a provider that the "
+        "cluster does not trust. [Dangerous](permissions.md#people-without-a-token-of-the-cluster): the "
+        "account then needs the right to impersonate them.",
+    )
     api_timeout_seconds: float = Field(
         default=4.0, gt=0, le=9, description="The longest time that a review may take, including retries."
     )

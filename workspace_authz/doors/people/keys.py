@@ -114,7 +114,7 @@ class KeyDesk:
         if not await rights.lists_in(self.caller, self.namespace):
             return AccountRights({}, "You may not list rolebindings here, so their rights are not shown.")
         cluster_wide = await rights.lists_cluster_wide(self.caller)
-        levels = account_levels(
+        levels = await account_levels(
             self.people.index, self.namespace, accounts=accounts, cluster_wide=cluster_wide
         )
         note = "" if cluster_wide else "Cluster-wide bindings, which you may not list, may add more."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from workspace_authz.grants.ids import number_of
@@ -30,6 +30,8 @@ class Documents:
     single: str | None = None
     """The namespace of a server without workspaces, and what MLflow calls it."""
     single_workspace: str = ""
+    _written: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    """The permissions of roles that are written already: many users have the same one."""
 
     def role(self, role: MlflowRole) -> dict[str, Any]:
         """A role with its permissions."""
@@ -38,7 +40,7 @@ class Documents:
             "name": role.shown,
             "workspace": self._workspace(role),
             "description": role.description,
-            "permissions": list(self._permissions(role)),
+            "permissions": self._permissions(role),
         }
 
     def permission(self, role: MlflowRole, permission: Permission) -> dict[str, Any]:
@@ -60,11 +62,15 @@ class Documents:
             for each in self._permissions(role)
         ]
 
-    def _permissions(self, role: MlflowRole) -> Iterable[dict[str, Any]]:
-        if role.grants_others:
-            number = number_of("permission", str(role.number), "workspace")
-            yield {"id": number, "role_id": role.number, **_WORKSPACE}
-        yield from (self.permission(role, permission) for permission in role.permissions)
+    def _permissions(self, role: MlflowRole) -> list[dict[str, Any]]:
+        written = self._written.get(role.number)
+        if written is None:
+            written = [self.permission(role, permission) for permission in role.permissions]
+            if role.grants_others:
+                number = number_of("permission", str(role.number), "workspace")
+                written.append({"id": number, "role_id": role.number, **_WORKSPACE})
+            self._written[role.number] = written
+        return written
 
     def _granted(self, role: MlflowRole, permission: Permission) -> dict[str, str]:
         name = permission.name
