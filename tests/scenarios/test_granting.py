@@ -254,6 +254,12 @@ def test_the_page_of_permissions_gives_and_takes_back(
     given = sent(server, PAGE, carol.token, {**one, "level": "READ"})
     assert (given.status, "Done" in given.text, "<b>READ</b>" in given.text) == (200, True, True)
     assert reads(server, dora.token, fraud) == 200
+    about = urlencode({"workspace": TEAM_B, "resource": "experiments", "name": name})
+    shown = server.ask("GET", f"{PAGE}?{about}", token=carol.token).text
+    assert ("<td>dora</td>" in shown, "<td>carol</td>" in shown) == (True, True)
+    other = urlencode({"workspace": TEAM_B, "resource": "experiments", "name": "another"})
+    shown = server.ask("GET", f"{PAGE}?{other}", token=carol.token).text
+    assert ("<td>dora</td>" in shown, "<td>carol</td>" in shown) == (False, True)
     taken = sent(server, f"{PAGE}/revoke", carol.token, one)
     assert (taken.status, "dora</td>" in taken.text) == (200, False)
     assert reads(server, dora.token, fraud) == 403
