@@ -123,6 +123,7 @@ def _people(
         reviews=ApiReviews(connection, timeout=seconds),
         audiences=Audiences(settings.audience_names, only=settings.audiences_only),
         origins=config.origins,
+        identity_seconds=settings.identity_seconds,
     )
 
 
