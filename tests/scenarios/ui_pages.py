@@ -32,15 +32,15 @@ PLACES: Final = (
     Place("/", "Recent Experiments"),
     Place("/experiments", "{experiment_name}"),
     Place("/experiments/{experiment}/runs", "{run_name}"),
-    Place("/experiments/{experiment}/traces", "Default view"),
-    Place("/experiments/{experiment}/traces/{trace}", "Details"),
+    Place("/experiments/{experiment}/traces", "{experiment_name}"),
+    Place("/experiments/{experiment}/traces/{trace}", "{experiment_name}"),
     Place("/experiments/{experiment}/models", "{logged_model_name}"),
-    Place("/experiments/{experiment}/overview/usage", "Requests"),
+    Place("/experiments/{experiment}/overview/usage", "Token usage"),
     Place("/experiments/{experiment}/datasets", "Create dataset"),
     Place("/experiments/{experiment}/datasets/{dataset}"),
     Place("/experiments/{experiment}/evaluation-runs", "Run Name"),
     Place("/experiments/{experiment}/judges", "LLM judge"),
-    Place("/experiments/{experiment}/prompts", "Create prompt"),
+    Place("/experiments/{experiment}/prompts", "Create your first prompt"),
     Place("/experiments/{experiment}/review-queue"),
     Place("/experiments/{experiment}/chat-sessions"),
     Place("/experiments/{experiment}/playground", "Submit"),
@@ -80,10 +80,11 @@ FAULTS: Final = (
     Fault(r"ResizeObserver loop", "the browser's notice about a layout of MLflow's"),
     Fault(r"https://mlflow\.org/", "a film in MLflow's documentation, which needs the Internet"),
     Fault(r"net::ERR_NAME_NOT_RESOLVED", "the same in the console"),
+    Fault(r"501 .*[?&]presigned=true|status of 501", "MLflow 3.18 asks whether its storage signs addresses"),
     Fault(r"net::ERR_ABORTED", "the page asked anew, or went on, before the answer came"),
 )
 OF_REFUSED: Final = (
-    Fault(r"^[A-Za-z]{1,2}(: .*is forbidden.*)?$", "a refusal of which MLflow's page takes no notice"),
+    Fault(r"^[A-Za-z]{1,2}(: .*is forbidden|$)", "a refusal of which MLflow's page takes no notice"),
     Fault(r"status of 403", "the browser's notice about a refusal"),
 )
 

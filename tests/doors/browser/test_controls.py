@@ -28,6 +28,7 @@ def test_a_control_is_one_of_mlflows(scripts: str, name: str) -> None:
 
 def test_what_the_script_relies_on_is_there(scripts: str) -> None:
     """The keys of the assistant's memory, and where the UI's address names the workspace."""
-    for words in ("mlflow.assistant.fab.autoOpenedOnFirstLoad", "mlflow.assistant.panelOpen", "mlflow_user"):
+    remembered = ("assistant.fab.autoOpenedOnFirstLoad", "assistant.panelOpen", "detectIssues.guidanceShown")
+    for words in (*(f"mlflow.{each}" for each in remembered), "mlflow_user"):
         assert f'"{words}"' in scripts
     assert "data-assistant-ui" in scripts

@@ -26,8 +26,6 @@ HIDDEN: Final = (
     "mlflow.home.workspaces.edit_workspace",
     # Nobody has a password.
     "account.change_password_button",
-    # It praises a button that is disabled.
-    "mlflow.detect_issues.guidance",
 )
 
 DISABLED: Final[Mapping[str, str]] = MappingProxyType(

@@ -92,14 +92,16 @@
     return send.apply(this, body);
   };
 
-  // On its own machine MLflow opens the assistant by itself, once.
-  if (settings.assistant) {
-    try {
+  // What MLflow keeps of having shown something: praise for a button that starts a job, and the assistant,
+  // which opens by itself on the server's own machine.
+  try {
+    localStorage.setItem("mlflow.detectIssues.guidanceShown_v1", "true");
+    if (settings.assistant) {
       localStorage.setItem("mlflow.assistant.fab.autoOpenedOnFirstLoad_v1", "true");
       localStorage.setItem("mlflow.assistant.panelOpen_v1", "false");
-    } catch {
-      // No storage: then MLflow has no place to keep it either.
     }
+  } catch {
+    // No storage: then it is shown.
   }
 
   // Controls that nobody may use say why. MLflow draws them anew at any time, so nothing is set beforehand.
