@@ -147,7 +147,7 @@ def test_every_page_is_right_for_who_holds_rights(ui: Ui) -> None:
 
 def found_wrong(window: Profile, holding: str) -> list[str]:
     lacking = LACKING.get(holding, ())
-    refused = [each for each in refusals(window) if not is_known(each, lacking)]
+    refused = [each for each in refusals(window) if not is_known(each, (*FAULTS, *lacking))]
     excused = OF_REFUSED if refusals(window) else ()
     return [*refused, *(each for each in complaints(window) if not is_known(each, excused))]
 
@@ -173,7 +173,7 @@ def test_every_page_says_why_to_who_holds_nothing(ui: Ui) -> None:
 def says(window: Profile, words: str) -> bool:
     """Whether words can be read on a page within ten seconds."""
     for _ in range(100):
-        if words in window.text:
+        if words.casefold() in window.text.casefold():
             return True
         window.page.wait_for_timeout(100)
     return False

@@ -99,6 +99,7 @@ LACKING: Final[Mapping[str, tuple[Fault, ...]]] = {
         Fault(
             r"/gateway/(budgets|supported|provider-config|guardrails|secrets)", "needs a right on all of them"
         ),
+        Fault(r"/(model-definitions/list|mcp-servers|skills)\b", "none of these is theirs"),
         Fault(r"/webhooks$", "needs a right on all registered models"),
         Fault(r"/users/list$", "needs the right to list bindings"),
     ),
