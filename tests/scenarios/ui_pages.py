@@ -53,7 +53,7 @@ PLACES: Final = (
     Place("/models/{model}/versions/1", "Version 1"),
     Place("/prompts", "{prompt}"),
     Place("/prompts/{prompt}", "Say"),
-    Place("/mcp-registry", "MCP Registry"),
+    Place("/mcp-registry"),
     Place("/skills", "Skills", since=NEWEST),
     Place("/gateway", "Endpoints"),
     Place("/gateway/usage"),
