@@ -19,7 +19,8 @@ from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.doors.people import keys_api, keys_page
 from workspace_authz.doors.visits import OwnRoutesMiddleware
 from workspace_authz.identity.audiences import Audiences
-from workspace_authz.kubernetes.objects import CallersObjects, Objects
+from workspace_authz.kubernetes.callers_objects import CallersObjects
+from workspace_authz.kubernetes.objects import Objects
 from workspace_authz.kubernetes.reviews import RulesAnswer
 from workspace_authz.runtime.people import People
 from workspace_authz.runtime.runtime import Runtime
