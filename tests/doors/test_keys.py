@@ -83,6 +83,7 @@ def people_of(door: Door, **more: Any) -> People:
         RbacIndex(),
         Generations(lambda: 0.0),
         cast(CallersObjects, Same(door.secrets)),
+        impersonated=None,
         rbac_only=True,
         reviews=door.reviews,
         audiences=more.pop("audiences", Audiences(())),

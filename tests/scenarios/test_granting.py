@@ -11,7 +11,9 @@ import pytest
 
 from tests.harness.http import Answer
 from tests.harness.server import MlflowServer
+from tests.scenarios.audiences import AUDIENCE, Site
 from tests.scenarios.people import TEAM_A, TEAM_B, Cluster
+from tests.scenarios.waiting import until
 from workspace_authz.grants.ids import number_of
 
 V2, V3 = "/ajax-api/2.0/mlflow", "/ajax-api/3.0/mlflow"
@@ -252,6 +254,12 @@ def test_the_page_of_permissions_gives_and_takes_back(
     given = sent(server, PAGE, carol.token, {**one, "level": "READ"})
     assert (given.status, "Done" in given.text, "<b>READ</b>" in given.text) == (200, True, True)
     assert reads(server, dora.token, fraud) == 200
+    about = urlencode({"workspace": TEAM_B, "resource": "experiments", "name": name})
+    shown = server.ask("GET", f"{PAGE}?{about}", token=carol.token).text
+    assert ("<td>dora</td>" in shown, "<td>carol</td>" in shown) == (True, True)
+    other = urlencode({"workspace": TEAM_B, "resource": "experiments", "name": "another"})
+    shown = server.ask("GET", f"{PAGE}?{other}", token=carol.token).text
+    assert ("<td>dora</td>" in shown, "<td>carol</td>" in shown) == (False, True)
     taken = sent(server, f"{PAGE}/revoke", carol.token, one)
     assert (taken.status, "dora</td>" in taken.text) == (200, False)
     assert reads(server, dora.token, fraud) == 403
@@ -310,3 +318,29 @@ def test_the_page_about_oneself(server: MlflowServer, cluster: Cluster) -> None:
     for part in ("bob@example.com", "readers", TEAM_A, "<b>READ</b> on experiments"):
         assert part in shown
     assert server.ask("GET", "/workspace-authz/").status == 401
+
+
+def test_who_has_no_token_for_the_kubernetes_api_gets_the_command(site: Site) -> None:
+    plane = site.cluster.plane
+    plane.service_account(TEAM_A, "granter")
+    binding = plane.bind(TEAM_A, "admin", account=(TEAM_A, "granter"))
+    token = site.token("granter", AUDIENCE)
+    until(
+        lambda: "workspace-admin" in own_roles(site.server, token, f"system:serviceaccount:{TEAM_A}:granter")
+    )
+    granter = Admin(site.server, token, TEAM_A)
+    given = {"username": "dora", "resource_type": "registered_model", "resource_id": "fraud"}
+    answer = granter.ask("POST", f"{V3}/users/permissions/grant", {**given, "permission": "READ"})
+    assert answer.status == 403
+    line = f"workspace-authz grant dora read --model=fraud -n {TEAM_A}"
+    assert answer.json["message"].endswith(line)
+    page = site.server.ask("GET", f"{PAGE}?workspace={TEAM_A}", token=token).text
+    assert "group:readers" in page
+    assert "<form" not in page.replace('<form action="', "")
+    assert f"workspace-authz grant SUBJECT LEVEL -n {TEAM_A}" in page
+    plane.delete(binding)
+
+
+def own_roles(server: MlflowServer, token: str, name: str) -> list[str]:
+    shown = Admin(server, token).get(f"{V3}/users/roles/list", username=name)
+    return [role["name"] for role in shown["roles"]]

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.harness.server import MlflowServer
+from tests.scenarios.audiences import Site
 from tests.scenarios.people import NAMED, TEAM_A, TEAM_B, Cluster
 from tests.scenarios.studio import Studio
 
@@ -108,3 +109,14 @@ def test_what_kubernetes_does_not_have_is_answered_with_a_sentence(
 def test_nobody_is_told_anything_without_a_credential(server: MlflowServer) -> None:
     for path in (CURRENT, PERMISSIONS, ROLES):
         assert server.ask("GET", path).status == 401
+
+
+def test_callers_by_name_are_told_the_same_as_callers_by_token(site: Site) -> None:
+    """Kubernetes lists nobody's rights by name, so each is asked for."""
+    by_name = asked(site.server, PERMISSIONS, site.trainer)
+    by_token = asked(site.server, PERMISSIONS, site.cluster.trainer)
+    assert by_name == by_token
+    assert by_name["permissions"]
+    assert asked(site.server, ROLES, site.trainer, username="system:serviceaccount:team-a:trainer") == asked(
+        site.server, ROLES, site.cluster.trainer, username="system:serviceaccount:team-a:trainer"
+    )

@@ -21,11 +21,12 @@ from workspace_authz.tenancy.claims import read_claims
 
 CREATE, SEARCH = "/api/2.0/mlflow/experiments/create", "/api/2.0/mlflow/experiments/search?max_results=10"
 ROOT = User("root", groups=("system:masters",))
+DORA = User("dora")
 
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
-    with devplane(EMBEDDED, tmp_path_factory.mktemp("replicas") / "plane", users=[ROOT]) as plane:
+    with devplane(EMBEDDED, tmp_path_factory.mktemp("replicas") / "plane", users=[ROOT, DORA]) as plane:
         yield plane
 
 
@@ -132,3 +133,36 @@ def test_what_one_replica_decided_is_seen_on_both(replicas: list[MlflowServer], 
         return {row["operation"] for row in answer.json["records"]} if answer.status == 200 else set()
 
     until(lambda: all(operations(replica) == wanted for replica in replicas))
+
+
+def test_a_grant_at_one_replica_counts_at_all_workers(replicas: list[MlflowServer], plane: Plane) -> None:
+    """Given somebody without rights, when one replica grants and revokes, then all see it in a moment."""
+    plane.namespace("team-granted")
+    until(lambda: replicas[0].ask("GET", SEARCH, token=ROOT.token, workspace="team-granted").status == 200)
+    until(lambda: replicas[1].ask("GET", SEARCH, token=ROOT.token, workspace="team-granted").status == 200)
+    given = {"username": "dora", "resource_type": "experiment", "resource_id": "*"}
+    grants = "/api/3.0/mlflow/users/permissions/"
+
+    def statuses() -> set[int]:
+        # Each connection is one worker's.
+        found = set()
+        for replica in [*replicas] * 6:
+            with closing(Http(replica.url)) as http:
+                headers = {**bearer(DORA.token), WORKSPACE: "team-granted"}
+                found.add(http.request("GET", SEARCH, headers=headers).status)
+        return found
+
+    def change(word: str, **more: str) -> int:
+        return (
+            replicas[0]
+            .ask(
+                "POST", grants + word, token=ROOT.token, workspace="team-granted", json_body={**given, **more}
+            )
+            .status
+        )
+
+    assert statuses() == {403}
+    assert change("grant", permission="READ") == 200
+    until(lambda: statuses() == {200})
+    assert change("revoke") == 200
+    until(lambda: statuses() == {403})

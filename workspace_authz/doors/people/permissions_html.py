@@ -70,6 +70,19 @@ def holdings_table(place: Place, holdings: Sequence[Holding], *, writes: bool) -
     return table(("Who", "May", "By", ""), rows) + more
 
 
+def object_filter(place: Place, wanted: tuple[Resource, str] | None) -> str:
+    """A form that keeps the table to who holds something on one object."""
+    chosen, name = wanted if wanted is not None else (None, "")
+    kinds = "".join(option(str(each), str(each), chosen=each is chosen) for each in OPTIONS)
+    hidden = f'<input type="hidden" name="workspace" value="{escape(place.namespace)}">'
+    field = f'<input name="name" maxlength="512" placeholder="name in MLflow" value="{escape(name)}">'
+    button = '<button class="second">Who holds something on it?</button>'
+    return (
+        f'<form action="{escape(place.action)}">{hidden}<label>One object '
+        f'<select name="resource">{kinds}</select> {field} {button}</label></form>'
+    )
+
+
 def _revoke(place: Place, holding: Holding) -> str:
     button = '<button class="second">Take back</button>'
     if holding.is_direct:

@@ -22,7 +22,7 @@ from workspace_authz.grants.commands import (
     revoke_role_line,
 )
 from workspace_authz.grants.holdings import holdings_in
-from workspace_authz.grants.levels import Level
+from workspace_authz.grants.levels import Level, level_on
 from workspace_authz.grants.objects import WORKSPACE_ROLES, ObjectGrant, RoleRef
 from workspace_authz.grants.subjects import Subject, subject_of_text
 from workspace_authz.types import Caller, Resource
@@ -63,6 +63,12 @@ async def _page_of(visit: Visit, caller: Caller, *, namespace: str, notice: str 
     if cluster_wide:
         holdings += holdings_in(people.index, "")
     holdings.sort(key=lambda holding: (holding.subject, holding.binding))
+    wanted = _wanted(visit)
+    if wanted is not None:
+        holdings = [
+            each for each in holdings if level_on(each.role.rules, wanted[0], name=wanted[1]) is not None
+        ]
+    parts.append(html.object_filter(place, wanted))
     parts.append(f"<section>{html.holdings_table(place, holdings, writes=writes)}</section>")
     parts.append("" if cluster_wide else html.CLUSTER_WIDE_HIDDEN)
     parts.append(html.grant_forms(place) if writes else html.no_writing(place))
@@ -109,6 +115,12 @@ async def _revoke(visit: Visit) -> OwnAnswer:
         writer = await namespace_writer(visit, caller, namespace=namespace, change=text, line=line)
         await writer.take_role(subject, role)
     return await _page_of(visit, caller, namespace=namespace, notice=html.done(f"Done: {text}"))
+
+
+def _wanted(visit: Visit) -> tuple[Resource, str] | None:
+    """The one object about which the page is asked; None for all."""
+    name = visit.parameter("name").strip()
+    return (_resource(visit.query()), name) if name and visit.scope["method"] != "POST" else None
 
 
 def _named(visit: Visit, fields: Fields) -> tuple[Subject, str]:
