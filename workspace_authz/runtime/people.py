@@ -28,8 +28,6 @@ class People:
     generations: Generations
     objects: CallersObjects
     """The Kubernetes API as a caller, with the caller's own token."""
-    impersonated: ImpersonatedObjects | None
-    """The same for callers without such a token; None unless an operator has turned it on."""
     rbac_only: bool
     """Whether no other authorizer grants rights, so that the index knows all of them."""
 
@@ -41,6 +39,9 @@ class People:
     """Where people reach this server, as an operator has said."""
     share: FairShare = field(default_factory=lambda: FairShare(_SHARES))
     """Of the connections over which people read and write objects."""
+
+    impersonated: ImpersonatedObjects | None = None
+    """The Kubernetes API as callers without such a token; None unless an operator has turned it on."""
 
     @property
     def follows_rbac(self) -> bool:
