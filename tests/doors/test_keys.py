@@ -130,6 +130,12 @@ async def test_forms_and_links_lie_below_the_static_prefix(door: Door) -> None:
     assert door.secrets.secrets == {}
 
 
+async def test_a_server_that_remembers_owners_longer_says_so(door: Door) -> None:
+    door.people = people_of(door, identity_seconds=60.0)
+    text = (await door.ask("GET", f"{PAGE}?workspace=team-a")).body.decode()
+    assert "ends the key within 75 seconds" in text
+
+
 async def test_accounts_beyond_the_bound_can_be_named(door: Door) -> None:
     door.secrets.accounts = [{"metadata": {"name": f"a{number}"}} for number in range(201)]
     text = (await door.ask("GET", f"{PAGE}?workspace=team-a")).body.decode()

@@ -123,6 +123,7 @@ def _people(
         audiences=Audiences(settings.audience_names, only=settings.audiences_only),
         origins=config.origins,
         impersonated=ImpersonatedObjects(acting, timeout=seconds) if acting is not None else None,
+        identity_seconds=settings.identity_seconds,
     )
 
 

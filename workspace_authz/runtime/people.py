@@ -37,6 +37,8 @@ class People:
     """Of this server."""
     origins: Sequence[str] = ()
     """Where people reach this server, as an operator has said."""
+    identity_seconds: float = 15.0
+    """How long this server remembers the owner of a token."""
     share: FairShare = field(default_factory=lambda: FairShare(_SHARES))
     """Of the connections over which people read and write objects."""
 
