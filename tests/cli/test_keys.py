@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -175,6 +177,19 @@ def test_an_account_that_may_do_more_is_asked_about(run: Run, plane: Plane, made
     assert run(*command, "--yes").status == 0
     assert run(*command, "--audience", AUDIENCE).status == 0
     assert len(listed(run, plane)) == 3
+
+
+@pytest.mark.parametrize(("said", "status"), [("y\n", 0), ("no\n", 1), ("", 1)])
+def test_somebody_at_a_terminal_is_asked(
+    run: Run, plane: Plane, made: dict[str, Any], monkeypatch: pytest.MonkeyPatch, said: str, status: int
+) -> None:
+    terminal = io.StringIO(said)
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", terminal)
+    result = run(*as_edna(plane), "create", "deployer", "--for", "x")
+    assert result.status == status
+    assert "Make it? [y/N]" in result.err
+    assert len(listed(run, plane)) == 2 - status
 
 
 def listed(run: Run, plane: Plane) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from urllib.parse import urlencode
 
@@ -19,7 +19,7 @@ from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.doors.people import keys_api, keys_page
 from workspace_authz.doors.visits import OwnRoutesMiddleware
 from workspace_authz.identity.audiences import Audiences
-from workspace_authz.kubernetes.callers_objects import CallersObjects
+from workspace_authz.kubernetes.callers_objects import CallersObjects, ImpersonatedObjects
 from workspace_authz.kubernetes.objects import Objects
 from workspace_authz.kubernetes.reviews import RulesAnswer
 from workspace_authz.runtime.people import People
@@ -39,6 +39,14 @@ class Same:
 
     def of(self, caller: Caller) -> Objects:
         return self.objects
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Callers whom the Kubernetes API does not know by what they have shown."""
+
+    def of(self, caller: Caller) -> None:
+        return None
 
 
 @dataclass
@@ -127,6 +135,23 @@ async def test_forms_and_links_lie_below_the_static_prefix(door: Door) -> None:
     assert '<select name="account"><option value="trainer">' in text
     answer = await door.ask("POST", f"{PAGE}/revoke", body=urlencode({**FORM, "name": NAME}).encode())
     assert f"The key <code>{NAME}</code> ends within 30 seconds." in answer.body.decode()
+    assert door.secrets.secrets == {}
+
+
+async def test_a_server_that_remembers_owners_longer_says_so(door: Door) -> None:
+    door.people = people_of(door, identity_seconds=60.0)
+    text = (await door.ask("GET", f"{PAGE}?workspace=team-a")).body.decode()
+    assert "ends the key within 75 seconds" in text
+
+
+async def test_nobody_is_acted_as_even_where_an_operator_lets_the_server(door: Door) -> None:
+    """Given a server that may grant in the name of others, then it still makes no keys in their name."""
+    acting = cast(ImpersonatedObjects, Same(door.secrets))
+    people = replace(people_of(door), objects=cast(CallersObjects, Unknown()), impersonated=acting)
+    door.people = people
+    answer = await door.ask("POST", PAGE, body=urlencode(FORM).encode())
+    assert answer.status == 403
+    assert "workspace-authz keys create SERVICE_ACCOUNT -n team-a" in answer.body.decode()
     assert door.secrets.secrets == {}
 
 

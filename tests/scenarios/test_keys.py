@@ -92,7 +92,7 @@ def test_a_key_ends_when_it_is_revoked(site: Site) -> None:
     document = made(site.server, alice(site.cluster), TEAM_A, service_account=TRAINER)
     assert works(site.server, document["key"], TEAM_A) == 200
     answer = revoked(site.server, alice(site.cluster), TEAM_A, document["name"])
-    assert answer.json == {"name": document["name"], "ends_within_seconds": 30}
+    assert answer.json == {"name": document["name"], "ends_within_seconds": 17}
     assert names(site.server, alice(site.cluster), TEAM_A) == []
     until(lambda: works(site.server, document["key"], TEAM_A) == 401)
 

@@ -27,10 +27,10 @@ from workspace_authz.grants.key_formats import FORMATS, UNKNOWN_URI, URI, KeyUse
 from workspace_authz.grants.key_records import Key, KeyWish, seconds_of_days, timestamp
 from workspace_authz.grants.keys import (
     MOST_LISTED,
-    REVOKED_WITHIN_SECONDS,
     BroadAccount,
     Keys,
     NewKey,
+    ends_within,
     now,
 )
 from workspace_authz.kubernetes.connection import caller_connection
@@ -45,7 +45,7 @@ It is used as MLFLOW_TRACKING_TOKEN, or as MLFLOW_TRACKING_PASSWORD.
 
   create ACCOUNT   make a key, and print it; nobody can print it again
   list             the keys of the namespace
-  revoke KEY       end a key, within {REVOKED_WITHIN_SECONDS} seconds
+  revoke KEY       end a key, within {ends_within()} seconds
 
 Kubernetes decides who may: it takes the rights to create serviceaccounts/token, and to create, list, update
 and delete secrets in the namespace, as the ClusterRoles edit and admin have them."""
@@ -220,7 +220,7 @@ def _until(key: Key) -> str:
 
 
 def _ended(key: Key) -> str:
-    return f"The key {key.name} ends within {REVOKED_WITHIN_SECONDS} seconds."
+    return f"The key {key.name} ends within {ends_within()} seconds."
 
 
 def _print(options: argparse.Namespace, document: dict[str, object], *, lines: Sequence[str]) -> None:

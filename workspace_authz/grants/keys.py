@@ -7,13 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from workspace_authz.errors import ForbiddenError, MissingError, RequestError, UnauthenticatedError
+from workspace_authz.errors import (
+    ConflictError,
+    ForbiddenError,
+    MissingError,
+    RequestError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from workspace_authz.grants.key_records import (
     SELECTOR,
     Key,
@@ -33,8 +41,11 @@ from workspace_authz.kubernetes.reviews import Reviews
 
 MOST_LISTED: Final = 200
 """Keys, and service accounts, of one namespace that are shown."""
-REVOKED_WITHIN_SECONDS: Final = 30
-"""The API server remembers a token for 10 seconds, and this server its owner for 15."""
+IDENTITY_SECONDS: Final = 15.0
+"""How long a server remembers the owner of a token, unless it is told otherwise."""
+_API_SERVER_SECONDS: Final = 10
+"""How long kube-apiserver remembers a token that it has accepted."""
+_MARGIN_SECONDS: Final = 5
 _ROUNDING: Final = timedelta(seconds=60)
 
 _log = logging.getLogger(__name__)
@@ -146,7 +157,7 @@ class Keys:
         )
         key = key_of(secret)
         if key is None:
-            raise MissingError("The Secret of the key was changed while it was made; try again.")
+            raise ConflictError("The Secret of the key was changed while it was made; try again.")
         shortened = made.expires < key.made + timedelta(seconds=wish.seconds) - _ROUNDING
         return NewKey(key, made.value, shortened)
 
@@ -155,7 +166,7 @@ class Keys:
         try:
             return beyond_mlflow(await self.reviews.rules(value, self.namespace))
         except UnauthenticatedError:
-            raise MissingError("The new key does not work, so it was withdrawn; try again.") from None
+            raise UnavailableError("The new key does not work, so it was withdrawn; try again.") from None
 
     async def _withdraw(self, secret: JsonObject) -> None:
         """Delete the Secret of a key that nobody gets."""
@@ -176,6 +187,14 @@ class Keys:
 def _the_same(secret: JsonObject) -> JsonObject:
     """``secret`` by its uid alone: whatever was written to it since, it is the one that must go."""
     return {"metadata": {"uid": secret["metadata"]["uid"]}}
+
+
+def ends_within(identity_seconds: float = IDENTITY_SECONDS) -> int:
+    """After how many seconds a key that is revoked is refused everywhere.
+
+    ``identity_seconds``: how long a server remembers the owner of a token.
+    """
+    return math.ceil(_API_SERVER_SECONDS + identity_seconds + _MARGIN_SECONDS)
 
 
 def now() -> datetime:

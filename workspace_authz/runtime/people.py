@@ -29,8 +29,6 @@ class People:
     generations: Generations
     objects: CallersObjects
     """The Kubernetes API as a caller, with the caller's own token."""
-    impersonated: ImpersonatedObjects | None
-    """The same for callers without such a token; None unless an operator has turned it on."""
     rbac_only: bool
     """Whether no other authorizer grants rights, so that the index knows all of them."""
 
@@ -40,10 +38,15 @@ class People:
     """Of this server."""
     origins: Sequence[str] = ()
     """Where people reach this server, as an operator has said."""
+    identity_seconds: float = 15.0
+    """How long this server remembers the owner of a token."""
     share: FairShare = field(default_factory=lambda: FairShare(_SHARES))
     """Of the connections over which people read and write objects."""
     looks: FairShare = field(default_factory=lambda: FairShare(_LOOKS))
     """Of the requests that ask who holds what."""
+
+    impersonated: ImpersonatedObjects | None = None
+    """The Kubernetes API as callers without such a token; None unless an operator has turned it on."""
 
     @property
     def follows_rbac(self) -> bool:

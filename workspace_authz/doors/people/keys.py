@@ -15,7 +15,7 @@ from workspace_authz.errors import BadRequestError, ForbiddenError, TooManyReque
 from workspace_authz.grants.account_levels import account_levels
 from workspace_authz.grants.key_records import Key, KeyWish, checked_name, checked_wish
 from workspace_authz.grants.key_rights import NEEDED, create_command
-from workspace_authz.grants.keys import BroadAccount, KeyList, Keys, NewKey
+from workspace_authz.grants.keys import BroadAccount, KeyList, Keys, NewKey, ends_within
 from workspace_authz.kubernetes import access_reviews
 from workspace_authz.runtime.people import People
 from workspace_authz.types import Caller
@@ -41,6 +41,11 @@ class KeyDesk:
     def audience(self) -> str:
         """What a key is for unless somebody chooses; empty for the Kubernetes API."""
         return next(iter(self.people.audiences.names), "")
+
+    @property
+    def ends_within(self) -> int:
+        """After how many seconds a key that is revoked is refused everywhere."""
+        return ends_within(self.people.identity_seconds)
 
     @property
     def acts_as_caller(self) -> bool:

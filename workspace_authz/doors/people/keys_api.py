@@ -11,7 +11,7 @@ from workspace_authz.doors.people.keys import DEFAULT_DAYS, key_desk
 from workspace_authz.doors.visits import OwnRoute, Visit, json_answer, text_field
 from workspace_authz.errors import BadRequestError
 from workspace_authz.grants.key_records import KeyWish, seconds_of_days
-from workspace_authz.grants.keys import REVOKED_WITHIN_SECONDS, BroadAccount, now
+from workspace_authz.grants.keys import BroadAccount, now
 
 _PATH: Final = f"{ROOT}/api/keys"
 
@@ -52,7 +52,7 @@ async def _create(visit: Visit) -> OwnAnswer:
 async def _revoke(visit: Visit) -> OwnAnswer:
     desk = await key_desk(visit, visit.parameter("workspace"))
     key = await desk.revoke(visit.parameter("name"))
-    return json_answer({"name": key.name, "ends_within_seconds": REVOKED_WITHIN_SECONDS})
+    return json_answer({"name": key.name, "ends_within_seconds": desk.ends_within})
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:

@@ -14,7 +14,7 @@ from workspace_authz.doors.pages import table
 from workspace_authz.grants.key_formats import FORMATS, KeyUse
 from workspace_authz.grants.key_records import LONGEST_PURPOSE, Key, KeyState, KeyWish, timestamp
 from workspace_authz.grants.key_rights import create_command, grant_commands, needed
-from workspace_authz.grants.keys import MOST_LISTED, REVOKED_WITHIN_SECONDS, KeyList, NewKey
+from workspace_authz.grants.keys import MOST_LISTED, KeyList, NewKey
 
 _DAYS: Final[Mapping[int, str]] = {7: "7 days", 30: "30 days", 90: "90 days", 180: "180 days", 365: "a year"}
 _EVERYWHERE: Final = "MLflow and the Kubernetes API"
@@ -57,8 +57,8 @@ def back(forms: Forms) -> str:
     return f'<p><a href="{escape(f"{forms.action}?{query}")}">Keys of {escape(forms.namespace)}</a></p>'
 
 
-def explanation(audience: str) -> str:
-    """What keys are."""
+def explanation(audience: str, *, seconds: int) -> str:
+    """What keys are. Revoked, they end within ``seconds``."""
     good = (
         f"It is made for the audience <code>{escape(audience)}</code>, so it is worthless against the "
         "Kubernetes API."
@@ -70,7 +70,7 @@ def explanation(audience: str) -> str:
         "<p>An access key is a token of a service account, for programs that cannot renew one. It has the "
         f"rights of that account, and not yours. {good} It is shown once and kept nowhere. A Secret in the "
         "namespace stands for it: deleting the Secret ends the key within "
-        f"{REVOKED_WITHIN_SECONDS} seconds.</p>"
+        f"{seconds} seconds.</p>"
     )
 
 

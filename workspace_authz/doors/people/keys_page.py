@@ -17,7 +17,7 @@ from workspace_authz.errors import ForbiddenError
 from workspace_authz.grants.key_formats import UNKNOWN_URI, KeyUse
 from workspace_authz.grants.key_records import KeyWish, seconds_of_days
 from workspace_authz.grants.key_rights import CREATE, LIST
-from workspace_authz.grants.keys import REVOKED_WITHIN_SECONDS, BroadAccount, now
+from workspace_authz.grants.keys import BroadAccount, now
 
 _SECTION: Final = "/keys"
 _PATH: Final = f"{ROOT}{_SECTION}"
@@ -37,7 +37,7 @@ async def _show(visit: Visit) -> OwnAnswer:
 async def _parts(desk: KeyDesk, *, notice: str = "") -> Sequence[str]:
     """The page of one workspace. ``notice`` is HTML and comes first."""
     forms, audience = html.Forms(_action(desk.visit), desk.namespace), desk.audience
-    head = [f"<h2>{desk.namespace}</h2>", notice, html.explanation(audience)]
+    head = [f"<h2>{desk.namespace}</h2>", notice, html.explanation(audience, seconds=desk.ends_within)]
     if not desk.acts_as_caller:
         return [*head, html.by_command(desk.namespace, audience=audience)]
     lacking = await desk.missing_rights()
@@ -94,7 +94,7 @@ async def _revoke(visit: Visit) -> OwnAnswer:
     key = await desk.revoke(once(fields, "name"))
     notice = (
         f'<p class="done" role="status">The key <code>{key.name}</code> ends within '
-        f"{REVOKED_WITHIN_SECONDS} seconds.</p>"
+        f"{desk.ends_within} seconds.</p>"
     )
     return _page(visit, await _parts(desk, notice=notice), user=desk.caller.user.username)
 
