@@ -182,5 +182,7 @@ async def test_a_caller_with_a_token_is_nobody_else() -> None:
 async def nowhere() -> AsyncIterator[ImpersonatedObjects]:
     configuration = ApiConfiguration(host="http://localhost:1", credential=FileCredential("own"))
     connection = server_connection(configuration)
-    yield ImpersonatedObjects(connection, timeout=1.0)
-    await connection.close()
+    try:
+        yield ImpersonatedObjects(connection, timeout=1.0)
+    finally:
+        await connection.close()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.grants.conftest import OTHER_TEAM, TEAM, People
 from tests.harness.plane import GROUP, RBAC, Plane
@@ -28,8 +31,10 @@ from workspace_authz.grants.objects import (
     RoleRef,
     changed_level,
     described_role,
+    object_grant,
+    role_grant,
 )
-from workspace_authz.grants.subjects import Subject, group_subject, user_subject
+from workspace_authz.grants.subjects import Subject, SubjectKind, group_subject, user_subject
 from workspace_authz.grants.writing import GrantWriter
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import caller_connection
@@ -38,6 +43,18 @@ from workspace_authz.types import Resource
 
 VIEW, EDIT = WORKSPACE_ROLES["view"], WORKSPACE_ROLES["edit"]
 FRAUD = ObjectGrant(Resource.EXPERIMENTS, "fraud detection/ä", Level.READ)
+
+
+_NAMES = st.sampled_from(["x", "X", "a b", "x-edit", "ä", "", "-", "x" * 300])
+_SUBJECTS = st.builds(
+    Subject, st.sampled_from(SubjectKind), _NAMES.filter(bool), st.sampled_from(["", "team-a", "team-b"])
+)
+GRANTS = st.tuples(
+    _SUBJECTS,
+    st.builds(RoleRef, _NAMES.filter(bool), st.sampled_from(["Role", "ClusterRole"]))
+    | st.builds(ObjectGrant, st.sampled_from(Resource), _NAMES.filter(bool), st.sampled_from(Level)),
+)
+"""Many that look alike."""
 
 
 @asynccontextmanager
@@ -202,7 +219,7 @@ async def test_a_role_that_may_be_made_and_not_bound_is_not_left_behind(plane: P
     plane.role(TEAM, "role-maker", rules=[_all_of("roles"), _all_of("rolebindings", "get")])
     plane.bind(TEAM, "role-maker", user="maker", kind="Role")
     plane.bind(TEAM, "mlflow-view", user="maker")
-    subject = somebody()
+    subject, before = somebody(), rbac(plane, "roles").keys()
     async with writing_as(plane, people.mallory.token) as writer:
         plane.bind(TEAM, "role-maker", user=people.mallory.name, kind="Role")
         plane.bind(TEAM, "mlflow-view", user=people.mallory.name)
@@ -213,7 +230,7 @@ async def test_a_role_that_may_be_made_and_not_bound_is_not_left_behind(plane: P
                 if 'cannot create resource "rolebindings"' in refused.value.message:
                     break
                 await asyncio.sleep(0.05)
-    assert not [name for name in rbac(plane, "roles") if subject.name[:20] in name]
+    assert rbac(plane, "roles").keys() - before == set()
 
 
 async def test_what_was_made_by_hand_is_never_written(plane: Plane, people: People) -> None:
@@ -379,6 +396,20 @@ async def test_a_name_that_would_be_another_path_is_refused(plane: Plane, people
                 await writer.delete_role(TEAM, name)
             with pytest.raises(BadRequestError, match="A Role has a name"):
                 await writer.set_rules(TEAM, name, change=lambda rules: rules)
+
+
+@given(st.lists(GRANTS, min_size=2, max_size=2, unique=True))
+def test_no_two_grants_have_one_name(grants: list[tuple[Subject, RoleRef | ObjectGrant]]) -> None:
+    names = set()
+    for subject, what in grants:
+        if isinstance(what, RoleRef):
+            manifests: tuple[Any, ...] = (role_grant(subject, TEAM, role=what),)
+        else:
+            manifests = object_grant(subject, TEAM, grant=what)
+        (name,) = {each["metadata"]["name"] for each in manifests}
+        assert re.fullmatch("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name)
+        names.add(name)
+    assert len(names) == 2
 
 
 @pytest.mark.parametrize("level", [None, Level.EDIT])

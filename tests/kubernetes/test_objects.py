@@ -193,8 +193,8 @@ async def test_a_write_without_an_answer_may_be_done(api: Api, connection: Conne
 
 
 async def test_an_answer_that_is_too_large_is_none(api: Api, connection: Connection) -> None:
-    api.answers = [web.Response(body=b" " * (MAX_ANSWER_BYTES + 1))]
-    with pytest.raises(UnavailableError):
+    api.answers = [web.Response(body=b'{"a":"%b"}' % (b" " * MAX_ANSWER_BYTES))]
+    with pytest.raises(UnreachableError):
         await objects_of(connection).get(PATH)
 
 

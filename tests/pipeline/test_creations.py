@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.pipeline.world import V2, World
-from workspace_authz.pipeline.verdict import record
+from workspace_authz.pipeline.verdict import demand_applicable, record
 
 V3 = V2.replace("2.0", "3.0")
 
@@ -51,6 +51,9 @@ async def test_what_is_no_name_is_in_no_record(name: object) -> None:
 
 
 async def test_what_is_refused_makes_nothing() -> None:
+    allowed = await World("create experiments").judge("POST", f"{V2}/experiments/create", name="fraud")
+    assert "created" in record(allowed)
+    assert "created" not in record(demand_applicable(allowed, ()))
     verdict = await World().judge("POST", f"{V2}/experiments/create", name="fraud")
     assert not verdict.passed
     assert "created" not in record(verdict)

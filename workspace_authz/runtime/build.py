@@ -118,11 +118,11 @@ def _people(
         cluster.index,
         cluster.generations,
         CallersObjects(connection, timeout=seconds),
-        ImpersonatedObjects(acting, timeout=seconds) if acting is not None else None,
         rbac_only=cluster.rights is not None,
         reviews=ApiReviews(connection, timeout=seconds),
         audiences=Audiences(settings.audience_names, only=settings.audiences_only),
         origins=config.origins,
+        impersonated=ImpersonatedObjects(acting, timeout=seconds) if acting is not None else None,
         identity_seconds=settings.identity_seconds,
     )
 

@@ -26,7 +26,7 @@ _STRONGER: Final = ":not(#_)"
 """Raises a selector above MLflow's own: some of its rules are important, too."""
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 
-_PLAIN: Final = """.workspace-authz-note{position:fixed;bottom:24px;left:50%;transform:translateX(-50%);
+_OWN: Final = """.workspace-authz-note{position:fixed;bottom:24px;left:50%;transform:translateX(-50%);
 z-index:10000;max-width:min(90vw,560px);padding:10px 16px;border-radius:4px;background:#11171c;color:#fff;
 font:13px/1.5 -apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif;box-shadow:0 4px 16px #0006}
 .workspace-authz-link{position:fixed;top:34px;right:48px;z-index:1;color:#2272b4;
@@ -99,7 +99,7 @@ def _style(*, assistant: bool) -> bytes:
             f"{','.join(disabled)}{{opacity:.5!important;cursor:not-allowed!important}}\n",
             f"{around_none} > *{_STRONGER}{{display:none!important}}\n",
             f"{around_none}::after{{content:{json.dumps(NO_WORKSPACES_WORDS)}}}\n",
-            _PLAIN,
+            _OWN,
         )
     ).encode()
 

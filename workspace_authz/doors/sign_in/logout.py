@@ -84,7 +84,7 @@ class LogoutMiddleware:
         if departure is not None:
             headers.append(browser.cookies.set(DEPARTURE, departure, seconds=_DEPARTURE_SECONDS))
         inner = {**scope, "headers": list(without_sessions(scope["headers"]))}
-        await self._app(inner, receive, partial(_send_with, send, headers))
+        await self._app(inner, receive, partial(_send_with, send, headers=headers))
 
     def _departure(self, browser: BrowserSessions, scope: Scope) -> str | None:
         """Where the page that is opened leads first; None: nowhere."""
@@ -93,7 +93,7 @@ class LogoutMiddleware:
         return browser.sign_in.departing_to(browser.cookies.find(scope["headers"], DEPARTURE))
 
 
-async def _send_with(send: Send, headers: Sequence[tuple[bytes, bytes]], message: Message) -> None:
+async def _send_with(send: Send, message: Message, *, headers: Sequence[tuple[bytes, bytes]]) -> None:
     if message["type"] == "http.response.start":
         message = {**message, "headers": [*message["headers"], *headers]}
     await send(message)
