@@ -55,7 +55,7 @@ async def _page_of(visit: Visit, caller: Caller, *, namespace: str, notice: str 
     own = (await rights.rights(caller, [namespace])).get(namespace)
     parts = [f"<h2>{escape(namespace)}</h2>", notice]
     if own is not None and own.levels:
-        parts.append(f"<section><p>You:</p><p>{html.levels_text(own.levels)}</p></section>")
+        parts.append(html.own_rights(own.levels, username=caller.user.username, namespace=namespace))
     else:
         parts.append('<p class="note">You hold nothing here.</p>')
     if not await rights.lists_in(caller, namespace):
