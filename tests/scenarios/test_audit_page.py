@@ -115,8 +115,10 @@ def test_names_of_objects_need_a_right_to_see_them(
             {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["rolebindings"], "verbs": ["list"]}
         ],
     )
-    plane.bind(NAMED, "audited", user=people.nora.name, kind="Role")
-    plane.bind(NAMED, "auditor", user=people.dora.name, kind="Role")
+    bound = [
+        plane.bind(NAMED, "audited", user=people.nora.name, kind="Role"),
+        plane.bind(NAMED, "auditor", user=people.dora.name, kind="Role"),
+    ]
     server.ask("POST", f"{MODELS}/create", token=people.root.token, workspace=NAMED, json_body={"name": name})
     until(
         lambda: (
@@ -133,8 +135,9 @@ def test_names_of_objects_need_a_right_to_see_them(
     assert name not in seen.text
     assert records(look(people.dora.token, NAMED, user="nora", **mine)) == []
     assert name not in look(people.dora.token, NAMED, path=PAGE, user="nora").text
-    for path in ("audited", "auditor"):
-        plane.delete(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMED}/roles/{path}")
+    root = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{NAMED}/roles"
+    for path in (*bound, f"{root}/audited", f"{root}/auditor"):
+        plane.delete(path)
 
 
 def test_a_namespace_that_is_made_again_does_not_inherit_what_was_decided(
@@ -195,3 +198,38 @@ def test_an_admin_finds_in_a_browser_who_was_refused(
         assert "There is nothing that matches" in carol.text
         assert "owned" not in carol.page.title()
         assert (carol.console_errors, carol.failed) == ([], [])
+
+
+def test_a_grant_is_there_and_names_its_object_to_who_may_list_roles(
+    server: MlflowServer, cluster: Cluster, look: Look
+) -> None:
+    """Given a grant that carol makes, then she reads it, and who may list only RoleBindings does not."""
+    plane, people = cluster.plane, cluster.people
+    change = "grant lena READ on experiments/*"
+    rules = [{"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["rolebindings"], "verbs": ["list"]}]
+    plane.role(TEAM_B, "binding-lister", rules=rules)
+    bound = plane.bind(TEAM_B, "binding-lister", user=people.dora.name, kind="Role")
+    answer = server.ask(
+        "POST",
+        "/ajax-api/3.0/mlflow/users/permissions/grant",
+        token=people.carol.token,
+        workspace=TEAM_B,
+        json_body={
+            "username": people.lena.name,
+            "resource_type": "experiment",
+            "resource_id": "*",
+            "permission": "READ",
+        },
+    )
+    assert answer.status == 200, answer.text
+    until(lambda: change in look(people.carol.token, TEAM_B).text)
+    until(lambda: look(people.dora.token, TEAM_B, user="carol").status == 200)
+    seen = look(people.dora.token, TEAM_B, user="carol")
+    assert any(row["change"] for row in records(seen))
+    assert change not in seen.text
+    root = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{TEAM_B}"
+    for path in (bound, f"{root}/roles/binding-lister"):
+        plane.delete(path)
+    for item in plane.ask("GET", f"{root}/rolebindings").json["items"]:
+        if any(subject["name"] == people.lena.name for subject in item["subjects"]):
+            plane.delete(f"{root}/rolebindings/{item['metadata']['name']}")

@@ -13,6 +13,8 @@ from tests.harness.http import Answer
 from tests.harness.server import MlflowServer
 from tests.scenarios.audiences import AUDIENCE, Site
 from tests.scenarios.people import TEAM_A, TEAM_B, Cluster
+from tests.scenarios.sign_in_site import SignInSite
+from tests.scenarios.signing_in import TOKEN, person
 from tests.scenarios.waiting import until
 from workspace_authz.grants.ids import number_of
 
@@ -344,3 +346,39 @@ def test_who_has_no_token_for_the_kubernetes_api_gets_the_command(site: Site) ->
 def own_roles(server: MlflowServer, token: str, name: str) -> list[str]:
     shown = Admin(server, token).get(f"{V3}/users/roles/list", username=name)
     return [role["name"] for role in shown["roles"]]
+
+
+OWN_PAGE = {"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors"}
+
+
+def test_a_session_grants_with_the_token_that_it_holds(sign_in: SignInSite, cluster: Cluster) -> None:
+    given = {"username": "dora", "resource_type": "experiment", "resource_id": "*"}
+    path = f"{V3}/users/permissions/grant"
+    with person(sign_in.server) as carol:
+        body = urlencode({"token": cluster.people.carol.token, "next": "/"}).encode()
+        carol.ask("POST", TOKEN, headers={**FORM, **OWN_PAGE}, body=body)
+        document = {**given, "permission": "READ"}
+        # Another site's page has the cookie sent, too.
+        for headers in ({**OWN_PAGE, "Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
+            answer = carol.ask("POST", path, workspace=TEAM_B, headers=headers, json_body=document)
+            assert answer.status == 403, answer.text
+        answer = carol.ask("POST", path, workspace=TEAM_B, headers=OWN_PAGE, json_body=document)
+        assert answer.status == 200, answer.text
+        revoke = f"{V3}/users/permissions/revoke"
+        assert carol.ask("POST", revoke, workspace=TEAM_B, headers=OWN_PAGE, json_body=given).status == 200
+        assert carol.ask("GET", f"{V2}/users/current", headers=OWN_PAGE).json["is_basic_auth"] is True
+
+
+def test_a_session_without_such_a_token_gets_the_command(sign_in: SignInSite) -> None:
+    with person(sign_in.server) as alice:
+        alice.sign_in("alice")
+        document = {
+            "username": "dora",
+            "resource_type": "registered_model",
+            "resource_id": "fraud",
+            "permission": "EDIT",
+        }
+        path = f"{V3}/users/permissions/grant"
+        answer = alice.ask("POST", path, workspace=TEAM_A, headers=OWN_PAGE, json_body=document)
+        assert answer.status == 403
+        assert answer.json["message"].endswith(f"workspace-authz grant dora edit --model=fraud -n {TEAM_A}")

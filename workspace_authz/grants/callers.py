@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from workspace_authz.aio.fan_out import fan_out
-from workspace_authz.authorizer.authorizer import CONCURRENT_QUESTIONS, Authorizer
+from workspace_authz.authorizer.authorizer import Authorizer
 from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.authorizer.rules import covers, every_question
 from workspace_authz.grants.levels import Level, levels_in
@@ -22,6 +22,7 @@ MOST_WORKSPACES: Final = 200
 _MOST_QUESTIONS: Final = 3_000
 """Of one answer, where rights cannot be listed and each is asked for."""
 _MOST_NAMES: Final = 50
+_CONCURRENT: Final = 8
 _ROLE_BINDINGS: Final = "rolebindings"
 
 
@@ -68,9 +69,7 @@ class CallersRights:
         """Those of ``namespaces`` in which the caller may list RoleBindings."""
         if await self.lists_in(caller, ""):
             return frozenset(namespaces)
-        allowed = await fan_out(
-            namespaces, lambda each: self.lists_in(caller, each), limit=CONCURRENT_QUESTIONS
-        )
+        allowed = await fan_out(namespaces, lambda each: self.lists_in(caller, each), limit=_CONCURRENT)
         return frozenset(name for name, may in zip(namespaces, allowed, strict=True) if may)
 
     async def rights(self, caller: Caller, namespaces: Sequence[str]) -> Mapping[str, OwnRights]:
@@ -79,7 +78,7 @@ class CallersRights:
         Where rights cannot be listed, namespaces beyond the bound on questions are left out.
         """
         answers = await fan_out(
-            namespaces, lambda each: self.authorizer.rules(caller, each), limit=CONCURRENT_QUESTIONS
+            namespaces, lambda each: self.authorizer.rules(caller, each), limit=_CONCURRENT
         )
         rules: dict[str, Sequence[ResourceRule]] = {}
         questions = _MOST_QUESTIONS
@@ -92,7 +91,7 @@ class CallersRights:
             if questions < 0:
                 break
             rules[namespace] = [*answer.rules, *await self._allowed(caller, asked)]
-        grants = await fan_out(rules, lambda each: self.grants_in(caller, each), limit=CONCURRENT_QUESTIONS)
+        grants = await fan_out(rules, lambda each: self.grants_in(caller, each), limit=_CONCURRENT)
         return {
             namespace: OwnRights(levels_in(rules[namespace]), may)
             for namespace, may in zip(rules, grants, strict=True)

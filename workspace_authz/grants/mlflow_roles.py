@@ -21,6 +21,7 @@ from typing import Final
 
 from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.authorizer.rbac.objects import Role
+from workspace_authz.errors import BadRequestError
 from workspace_authz.grants.holdings import Holding, holdings_in
 from workspace_authz.grants.ids import number_of
 from workspace_authz.grants.levels import Level, levels_in
@@ -53,6 +54,9 @@ TYPE_NAMES: Final[Mapping[Resource, str]] = MappingProxyType(
 
 ALL: Final = "*"
 """The pattern for all objects of a type."""
+
+MOST_HOLDINGS: Final = 20_000
+"""Of one answer: one binding may name thousands of subjects."""
 
 GRANTING: Final = "workspace-admin"
 """The name of the role of those who may create RoleBindings in a workspace."""
@@ -126,7 +130,11 @@ class MlflowRole:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The roles of some namespaces, and who has them."""
+    """The roles of some namespaces, and who has them.
+
+    It may be read in another thread. Both methods raise :class:`BadRequestError` beyond
+    :data:`MOST_HOLDINGS`.
+    """
 
     index: RbacIndex
     namespaces: Sequence[str]
@@ -159,6 +167,15 @@ class Overview:
         return {subject: list(users[subject].values()) for subject in sorted(users)}
 
     def _given(self) -> Iterator[tuple[Holding, MlflowRole]]:
+        for number, given in enumerate(self._all_given()):
+            if number == MOST_HOLDINGS:
+                raise BadRequestError(
+                    f"More than {MOST_HOLDINGS} rights are granted here, too many for one answer. "
+                    "Ask about one workspace, or with `workspace-authz who -n NAMESPACE`."
+                )
+            yield given
+
+    def _all_given(self) -> Iterator[tuple[Holding, MlflowRole]]:
         for namespace in (*self.namespaces, *([""] if self.cluster_wide else [])):
             shared: dict[tuple[str, str], MlflowRole] = {}  # one role for all who have it
             for holding in holdings_in(self.index, namespace):

@@ -18,6 +18,7 @@ from workspace_authz.types import Caller
 PLACES: Final = 8
 """Connections of a worker over which people read and write objects: nobody's reviews wait for them."""
 _SHARES: Final = Shares(total=PLACES, caller=2, workspace=4, waiting=10, waiting_seconds=4.0)
+_LOOKS: Final = Shares(total=16, caller=2, workspace=6, waiting=10, waiting_seconds=4.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class People:
     """How long this server remembers the owner of a token."""
     share: FairShare = field(default_factory=lambda: FairShare(_SHARES))
     """Of the connections over which people read and write objects."""
+    looks: FairShare = field(default_factory=lambda: FairShare(_LOOKS))
+    """Of the requests that ask who holds what."""
 
     impersonated: ImpersonatedObjects | None = None
     """The Kubernetes API as callers without such a token; None unless an operator has turned it on."""

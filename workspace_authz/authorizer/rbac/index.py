@@ -62,13 +62,16 @@ class RbacIndex:
         return self._roles.get(key)
 
     def roles_in(self, namespace: str) -> Iterator[tuple[str, Role]]:
-        """``(name, role)`` of the Roles there that matter for MLflow; without a namespace ClusterRoles."""
-        return ((name, role) for (home, name), role in self._roles.items() if home == namespace)
+        """``(name, role)`` of the Roles there that matter for MLflow; without a namespace ClusterRoles.
+
+        May be called from any thread, as :meth:`bindings_in`.
+        """
+        return ((name, role) for (home, name), role in list(self._roles.items()) if home == namespace)
 
     def bindings_in(self, namespace: str) -> Iterator[tuple[str, Binding, Role]]:
         """``(name, binding, role)`` of the bindings there that matter; without a namespace
         ClusterRoleBindings."""
-        for name, binding in self._bindings.get(namespace, {}).items():
+        for name, binding in list(self._bindings.get(namespace, {}).items()):
             role = self._roles.get(binding.role_key(namespace))
             if role is not None:
                 yield name, binding, role

@@ -40,28 +40,28 @@ class NamespaceWriter:
     """
 
     namespace: str
-    writer: GrantWriter
+    grants: GrantWriter
     index: RbacIndex
 
     async def give_object(self, subject: Subject, grant: ObjectGrant) -> None:
         """Give a level on one object in place of any that was given on it before."""
         wanted = grant.possible
-        await self.writer.grant_object(subject, self.namespace, grant=wanted)
+        await self.grants.grant_object(subject, self.namespace, grant=wanted)
         await seen(lambda: self._has_object(subject, wanted))
 
     async def take_object(self, subject: Subject, *, resource: Resource, name: str) -> None:
         """Take back every level that was given on one object."""
-        await self.writer.revoke_object(subject, self.namespace, resource=resource, name=name)
+        await self.grants.revoke_object(subject, self.namespace, resource=resource, name=name)
         await seen(lambda: not self._names_object(subject, resource=resource, name=name))
 
     async def give_role(self, subject: Subject, role: RoleRef) -> None:
         """Give a role."""
-        await self.writer.grant_role(subject, self.namespace, role=role)
+        await self.grants.grant_role(subject, self.namespace, role=role)
         await seen(lambda: self._has_role(subject, role))
 
     async def take_role(self, subject: Subject, role: RoleRef) -> None:
         """Take a role back."""
-        await self.writer.revoke_role(subject, self.namespace, role=role)
+        await self.grants.revoke_role(subject, self.namespace, role=role)
         await seen(lambda: not self._has_role(subject, role))
 
     def _given(self, subject: Subject) -> Iterator[Holding]:

@@ -9,10 +9,11 @@ from typing import Final
 
 from workspace_authz.doors.forms import form, option
 from workspace_authz.doors.pages import table
-from workspace_authz.grants.commands import OPTIONS
+from workspace_authz.grants.commands import OPTIONS, grant_object_line
 from workspace_authz.grants.holdings import Holding
 from workspace_authz.grants.levels import Level, levels_in
-from workspace_authz.grants.objects import WORKSPACE_ROLES
+from workspace_authz.grants.objects import WORKSPACE_ROLES, ObjectGrant
+from workspace_authz.grants.subjects import user_subject
 from workspace_authz.types import Resource
 
 MOST_SHOWN: Final = 2_000
@@ -48,6 +49,17 @@ def levels_text(levels: Levels) -> str:
     left = len(named) - _NAMES
     more = [f"and {left} more single objects"] if left > 0 else []
     return "<br>".join([*lines, *named[:_NAMES], *more]) or "rights that make up no level"
+
+
+def own_rights(levels: Levels, *, username: str, namespace: str) -> str:
+    """What the caller may do, and how a right of their own on one object is had: there are no owners."""
+    wanted = ObjectGrant(Resource.EXPERIMENTS, "NAME", Level.MANAGE)
+    line = grant_object_line(user_subject(username), namespace, grant=wanted)
+    return (
+        f"<section><p>You:</p><p>{levels_text(levels)}</p><p class=note>Who makes something gets no right by "
+        "that. A right of your own on it, which outlives your others, is given by an administrator: "
+        f"<code>{escape(line)}</code></p></section>"
+    )
 
 
 def holdings_table(place: Place, holdings: Sequence[Holding], *, writes: bool) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import chain, islice
 from typing import Final
 
+from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.doors.forms import workspace_choice
 from workspace_authz.doors.own_routes import OwnAnswer
 from workspace_authz.doors.pages import ROOT, section_page
 from workspace_authz.doors.people import permissions_html as html
 from workspace_authz.doors.people.changing import can_write, namespace_writer, rbac_at_hand
+from workspace_authz.doors.people.sharing import sharing
 from workspace_authz.doors.people.visible import callers_rights, namespace_of, visible_namespaces
 from workspace_authz.doors.visits import OwnRoute, Visit, once
 from workspace_authz.errors import BadRequestError
@@ -21,8 +25,9 @@ from workspace_authz.grants.commands import (
     revoke_object_line,
     revoke_role_line,
 )
-from workspace_authz.grants.holdings import holdings_in
+from workspace_authz.grants.holdings import Holding, holdings_in
 from workspace_authz.grants.levels import Level, level_on
+from workspace_authz.grants.mlflow_roles import MOST_HOLDINGS
 from workspace_authz.grants.objects import WORKSPACE_ROLES, ObjectGrant, RoleRef
 from workspace_authz.grants.subjects import Subject, subject_of_text
 from workspace_authz.types import Caller, Resource
@@ -50,7 +55,7 @@ async def _page_of(visit: Visit, caller: Caller, *, namespace: str, notice: str 
     own = (await rights.rights(caller, [namespace])).get(namespace)
     parts = [f"<h2>{escape(namespace)}</h2>", notice]
     if own is not None and own.levels:
-        parts.append(f"<section><p>You:</p><p>{html.levels_text(own.levels)}</p></section>")
+        parts.append(html.own_rights(own.levels, username=caller.user.username, namespace=namespace))
     else:
         parts.append('<p class="note">You hold nothing here.</p>')
     if not await rights.lists_in(caller, namespace):
@@ -59,20 +64,28 @@ async def _page_of(visit: Visit, caller: Caller, *, namespace: str, notice: str 
         )
         return _page(visit, parts, caller=caller)
     writes, cluster_wide = can_write(visit, caller), await rights.lists_cluster_wide(caller)
-    holdings = [*holdings_in(people.index, namespace)]
-    if cluster_wide:
-        holdings += holdings_in(people.index, "")
-    holdings.sort(key=lambda holding: (holding.subject, holding.binding))
     wanted = _wanted(visit)
-    if wanted is not None:
-        holdings = [
-            each for each in holdings if level_on(each.role.rules, wanted[0], name=wanted[1]) is not None
-        ]
+    holdings = await asyncio.to_thread(
+        _holdings, people.index, namespaces=[namespace, *([""] if cluster_wide else [])], wanted=wanted
+    )
     parts.append(html.object_filter(place, wanted))
     parts.append(f"<section>{html.holdings_table(place, holdings, writes=writes)}</section>")
     parts.append("" if cluster_wide else html.CLUSTER_WIDE_HIDDEN)
     parts.append(html.grant_forms(place) if writes else html.no_writing(place))
     return _page(visit, parts, caller=caller)
+
+
+def _holdings(
+    index: RbacIndex, *, namespaces: Sequence[str], wanted: tuple[Resource, str] | None
+) -> list[Holding]:
+    """In a thread: a namespace may have very many. Those beyond the bound are left out."""
+    all_of_them = chain.from_iterable(holdings_in(index, namespace) for namespace in namespaces)
+    found = [
+        each
+        for each in islice(all_of_them, MOST_HOLDINGS)
+        if wanted is None or level_on(each.role.rules, wanted[0], name=wanted[1]) is not None
+    ]
+    return sorted(found, key=lambda holding: (holding.subject, holding.binding))
 
 
 async def _grant(visit: Visit) -> OwnAnswer:
@@ -152,7 +165,7 @@ def _action(visit: Visit) -> str:
 
 
 ROUTES: Final = (
-    OwnRoute("GET", _PATH, _show, is_page=True),
-    OwnRoute("POST", _PATH, _grant, is_page=True),
-    OwnRoute("POST", f"{_PATH}/revoke", _revoke, is_page=True),
+    OwnRoute("GET", _PATH, sharing(_show), is_page=True),
+    OwnRoute("POST", _PATH, sharing(_grant), is_page=True),
+    OwnRoute("POST", f"{_PATH}/revoke", sharing(_revoke), is_page=True),
 )

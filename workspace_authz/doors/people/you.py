@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from workspace_authz.doors.own_routes import OwnAnswer
 from workspace_authz.doors.pages import ROOT, section_page, table
 from workspace_authz.doors.people.permissions_html import levels_text
+from workspace_authz.doors.people.sharing import sharing
 from workspace_authz.doors.people.visible import callers_rights, visible_namespaces
 from workspace_authz.doors.visits import OwnRoute, Visit
 from workspace_authz.grants.callers import MOST_WORKSPACES
@@ -39,4 +40,4 @@ async def _you(visit: Visit) -> OwnAnswer:
     return section_page(visit.static_prefix, "/", parts=parts, user=user.username)
 
 
-ROUTES: Final = (OwnRoute("GET", f"{ROOT}/", _you, is_page=True),)
+ROUTES: Final = (OwnRoute("GET", f"{ROOT}/", sharing(_you), is_page=True),)

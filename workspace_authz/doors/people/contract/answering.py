@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from workspace_authz.doors.people.changing import rbac_at_hand
@@ -30,13 +31,21 @@ class Readable:
     caller: Caller
     overview: Overview
 
-    def role(self, number: int) -> MlflowRole:
-        """The role with this id. Raises :class:`MissingError`."""
-        return numbered(self.overview.roles(), number, what="role in a namespace that you may read")
+    async def roles(self) -> Sequence[MlflowRole]:
+        """See :meth:`Overview.roles`. A thread reads them, so that others are served meanwhile."""
+        return await asyncio.to_thread(self.overview.roles)
 
-    def roles_of(self, subject: Subject) -> Sequence[MlflowRole]:
+    async def users(self) -> Mapping[Subject, Sequence[MlflowRole]]:
+        """See :meth:`Overview.users`. In a thread, too."""
+        return await asyncio.to_thread(self.overview.users)
+
+    async def role(self, number: int) -> MlflowRole:
+        """The role with this id. Raises :class:`MissingError`."""
+        return numbered(await self.roles(), number, what="role in a namespace that you may read")
+
+    async def roles_of(self, subject: Subject) -> Sequence[MlflowRole]:
         """The roles of a subject, by the bindings that name it."""
-        return self.overview.users().get(subject, ())
+        return (await self.users()).get(subject, ())
 
 
 async def readable(visit: Visit, caller: Caller, *, workspaces: Sequence[str] = ()) -> Readable:

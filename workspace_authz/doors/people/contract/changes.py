@@ -66,7 +66,7 @@ async def assign(visit: Visit) -> OwnAnswer:
     """Give a role to a user."""
     caller, document = await visit.caller(), await visit.document()
     subject = subject_of_text(text_field(document, "username"))
-    role = (await readable(visit, caller)).role(number_field(document, "role_id"))
+    role = await (await readable(visit, caller)).role(number_field(document, "role_id"))
     reference = _reference(role)
     line = grant_role_line(subject, role.workspace, role=reference)
     change = f"bind {reference.kind} {reference.name} to {subject.text}"
@@ -79,7 +79,7 @@ async def unassign(visit: Visit) -> OwnAnswer:
     """Take a role from a user."""
     caller, document = await visit.caller(), await visit.document()
     subject = subject_of_text(text_field(document, "username"))
-    role = (await readable(visit, caller)).role(number_field(document, "role_id"))
+    role = await (await readable(visit, caller)).role(number_field(document, "role_id"))
     reference = _reference(role)
     line = revoke_role_line(subject, role.workspace, role=reference)
     change = f"unbind {reference.kind} {reference.name} from {subject.text}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from workspace_authz.authorizer.rbac.objects import Rules
 from workspace_authz.doors.own_routes import OwnAnswer
-from workspace_authz.doors.people.changing import namespace_writer, rbac_at_hand, seen
+from workspace_authz.doors.people.changing import NamespaceWriter, namespace_writer, rbac_at_hand, seen
 from workspace_authz.doors.people.contract.answering import (
     Readable,
     documents_for,
@@ -19,11 +21,10 @@ from workspace_authz.doors.people.visible import namespace_of
 from workspace_authz.doors.visits import Visit, json_answer, text_field
 from workspace_authz.errors import BadRequestError
 from workspace_authz.grants.ids import numbered
-from workspace_authz.grants.levels import Level
-from workspace_authz.grants.mlflow_roles import MlflowRole, Overview, Permission, RoleKind
+from workspace_authz.grants.levels import Level, levels_in
+from workspace_authz.grants.mlflow_roles import MlflowRole, Permission, RoleKind
 from workspace_authz.grants.objects import changed_level
 from workspace_authz.grants.subjects import subject_of_text
-from workspace_authz.grants.writing import GrantWriter
 from workspace_authz.types import Caller, Resource
 
 _NO_RENAMING: Final = "A Role of Kubernetes keeps its name: make another one, and delete this one."
@@ -33,9 +34,9 @@ async def list_roles(visit: Visit) -> OwnAnswer:
     """The roles of some workspaces, or of all that the caller may read."""
     caller = await visit.caller()
     found = await readable(visit, caller, workspaces=visit.query().get("workspace", ()))
-    roles = found.overview.roles()
+    roles = await found.roles()
     documents = await documents_for(visit, roles)
-    return json_answer({"roles": [documents.role(role) for role in roles]})
+    return await asyncio.to_thread(lambda: json_answer({"roles": [documents.role(role) for role in roles]}))
 
 
 async def get_role(visit: Visit) -> OwnAnswer:
@@ -49,7 +50,7 @@ async def role_users(visit: Visit) -> OwnAnswer:
     found, role = await _asked(visit)
     subjects = [
         subject
-        for subject, roles in found.overview.users().items()
+        for subject, roles in (await found.users()).items()
         if any(each.number == role.number for each in roles)
     ]
     return json_answer({"assignments": [assignment(subject, role) for subject in subjects]})
@@ -71,7 +72,7 @@ async def create_role(visit: Visit) -> OwnAnswer:
     if not isinstance(description, str):
         raise BadRequestError("The field 'description' must be a text.")
     writer = await _writer(visit, caller, namespace=namespace, change=f"make the Role {name}")
-    await writer.create_role(namespace, name, description=description)
+    await writer.grants.create_role(namespace, name, description=description)
     index = rbac_at_hand(visit).index
     await seen(lambda: index.role((namespace, name)) is not None)
     role = MlflowRole(namespace, RoleKind.ROLE, name, managed=True, description=description)
@@ -81,14 +82,14 @@ async def create_role(visit: Visit) -> OwnAnswer:
 async def update_role(visit: Visit) -> OwnAnswer:
     """Give a Role of ours another description. Raises :class:`BadRequestError`."""
     caller, document = await visit.caller(), await visit.document()
-    role = _ours((await readable(visit, caller)).role(number_field(document, "role_id")))
+    role = _ours(await (await readable(visit, caller)).role(number_field(document, "role_id")))
     name, description = document.get("name"), document.get("description")
     if name is not None and name != role.name:
         raise BadRequestError(_NO_RENAMING)
     if not isinstance(description, str):
         raise BadRequestError("The field 'description' must be a text.")
     writer = await _writer(visit, caller, namespace=role.workspace, change=f"describe the Role {role.name}")
-    await writer.describe_role(role.workspace, role.name, description=description)
+    await writer.grants.describe_role(role.workspace, role.name, description=description)
     index = rbac_at_hand(visit).index
 
     def described() -> bool:
@@ -96,15 +97,15 @@ async def update_role(visit: Visit) -> OwnAnswer:
         return there is not None and there.description == description
 
     await seen(described)
-    return await _answer(visit, _now(visit, role))
+    return await _answer(visit, replace(role, description=description))
 
 
 async def delete_role(visit: Visit) -> OwnAnswer:
     """Delete a Role of ours, and its bindings."""
     caller, document = await visit.caller(), await visit.document()
-    role = _ours((await readable(visit, caller)).role(number_field(document, "role_id")))
+    role = _ours(await (await readable(visit, caller)).role(number_field(document, "role_id")))
     writer = await _writer(visit, caller, namespace=role.workspace, change=f"delete the Role {role.name}")
-    await writer.delete_role(role.workspace, role.name)
+    await writer.grants.delete_role(role.workspace, role.name)
     index = rbac_at_hand(visit).index
     await seen(lambda: index.role((role.workspace, role.name)) is None)
     return json_answer({})
@@ -115,7 +116,7 @@ async def add_permission(visit: Visit) -> OwnAnswer:
     caller, document = await visit.caller(), await visit.document()
     resource = resource_of(text_field(document, "resource_type"))
     level = level_of(document.get("permission"))
-    role = _ours((await readable(visit, caller)).role(number_field(document, "role_id")))
+    role = _ours(await (await readable(visit, caller)).role(number_field(document, "role_id")))
     identifier = text_field(document, "resource_pattern")
     name = await name_of(visit, resource, identifier=identifier, namespace=role.workspace)
     return await _set(visit, caller, permission=Permission(role.number, resource, name, level), role=role)
@@ -138,12 +139,11 @@ async def remove_permission(visit: Visit) -> OwnAnswer:
     change = f"remove {resource}/{name or '*'} from {role.shown}"
     writer = await _writer(visit, caller, namespace=namespace, change=change)
     if role.kind is RoleKind.DIRECT:
-        subject = subject_of_text(role.name)
-        await writer.revoke_object(subject, namespace, resource=resource, name=name)
+        await writer.take_object(subject_of_text(role.name), resource=resource, name=name)
     else:
         _ours(role)
-        await writer.set_rules(namespace, role.name, change=_changing(resource, name, level=None))
-    await seen(lambda: (resource, name) not in _now(visit, role).levels)
+        await writer.grants.set_rules(namespace, role.name, change=_changing(resource, name, level=None))
+        await seen(lambda: (resource, name) not in _levels(visit, role))
     return json_answer({})
 
 
@@ -151,9 +151,9 @@ async def _set(visit: Visit, caller: Caller, *, permission: Permission, role: Ml
     resource, name, level = permission.resource, permission.name, permission.level
     change = f"{level} on {resource}/{name or '*'} in the Role {role.name}"
     writer = await _writer(visit, caller, namespace=role.workspace, change=change)
-    await writer.set_rules(role.workspace, role.name, change=_changing(resource, name, level=level))
-    await seen(lambda: _now(visit, role).levels.get((resource, name)) is level)
-    documents = await documents_for(visit, [_now(visit, role)])
+    await writer.grants.set_rules(role.workspace, role.name, change=_changing(resource, name, level=level))
+    await seen(lambda: _levels(visit, role).get((resource, name)) is level)
+    documents = await documents_for(visit, [replace(role, levels=_levels(visit, role))])
     return json_answer({"role_permission": documents.permission(role, permission)})
 
 
@@ -164,18 +164,17 @@ def _changing(resource: Resource, name: str, *, level: Level | None) -> Any:
     return change
 
 
-def _now(visit: Visit, role: MlflowRole) -> MlflowRole:
-    """The role as this worker's watch has seen it; without permissions where it is gone."""
-    overview = Overview(rbac_at_hand(visit).index, (role.workspace,), cluster_wide=False)
-    gone = MlflowRole(role.workspace, role.kind, role.name)
-    return next((each for each in overview.roles() if each.number == role.number), gone)
+def _levels(visit: Visit, role: MlflowRole) -> Mapping[tuple[Resource, str], Level]:
+    """The levels of a Role, as this worker's watch has seen it; none where it is gone."""
+    there = rbac_at_hand(visit).index.role((role.workspace, role.name))
+    return {} if there is None else levels_in(there.rules)
 
 
 async def _permission(
     visit: Visit, caller: Caller, *, document: Mapping[str, Any]
 ) -> tuple[MlflowRole, Permission]:
     number = number_field(document, "role_permission_id")
-    roles = {role.number: role for role in (await readable(visit, caller)).overview.roles()}
+    roles = {role.number: role for role in await (await readable(visit, caller)).roles()}
     permissions = (permission for role in roles.values() for permission in role.permissions)
     found = numbered(permissions, number, what="permission in a namespace that you may read")
     return roles[found.role], found
@@ -185,16 +184,16 @@ async def _asked(visit: Visit) -> tuple[Readable, MlflowRole]:
     caller = await visit.caller()
     number = number_field({"role_id": visit.parameter("role_id")}, "role_id")
     found = await readable(visit, caller)
-    return found, found.role(number)
+    return found, await found.role(number)
 
 
 async def _answer(visit: Visit, role: MlflowRole) -> OwnAnswer:
     return json_answer({"role": (await documents_for(visit, [role])).role(role)})
 
 
-async def _writer(visit: Visit, caller: Caller, *, namespace: str, change: str) -> GrantWriter:
+async def _writer(visit: Visit, caller: Caller, *, namespace: str, change: str) -> NamespaceWriter:
     line = f"kubectl -n {namespace} edit role NAME"
-    return (await namespace_writer(visit, caller, namespace=namespace, change=change, line=line)).writer
+    return await namespace_writer(visit, caller, namespace=namespace, change=change, line=line)
 
 
 def _ours(role: MlflowRole) -> MlflowRole:

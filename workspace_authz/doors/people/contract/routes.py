@@ -28,6 +28,7 @@ from workspace_authz.doors.people.contract.users import (
     user_permissions,
     user_roles,
 )
+from workspace_authz.doors.people.sharing import sharing
 from workspace_authz.doors.visits import OwnRoute, Work
 
 _TABLE: Final[tuple[tuple[str, int, str, Work], ...]] = (
@@ -62,7 +63,7 @@ _TABLE: Final[tuple[tuple[str, int, str, Work], ...]] = (
 def _routes() -> Iterator[OwnRoute]:
     for method, version, path, work in _TABLE:
         for api in ("api", "ajax-api"):
-            yield OwnRoute(method, f"/{api}/{version}.0/mlflow/{path}", work)
+            yield OwnRoute(method, f"/{api}/{version}.0/mlflow/{path}", sharing(work))
 
 
 ROUTES: Final = tuple(_routes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
@@ -26,21 +27,25 @@ NOTHING: Final = "NO_PERMISSIONS"
 async def list_users(visit: Visit) -> OwnAnswer:
     """Everybody whom a binding names that the caller may list, and the caller."""
     caller = await visit.caller()
-    found = dict((await readable(visit, caller)).overview.users())
+    found = dict(await (await readable(visit, caller)).users())
     found.setdefault(user_subject(caller.user.username), ())
     documents = await documents_for(visit, [role for roles in found.values() for role in roles])
-    users = [
-        {**user_document(subject.text), "roles": [documents.role(role) for role in roles]}
-        for subject, roles in found.items()
-    ]
-    return json_answer({"users": users})
+
+    def answer() -> OwnAnswer:
+        users = [
+            {**user_document(subject.text), "roles": [documents.role(role) for role in roles]}
+            for subject, roles in found.items()
+        ]
+        return json_answer({"users": users})
+
+    return await asyncio.to_thread(answer)
 
 
 async def get_user(visit: Visit) -> OwnAnswer:
     """One user. Raises ``MissingError`` where no binding names them."""
     caller, subject = await _asked(visit)
     if subject != user_subject(caller.user.username):
-        if not (await readable(visit, caller)).roles_of(subject):
+        if not await (await readable(visit, caller)).roles_of(subject):
             raise missing_user(subject.text)
         return json_answer({"user": user_document(subject.text)})
     is_admin = await callers_rights(visit.runtime).is_administrator(caller)
@@ -77,7 +82,7 @@ async def user_permission(visit: Visit) -> OwnAnswer:
     if subject == user_subject(caller.user.username):
         roles: Sequence[MlflowRole] = await rights_of_caller(visit, caller)
     else:
-        roles = (await readable(visit, caller, workspaces=[namespace])).roles_of(subject)
+        roles = await (await readable(visit, caller, workspaces=[namespace])).roles_of(subject)
     given = [role.levels for role in roles if role.workspace in (namespace, EVERYWHERE)]
     names = {""}
     if any(levels for levels in given):
@@ -105,4 +110,4 @@ async def _roles(visit: Visit, caller: Caller, *, subject: Subject) -> Sequence[
             f'User "{caller.user.username}" cannot list resource "rolebindings" in any of their workspaces, '
             "so the roles of others are not shown."
         )
-    return seen.roles_of(subject)
+    return await seen.roles_of(subject)
