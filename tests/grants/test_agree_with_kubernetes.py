@@ -12,12 +12,14 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import product
+from random import Random
 
 import pytest
 
 from tests.grants.worlds import GrantsWorld, make_grants_world
 from tests.harness.plane import Object, Plane
 from workspace_authz.aio.fan_out import fan_out
+from workspace_authz.grants.holdings import allows
 from workspace_authz.grants.levels import Level, levels_in
 from workspace_authz.grants.reading import read_namespace
 from workspace_authz.grants.subjects import Subject, SubjectKind
@@ -32,6 +34,7 @@ SEEDS = range(FIRST, FIRST + int(os.environ.get("WORKSPACE_AUTHZ_WORLDS", "3")))
 REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 IN_FORCE_SECONDS = 30.0
 CONCURRENT = 16
+QUESTIONS = 300
 LEAST_LEVELS = 2
 
 
@@ -54,7 +57,7 @@ async def as_administrator(plane: Plane) -> AsyncIterator[Objects]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_levels_are_what_kubernetes_allows(plane: Plane, seed: int) -> None:
+async def test_what_we_say_is_what_kubernetes_allows(plane: Plane, seed: int) -> None:
     world = make_grants_world(seed)
     asked = [
         Held(subject_of(subject), resource, name)
@@ -72,6 +75,27 @@ async def test_levels_are_what_kubernetes_allows(plane: Plane, seed: int) -> Non
         subjects = map(subject_of, world.subjects)
         levels = {level for each in subjects for level in (await said(objects, world, each)).values()}
         assert len(levels) >= LEAST_LEVELS, "agreeing about nothing is worth nothing"
+        await compare_who_can(objects, world, random=Random(seed))
+
+
+async def compare_who_can(objects: Objects, world: GrantsWorld, *, random: Random) -> None:
+    """One question after the other, as ``who-can`` answers it."""
+    rbac = await read_namespace(objects, world.namespace, cluster_roles=())
+    questions = [
+        (subject_of(random.choice(world.subjects)), random_question(random, world)) for _ in range(QUESTIONS)
+    ]
+    allowed = await fan_out(questions, lambda asked: reviewed(objects, *asked), limit=CONCURRENT)
+    for (subject, asked), theirs in zip(questions, allowed, strict=True):
+        own = [holding for holding in rbac.holdings() if holding.subject == subject]
+        assert any(allows(holding.role, asked) for holding in own) is theirs, (subject, asked)
+    assert 5 < sum(allowed) < QUESTIONS
+
+
+def random_question(random: Random, world: GrantsWorld) -> Attributes:
+    resource, name = random.choice([*Resource]), random.choice(world.names)
+    if resource in USABLE and random.random() < 0.4:
+        return Attributes(world.namespace, Verb.CREATE, resource, USE, name)
+    return Attributes(world.namespace, random.choice([*Verb]), resource, "", name)
 
 
 async def disagreements(
@@ -104,11 +128,8 @@ async def allowed(objects: Objects, held: Held, *, world: GrantsWorld) -> Level 
     """The level that the API server's answers make up."""
 
     async def may(verb: Verb, subresource: str = "") -> bool:
-        attributes = Attributes(world.namespace, verb, held.resource, subresource, held.name)
-        spec = dict(mlflow_resource(attributes)) | asking(held.subject)
-        review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
-        answer = await objects.create(REVIEWS, review)
-        return bool(answer["status"]["allowed"])
+        asked = Attributes(world.namespace, verb, held.resource, subresource, held.name)
+        return await reviewed(objects, held.subject, asked)
 
     if not (await may(Verb.GET) and await may(Verb.LIST)):
         return None
@@ -118,6 +139,13 @@ async def allowed(objects: Objects, held: Held, *, world: GrantsWorld) -> Level 
     if not await may(Verb.UPDATE):
         return Level.USE if usable else Level.READ
     return Level.MANAGE if await may(Verb.DELETE) else Level.EDIT
+
+
+async def reviewed(objects: Objects, subject: Subject, asked: Attributes) -> bool:
+    """Whether the API server allows it to the subject."""
+    spec = dict(mlflow_resource(asked)) | asking(subject)
+    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
+    return bool((await objects.create(REVIEWS, review))["status"]["allowed"])
 
 
 def asking(subject: Subject) -> Object:

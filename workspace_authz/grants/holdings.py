@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.authorizer.rbac.objects import Binding, Role
+from workspace_authz.authorizer.rules import covers
 from workspace_authz.grants.subjects import Subject, SubjectKind, group_subject, user_subject
+from workspace_authz.types import Attributes
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,11 @@ def holdings_of(index: RbacIndex, subject: Subject) -> Iterator[Holding]:
         if role.witness is not None:
             role_namespace, role_name = binding.role_key(namespace)
             yield Holding(subject, namespace, name, role_namespace, role_name, role, binding.managed)
+
+
+def allows(role: Role, asked: Attributes) -> bool:
+    """Whether ``role`` says yes; without a name on all objects."""
+    return any(covers(rule, asked) and (not rule.names or asked.name in rule.names) for rule in role.rules)
 
 
 def subjects_of(binding: Binding) -> Iterator[Subject]:

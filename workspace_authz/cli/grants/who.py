@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from workspace_authz.authorizer.questions import parse_question
-from workspace_authz.authorizer.rules import covers
+from workspace_authz.authorizer.rules import granted_names
 from workspace_authz.cli.access import Access, demand_namespace, find_access, open_objects
 from workspace_authz.cli.options import NO, OK, add_caller, add_namespace, add_output, command_parser
 from workspace_authz.cli.output import note, print_json, print_lines, table
 from workspace_authz.errors import ConfigurationError
-from workspace_authz.grants.holdings import Holding
+from workspace_authz.grants.holdings import Holding, allows
 from workspace_authz.grants.levels import levels_in
 from workspace_authz.grants.objects import WORKSPACE_ROLES
 from workspace_authz.grants.reading import NamespaceRbac, read_namespace
@@ -144,11 +144,10 @@ def _workspace_level(holding: Holding) -> str:
 
 def _allowing(holding: Holding, asked: Attributes) -> Iterator[Row]:
     """At most one line: how the holding allows what is asked."""
-    covering = [rule for rule in holding.role.rules if covers(rule, asked)]
-    if any(not rule.names for rule in covering):
+    if allows(holding.role, replace(asked, name="")):
         yield Row(holding, _workspace_level(holding) or "-", f"all {asked.resource}")
         return
-    names = sorted({name for rule in covering for name in rule.names})
+    names = sorted(granted_names(holding.role.rules, asked))
     if asked.name:
         names = [name for name in names if name == asked.name]
     if names:

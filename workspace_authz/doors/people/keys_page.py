@@ -11,6 +11,7 @@ from workspace_authz.doors.own_routes import OwnAnswer
 from workspace_authz.doors.pages import ROOT, section_page
 from workspace_authz.doors.people import keys_html as html
 from workspace_authz.doors.people.keys import DEFAULT_DAYS, KeyDesk, key_desk
+from workspace_authz.doors.people.sharing import sharing
 from workspace_authz.doors.people.visible import visible_namespaces
 from workspace_authz.doors.visits import OwnRoute, Visit, once
 from workspace_authz.errors import ForbiddenError
@@ -118,7 +119,7 @@ def _uri(desk: KeyDesk) -> str:
 
 
 ROUTES: Final = (
-    OwnRoute("GET", _PATH, _show, is_page=True),
+    OwnRoute("GET", _PATH, sharing(_show), is_page=True),
     OwnRoute("POST", _PATH, _make, is_page=True),
     OwnRoute("POST", f"{_PATH}/revoke", _revoke, is_page=True),
 )

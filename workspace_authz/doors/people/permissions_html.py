@@ -45,10 +45,14 @@ def levels_text(levels: Levels) -> str:
             named.append(f"<b>{level}</b> on {resource} <code>{escape(name)}</code>")
         else:
             broad.setdefault(level, []).append(str(resource))
-    lines = [f"<b>{level}</b> on {', '.join(broad[level])}" for level in reversed(Level) if level in broad]
+    lines = [f"<b>{level}</b> on {_resources(broad[level])}" for level in reversed(Level) if level in broad]
     left = len(named) - _NAMES
     more = [f"and {left} more single objects"] if left > 0 else []
     return "<br>".join([*lines, *named[:_NAMES], *more]) or "rights that make up no level"
+
+
+def _resources(names: Sequence[str]) -> str:
+    return "everything" if len(names) == len(Resource) else ", ".join(names)
 
 
 def own_rights(levels: Levels, *, username: str, namespace: str) -> str:
