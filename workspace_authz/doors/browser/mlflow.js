@@ -130,7 +130,9 @@
     note.setAttribute("role", "alert");
     note.textContent = why;
     document.querySelector(".workspace-authz-note")?.remove();
-    note.addEventListener("click", () => note.remove());
+    note.addEventListener("click", () => {
+      if (!String(getSelection())) note.remove(); // otherwise somebody copies the command
+    });
     document.body.append(note);
     setTimeout(() => note.remove(), 20000);
   };
