@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 
 from tests.harness.fakes import ManualClock
 from tests.harness.mlflow_database import engine, templates, url
@@ -172,6 +172,22 @@ async def test_ids_that_another_worker_took_are_counted_and_end_nothing(
         await history.flush()  # the clock stands still
     assert len(await kept(history)) == 1
     assert history.dropped == 2
+
+
+async def test_a_batch_that_the_database_can_never_take_is_counted_and_stops_no_other(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(engine: Engine, rows: Sequence[AuditRow]) -> None:
+        raise DataError("INSERT", {}, Exception("Incorrect string value"))
+
+    history.note(EVENT)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "add_rows", refused)
+        await history.flush()
+    assert history.dropped == 1
+    history.note(replace(EVENT, username="bob"))
+    await history.flush()
+    assert [row.username for row in await kept(history)] == ["bob"]
 
 
 async def test_a_table_that_was_dropped_is_made_again(history: History, engine: Engine) -> None:

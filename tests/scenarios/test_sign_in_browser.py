@@ -18,8 +18,9 @@ from tests.harness.keycloak import Keycloak
 from tests.harness.plane import REAL
 from tests.scenarios.browser_site import BUTTON, FORM, BrowserSite, browser_site
 from tests.scenarios.people import TEAM_A, TEAM_B, Cluster
-from tests.scenarios.signing_in import PAGE, SESSION, person
+from tests.scenarios.signing_in import DEPARTURE, PAGE, SESSION, person
 from tests.scenarios.waiting import until
+from workspace_authz.identity.sessions.cookies import MARK
 
 pytestmark = pytest.mark.parametrize("engine", [REAL], indirect=True)
 
@@ -30,6 +31,8 @@ NEW = ", ".join(  # in an empty list, and above one that is not empty
     for button in ("table.create_experiment", "view.new_experiment_button")
 )
 DIALOG = "[role=dialog]"
+ACCOUNT = '[aria-label^="Account menu for"]'
+"""The button with the name of who is signed in."""
 
 
 ONCE = pytest.mark.parametrize("site", [False], indirect=True, ids=["by name"])
@@ -189,6 +192,29 @@ def test_signing_out_ends_it_here_and_at_keycloak(site: BrowserSite, window: Pro
         assert SESSION not in window.cookies
         assert thief.ask("GET", f"{SEARCH}?max_results=1", workspace=TEAM_A).status == 401
     assert site.keycloak.sessions_of("carol") == sessions - 1
+    site.press_button(window)
+    window.wait_for(FORM)
+
+
+def test_mlflows_own_logout_ends_it_here_and_at_keycloak(site: BrowserSite, window: Profile) -> None:
+    """Given two tabs and a copy of the cookie, when one tab logs out, then all are out."""
+    site.sign_in(window, "carol", experiments(TEAM_A))
+    window.wait_for(ACCOUNT)
+    other = window.context.new_page()
+    other.goto(site.server.url + experiments(TEAM_A))
+    other.locator(ACCOUNT).wait_for()
+    sessions = site.keycloak.sessions_of("carol")
+    with person(site.server) as thief:
+        thief.cookies[SESSION] = window.cookies[SESSION]
+        assert thief.ask("GET", f"{SEARCH}?max_results=1", workspace=TEAM_A).status == 403
+        window.click(ACCOUNT)
+        window.click("text=Logout")
+        window.wait_for(BUTTON)
+        assert {SESSION, MARK, DEPARTURE}.isdisjoint(window.cookies)
+        assert thief.ask("GET", f"{SEARCH}?max_results=1", workspace=TEAM_A).status == 401
+    assert site.keycloak.sessions_of("carol") == sessions - 1
+    other.evaluate("window.dispatchEvent(new Event('focus'))")  # somebody looks at the tab again
+    other.locator(BUTTON).wait_for()
     site.press_button(window)
     window.wait_for(FORM)
 

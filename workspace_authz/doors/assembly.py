@@ -21,6 +21,7 @@ from workspace_authz.doors.people.contract import routes as contract
 from workspace_authz.doors.probes import ProbesMiddleware
 from workspace_authz.doors.public_urls import allow_public_urls, public_urls
 from workspace_authz.doors.request_head import RequestHeadMiddleware
+from workspace_authz.doors.sign_in.logout import LogoutMiddleware
 from workspace_authz.doors.sign_in.routes import SignInMiddleware
 from workspace_authz.doors.visits import OwnRoute, OwnRoutesMiddleware
 from workspace_authz.mlflow_adapter.compat import find_gaps, refused_operations
@@ -108,6 +109,7 @@ def _for_browsers(settings: Settings, static_prefix: str) -> Sequence[Wrap]:
         return (browser,)
     urls = tuple(public_urls(settings.public_url))
     return (
+        partial(LogoutMiddleware, static_prefix=static_prefix, urls=urls, runtime=process.require),
         browser,
         partial(SignInMiddleware, static_prefix=static_prefix, urls=urls, runtime=process.require),
     )

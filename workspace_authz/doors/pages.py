@@ -29,9 +29,10 @@ main{max-width:1080px;margin:24px auto;padding:0 24px}h1{font-size:22px;margin:0
 h2{font-size:17px;margin:28px 0 8px}p{margin:0 0 12px}a{color:#2272b4}
 section,.card{background:#fff;border:1px solid #d1d9e1;border-radius:8px;padding:16px 20px;margin:0 0 16px}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:6px 10px 6px 0;vertical-align:top;
-border-bottom:1px solid #e8ecf0;overflow-wrap:anywhere}th{color:#5f7281;font-weight:600}
+border-bottom:1px solid #e8ecf0;overflow-wrap:break-word}
+th{color:#5f7281;font-weight:600;white-space:nowrap}
 label{display:block;margin:0 0 10px}input,select{font:inherit;padding:5px 8px;border:1px solid #c0cdd8;
-border-radius:4px;background:inherit;color:inherit;min-width:220px}
+border-radius:4px;background:inherit;color:inherit;min-width:260px}
 input[type=checkbox],input[type=radio]{min-width:0}
 button{font:inherit;padding:6px 14px;border-radius:4px;border:1px solid #2272b4;background:#2272b4;color:#fff;
 cursor:pointer}button:hover,button:focus-visible{background:#0e538b}

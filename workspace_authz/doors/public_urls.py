@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from workspace_authz.aio.asgi import Scope
 from workspace_authz.errors import ConfigurationError
 
 HOSTS: Final = "MLFLOW_SERVER_ALLOWED_HOSTS"
@@ -39,6 +40,12 @@ class PublicUrl:
 def public_urls(setting: str | None) -> Sequence[PublicUrl]:
     """The URLs of the setting ``public_url``. Raises :class:`ConfigurationError` for an unusable one."""
     return [_public_url(each.strip()) for each in (setting or "").split(",") if each.strip()]
+
+
+def origin_of(scope: Scope, urls: Sequence[PublicUrl]) -> str:
+    """The public URL by which a browser came; the first one where it came by none of them."""
+    host = next((value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"), "")
+    return next((url.origin for url in urls if host in url.hosts), urls[0].origin)
 
 
 def allow_public_urls(setting: str | None, environ: MutableMapping[str, str]) -> None:

@@ -8,7 +8,7 @@ about the caller either.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,7 +17,7 @@ from workspace_authz.identity.credentials import (
     FORWARDED_TOKEN,
     GATEWAY_AUTHORIZATION,
 )
-from workspace_authz.identity.sessions.cookies import COOKIE, without_ours
+from workspace_authz.identity.sessions.cookies import without_sessions
 from workspace_authz.types import Credential
 from workspace_authz.workspaces.requested import WORKSPACE_HEADER
 
@@ -145,7 +145,7 @@ class HeaderSanitizer:
         credential = self.credential
         kept = [
             (name, value)
-            for name, value in _without_sessions(headers)
+            for name, value in without_sessions(headers)
             if (name in _HARMLESS or not self._drops(name.replace(b"_", b"-")))
             and not (credential is not None and credential.is_in(value))
         ]
@@ -163,12 +163,3 @@ class HeaderSanitizer:
         ):
             return True
         return name in DROPPED or name in self.identity or name.startswith(_DROPPED_PREFIXES)
-
-
-def _without_sessions(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    """The headers without the cookies of our sessions."""
-    for name, value in headers:
-        if name != COOKIE:
-            yield name, value
-        elif others := without_ours(value):
-            yield name, others

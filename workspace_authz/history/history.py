@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from workspace_authz.aio.clock import Clock
 from workspace_authz.database.audit import (
@@ -211,6 +211,9 @@ class History:
             return  # MLflow keeps its data in files, and so nobody can look
         try:
             add_rows(self._engine(), batch.rows())
+        except DataError:
+            # A database whose character set lacks a letter of somebody's name must not stop all that follows.
+            self.dropped += batch.decisions
         except IntegrityError:
             # The first try succeeded although its answer was lost, or another worker has one of the ids.
             if not batch.tried:
@@ -243,7 +246,7 @@ def _row(number: int, event: Event, *, seen: _Seen) -> AuditRow:
         changed=storable(event.changed),
         decision=event.decision,
         status=event.status,
-        code=event.code,
+        code=storable(event.code)[:64],
         checks=encoded_checks(event),
         first_at=seen.first,
         last_at=seen.last,

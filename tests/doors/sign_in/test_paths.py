@@ -24,6 +24,8 @@ SERVER = "https://mlflow.example.com"
         "/%2F%2Fevil",
         "/?x=https://evil",
         "/workspace-authz/sign-in",
+        "/workspace-authz/",
+        "/workspace-authz/keys?namespace=team-a#new",
     ],
 )
 def test_pages_of_this_server_are_kept(asked: str) -> None:

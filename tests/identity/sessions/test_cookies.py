@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from workspace_authz.effects.headers import HeaderSanitizer
-from workspace_authz.identity.sessions.cookies import Cookies, without_ours
+from workspace_authz.identity.sessions.cookies import Cookies, is_marked, without_ours
 
 HTTPS, PREFIXED, HTTP = Cookies(secure=True), Cookies(secure=True, path="/mlflow"), Cookies(secure=False)
 
@@ -46,6 +46,34 @@ def test_a_cookie_may_last_for_a_while() -> None:
 )
 def test_the_values_that_a_request_presents(header: bytes, found: list[bytes]) -> None:
     assert HTTP.find([(b"cookie", header)], "session") == found
+
+
+@pytest.mark.parametrize(
+    ("cookies", "attributes"),
+    [
+        (HTTPS, b"Path=/; SameSite=Lax; Secure"),
+        (PREFIXED, b"Path=/mlflow; SameSite=Lax; Secure"),
+        (HTTP, b"Path=/; SameSite=Lax"),
+    ],
+)
+def test_a_mark_is_where_the_session_is_and_scripts_may_delete_it(
+    cookies: Cookies, attributes: bytes
+) -> None:
+    assert cookies.mark() == (b"set-cookie", b"mlflow_user=signed-in; " + attributes)
+    assert cookies.unmark() == (b"set-cookie", b"mlflow_user=signed-in; " + attributes + b"; Max-Age=0")
+
+
+@pytest.mark.parametrize(
+    ("header", "marked"),
+    [
+        (b"mlflow_user=signed-in", True),
+        (b"a=1; mlflow_user=x", True),
+        (b"mlflow_user=", False),
+        (b"xmlflow_user=1; mlflow_user2=1", False),
+    ],
+)
+def test_a_browser_with_the_mark_is_known(header: bytes, marked: bool) -> None:
+    assert is_marked([(b"cookie", header)]) is marked
 
 
 def test_several_headers_are_read() -> None:

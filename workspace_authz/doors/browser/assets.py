@@ -9,17 +9,28 @@ from importlib.resources import files
 from typing import Final
 
 from workspace_authz.catalog.assistant import SWITCHED_OFF
-from workspace_authz.doors.browser.controls import ASSISTANT, DISABLED, HIDDEN
+from workspace_authz.doors.browser.controls import (
+    ASSISTANT,
+    DISABLED,
+    HIDDEN,
+    NO_WORKSPACES,
+    NO_WORKSPACES_WORDS,
+)
 from workspace_authz.doors.own_routes import OwnAnswer
+from workspace_authz.doors.pages import ROOT
 
-_FOLDER: Final = "/workspace-authz/ui/"
+_FOLDER: Final = f"{ROOT}/ui/"
 _DIGEST_CHARACTERS: Final = 16
 _FOR_EVER: Final = b"public, max-age=31536000, immutable"
+_STRONGER: Final = ":not(#_)"
+"""Raises a selector above MLflow's own: some of its rules are important, too."""
 _NOSNIFF: Final = (b"x-content-type-options", b"nosniff")
 
-_NOTE: Final = """.workspace-authz-note{position:fixed;bottom:24px;left:50%;transform:translateX(-50%);
+_OWN: Final = """.workspace-authz-note{position:fixed;bottom:24px;left:50%;transform:translateX(-50%);
 z-index:10000;max-width:min(90vw,560px);padding:10px 16px;border-radius:4px;background:#11171c;color:#fff;
 font:13px/1.5 -apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif;box-shadow:0 4px 16px #0006}
+.workspace-authz-link{position:fixed;top:34px;right:48px;z-index:1;color:#2272b4;
+font:13px/1.5 -apple-system,"Segoe UI",Roboto,Helvetica,Arial,sans-serif}
 """
 
 
@@ -42,7 +53,8 @@ class Assets:
 
     def __init__(self, *, static_prefix: str, assistant: bool) -> None:
         self._folder = static_prefix.rstrip("/") + _FOLDER
-        self._script = Asset("js", "text/javascript; charset=utf-8", _script(assistant=assistant))
+        script = _script(own_pages=f"{static_prefix.rstrip('/')}{ROOT}/", assistant=assistant)
+        self._script = Asset("js", "text/javascript; charset=utf-8", script)
         self._style = Asset("css", "text/css; charset=utf-8", _style(assistant=assistant))
 
     @property
@@ -67,23 +79,30 @@ class Assets:
         return None
 
 
-def _script(*, assistant: bool) -> bytes:
-    settings = {"assistant": "" if assistant else SWITCHED_OFF.reason, "disabled": dict(DISABLED)}
+def _script(*, own_pages: str, assistant: bool) -> bytes:
+    settings = {
+        "assistant": "" if assistant else SWITCHED_OFF.reason,
+        "disabled": dict(DISABLED),
+        "ownPages": own_pages,
+    }
     code = files(__package__).joinpath("mlflow.js").read_text("utf-8").rstrip()
     return f"{code}({json.dumps(settings)});\n".encode()
 
 
 def _style(*, assistant: bool) -> bytes:
-    hidden = [_control(name) for name in HIDDEN] + ([] if assistant else [ASSISTANT])
+    hidden = [_control(name) for name in HIDDEN] + ([] if assistant else [f"{ASSISTANT}{_STRONGER}"])
     disabled = [_control(name) for name in DISABLED]
+    around_none = f'div:has(> [data-component-id="{NO_WORKSPACES}"])'
     return "".join(
         (
             f"{','.join(hidden)}{{display:none!important}}\n",
             f"{','.join(disabled)}{{opacity:.5!important;cursor:not-allowed!important}}\n",
-            _NOTE,
+            f"{around_none} > *{_STRONGER}{{display:none!important}}\n",
+            f"{around_none}::after{{content:{json.dumps(NO_WORKSPACES_WORDS)}}}\n",
+            _OWN,
         )
     ).encode()
 
 
 def _control(name: str) -> str:
-    return f'[data-component-id="{name}"]'
+    return f'[data-component-id="{name}"]{_STRONGER}'

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+
+from workspace_authz.doors.pages import ROOT, SECTIONS
 
 MOST_BACK_TO_CHARACTERS: Final = 1500
 """Of the page that somebody asked for. It is carried in a cookie, of which a browser keeps 4 KiB."""
@@ -57,12 +59,18 @@ class SignInPaths:
 
         Browsers take ``//host`` and ``/\\host`` for another server, and drop control characters.
         """
+        root = self.prefix + ROOT
+        pages = {root + section for section in SECTIONS}
         safe = (
             asked.startswith(self.home)
             and not asked.startswith("//")
             and len(asked) <= MOST_BACK_TO_CHARACTERS
             and asked.isascii()
             and _FORBIDDEN.isdisjoint(asked)
-            and (asked == self.page or not asked.startswith(f"{self.prefix}/workspace-authz/"))
+            and (asked == self.page or not asked.startswith(f"{root}/") or _path(asked) in pages)
         )
         return asked if safe else self.home
+
+
+def _path(url: str) -> str:
+    return urlsplit(url).path

@@ -13,7 +13,7 @@ from workspace_authz.aio.asgi import App, Receive, Scope, Send
 from workspace_authz.doors.asgi.body import ReplayedBody
 from workspace_authz.doors.asgi.protocol import peer_of, route_path
 from workspace_authz.doors.own_routes import OwnAnswer, OwnRequest, serve
-from workspace_authz.doors.public_urls import PublicUrl
+from workspace_authz.doors.public_urls import PublicUrl, origin_of
 from workspace_authz.doors.sign_in.pages import Choice, choice_page, redirection, signed_in_page
 from workspace_authz.doors.sign_in.paths import SignInPaths
 from workspace_authz.errors import BadRequestError, RequestError, UnauthenticatedError, UnknownRouteError
@@ -119,7 +119,7 @@ class SignInMiddleware:
         asked = _query(visit.scope)
         url, attempt = await visit.browser.sign_in.begin(
             asked.get("provider", ""),
-            redirect_uri=self._origin(visit.scope) + self._paths.callback,
+            redirect_uri=origin_of(visit.scope, self._urls) + self._paths.callback,
             back_to=self._paths.back_to(asked.get("next", "")),
         )
         return redirection(url, visit.browser.cookies.set(ATTEMPT, attempt, seconds=ATTEMPT_SECONDS))
@@ -147,13 +147,14 @@ class SignInMiddleware:
         """Leads to the page that was asked for, with the cookie of a new session."""
         # Never the session that the browser had: somebody else may know it.
         await visit.browser.sign_in.end(visit.cookies(SESSION), back_to="")
-        return redirection(self._paths.back_to(back_to), visit.browser.cookies.set(SESSION, cookie), *more)
+        cookies = visit.browser.cookies
+        return redirection(self._paths.back_to(back_to), cookies.set(SESSION, cookie), cookies.mark(), *more)
 
     async def _sign_out(self, visit: _Visit) -> OwnAnswer:
         visit.demand_same_origin()
-        page = self._origin(visit.scope) + self._paths.page
+        page, cookies = origin_of(visit.scope, self._urls) + self._paths.page, visit.browser.cookies
         url = await visit.browser.sign_in.end(visit.cookies(SESSION), back_to=page)
-        return redirection(url or self._paths.page, visit.browser.cookies.delete(SESSION))
+        return redirection(url or self._paths.page, cookies.delete(SESSION), cookies.unmark())
 
     def _refusal(self, scope: Scope, error: RequestError) -> OwnAnswer:
         """The choice again, with what went wrong."""
@@ -177,13 +178,6 @@ class SignInMiddleware:
             problem=problem,
             status=status,
         )
-
-    def _origin(self, scope: Scope) -> str:
-        """The public URL by which the browser came; the first one where it came by none of them."""
-        host = next(
-            (value.decode("latin-1").lower() for name, value in scope["headers"] if name == b"host"), ""
-        )
-        return next((url.origin for url in self._urls if host in url.hosts), self._urls[0].origin)
 
 
 async def _answer(route: _Route, own: OwnRequest, *, scope: Scope, receive: Receive) -> OwnAnswer:

@@ -6,7 +6,7 @@ over TLS only, so that nobody can set them over plain HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,8 @@ COOKIE: Final = b"cookie"
 _MARK: Final = b"workspace-authz-"
 """A part of the names of all our cookies."""
 MOST_COOKIE_BYTES: Final = 4096
+MARK: Final = "mlflow_user"
+"""A cookie that MLflow's own Logout deletes (3.16 to 3.18). It holds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,34 @@ class Cookies:
         """The header that deletes a cookie."""
         return self.set(purpose, b"", seconds=0)
 
+    def mark(self) -> tuple[bytes, bytes]:
+        """The header that marks a browser as signed in. Scripts may read and delete the mark."""
+        secure = "; Secure" if self.secure else ""
+        return b"set-cookie", f"{MARK}=signed-in; Path={self.path}; SameSite=Lax{secure}".encode()
+
+    def unmark(self) -> tuple[bytes, bytes]:
+        """The header that deletes the mark."""
+        name, value = self.mark()
+        return name, value + b"; Max-Age=0"
+
     def find(self, headers: Iterable[tuple[bytes, bytes]], purpose: str) -> Sequence[bytes]:
         """The values of the cookie that a request presents: none, one, or several that were forged."""
-        name = self.name(purpose).encode()
-        pairs = (pair.partition(b"=") for value in _cookies(headers) for pair in value.split(b";"))
-        values = (value.strip() for found, _, value in pairs if found.strip() == name)
+        values = _values(headers, self.name(purpose).encode())
         return list(dict.fromkeys(value for value in values if 0 < len(value) <= MOST_COOKIE_BYTES))
+
+
+def is_marked(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request comes from a browser that is marked as signed in."""
+    return any(_values(headers, MARK.encode()))
+
+
+def without_sessions(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """The headers without our cookies."""
+    for name, value in headers:
+        if name != COOKIE:
+            yield name, value
+        elif others := without_ours(value):
+            yield name, others
 
 
 def without_ours(value: bytes) -> bytes:
@@ -56,5 +80,8 @@ def without_ours(value: bytes) -> bytes:
     return b"; ".join(filter(None, others))
 
 
-def _cookies(headers: Iterable[tuple[bytes, bytes]]) -> Iterable[bytes]:
-    return (value for name, value in headers if name == COOKIE)
+def _values(headers: Iterable[tuple[bytes, bytes]], wanted: bytes) -> Iterator[bytes]:
+    for header, cookies in headers:
+        if header == COOKIE:
+            pairs = (pair.partition(b"=") for pair in cookies.split(b";"))
+            yield from (value.strip() for name, _, value in pairs if name.strip() == wanted)
