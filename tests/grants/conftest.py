@@ -22,15 +22,23 @@ class People:
     """May read everything of MLflow, and list RoleBindings."""
     mallory: User
     """May nothing."""
+    helpers: tuple[User, User]
+    """May nothing, until a test gives them something of its own."""
 
     @property
     def all(self) -> tuple[User, ...]:
-        return self.adele, self.adam, self.bob, self.mallory
+        return self.adele, self.adam, self.bob, self.mallory, *self.helpers
 
 
 @pytest.fixture(scope="session")
 def people() -> People:
-    return People(User("adele", ("admins",)), User("adam"), User("bob"), User("mallory"))
+    return People(
+        User("adele", ("admins",)),
+        User("adam"),
+        User("bob"),
+        User("mallory"),
+        (User("helper-1"), User("helper-2")),
+    )
 
 
 @pytest.fixture(scope="session", params=[EMBEDDED, REAL])

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workspace_authz.authorizer.rules import covers
-from workspace_authz.grants.levels import Level, level_on, levels_in, named_objects, rules_for
+from workspace_authz.grants.levels import (
+    MOST_NAMES,
+    MOST_RULES,
+    Level,
+    level_on,
+    levels_in,
+    named_objects,
+    rules_for,
+)
 from workspace_authz.kubernetes.reviews import ResourceRule
 from workspace_authz.types import API_GROUP, USABLE, USE, Attributes, Resource, Verb
 
@@ -58,6 +66,16 @@ def test_a_use_of_every_resource_may_be_on_one_object() -> None:
     )
     levels = levels_in([*rules_for(resource, Level.READ), uses])
     assert levels == {(resource, ""): Level.READ, (resource, "chat"): Level.USE}
+
+
+def test_what_is_read_of_a_role_is_bounded() -> None:
+    names = [f"experiment-{number:04}" for number in range(MOST_NAMES + 10)]
+    verbs, groups, resources = (map(str, Verb), [API_GROUP], [str(Resource.EXPERIMENTS)])
+    long = ResourceRule(*map(frozenset, (verbs, groups, resources, names)))
+    assert [name for _, name in levels_in([long], most_names=3)] == names[:3]
+    assert level_on([long], Resource.EXPERIMENTS, name=names[-1]) is Level.MANAGE
+    many = [rules_for(Resource.EXPERIMENTS, Level.READ, name=name)[0] for name in names]
+    assert len(levels_in(many)) == MOST_RULES
 
 
 def test_wildcards_give_everything() -> None:

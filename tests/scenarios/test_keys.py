@@ -17,7 +17,7 @@ from tests.harness.sdk import sdk
 from tests.harness.server import MlflowServer
 from tests.scenarios import steps
 from tests.scenarios.audiences import AUDIENCE, Site
-from tests.scenarios.key_desk import API, PAGE, copied, made, names, page, posted, revoked, secrets_in, works
+from tests.scenarios.keys import API, PAGE, copied, made, names, page, posted, revoked, secrets_in, works
 from tests.scenarios.people import TEAM_A, TEAM_B, Cluster
 from tests.scenarios.waiting import until
 from workspace_authz.devplane import assets

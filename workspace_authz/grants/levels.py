@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from itertools import islice
 from typing import Final
 
 from workspace_authz.kubernetes.reviews import ResourceRule
@@ -28,6 +29,11 @@ class Level(StrEnum):
     EDIT = "EDIT"
     MANAGE = "MANAGE"
 
+
+MOST_RULES: Final = 1_000
+"""Of a role that are read for people."""
+MOST_NAMES: Final = 1_000
+"""Single objects of a role that are shown."""
 
 _OUR_GROUP: Final = frozenset({API_GROUP})
 _ALL: Final = frozenset(map(str, Verb))
@@ -60,17 +66,20 @@ def level_on(rules: Iterable[ResourceRule], resource: Resource, *, name: str = "
 
     A rule on all objects counts for each.
     """
-    verbs = _verbs_by_object(rules)
-    broad = verbs.get((resource, ""), frozenset())
-    return _level(resource, verbs.get((resource, name), frozenset()) | broad)
+    counted = (rule for rule in rules if not rule.names or name in rule.names)
+    return _level(resource, frozenset().union(*(_verbs(rule, resource) for rule in counted)))
 
 
-def levels_in(rules: Iterable[ResourceRule]) -> Mapping[tuple[Resource, str], Level]:
-    """All levels that ``rules`` give: by resource and name, which is empty for all objects.
+def levels_in(
+    rules: Iterable[ResourceRule], *, most_names: int = MOST_NAMES
+) -> Mapping[tuple[Resource, str], Level]:
+    """The levels that ``rules`` give: by resource and name, which is empty for all objects.
 
-    Rights that make up no level are left out, and names that get no more than all objects do.
+    Rights that make up no level are left out, and names that get no more than all objects do. Of a rule the
+    first ``most_names`` names are read, and no rule after :data:`MOST_RULES`: whoever writes Roles chooses
+    how long they are.
     """
-    verbs = _verbs_by_object(rules)
+    verbs = _verbs_by_object(islice(rules, MOST_RULES), most_names=most_names)
     broad = {resource: _level(resource, given) for (resource, name), given in verbs.items() if not name}
     levels = {(resource, ""): level for resource, level in broad.items() if level is not None}
     for (resource, name), given in verbs.items():
@@ -86,18 +95,28 @@ def named_objects(rules: Iterable[ResourceRule], resource: Resource) -> frozense
     return frozenset(name for rule in rules if rule.resources & texts for name in rule.names)
 
 
-def _verbs_by_object(rules: Iterable[ResourceRule]) -> Mapping[tuple[Resource, str], frozenset[str]]:
-    """What rules of our API group allow, by resource and name; :data:`USE` stands for the subresource."""
+def _verbs_by_object(
+    rules: Iterable[ResourceRule], *, most_names: int
+) -> Mapping[tuple[Resource, str], frozenset[str]]:
+    """What rules allow, by resource and name; not more than ``most_names`` of each."""
     verbs: dict[tuple[Resource, str], frozenset[str]] = {}
     for rule in rules:
-        given = _ALL if "*" in rule.verbs else rule.verbs & _ALL
+        names = sorted(rule.names)[:most_names] if len(rule.names) > most_names else rule.names or ("",)
         for resource in Resource if rule.resources & _WILDCARDS else _named_resources(rule):
-            found = given if rule.resources & {str(resource), "*"} else frozenset()
-            if given & {Verb.CREATE} and rule.resources & {f"{resource}/{USE}", f"*/{USE}", "*"}:
-                found |= {USE}
-            for name in rule.names or ("",):
-                verbs[resource, name] = verbs.get((resource, name), frozenset()) | found
+            found = _verbs(rule, resource)
+            for name in names:
+                if (resource, name) in verbs or len(verbs) < most_names + len(Resource):
+                    verbs[resource, name] = verbs.get((resource, name), frozenset()) | found
     return verbs
+
+
+def _verbs(rule: ResourceRule, resource: Resource) -> frozenset[str]:
+    """What a rule of our API group allows to a resource; :data:`USE` stands for the subresource."""
+    given = _ALL if "*" in rule.verbs else rule.verbs & _ALL
+    found = given if rule.resources & {str(resource), "*"} else frozenset()
+    if given & {Verb.CREATE} and rule.resources & {f"{resource}/{USE}", f"*/{USE}", "*"}:
+        found |= {USE}
+    return found
 
 
 def _named_resources(rule: ResourceRule) -> Iterable[Resource]:

@@ -97,7 +97,7 @@ class RbacIndex:
     def _with_roles(
         self, bindings: Mapping[BindingKey, Binding]
     ) -> Iterator[tuple[BindingKey, Binding, Role]]:
-        for key, binding in bindings.items():
+        for key, binding in list(bindings.items()):
             role = self._roles.get(binding.role_key(key[0]))
             if role is not None:
                 yield key, binding, role

@@ -29,7 +29,7 @@ _NOT_AS_YOU: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class KeyDesk:
+class NamespaceKeys:
     """The keys of one namespace, for one caller."""
 
     visit: Visit
@@ -136,7 +136,7 @@ class AccountRights:
     """What is not shown, as a sentence."""
 
 
-async def key_desk(visit: Visit, asked: str) -> KeyDesk:
+async def namespace_keys(visit: Visit, asked: str) -> NamespaceKeys:
     """The keys of the workspace that is asked for, else of the request's.
 
     Raises :class:`BadRequestError` without one, and as :meth:`Visit.caller`.
@@ -148,4 +148,4 @@ async def key_desk(visit: Visit, asked: str) -> KeyDesk:
     named = asked or visit.workspace or visit.runtime.pipeline.rule.single
     if not named:
         raise BadRequestError("Name the workspace.")
-    return KeyDesk(visit, people, caller, namespace_of(visit, named))
+    return NamespaceKeys(visit, people, caller, namespace_of(visit, named))

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from workspace_authz.doors.own_routes import OwnAnswer
 from workspace_authz.doors.pages import ROOT
-from workspace_authz.doors.people.keys import DEFAULT_DAYS, key_desk
+from workspace_authz.doors.people.keys import DEFAULT_DAYS, namespace_keys
 from workspace_authz.doors.visits import OwnRoute, Visit, json_answer, text_field
 from workspace_authz.errors import BadRequestError
 from workspace_authz.grants.key_records import KeyWish, seconds_of_days
@@ -17,32 +17,32 @@ _PATH: Final = f"{ROOT}/api/keys"
 
 
 async def _list(visit: Visit) -> OwnAnswer:
-    desk = await key_desk(visit, visit.parameter("workspace"))
-    listed, at = await desk.listed(), now()
+    own = await namespace_keys(visit, visit.parameter("workspace"))
+    listed, at = await own.listed(), now()
     return json_answer(
         {
-            "workspace": desk.namespace,
+            "workspace": own.namespace,
             "keys": [key.document(at) for key in listed.keys],
             "more": listed.more,
-            "audiences": list(desk.people.audiences.names),
+            "audiences": list(own.people.audiences.names),
         }
     )
 
 
 async def _create(visit: Visit) -> OwnAnswer:
     fields = await visit.document()
-    desk = await key_desk(visit, _text(fields, "workspace"))
+    own = await namespace_keys(visit, _text(fields, "workspace"))
     wish = KeyWish(
         account=text_field(fields, "service_account"),
         purpose=text_field(fields, "purpose"),
         seconds=_seconds(fields),
-        audience=desk.chosen_audience(_text(fields, "audience") if "audience" in fields else None),
+        audience=own.chosen_audience(_text(fields, "audience") if "audience" in fields else None),
     )
-    made = await desk.make(wish, confirmed=fields.get("confirmed") is True)
+    made = await own.make(wish, confirmed=fields.get("confirmed") is True)
     if isinstance(made, BroadAccount):
         raise BadRequestError(
             "Without an audience the key is also a credential for the Kubernetes API, and "
-            f"{wish.account} may do more in {desk.namespace} than MLflow: {'; '.join(made.rights)}. "
+            f"{wish.account} may do more in {own.namespace} than MLflow: {'; '.join(made.rights)}. "
             "No key was made: "
             'send "confirmed": true to make it.'
         )
@@ -50,9 +50,9 @@ async def _create(visit: Visit) -> OwnAnswer:
 
 
 async def _revoke(visit: Visit) -> OwnAnswer:
-    desk = await key_desk(visit, visit.parameter("workspace"))
-    key = await desk.revoke(visit.parameter("name"))
-    return json_answer({"name": key.name, "ends_within_seconds": desk.ends_within})
+    own = await namespace_keys(visit, visit.parameter("workspace"))
+    key = await own.revoke(visit.parameter("name"))
+    return json_answer({"name": key.name, "ends_within_seconds": own.ends_within})
 
 
 def _text(fields: Mapping[str, Any], name: str) -> str:

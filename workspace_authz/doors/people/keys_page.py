@@ -10,7 +10,7 @@ from workspace_authz.doors.forms import workspace_choice
 from workspace_authz.doors.own_routes import OwnAnswer
 from workspace_authz.doors.pages import ROOT, section_page
 from workspace_authz.doors.people import keys_html as html
-from workspace_authz.doors.people.keys import DEFAULT_DAYS, KeyDesk, key_desk
+from workspace_authz.doors.people.keys import DEFAULT_DAYS, NamespaceKeys, namespace_keys
 from workspace_authz.doors.people.sharing import sharing
 from workspace_authz.doors.people.visible import visible_namespaces
 from workspace_authz.doors.visits import OwnRoute, Visit, once
@@ -31,38 +31,38 @@ async def _show(visit: Visit) -> OwnAnswer:
         caller = await visit.caller()
         names = await visible_namespaces(visit, caller)
         return _page(visit, [workspace_choice(_action(visit), names)], user=caller.user.username)
-    desk = await key_desk(visit, asked)
-    return _page(visit, await _parts(desk), user=desk.caller.user.username)
+    own = await namespace_keys(visit, asked)
+    return _page(visit, await _parts(own), user=own.caller.user.username)
 
 
-async def _parts(desk: KeyDesk, *, notice: str = "") -> Sequence[str]:
+async def _parts(own: NamespaceKeys, *, notice: str = "") -> Sequence[str]:
     """The page of one workspace. ``notice`` is HTML and comes first."""
-    forms, audience = html.Forms(_action(desk.visit), desk.namespace), desk.audience
-    head = [f"<h2>{desk.namespace}</h2>", notice, html.explanation(audience, seconds=desk.ends_within)]
-    if not desk.acts_as_caller:
-        return [*head, html.by_command(desk.namespace, audience=audience)]
-    lacking = await desk.missing_rights()
+    forms, audience = html.Forms(_action(own.visit), own.namespace), own.audience
+    head = [f"<h2>{own.namespace}</h2>", notice, html.explanation(audience, seconds=own.ends_within)]
+    if not own.acts_as_caller:
+        return [*head, html.by_command(own.namespace, audience=audience)]
+    lacking = await own.missing_rights()
     parts = [*head]
     if lacking:
-        parts.append(html.missing(desk.namespace, lacking, username=desk.caller.user.username))
+        parts.append(html.missing(own.namespace, lacking, username=own.caller.user.username))
     if LIST not in lacking:
-        parts.append(f"<section>{html.key_table(forms, await desk.listed(), now=now())}</section>")
+        parts.append(f"<section>{html.key_table(forms, await own.listed(), now=now())}</section>")
     if CREATE not in lacking:  # a right on the tokens of some accounts may be enough
-        parts += await _new(desk, forms=forms)
+        parts += await _new(own, forms=forms)
     return parts
 
 
-async def _new(desk: KeyDesk, *, forms: html.Forms) -> Sequence[str]:
+async def _new(own: NamespaceKeys, *, forms: html.Forms) -> Sequence[str]:
     """The form for a new key, and whose rights it would have."""
     accounts: Sequence[str] = ()
     more = True
     try:
-        accounts, more = await desk.accounts()
-        rights = await desk.rights_of(accounts)
+        accounts, more = await own.accounts()
+        rights = await own.rights_of(accounts)
         shown = html.rights_table(accounts, rights.levels, note=rights.note)
     except ForbiddenError:
         shown = '<p class="note">You may not list serviceaccounts here, so name one.</p>'
-    audiences = desk.people.audiences
+    audiences = own.people.audiences
     form = html.new_form(
         forms, accounts, more=more, audiences=audiences.names, only=audiences.only, days=DEFAULT_DAYS
     )
@@ -71,33 +71,33 @@ async def _new(desk: KeyDesk, *, forms: html.Forms) -> Sequence[str]:
 
 async def _make(visit: Visit) -> OwnAnswer:
     fields = await visit.form()
-    desk = await key_desk(visit, once(fields, "workspace"))
+    own = await namespace_keys(visit, once(fields, "workspace"))
     wish = KeyWish(
         account=once(fields, "account"),
         purpose=once(fields, "purpose"),
         seconds=seconds_of_days(once(fields, "days")),
-        audience=desk.chosen_audience(once(fields, "audience") if "audience" in fields else None),
+        audience=own.chosen_audience(once(fields, "audience") if "audience" in fields else None),
     )
-    made = await desk.make(wish, confirmed=once(fields, "confirmed") == "yes")
-    user = desk.caller.user.username
+    made = await own.make(wish, confirmed=once(fields, "confirmed") == "yes")
+    user = own.caller.user.username
     if isinstance(made, BroadAccount):
-        forms = html.Forms(_action(visit), desk.namespace)
+        forms = html.Forms(_action(visit), own.namespace)
         parts = [html.confirmation(forms, wish, rights=made.rights), html.back(forms)]
         return _page(visit, parts, user=user)
-    use = KeyUse(_uri(desk), desk.namespace, made.value)
-    back = html.back(html.Forms(_action(visit), desk.namespace))
+    use = KeyUse(_uri(own), own.namespace, made.value)
+    back = html.back(html.Forms(_action(visit), own.namespace))
     return _page(visit, [*html.shown_key(made, use), back], user=user, script=html.COPY)
 
 
 async def _revoke(visit: Visit) -> OwnAnswer:
     fields = await visit.form()
-    desk = await key_desk(visit, once(fields, "workspace"))
-    key = await desk.revoke(once(fields, "name"))
+    own = await namespace_keys(visit, once(fields, "workspace"))
+    key = await own.revoke(once(fields, "name"))
     notice = (
         f'<p class="done" role="status">The key <code>{key.name}</code> ends within '
-        f"{desk.ends_within} seconds.</p>"
+        f"{own.ends_within} seconds.</p>"
     )
-    return _page(visit, await _parts(desk, notice=notice), user=desk.caller.user.username)
+    return _page(visit, await _parts(own, notice=notice), user=own.caller.user.username)
 
 
 def _page(visit: Visit, parts: Sequence[str], *, user: str, script: str = "") -> OwnAnswer:
@@ -108,11 +108,11 @@ def _action(visit: Visit) -> str:
     return visit.static_prefix + _PATH
 
 
-def _uri(desk: KeyDesk) -> str:
+def _uri(own: NamespaceKeys) -> str:
     """How programs reach this server: as an operator has said, else as this request did."""
-    visit = desk.visit
+    visit = own.visit
     hosts = visit.header(b"host")
-    origin = next(iter(desk.people.origins), "")
+    origin = next(iter(own.people.origins), "")
     if not origin and len(hosts) == 1 and _HOST.fullmatch(hosts[0]):
         origin = f"{visit.scope.get('scheme', 'http')}://{hosts[0]}"
     return f"{origin}{visit.static_prefix}" if origin else UNKNOWN_URI

@@ -16,9 +16,10 @@ from workspace_authz.grants.objects import WORKSPACE_ROLES, ObjectGrant
 from workspace_authz.grants.subjects import user_subject
 from workspace_authz.types import Resource
 
-MOST_SHOWN: Final = 2_000
+MOST_SHOWN: Final = 1_000
 """Rows of a page. A command shows all."""
 _NAMES: Final = 10
+_READ_NAMES: Final = 50
 
 Levels = Mapping[tuple[Resource, str], Level]
 
@@ -47,7 +48,7 @@ def levels_text(levels: Levels) -> str:
             broad.setdefault(level, []).append(str(resource))
     lines = [f"<b>{level}</b> on {_resources(broad[level])}" for level in reversed(Level) if level in broad]
     left = len(named) - _NAMES
-    more = [f"and {left} more single objects"] if left > 0 else []
+    more = ["and more single objects"] if left > 0 else []
     return "<br>".join([*lines, *named[:_NAMES], *more]) or "rights that make up no level"
 
 
@@ -73,7 +74,7 @@ def holdings_table(place: Place, holdings: Sequence[Holding], *, writes: bool) -
     rows = [
         (
             escape(holding.subject.text),
-            levels_text(levels_in(holding.role.rules)),
+            levels_text(levels_in(holding.role.rules, most_names=_READ_NAMES)),
             escape(holding.source),
             _revoke(place, holding) if writes and holding.managed and holding.binding_namespace else "",
         )
@@ -103,7 +104,8 @@ def _revoke(place: Place, holding: Holding) -> str:
     button = '<button class="second">Take back</button>'
     if holding.is_direct:
         fields = [
-            {"resource": str(resource), "name": name} for resource, name in levels_in(holding.role.rules)
+            {"resource": str(resource), "name": name}
+            for resource, name in levels_in(holding.role.rules, most_names=2)
         ]
         if len(fields) != 1:
             return ""

@@ -69,7 +69,8 @@ async def _page_of(visit: Visit, caller: Caller, *, namespace: str, notice: str 
         _holdings, people.index, namespaces=[namespace, *([""] if cluster_wide else [])], wanted=wanted
     )
     parts.append(html.object_filter(place, wanted))
-    parts.append(f"<section>{html.holdings_table(place, holdings, writes=writes)}</section>")
+    shown = await asyncio.to_thread(html.holdings_table, place, holdings, writes=writes)
+    parts.append(f"<section>{shown}</section>")
     parts.append("" if cluster_wide else html.CLUSTER_WIDE_HIDDEN)
     parts.append(html.grant_forms(place) if writes else html.no_writing(place))
     return _page(visit, parts, caller=caller)

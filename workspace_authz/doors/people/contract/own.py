@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from itertools import islice
 from typing import Final
 
 from workspace_authz.authorizer.rbac.objects import Role
@@ -19,6 +21,8 @@ from workspace_authz.identity.sessions.authenticator import SESSION
 from workspace_authz.runtime.people import People
 from workspace_authz.types import Caller, UserInfo
 
+_MOST_BINDINGS: Final = 1_000
+_MOST_NAMES: Final = 100
 _NAME: Final = "kubernetes"
 
 
@@ -66,7 +70,7 @@ async def roles_of_caller(visit: Visit, caller: Caller) -> Sequence[MlflowRole]:
         return await rights_of_caller(visit, caller)
     namespaces = await visible_namespaces(visit, caller)
     rights = await callers_rights(visit.runtime).rights(caller, namespaces)
-    roles = [*_bound(people, caller.user, workspaces={*rights, EVERYWHERE})]
+    roles = await asyncio.to_thread(_bound, people, caller.user, workspaces={*rights, EVERYWHERE})
     return [*roles, *(role for namespace, own in rights.items() for role in _granting(namespace, own))]
 
 
@@ -76,16 +80,17 @@ def _granting(namespace: str, own: OwnRights) -> Sequence[MlflowRole]:
 
 
 def _bound(people: People, user: UserInfo, *, workspaces: set[str]) -> Sequence[MlflowRole]:
+    """In a thread. Whoever may write RoleBindings somewhere may name anybody very often."""
     roles: dict[tuple[str, str], MlflowRole] = {}
-    for key, binding, role in people.index.bindings_of_user(user.username):
+    for key, binding, role in islice(people.index.bindings_of_user(user.username), _MOST_BINDINGS):
         workspace = key[0] or EVERYWHERE
         if workspace in workspaces:
             roles[workspace, binding.role] = MlflowRole(
-                workspace, RoleKind.OWN, binding.role, levels=levels_in(role.rules)
+                workspace, RoleKind.OWN, binding.role, levels=levels_in(role.rules, most_names=_MOST_NAMES)
             )
     for group in user.groups:
         given: dict[str, dict[str, Role]] = {}
-        for key, binding, role in people.index.bindings_of_group(group):
+        for key, binding, role in islice(people.index.bindings_of_group(group), _MOST_BINDINGS):
             given.setdefault(key[0] or EVERYWHERE, {})[binding.role] = role
         text = group_subject(group).text
         for workspace in given.keys() & workspaces:
@@ -94,7 +99,9 @@ def _bound(people: People, user: UserInfo, *, workspaces: set[str]) -> Sequence[
                 workspace,
                 RoleKind.OWN,
                 text,
-                levels=levels_in(rule for role in bound.values() for rule in role.rules),
+                levels=levels_in(
+                    (rule for role in bound.values() for rule in role.rules), most_names=_MOST_NAMES
+                ),
                 description=f"By the group {group}: {', '.join(sorted(bound))}.",
             )
     return [roles[key] for key in sorted(roles)]
