@@ -12,6 +12,7 @@ import pytest
 from tests.harness.http import Answer
 from tests.harness.server import MlflowServer
 from tests.scenarios.audiences import AUDIENCE, Site
+from tests.scenarios.granted import ours
 from tests.scenarios.people import TEAM_A, TEAM_B, Cluster
 from tests.scenarios.sign_in_site import SignInSite
 from tests.scenarios.signing_in import TOKEN, person
@@ -64,8 +65,7 @@ def reads(server: MlflowServer, token: str, experiment: str) -> int:
 def managed(cluster: Cluster, kind: str) -> list[Any]:
     label = "app.kubernetes.io%2Fmanaged-by%3Dworkspace-authz"
     answer = cluster.plane.ask("GET", f"{RBAC}/namespaces/{TEAM_B}/{kind}?labelSelector={label}")
-    items: list[Any] = answer.json["items"]
-    return items
+    return [item for item in answer.json["items"] if ours(item)]
 
 
 def test_one_experiment_is_granted_seen_at_once_and_revoked(

@@ -15,6 +15,7 @@ from tests.harness.http import bearer
 from tests.harness.plane import REAL, User
 from tests.harness.releases import NEWEST, USUAL
 from tests.harness.server import MlflowServer
+from tests.scenarios.granted import ours
 from tests.scenarios.people import TEAM_B, Cluster
 from tests.scenarios.waiting import until
 from workspace_authz.authorizer.rbac.objects import MANAGED_BY, MANAGED_LABEL
@@ -92,8 +93,7 @@ def managed(cluster: Cluster) -> list[Any]:
     program = [str(assets.find_binary(assets.KUBECTL)), "--kubeconfig", str(cluster.plane.admin_kubeconfig)]
     asked = ["get", "rolebinding,role", "-n", TEAM_B, "-l", f"{MANAGED_LABEL}={MANAGED_BY}", "-o", "yaml"]
     shown = subprocess.run([*program, *asked], check=True, capture_output=True, text=True).stdout
-    items: list[Any] = yaml.safe_load(shown)["items"]
-    return items
+    return [item for item in yaml.safe_load(shown)["items"] if ours(item)]
 
 
 def test_a_colleague_is_given_one_experiment_then_another(
