@@ -11,11 +11,13 @@ from typing import Any, Final
 
 from mlflow.utils.workspace_utils import DEFAULT_WORKSPACE_NAME
 
+from workspace_authz.database.schema import AUDIT
+
 Row = tuple[Any, ...]
 Columns = tuple[str, ...]
 
-_OF_NOBODY: Final = frozenset({"scheduler_leases"})
-"""What MLflow writes by itself."""
+_OF_NOBODY: Final = frozenset({"scheduler_leases", AUDIT.name})
+"""What MLflow writes by itself, and where every request is noted."""
 _LINKS: Final = frozenset({"entity_associations", "inputs"})
 """Tables that name their ends by id, without foreign keys."""
 _SHORTEST_ID: Final = 16
