@@ -13,8 +13,8 @@ from typing import Final
 from workspace_authz.aio.asgi import App, Message, Receive, Scope, Send
 from workspace_authz.doors.asgi.protocol import peer_of, route_path
 from workspace_authz.doors.browser.assets import Assets
-from workspace_authz.doors.browser.page import TaggedPage, asking_for_page
-from workspace_authz.doors.browser.refusals import ShownRefusal, as_graphql, as_page
+from workspace_authz.doors.browser.page import asking_for_page, tagged_page
+from workspace_authz.doors.browser.refusals import as_graphql, as_page, shown_refusal
 from workspace_authz.doors.browser.requests import from_browser, navigates
 from workspace_authz.doors.pages import refusal_page
 from workspace_authz.doors.sign_in.pages import redirection
@@ -70,7 +70,7 @@ class BrowserMiddleware:
         head = scope["method"] == "HEAD"
         refusal = await self._refusal(scope) if navigates(scope) else None
         if refusal is None:
-            page = TaggedPage(send, tags=self._assets.tags, head=head)
+            page = tagged_page(send, tags=self._assets.tags, head=head)
             await self._app(asking_for_page(scope), receive, page)
         elif self._signs_in:
             await redirection(self._sign_in(scope)).send(send, head=head)
@@ -91,10 +91,10 @@ class BrowserMiddleware:
     def _answering(self, scope: Scope, path: str, send: Send) -> Send:
         """A ``send`` for the answer to a browser."""
         if navigates(scope):
-            shown = ShownRefusal(send, show=partial(as_page, static_prefix=self._prefix))
+            shown = shown_refusal(send, show=partial(as_page, static_prefix=self._prefix))
             return partial(self._lead, scope, shown) if self._signs_in else shown
         if path == f"{self._prefix}/graphql":
-            send = ShownRefusal(send, show=as_graphql)
+            send = shown_refusal(send, show=as_graphql)
         is_challenged = path == self._prefix + _LOGOUT and not self._signs_in
         return send if is_challenged else partial(_send_unchallenged, send)
 

@@ -13,6 +13,7 @@ from html import escape
 from typing import Any, Final
 
 from workspace_authz.aio.asgi import Message, Send
+from workspace_authz.doors.browser.buffered import BufferedAnswer
 from workspace_authz.doors.own_routes import OwnAnswer
 from workspace_authz.doors.pages import section_page
 
@@ -23,40 +24,22 @@ Show = Callable[[int, Mapping[str, Any]], OwnAnswer]
 """Makes an answer of a refusal's status and document."""
 
 
-class ShownRefusal:
+def shown_refusal(send: Send, *, show: Show) -> Send:
     """A ``send`` that shows refusals in MLflow's JSON error shape otherwise. The rest goes on as it is."""
 
-    def __init__(self, send: Send, *, show: Show) -> None:
-        self._send = send
-        self._show = show
-        self._start: Message | None = None
-        self._content = bytearray()
-
-    async def __call__(self, message: Message) -> None:
-        """Send one message."""
-        if message["type"] == "http.response.start" and _refuses(message):
-            self._start = message
-        elif self._start is None or message["type"] != "http.response.body":
-            await self._send(message)
-        else:
-            await self._add(self._start, message)
-
-    async def _add(self, start: Message, message: Message) -> None:
-        self._content += message.get("body", b"")
-        is_small = len(self._content) <= _MOST_REFUSAL_BYTES
-        if is_small and message.get("more_body", False):
-            return
-        self._start = None
-        document = _document(bytes(self._content)) if is_small else None
+    async def release(start: Message, content: Message) -> None:
+        document = _document(content["body"]) if len(content["body"]) <= _MOST_REFUSAL_BYTES else None
         if document is None:
-            await self._send(start)
-            await self._send({**message, "body": bytes(self._content)})
+            await send(start)
+            await send(content)
             return
-        answer = self._show(start["status"], document)
+        answer = show(start["status"], document)
         kept = [pair for pair in start["headers"] if pair[0].lower() in _KEPT]
         await OwnAnswer(
             answer.content, answer.content_type, status=answer.status, headers=(*answer.headers, *kept)
-        ).send(self._send, head=False)
+        ).send(send, head=False)
+
+    return BufferedAnswer(send, holds=_refuses, most=_MOST_REFUSAL_BYTES, release=release)
 
 
 def as_graphql(status: int, document: Mapping[str, Any]) -> OwnAnswer:
