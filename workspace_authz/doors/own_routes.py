@@ -25,6 +25,11 @@ class OwnRequest:
         self._workspace: str | None = None
         self._change = ""
 
+    @property
+    def caller(self) -> Caller | None:
+        """Who asks, as far as that is known."""
+        return self._caller
+
     def identified(self, caller: Caller) -> None:
         """Note who asks, for the audit record."""
         self._caller = caller

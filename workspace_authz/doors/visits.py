@@ -44,15 +44,16 @@ class Visit:
         return self.own.runtime
 
     async def caller(self) -> Caller:
-        """Who asks. Noted for the audit record.
+        """Who asks. Noted for the audit record, and authenticated once.
 
         Raises ``UnauthenticatedError`` and ``UnavailableError``, and :class:`ForbiddenError` where the page
         of another site asks.
         """
-        scope = self.scope
-        presented = Presented(scope["headers"], peer=peer_of(scope), method=scope["method"])
-        caller = await self.runtime.pipeline.identity.authenticate(presented, unverified=lambda _: None)
-        self.own.identified(caller)
+        scope, caller = self.scope, self.own.caller
+        if caller is None:
+            presented = Presented(scope["headers"], peer=peer_of(scope), method=scope["method"])
+            caller = await self.runtime.pipeline.identity.authenticate(presented, unverified=lambda _: None)
+            self.own.identified(caller)
         if scope["method"] not in _READS:
             _demand_own_page(self)
         return caller

@@ -97,6 +97,14 @@ def rbac_at_hand(visit: Visit) -> People:
     return people
 
 
+def cannot_list(caller: Caller, namespace: str) -> str:
+    """What the caller may not, as the beginning of a sentence in the API server's words."""
+    return (
+        f'User "{caller.user.username}" cannot list resource "rolebindings" in API group '
+        f'"rbac.authorization.k8s.io" in the namespace "{namespace}"'
+    )
+
+
 def can_write(visit: Visit, caller: Caller) -> bool:
     """Whether this server can write in the caller's name: mostly with a token of theirs for the cluster."""
     people = visit.runtime.people
@@ -121,9 +129,7 @@ async def namespace_writer(
         raise ForbiddenError(_BY_YOURSELF.format(line=line))
     if not await callers_rights(visit.runtime).lists_in(caller, namespace):
         raise ForbiddenError(
-            f'User "{caller.user.username}" cannot list resource "rolebindings" in API group '
-            f'"rbac.authorization.k8s.io" in the namespace "{namespace}", so they cannot change them here. '
-            f"Who may: {line}"
+            f"{cannot_list(caller, namespace)}, so they cannot change them here. Who may: {line}"
         )
     return NamespaceWriter(namespace, GrantWriter(objects), people.index)
 

@@ -42,8 +42,8 @@ Fields = Mapping[str, Sequence[str]]
 async def _show(visit: Visit) -> OwnAnswer:
     caller = await visit.caller()
     asked = visit.parameter("workspace") or visit.workspace or visit.runtime.pipeline.rule.single
-    names = await visible_namespaces(visit, caller)
     if not asked:
+        names = await visible_namespaces(visit, caller)
         return _page(visit, [workspace_choice(_action(visit), names)], caller=caller)
     return await _page_of(visit, caller, namespace=namespace_of(visit, asked))
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from workspace_authz.doors.people.changing import rbac_at_hand
+from workspace_authz.doors.people.changing import cannot_list, rbac_at_hand
 from workspace_authz.doors.people.contract.documents import Documents, to_look_up
 from workspace_authz.doors.people.visible import (
     callers_rights,
@@ -27,8 +27,6 @@ from workspace_authz.types import Caller
 class Readable:
     """What one caller may read of who holds what."""
 
-    visit: Visit
-    caller: Caller
     overview: Overview
 
     async def roles(self) -> Sequence[MlflowRole]:
@@ -59,20 +57,14 @@ async def readable(visit: Visit, caller: Caller, *, workspaces: Sequence[str] = 
     namespaces = asked or await visible_namespaces(visit, caller)
     listed = await rights.listing(caller, namespaces)
     if asked and not listed:
-        raise ForbiddenError(cannot_list(caller, asked[0]))
+        raise ForbiddenError(
+            f"{cannot_list(caller, asked[0])}, so who holds what there is not shown. Administrators of a "
+            "namespace may: kubectl create rolebinding NAME --clusterrole=admin --user=USER "
+            f"-n {asked[0]}"
+        )
     cluster_wide = await rights.lists_cluster_wide(caller)
     kept = tuple(name for name in namespaces if name in listed)
-    return Readable(visit, caller, Overview(people.index, kept, cluster_wide=cluster_wide))
-
-
-def cannot_list(caller: Caller, namespace: str) -> str:
-    """Why the caller is not told who holds what."""
-    return (
-        f'User "{caller.user.username}" cannot list resource "rolebindings" in API group '
-        f'"rbac.authorization.k8s.io" in the namespace "{namespace}", so who holds what there is not shown. '
-        "Administrators of a namespace may: kubectl create rolebinding NAME --clusterrole=admin --user=USER "
-        f"-n {namespace}"
-    )
+    return Readable(Overview(people.index, kept, cluster_wide=cluster_wide))
 
 
 async def documents_for(visit: Visit, roles: Sequence[MlflowRole]) -> Documents:
