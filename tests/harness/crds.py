@@ -1,4 +1,4 @@
-"""Third parties' CustomResourceDefinitions, as their projects ship them, and stand-ins for what cannot be had."""
+"""Third parties' CustomResourceDefinitions as they ship them, and stand-ins for what cannot be had."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAME = re.compile(r"^metadata:\n(?:  .*\n)*?  name: [\"']?([\w.-]+)", re.MULTIL
 
 
 def definitions(*names: str) -> str:
-    """These CustomResourceDefinitions, as ``ingressroutes.traefik.io``, in YAML that ``kubectl apply -f -`` takes.
+    """These CustomResourceDefinitions, as ``ingressroutes.traefik.io``, in YAML for ``kubectl apply -f -``.
 
     Skips the test where the real ones are missing, and fails it when ``CI=true``. ``scripts/crds`` gets them.
     """
