@@ -16,6 +16,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from tests.harness.processes import clean_environment, script
+from workspace_authz.client.fetch.address import parse_address
+from workspace_authz.client.fetch.fetching import fetch
+from workspace_authz.client.fetch.outcome import Exit, FetchError
+from workspace_authz.client.fetch.server import TrackingServer
 
 _SECONDS: Final = 120.0
 
@@ -68,6 +72,19 @@ class Pod:
         out, err = process.communicate(timeout=_SECONDS)
         assert self.token not in out + err
         return Done(process.returncode, out, err)
+
+    def fetch_here(self, uri: str, directory: Path) -> Done:
+        """As :meth:`fetch`, in this process. There is nothing that it waits for between attempts."""
+        server = TrackingServer.from_environment(self.environment)
+        server.sleep = lambda _: None
+        told: list[str] = []
+        status, err = Exit.COMPLETE, ""
+        try:
+            fetch(server, parse_address(uri), directory=directory, tell=told.append)
+        except FetchError as error:
+            status, err = error.status, str(error)
+        assert self.token not in "\n".join(told) + err
+        return Done(status, "\n".join(told), err)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -148,3 +165,8 @@ def breaking_line(upstream: str) -> Iterator[Line]:
 def everything_below(folder: Path) -> list[str]:
     """Names of all that is in a folder, hidden or not; none where there is no folder."""
     return sorted(os.listdir(folder)) if folder.exists() else []
+
+
+def bytes_below(folder: Path) -> int:
+    """The size of all files in a folder, hidden or not."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

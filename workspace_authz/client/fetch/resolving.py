@@ -70,20 +70,29 @@ def _version(server: TrackingServer, model: ModelAddress, *, links: int) -> Sour
 
 def _selected(server: TrackingServer, model: ModelAddress) -> str:
     """The version's number that an alias or a stage means now."""
-    if model.alias:
-        found = server.document(f"{_API}/registered-models/alias", name=model.name, alias=model.alias)
-        return _text(found.get("model_version"), "version")
-    stages = {} if model.stage == LATEST else {"stages": model.stage}
+    if model.alias and model.alias.lower() != LATEST:
+        return _aliased(server, model)
+    stages = {} if model.stage in ("", LATEST) else {"stages": model.stage}
     found = server.document(f"{_API}/registered-models/get-latest-versions", name=model.name, **stages)
     versions = [int(_text(each, "version")) for each in found.get("model_versions", [])]
     if not versions:
-        what = "no version" if model.stage == LATEST else f"no version in the stage {model.stage}"
+        what = f"no version in the stage {model.stage}" if stages else "no version"
         raise FetchError(
             f"The registered model {model.name} has {what}. Stages are MLflow's older way: an alias is "
             f"mlflow://models/{quote(model.name, safe='')}@<alias>.",
             status=Exit.MISSING,
         )
     return str(max(versions))
+
+
+def _aliased(server: TrackingServer, model: ModelAddress) -> str:
+    """By the model's own list: MLflow's route for one alias answers 400, not 404, where there is none."""
+    found = server.document(f"{_API}/registered-models/get", name=model.name).get("registered_model") or {}
+    for each in found.get("aliases", []):
+        if each.get("alias") == model.alias:
+            return _text(each, "version")
+    message = f"The registered model {model.name} has no alias {model.alias}."
+    raise FetchError(message, status=Exit.MISSING)
 
 
 def _logged_model(server: TrackingServer, model_id: str, *, label: str, path: str = "") -> Source:

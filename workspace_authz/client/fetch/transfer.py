@@ -1,8 +1,8 @@
 """One file, in chunks, from where the last attempt stopped if the server lets us.
 
 MLflow's artifact proxy honours ``Range`` for files on its own disk. Where it keeps them in an object store,
-it offers addresses that are signed for one file, and the store itself honours ``Range`` there. With neither, a
-file begins anew, and the files before it are kept.
+it offers addresses that are signed for one file, and the store itself honours ``Range`` there. With neither,
+a file begins anew, and the files before it are kept.
 """
 
 from __future__ import annotations
