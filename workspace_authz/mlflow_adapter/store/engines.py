@@ -96,7 +96,8 @@ def new_engine(uri: str) -> Engine:
         kind, driver = url.get_backend_name(), url.get_driver_name()
         if f"{kind}+{driver}" in _WITH_CONNECT_TIMEOUT and "connect_timeout" not in url.query:
             url = url.update_query_dict({"connect_timeout": str(_CONNECT_SECONDS)})
-        return utils.create_sqlalchemy_engine(url.render_as_string(hide_password=False))
+        engine: Engine = utils.create_sqlalchemy_engine(url.render_as_string(hide_password=False))
+        return engine
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise ConfigurationError(
             "MLflow's backend store is no database that SQLAlchemy knows: give a URI like "
