@@ -28,7 +28,7 @@ def definitions(*names: str) -> str:
 
 
 def defining(kinds: Collection[tuple[str, str]]) -> str:
-    """The CustomResourceDefinitions of these kinds, as ``("traefik.io", "IngressRoute")``. Otherwise as above."""
+    """Those of these kinds, as ``("traefik.io", "IngressRoute")``. Otherwise as :func:`definitions`."""
     found = {kind: text for text in _documents() if (kind := _kind(text)) in kinds}
     assert set(found) == set(kinds), f"no definition of {sorted(set(kinds) - set(found))}"
     return "\n---\n".join(found.values())

@@ -1,4 +1,4 @@
-"""Every overlay on a real API server: it is accepted, its pods are admitted, and its deletion spares the data."""
+"""Every overlay on a real API server: accepted, its pods admitted, and its deletion spares the data."""
 
 from __future__ import annotations
 
