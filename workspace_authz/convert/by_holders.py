@@ -56,9 +56,9 @@ def convert_holders(plan: Plan) -> None:
         if permission.is_pattern:
             by_pattern[permission.holder, permission.type, permission.row.table].append(permission)
         else:
-            _direct(plan, permission, said)
+            _direct(plan, permission, said=said)
     for permissions in by_pattern.values():
-        _by_pattern(plan, permissions, said, groups=groups)
+        _by_pattern(plan, permissions, said=said, groups=groups)
     _compare(plan, said, groups=groups)
 
 
@@ -70,29 +70,29 @@ def _groups_of(plan: Plan) -> Mapping[str, Sequence[Holder]]:
     return found
 
 
-def _direct(plan: Plan, permission: Permission, said: _Said) -> None:
+def _direct(plan: Plan, permission: Permission, *, said: _Said) -> None:
     found = plan.finder.targets(permission)
     if found.why or not found.targets:
         denied = permission.level is None and permission.type not in TYPES and permission.type != WORKSPACE
         why = f"a denial, and {found.why}" if denied else found.why
-        plan.report.note(permission.row, Fate.MORE if denied else Fate.OUT, why)
+        plan.report.note(permission.row, Fate.MORE if denied else Fate.OUT, why=why)
     for target in found.targets:
         said.direct.setdefault(permission.holder, {})[target] = (permission.row, permission.level)
-    _give(plan, permission, found.targets)
+    _give(plan, permission, targets=found.targets)
 
 
-def _give(plan: Plan, permission: Permission, targets: Sequence[Target]) -> None:
+def _give(plan: Plan, permission: Permission, *, targets: Sequence[Target]) -> None:
     if permission.level is not None and targets:
         why = plan.give(permission.holder, targets, level=permission.level)
         if why:
-            plan.report.note(permission.row, Fate.OUT, why)
+            plan.report.note(permission.row, Fate.OUT, why=why)
         elif permission.type == WORKSPACE and permission.level in _OF_WORKSPACE:
-            plan.report.note(permission.row, Fate.ABOUT, _OF_WORKSPACE[permission.level])
+            plan.report.note(permission.row, Fate.ABOUT, why=_OF_WORKSPACE[permission.level])
     plan.report.written(permission.row)
 
 
 def _by_pattern(
-    plan: Plan, permissions: Sequence[Permission], said: _Said, *, groups: Mapping[str, Sequence[Holder]]
+    plan: Plan, permissions: Sequence[Permission], *, said: _Said, groups: Mapping[str, Sequence[Holder]]
 ) -> None:
     """The patterns of one holder and type."""
     holder, kind = permissions[0].holder, permissions[0].type
@@ -101,7 +101,7 @@ def _by_pattern(
     decided: dict[Permission, list[Target]] = defaultdict(list)
     for workspace in () if why else plan.finder.workspaces:
         rules = patterns_of([each for each in permissions if each.workspace in (ALL, workspace)])
-        for name, targets in _candidates(plan, kind, workspace):
+        for name, targets in _candidates(plan, kind, workspace=workspace):
             permission = rules.deciding(name)
             if permission is not None:
                 decided[permission] += [
@@ -113,11 +113,11 @@ def _by_pattern(
             said.pattern.setdefault(holder, {})[target] = (each.row, each.level)
             said.in_patterns.add(target)
         if targets:
-            plan.report.note(each.row, Fate.ABOUT, _EXPANDED)
+            plan.report.note(each.row, Fate.ABOUT, why=_EXPANDED)
         else:
             denied = why and each.level is None
-            plan.report.note(each.row, Fate.MORE if denied else Fate.OUT, why or _NO_FIT)
-        _give(plan, each, targets)
+            plan.report.note(each.row, Fate.MORE if denied else Fate.OUT, why=why or _NO_FIT)
+        _give(plan, each, targets=targets)
 
 
 def _no_patterns(plan: Plan, kind: str) -> str:
@@ -129,7 +129,7 @@ def _no_patterns(plan: Plan, kind: str) -> str:
     return "" if plan.finder.known.complete else NO_DATABASE
 
 
-def _candidates(plan: Plan, kind: str, workspace: str) -> Iterable[tuple[str, Sequence[Target]]]:
+def _candidates(plan: Plan, kind: str, *, workspace: str) -> Iterable[tuple[str, Sequence[Target]]]:
     """The names that a pattern may fit, and what each is."""
     if kind == WORKSPACE:
         yield workspace, [Target(namespace) for namespace in plan.finder.places.of(workspace)]
@@ -154,7 +154,9 @@ def _compare(plan: Plan, said: _Said, *, groups: Mapping[str, Sequence[Holder]])
                 elif level is None or target in said.in_patterns or target.namespace in wide:
                     for user in members[holder]:
                         if not said.directly(Holder(HolderKind.USER, user), target):
-                            had = _Had(user, row, _folded(said, groups[user], target, level=level), target)
+                            had = _Had(
+                                user, row, _folded(said, groups[user], target=target, level=level), target
+                            )
                             _compare_user(plan, had, groups=groups[user])
 
 
@@ -168,7 +170,7 @@ class _Had:
     target: Target
 
 
-def _folded(said: _Said, groups: Sequence[Holder], target: Target, *, level: Level | None) -> Level | None:
+def _folded(said: _Said, groups: Sequence[Holder], *, target: Target, level: Level | None) -> Level | None:
     """What the rows of all groups of somebody made of it: a denial wins, else the highest."""
     found = [said.direct[group][target][1] for group in groups if said.directly(group, target)]
     return level if None in found or not found else max(found, key=rank)
@@ -184,4 +186,4 @@ def _compare_user(plan: Plan, had: _Had, *, groups: Sequence[Holder]) -> None:
             by = "by what else is theirs" if holder == own else f"by their group {holder.name}"
             was = had.level or "nothing"
             why = f"{had.user} had {was} on {had.target.text}, and has {more} {by}"
-            plan.report.note(had.row, Fate.MORE, why)
+            plan.report.note(had.row, Fate.MORE, why=why)

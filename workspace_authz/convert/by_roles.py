@@ -73,7 +73,7 @@ class _Role:
         found = {each: self._found(each) for each in self.permissions if each.level is not None}
         for permission, what in found.items():
             if not what.targets or what.why:
-                report.note(permission.row, Fate.OUT, what.why or "there is nothing that it is on")
+                report.note(permission.row, Fate.OUT, why=what.why or "there is nothing that it is on")
         for permission in self.permissions:
             if permission.level is None:
                 self._denied(permission)
@@ -83,7 +83,7 @@ class _Role:
         for row, user in self.role.members:
             why = self._member(user, given)
             if why:
-                report.note(row, Fate.OUT, why)
+                report.note(row, Fate.OUT, why=why)
             else:
                 report.written(row)
         self._fate(given)
@@ -96,16 +96,16 @@ class _Role:
     def _fate(self, given: Mapping[Permission, Sequence[Target]]) -> None:
         report = self.plan.report
         if not given and not self._denies:
-            report.note(self.role.row, Fate.OUT, _EMPTY)
+            report.note(self.role.row, Fate.OUT, why=_EMPTY)
         elif not self.role.members:
-            report.note(self.role.row, Fate.ABOUT if not self.role.direct else Fate.OUT, _NO_MEMBERS)
+            report.note(self.role.row, Fate.ABOUT if not self.role.direct else Fate.OUT, why=_NO_MEMBERS)
         report.written(self.role.row)
         for permission in given:
             if self.role.direct and not self.role.members:
-                report.note(permission.row, Fate.OUT, _NO_MEMBERS)
+                report.note(permission.row, Fate.OUT, why=_NO_MEMBERS)
             if permission.type == WORKSPACE:
                 report.note(
-                    permission.row, Fate.ABOUT, _ADMIN if permission.level is Level.MANAGE else CREATORS
+                    permission.row, Fate.ABOUT, why=_ADMIN if permission.level is Level.MANAGE else CREATORS
                 )
             report.written(permission.row)
 
@@ -123,30 +123,30 @@ class _Role:
         subject = self.plan.subjects.get(holder, "there is no such user")
         if isinstance(subject, str):
             for permission in given if self.role.direct else ():
-                self.plan.report.note(permission.row, Fate.OUT, subject)
+                self.plan.report.note(permission.row, Fate.OUT, why=subject)
             return subject
         if not given:
             return "" if self._denies else _EMPTY
         against = self.denials.get(user, ())
         if self.role.direct or any(_overlap(denial, each) for denial in against for each in given):
             for permission, targets in given.items():
-                self._directly(holder, permission, targets)
+                self._directly(holder, permission, targets=targets)
             return ""
         for permission, targets in given.items():
             for target in targets:
-                self._bind(holder, permission, target)
+                self._bind(holder, permission, target=target)
         return ""
 
-    def _bind(self, holder: Holder, permission: Permission, target: Target) -> None:
+    def _bind(self, holder: Holder, permission: Permission, *, target: Target) -> None:
         if target.resource is None or permission.level is None:
-            self._directly(holder, permission, [target])
+            self._directly(holder, permission, targets=[target])
             return
         role, subject = RoleRef(self.name, "Role"), self.plan.subjects[holder]
         if not isinstance(subject, str):
             self.plan.sheet.give_role(subject, target.namespace, role=role)
             self.plan.remember(holder, target, level=permission.level)
 
-    def _directly(self, holder: Holder, permission: Permission, targets: Sequence[Target]) -> None:
+    def _directly(self, holder: Holder, permission: Permission, *, targets: Sequence[Target]) -> None:
         """Give one permission to one user, without what is denied to them."""
         plan, level = self.plan, permission.level
         if level is None:
@@ -160,14 +160,14 @@ class _Role:
         against = [each for each in self.denials.get(holder.name, ()) if _overlap(each, permission)]
         if any(each.pattern in (ALL, permission.pattern) for each in against):
             plan.report.note(
-                permission.row, Fate.ABOUT, f"it is denied to {holder.name}, who does not get it"
+                permission.row, Fate.ABOUT, why=f"it is denied to {holder.name}, who does not get it"
             )
             return
         if against:
             targets = self._except(permission, against)
             why = _NAMED if plan.finder.known.complete else _WITHHELD
             fate = Fate.ABOUT if plan.finder.known.complete else Fate.OUT
-            plan.report.note(permission.row, fate, f"of {holder.name}: {why}")
+            plan.report.note(permission.row, fate, why=f"of {holder.name}: {why}")
         plan.give(holder, targets, level=level)
 
     def _except(self, permission: Permission, against: Sequence[Permission]) -> Sequence[Target]:
@@ -183,9 +183,9 @@ class _Role:
         users = [user for _, user in self.role.members if denial in self.denials.get(user, ())]
         if denial.type not in TYPES:
             why = f"a denial, and {unknown_type(denial.type)}"
-            self.plan.report.note(denial.row, Fate.MORE if users else Fate.OUT, why)
+            self.plan.report.note(denial.row, Fate.MORE if users else Fate.OUT, why=why)
         elif not users:
-            self.plan.report.note(denial.row, Fate.OUT, _VOID)
+            self.plan.report.note(denial.row, Fate.OUT, why=_VOID)
         self.plan.report.written(denial.row)
 
     def _found(self, permission: Permission) -> Found:
@@ -203,7 +203,7 @@ class _Role:
             return Found(why=_BOTH)
         found = finder.placed(finder.objects(permission.type, permission.workspace))
         if found.targets:
-            self.plan.report.note(permission.row, Fate.ABOUT, _ONE_RESOURCE)
+            self.plan.report.note(permission.row, Fate.ABOUT, why=_ONE_RESOURCE)
         return found
 
 

@@ -123,7 +123,7 @@ def begin(system: OldSystem, *, known: Known, wishes: Wishes) -> Plan:
     for group in system.groups:
         plan.subjects[Holder(HolderKind.GROUP, group.name)] = wishes.naming.group(group.name)
     for row, why in system.asides:
-        plan.report.note(row, Fate.OUT, why)
+        plan.report.note(row, Fate.OUT, why=why)
     return plan
 
 
@@ -134,7 +134,7 @@ def for_administrators(plan: Plan) -> None:
         if person.admin and not plan.grant_role(
             person.name, spaces, role=WORKSPACE_ROLES["admin"], level=Level.MANAGE
         ):
-            plan.report.note(person.row, Fate.ABOUT, ADMINS)
+            plan.report.note(person.row, Fate.ABOUT, why=ADMINS)
 
 
 def for_everybody(plan: Plan, *, without: Mapping[str, Sequence[Row]]) -> str:
@@ -157,9 +157,11 @@ def for_everybody(plan: Plan, *, without: Mapping[str, Sequence[Row]]) -> str:
                 plan.remember(Holder(HolderKind.USER, person.name), Target(namespace), level=level)
             for row in denials:
                 everybody = plan.wishes.everybody.text
-                plan.report.note(row, Fate.MORE, f"{everybody} gets {word}, which no denial is taken out of")
+                plan.report.note(
+                    row, Fate.MORE, why=f"{everybody} gets {word}, which no denial is taken out of"
+                )
         elif denials:
-            plan.report.note(person.row, Fate.OUT, _NO_DEFAULT)
+            plan.report.note(person.row, Fate.OUT, why=_NO_DEFAULT)
         elif not person.admin:
             plan.grant_role(person.name, spaces, role=role, level=level)
     return word
@@ -171,23 +173,23 @@ def finish_people(plan: Plan) -> None:
         holder = Holder(HolderKind.USER, person.name)
         subject = plan.subjects[holder]
         if isinstance(subject, str):
-            plan.report.note(person.row, Fate.OUT, subject)
+            plan.report.note(person.row, Fate.OUT, why=subject)
         elif plan.holds.get(holder):
             plan.report.written(person.row)
         elif person.row not in plan.report.fates:
-            plan.report.note(person.row, Fate.OUT, "nothing was given to the user alone")
+            plan.report.note(person.row, Fate.OUT, why="nothing was given to the user alone")
     for group in plan.system.groups:
         holder = Holder(HolderKind.GROUP, group.name)
         subject = plan.subjects[holder]
         if isinstance(subject, str):
-            plan.report.note(group.row, Fate.OUT, subject)
+            plan.report.note(group.row, Fate.OUT, why=subject)
         elif plan.holds.get(holder):
             plan.report.written(group.row)
         else:
-            plan.report.note(group.row, Fate.OUT, "nothing was given to the group")
+            plan.report.note(group.row, Fate.OUT, why="nothing was given to the group")
         for row, _ in group.members:
             why = "who is in a group is what the token says, so the identity provider must put them in"
-            plan.report.note(row, Fate.OUT, why)
+            plan.report.note(row, Fate.OUT, why=why)
 
 
 def _all_namespaces(plan: Plan) -> Sequence[str]:

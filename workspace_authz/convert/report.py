@@ -39,7 +39,7 @@ class Report:
     remarks: dict[Fate, dict[str, dict[Row, None]]] = field(default_factory=dict)
     fates: dict[Row, Fate] = field(default_factory=dict)
 
-    def note(self, row: Row, fate: Fate, why: str) -> None:
+    def note(self, row: Row, fate: Fate, *, why: str) -> None:
         """``row`` has this fate, because of ``why``."""
         self.remarks.setdefault(fate, {}).setdefault(why, {})[row] = None
         before = self.fates.get(row, Fate.WRITTEN)

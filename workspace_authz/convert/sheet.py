@@ -44,8 +44,6 @@ class Sheet:
 
     def give(self, subject: Subject, target: Target, *, level: Level) -> None:
         """``level`` on an object, or on all of a resource."""
-        if target.resource is None:
-            raise AssertionError("a namespace is given by a role")
         if target.name:
             before = self.objects.get((subject, target))
             if rank(before) < rank(level):
