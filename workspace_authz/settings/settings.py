@@ -187,8 +187,8 @@ class Settings(ProxyHeaderSettings, SignInSettings, ForwardAuthSettings):
         description="Comma-separated buckets in which namespaces may keep the artifacts of their new "
         "experiments, by an [`MLflowConfig`](namespaces.md#an-artifact-root-for-a-namespace); "
         "`team-data=team-a` or `ml-data=ml-*` lets only these namespaces choose it. The server's account "
-        "then needs the ClusterRole `mlflow-server-artifact-roots`. Unless set, MLflowConfigs have no effect and "
-        "are not looked at.",
+        "then needs the ClusterRole `mlflow-server-artifact-roots`. Unless set, MLflowConfigs have no effect "
+        "and are not looked at.",
     )
     service_account_workspace: bool = Field(
         default=False, description="Whether the default workspace of a service account is its own namespace."

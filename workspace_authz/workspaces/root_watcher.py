@@ -112,6 +112,8 @@ class ArtifactRoots:
         """What an operator should know of a server that serves nevertheless."""
         if self._configs.state.absent:
             return (_ABSENT,)
+        if not self.synced:
+            return ()
         unusable = sum(1 for namespace in self._namespaces() if self._problem(namespace))
         if not unusable:
             return ()
@@ -170,7 +172,7 @@ class ArtifactRoots:
                 self._changed_at.pop(namespace, None)
 
     def _note(self, namespace: str) -> None:
-        """Log a problem when it begins. A Secret that comes after its ``MLflowConfig`` is one for a moment."""
+        """Log a problem when it begins."""
         problem = self._problem(namespace)
         if problem is None:
             if self._noted.pop(namespace, None) is not None:
