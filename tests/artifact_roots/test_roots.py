@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.artifact_roots.conftest import GROUP, OWN, SECRET, SHARED, Site
+from tests.artifact_roots.conftest import GROUP, OWN, SECRET, SHARED, Site, apply
+from tests.harness.processes import ROOT
 from tests.harness.sdk import sdk
 from tests.scenarios import steps
 from tests.scenarios.waiting import until
@@ -43,6 +44,11 @@ def test_new_experiments_lie_in_the_namespaces_bucket_and_those_of_others_do_not
     assert location == f"s3://{OWN}/models/workspaces/team-a/{location.rpartition('/')[2]}"
     assert site.location("team-b").startswith("mlflow-artifacts:/workspaces/team-b/")
     assert site.location_of(before).startswith("mlflow-artifacts:/workspaces/team-a/")
+
+
+def test_the_example_leads_where_it_says(site: Site) -> None:
+    apply(site.plane, ROOT / "manifests" / "examples" / "mlflow-config" / "team-a.yaml")
+    own_root(site, "s3://team-a-data/models/workspaces/team-a/")
 
 
 def test_the_list_of_workspaces_shows_the_root(site: Site) -> None:
