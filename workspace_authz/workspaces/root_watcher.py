@@ -31,7 +31,7 @@ ROLE: Final = "mlflow-server-artifact-roots"
 CONFIGS_PATH: Final = "/apis/mlflow.kubeflow.org/v1/mlflowconfigs"
 SECRETS_PATH: Final = "/api/v1/secrets"
 
-_SETTLING_SECONDS: Final = 2.0
+_GRACE_SECONDS: Final = 2.0
 """How long after a change a Secret may be missing: the two kinds are watched apart from each other."""
 _LOOK_SECONDS: Final = 0.05
 
@@ -146,7 +146,7 @@ class ArtifactRoots:
 
         Raises :class:`BadRequestError` with the problem if not, and :class:`UnavailableError` as :meth:`of`.
         """
-        while self._problem(namespace) == NO_SECRET and self._settling(namespace):
+        while self._problem(namespace) == NO_SECRET and self._changed_lately(namespace):
             await self._clock.sleep(_LOOK_SECONDS)
         if (problem := self._problem(namespace)) is not None:
             raise BadRequestError(refusal(namespace, problem))
@@ -155,9 +155,9 @@ class ArtifactRoots:
         found = self.of(namespace)
         return found.problem if found else None
 
-    def _settling(self, namespace: str) -> bool:
+    def _changed_lately(self, namespace: str) -> bool:
         changed = self._changed_at.get(namespace)
-        return changed is not None and self._clock.monotonic() - changed < _SETTLING_SECONDS
+        return changed is not None and self._clock.monotonic() - changed < _GRACE_SECONDS
 
     def _namespaces(self) -> list[str]:
         return [namespace for namespace, _ in list(self._configs.objects)]
