@@ -195,6 +195,7 @@ def _for_the_command() -> Iterator[Reliance]:
     registry = "mlflow.store.artifact.artifact_repository_registry"
     yield from _of(DATABASES, both, "_verify_schema", "create_sqlalchemy_engine")
     upgrading = ("_get_alembic_config", "_get_schema_version", "_initialize_tables", "_upgrade_db")
+    yield from _of(DATABASES, both, "_make_parent_dirs_if_sqlite")
     yield from _of(DATABASES, both, *upgrading)
     yield from _of(registry, command, "get_artifact_repository")
     yield from _of("mlflow.utils.file_utils", command, "local_file_uri_to_path")
