@@ -59,6 +59,9 @@ COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
         "workspaces": Command(
             "whose data the workspaces hold: list, adopt, purge", "workspace_authz.cli.workspaces.command:run"
         ),
+        "database": Command(
+            "the schema of the server's databases: upgrade, check", "workspace_authz.cli.database.command:run"
+        ),
         "serve": Command(
             "answer proxies in front of an MLflow that cannot load the app",
             "workspace_authz.cli.serve:run",

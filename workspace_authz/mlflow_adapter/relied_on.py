@@ -17,8 +17,9 @@ from workspace_authz.mlflow_adapter.store.tables import NAMED_TABLES, table_uses
 from workspace_authz.types import Resource
 
 COMMAND: Final = "workspace-authz workspaces"
+DATABASE_COMMAND: Final = "workspace-authz database"
 DATABASES: Final = "mlflow.store.db.utils"
-"""The server and :data:`COMMAND` need it."""
+"""The server and both commands need it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +44,12 @@ class Refuses:
 
 @dataclass(frozen=True, slots=True)
 class RefusesCommand:
-    """Without it :data:`COMMAND` stops. The server does not need it."""
+    """Without it a command stops. The server does not need it."""
+
+    commands: tuple[str, ...] = (COMMAND,)
 
     def __str__(self) -> str:
-        return f"the command `{COMMAND}` is refused"
+        return f"refused is the command {' and '.join(f'`{command}`' for command in self.commands)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +190,13 @@ def _for_gateway_calls() -> Iterator[Reliance]:
 
 
 def _for_the_command() -> Iterator[Reliance]:
-    """Purging and counting, which the command line does."""
-    command = RefusesCommand()
+    """Purging, counting and upgrading, which the command line does."""
+    command, both = RefusesCommand(), RefusesCommand((COMMAND, DATABASE_COMMAND))
     registry = "mlflow.store.artifact.artifact_repository_registry"
-    yield from _of(DATABASES, command, "_verify_schema", "create_sqlalchemy_engine")
+    yield from _of(DATABASES, both, "_verify_schema", "create_sqlalchemy_engine")
+    upgrading = ("_get_alembic_config", "_get_schema_version", "_initialize_tables", "_upgrade_db")
+    yield from _of(DATABASES, both, "_make_parent_dirs_if_sqlite")
+    yield from _of(DATABASES, both, *upgrading)
     yield from _of(registry, command, "get_artifact_repository")
     yield from _of("mlflow.utils.file_utils", command, "local_file_uri_to_path")
     yield from _of("mlflow.utils.uri", command, "append_to_uri_path", "is_local_uri")
