@@ -22,6 +22,7 @@ COMMANDED: Final = (
     "README.md",
     "docs/install.md",
     "docs/clients.md",
+    "docs/workloads.md",
     "docs/identities.md",
     "docs/sign-in.md",
     "docs/ui.md",

@@ -51,6 +51,10 @@ COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
         "token": Command(
             "the token that this package's client plugin would send", "workspace_authz.cli.login:print_token"
         ),
+        "fetch": Command(
+            "a model into a directory, as KServe's storage initializers do it",
+            "workspace_authz.cli.fetch:run",
+        ),
         "keys": Command("access keys for programs: create, list, revoke", "workspace_authz.cli.keys:run"),
         "routes": Command("every route of MLflow and the rule for it", "workspace_authz.cli.routes:run"),
         "check": Command(
