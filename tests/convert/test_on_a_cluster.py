@@ -132,7 +132,7 @@ ANSWERS: Final = [
     (ACCOUNT, (), ("delete", "experiments", "fraud"), False),
     ("oidc:carol", (), ("delete", "experiments", "churn"), True),
 ]
-"""User, groups, question and mlflow-oidc-auth's answer: of their own permission, the group's, or a pattern."""
+"""User, groups, question and mlflow-oidc-auth's answer: of their own permission, the group's, a pattern."""
 
 
 @pytest.fixture
