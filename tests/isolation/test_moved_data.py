@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Final
 import pytest
 from sqlalchemy import create_engine
 
+from tests.docs.markdown import ROOT, blocks
 from tests.harness.forked import mlflow_command
 from tests.harness.processes import clean_environment
 from tests.harness.sdk import sdk
@@ -22,8 +24,13 @@ from workspace_authz.cli.main import main
 from workspace_authz.tenancy.claims import Reason, adopt, read_claims
 
 MOVED, KEPT = "fraud", "churn"
-RESOURCES: Final = {"experiments": [MOVED], "registered_models": [MOVED, f"prompt-of-{MOVED}"]}
-"""What goes to team-a, by MLflow's word for its kind. Prompts are registered models there."""
+GUIDE: Final = "docs/migration.md"
+(COMMANDS,) = [
+    block.code.replace("\\\n", " ").splitlines()
+    for block in blocks((ROOT / GUIDE).read_text(), file=GUIDE)
+    if block.comment == "run by tests/isolation/test_moved_data.py"
+]
+"""What goes to team-a, as the guide moves it. Prompts are registered models there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +49,12 @@ def moved(url: str, cluster: Cluster, *, directory: Path) -> None:
         "KUBECONFIG": str(cluster.plane.server_kubeconfig),
         "MLFLOW_WORKSPACE_STORE_URI": "kubernetes://",
     }
-    for kind, wanted in RESOURCES.items():
-        named = [word for name in wanted for word in ("--name", name)]
-        command = ["db", "move-resources", url, "--from", DEFAULT, "--to", TEAM_A, "--resource-type", kind]
-        ended = mlflow_command([*command, *named, "--yes"], environment=environment, directory=directory)
+    first, *moves = COMMANDS
+    assert first == "export MLFLOW_WORKSPACE_STORE_URI=kubernetes://"
+    for line in moves:
+        program, *command = shlex.split(line.replace("$MLFLOW_BACKEND_STORE_URI", url))
+        assert program == "mlflow"
+        ended = mlflow_command(command, environment=environment, directory=directory)
         assert ended.status == 0, ended.output
 
 
