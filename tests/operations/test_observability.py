@@ -76,7 +76,9 @@ def test_every_metric_that_is_asked_for_is_there_with_its_labels(page: Page, exp
 @pytest.mark.parametrize("alert", alerts(), ids=lambda alert: str(alert["alert"]))
 def test_every_alert_leads_to_a_section_of_the_runbook(alert: dict[str, Any]) -> None:
     page, _, anchor = alert["annotations"]["runbook_url"].partition("#")
-    assert page == "https://docs.example.com/workspace-authz/operations.md"  # a pager has no folder to start from
+    assert (
+        page == "https://docs.example.com/workspace-authz/operations.md"
+    )  # a pager has no folder to start from
     file = ROOT / "docs" / "operations.md"
     sections = re.findall(r"^### (Mlflow\S+)$", file.read_text(), re.MULTILINE)
     assert anchor == alert["alert"].lower()
