@@ -59,6 +59,14 @@ COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
         "workspaces": Command(
             "whose data the workspaces hold: list, adopt, purge", "workspace_authz.cli.workspaces.command:run"
         ),
+        "gc": Command(
+            "delete for good what was deleted long ago, in every workspace",
+            "workspace_authz.cli.upkeep.command:collect_garbage",
+        ),
+        "archive-traces": Command(
+            "move old traces from the database to the archive",
+            "workspace_authz.cli.upkeep.command:archive_traces",
+        ),
         "serve": Command(
             "answer proxies in front of an MLflow that cannot load the app",
             "workspace_authz.cli.serve:run",

@@ -187,7 +187,7 @@ def _for_gateway_calls() -> Iterator[Reliance]:
 
 
 def _for_the_command() -> Iterator[Reliance]:
-    """Purging and counting, which the command line does."""
+    """Purging, counting, collecting garbage and archiving traces, which the command line does."""
     command = RefusesCommand()
     registry = "mlflow.store.artifact.artifact_repository_registry"
     yield from _of(DATABASES, command, "_verify_schema", "create_sqlalchemy_engine")
@@ -195,6 +195,13 @@ def _for_the_command() -> Iterator[Reliance]:
     yield from _of("mlflow.utils.file_utils", command, "local_file_uri_to_path")
     yield from _of("mlflow.utils.uri", command, "append_to_uri_path", "is_local_uri")
     yield from _of("mlflow.utils.workspace_utils", command, "WORKSPACES_DIR_NAME")
+    archival = ("_get_trace_archival_scheduler_settings", "run_trace_archival_scheduler")
+    interval = "_TRACE_ARCHIVAL_SCHEDULER_LAST_RUN_MONOTONIC"
+    yield from _of("mlflow.cli", command, "cli")
+    yield from _of("mlflow.server.constants", command, "BACKEND_STORE_URI_ENV_VAR")
+    yield from _of("mlflow.tracing.trace_archival_service", command, *archival, interval)
+    yield from _of("mlflow.tracking._tracking_service.utils", command, "_get_store")
+    yield from _of(_CONTEXT, command, "WorkspaceContext")
 
 
 def _tables() -> Iterator[Reliance]:
