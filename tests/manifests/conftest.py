@@ -17,7 +17,7 @@ from workspace_authz.devplane.kubeconfig import token_kubeconfig, write_private
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def kubectl(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kubectl]:
-    """kubectl as ``system:masters`` of a fresh cluster to which ``manifests/quickstart.yaml`` was applied."""
+    """kubectl as ``system:masters`` of a fresh cluster to which the README's files were applied."""
     require_binaries()
     state = tmp_path_factory.mktemp("cluster")
     engine = KubeApiserverEngine(EngineOptions(state=state))
@@ -26,7 +26,8 @@ async def kubectl(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kub
         kubeconfig = state / "admin.kubeconfig"
         write_private(kubeconfig, token_kubeconfig(endpoint, endpoint.admin_token))
         kubectl = Kubectl(assets.find_binary(assets.KUBECTL), kubeconfig)
-        kubectl.run("apply", "--server-side", "-f", "manifests/quickstart.yaml")
+        for file in ("namespace", "volume", "quickstart"):
+            kubectl.run("apply", "--server-side", "--validate=strict", "-f", f"manifests/{file}.yaml")
         yield kubectl
     finally:
         await engine.stop()

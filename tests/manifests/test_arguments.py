@@ -11,6 +11,7 @@ import pytest
 import yaml
 from mlflow.cli import server
 from mlflow.utils.crypto import CRYPTO_KEK_PASSPHRASE_ENV_VAR
+from uvicorn.main import main as uvicorn
 
 from tests.manifests.kube import ROOT
 from workspace_authz.doors.probes import ProbesMiddleware
@@ -50,8 +51,10 @@ def test_mlflow_understands_the_arguments(arguments: list[str]) -> None:
 def test_every_variable_is_one_that_mlflow_reads() -> None:
     known = {*vars(mlflow.environment_variables), CRYPTO_KEK_PASSPHRASE_ENV_VAR}
     known |= {str(parameter.envvar) for parameter in server.params if parameter.envvar}
-    given = {entry["name"] for entry in container()["env"]} - {"HOME"}
-    assert given - known == set()
+    known |= {f"UVICORN_{parameter.name}".upper() for parameter in uvicorn.params}
+    (variables,) = objects(QUICKSTART, "ConfigMap")
+    given = {entry["name"] for entry in container()["env"]} | variables["data"].keys()
+    assert given - known == {"HOME"}
 
 
 def test_mlflow_answers_to_the_names_of_the_service() -> None:
@@ -100,4 +103,8 @@ def test_image_user_may_write_to_the_volume() -> None:
     security = deployment["spec"]["template"]["spec"]["securityContext"]
     assert str(security["fsGroup"]) == instruction("USER")
     assert container()["securityContext"]["readOnlyRootFilesystem"] is True
-    assert {mount["mountPath"] for mount in container()["volumeMounts"]} == {"/tmp", "/mlflow"}
+    assert {mount["mountPath"] for mount in container()["volumeMounts"]} == {
+        "/tmp",
+        "/mlflow",
+        "/var/run/secrets/kubernetes.io/serviceaccount",
+    }

@@ -31,6 +31,18 @@ def overlay(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> dict[
     return {"apiVersion": "v1", "kind": "List", "items": objects}
 
 
+def variables(kubectl: Kubectl) -> dict[str, str]:
+    """What the Deployment takes from its ConfigMap."""
+    (container,) = kubectl.json("get", "deployment", "mlflow", "-n", "mlflow")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    (source,) = container["envFrom"]
+    found: dict[str, str] = kubectl.json("get", "configmap", source["configMapRef"]["name"], "-n", "mlflow")[
+        "data"
+    ]
+    return found
+
+
 def may_review(kubectl: Kubectl) -> list[bool]:
     asked = [{"group": group, "resource": resource, "verb": "create"} for group, resource in NEEDED]
     return [
@@ -43,10 +55,7 @@ def test_only_the_component_lets_the_server_review_others(kubectl: Kubectl, over
     assert may_review(kubectl) == [False, False]
     kubectl.run("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=overlay)
     assert may_review(kubectl) == [True, True]
-    (container,) = kubectl.json("get", "deployment", "mlflow", "-n", "mlflow")["spec"]["template"]["spec"][
-        "containers"
-    ]
-    assert {"name": "WORKSPACE_AUTHZ_AUDIENCES", "value": "mlflow"} in container["env"]
+    assert variables(kubectl)["WORKSPACE_AUTHZ_AUDIENCES"] == "mlflow"
     kubectl.run("delete", "clusterrolebinding", "mlflow-server-reviews")
 
 

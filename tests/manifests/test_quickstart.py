@@ -45,10 +45,10 @@ def test_applying_it_again_changes_nothing(kubectl: Kubectl) -> None:
 
 def test_pod_passes_the_restricted_standard(kubectl: Kubectl) -> None:
     template = kubectl.json("get", "deployment", "mlflow", "-n", "mlflow")["spec"]["template"]
+    (container,) = template["spec"]["containers"]
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe"}, "spec": template["spec"]}
     kubectl.run("create", "--dry-run=server", "-n", "mlflow", "-f", "-", stdin=pod)
 
-    (container,) = template["spec"]["containers"]
     del container["securityContext"]["allowPrivilegeEscalation"]
     with pytest.raises(AssertionError, match='violates PodSecurity "restricted'):
         kubectl.run("create", "--dry-run=server", "-n", "mlflow", "-f", "-", stdin=pod)
