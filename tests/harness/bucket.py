@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from tests.harness.http import Http
 from tests.harness.processes import free_port, running, script
@@ -39,6 +41,14 @@ class S3:
         for path, body in ((f"/{bucket}", None), (f"/{bucket}/{key}", content)):
             answer = self.http.request("PUT", path, headers=_SIGNED, body=body)
             assert answer.status == 200, answer.text
+
+    def keys(self, uri: str) -> list[str]:
+        """The objects whose URI begins so (at most a thousand), without the bucket."""
+        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+        path = f"/{bucket}?list-type=2&prefix={quote(prefix, safe='')}"
+        answer = self.http.request("GET", path, headers=_SIGNED)
+        assert answer.status == 200, answer.text
+        return re.findall("<Key>([^<]*)</Key>", answer.text)
 
 
 @contextmanager

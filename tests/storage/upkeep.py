@@ -1,0 +1,112 @@
+"""The components' CronJobs, run as they are written: command and variables come from the YAML."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from tests.harness.plane import RBAC, Plane
+from tests.harness.processes import ROOT, clean_environment, script
+from tests.storage.stand import Stand
+from workspace_authz.devplane.kubeconfig import write_private
+
+COMPONENTS: Final = ROOT / "kustomize" / "components"
+NAMESPACE: Final = "mlflow"
+_SECONDS: Final = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the job's container ended."""
+
+    status: int
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class CronJob:
+    """A component's CronJob, and the stand whose job it does."""
+
+    stand: Stand
+    component: str
+
+    def grant(self, *, without: tuple[str, str] | None = None) -> None:
+        """Apply the component's RBAC, but for one verb on one resource."""
+        for each in self._documents("account.yaml"):
+            plural = {"ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings"}
+            if each["kind"] not in plural:
+                continue
+            for rule in each.get("rules", ()):
+                if without is not None and without[1] in rule["resources"]:
+                    rule["verbs"] = [verb for verb in rule["verbs"] if verb != without[0]]
+            path = f"{RBAC}/{plural[each['kind']]}"
+            self._plane.ask("DELETE", f"{path}/{each['metadata']['name']}")
+            self._plane.make(path, each)
+
+    def run(self, home: Path, *, files: Mapping[str, str] | None = None, more: Sequence[str] = ()) -> Ended:
+        """The container's command, with ``more`` arguments; ``files`` are what paths mean on this machine."""
+        home.mkdir(parents=True, exist_ok=True)
+        program, *arguments = self.container["command"]
+        done = subprocess.run(
+            [script(program), *arguments, *more],
+            env={**clean_environment(), **self.stand.s3.environment, **self._variables(home, files or {})},
+            cwd=home,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+        )
+        return Ended(done.returncode, done.stdout + done.stderr)
+
+    @property
+    def container(self) -> dict[str, Any]:
+        """The only one."""
+        (cronjob,) = self._documents("cronjob.yaml")
+        (container,) = cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+        found: dict[str, Any] = container
+        return found
+
+    @property
+    def account(self) -> str:
+        """The name of its service account."""
+        return next(
+            str(each["metadata"]["name"])
+            for each in self._documents("account.yaml")
+            if each["kind"] == "ServiceAccount"
+        )
+
+    @property
+    def _plane(self) -> Plane:
+        return self.stand.cluster.plane
+
+    def _documents(self, file: str) -> list[dict[str, Any]]:
+        return list(yaml.safe_load_all((COMPONENTS / self.component / file).read_text()))
+
+    def _variables(self, home: Path, files: Mapping[str, str]) -> dict[str, str]:
+        given = {each["name"]: each.get("value") for each in self.container["env"]}
+        assert given.pop("MLFLOW_BACKEND_STORE_URI") is None, "it is the Secret's"
+        variables = {name: files.get(str(value), str(value)) for name, value in given.items()}
+        if "MLFLOW_TRACKING_URI" in variables:
+            variables["MLFLOW_TRACKING_URI"] = self.stand.url
+        kubeconfig = home / "kubeconfig"
+        write_private(kubeconfig, yaml.safe_dump(self._kubeconfig()))
+        return {
+            **variables,
+            "MLFLOW_BACKEND_STORE_URI": self.stand.database,
+            "KUBECONFIG": str(kubeconfig),
+            "HOME": str(home),
+        }
+
+    def _kubeconfig(self) -> Any:
+        config = yaml.safe_load(self._plane.server_kubeconfig.read_text())
+        accounts = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts"
+        if self._plane.ask("GET", f"{accounts}/{self.account}").status == 404:
+            self._plane.service_account(NAMESPACE, self.account)
+        token = self._plane.account_token(NAMESPACE, self.account)
+        config["users"][0]["user"] = {"token": token}
+        return config
