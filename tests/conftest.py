@@ -23,7 +23,9 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 _BY_ENGINE = "tests/scenarios"
-_BY_DIRECTORY = frozenset({"tests/grants", "tests/stamps", "tests/isolation", "tests/operations"})
+_BY_DIRECTORY = frozenset(
+    {"tests/grants", "tests/stamps", "tests/isolation", "tests/operations", "tests/manifests"}
+)
 """Their files share servers."""
 
 

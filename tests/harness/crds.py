@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,8 @@ STAND_INS = Path(__file__).parents[1] / "manifests" / "crds"
 """Definitions of our own, of kinds whose real definitions cannot be fetched. Each says so."""
 
 _NAME = re.compile(r"^metadata:\n(?:  .*\n)*?  name: [\"']?([\w.-]+)", re.MULTILINE)
+_GROUP = re.compile(r"^  group: [\"']?([\w.-]+)", re.MULTILINE)
+_KIND = re.compile(r"^  names:\n(?:    .*\n)*?    kind: [\"']?(\w+)", re.MULTILINE)
 
 
 def definitions(*names: str) -> str:
@@ -22,6 +24,13 @@ def definitions(*names: str) -> str:
     """
     found = {name: text for text in _documents() if (name := _name(text)) in names}
     assert set(found) == set(names), f"no definition of {sorted(set(names) - set(found))}"
+    return "\n---\n".join(found.values())
+
+
+def defining(kinds: Collection[tuple[str, str]]) -> str:
+    """Those of these kinds, as ``("traefik.io", "IngressRoute")``. Otherwise as :func:`definitions`."""
+    found = {kind: text for text in _documents() if (kind := _kind(text)) in kinds}
+    assert set(found) == set(kinds), f"no definition of {sorted(set(kinds) - set(found))}"
     return "\n---\n".join(found.values())
 
 
@@ -35,6 +44,11 @@ def _documents() -> Iterator[str]:
 def _name(text: str) -> str:
     found = _NAME.search(text)
     return found[1] if found else ""
+
+
+def _kind(text: str) -> tuple[str, str]:
+    group, kind = _GROUP.search(text), _KIND.search(text)
+    return (group[1], kind[1]) if group and kind else ("", "")
 
 
 def _fetched() -> Path:

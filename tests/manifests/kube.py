@@ -18,12 +18,16 @@ class Kubectl:
     program: Path
     kubeconfig: Path
 
-    def run(self, *arguments: str, stdin: object = None) -> str:
-        """Its standard output. Raises ``AssertionError`` with its complaint when it fails."""
+    def run(self, *arguments: str, stdin: object = None, text: str | None = None) -> str:
+        """Its standard output. Raises ``AssertionError`` with its complaint when it fails.
+
+        It reads ``stdin`` as JSON, or ``text``.
+        """
+        given = text if stdin is None else json.dumps(stdin)
         done = subprocess.run(
             [self.program, "--kubeconfig", self.kubeconfig, *arguments],
-            input=None if stdin is None else json.dumps(stdin),
-            stdin=subprocess.DEVNULL if stdin is None else None,
+            input=given,
+            stdin=subprocess.DEVNULL if given is None else None,
             cwd=ROOT,
             capture_output=True,
             text=True,
@@ -36,6 +40,14 @@ class Kubectl:
         """Its output as JSON."""
         decoded: dict[str, Any] = json.loads(self.run(*arguments, "-o", "json", stdin=stdin))
         return decoded
+
+    def apply(self, name: str, *arguments: str) -> None:
+        """Apply a file of ``manifests/`` as the documents say, and accept no field that is unknown."""
+        self.run("apply", "--server-side", "--validate=strict", "-f", f"manifests/{name}.yaml", *arguments)
+
+    def delete(self, name: str) -> None:
+        """Delete what a file of ``manifests/`` holds, as the documents say."""
+        self.run("delete", "--ignore-not-found", "-f", f"manifests/{name}.yaml")
 
     def create(self, kind: str, spec: object, *arguments: str) -> dict[str, Any]:
         """The status of a review of ``authorization.k8s.io``."""

@@ -1,1 +1,1 @@
-"""Production storage: PostgreSQL and S3 behind two replicas, what runs from time to time, and what goes wrong."""
+"""Production storage: PostgreSQL and S3 behind two replicas, their upkeep, and what goes wrong."""

@@ -95,7 +95,9 @@ class Stand:
         token = self.cluster.people.root.token
         for server in self.ready:
             for _ in range(4):  # of each worker, most likely
-                until(lambda server=server: server.ask("GET", path, token=token, workspace=name).status == 200)  # type: ignore[misc]
+                until(
+                    lambda server=server: server.ask("GET", path, token=token, workspace=name).status == 200
+                )  # type: ignore[misc]
 
 
 def production(cluster: Cluster, s3: S3, database: str, **changes: object) -> ServerOptions:

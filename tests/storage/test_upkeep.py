@@ -156,6 +156,8 @@ def _settings(directory: Path, *, bucket: str = "mlflow-archive", enabled: str =
     text = (COMPONENTS / "trace-archival" / "trace-archival.yaml").read_text()
     file = directory / "trace-archival.yaml"
     file.write_text(
-        text.replace("s3://mlflow-archive/", f"s3://{bucket}/").replace("enabled: true", f"enabled: {enabled}")
+        text.replace("s3://mlflow-archive/", f"s3://{bucket}/").replace(
+            "enabled: true", f"enabled: {enabled}"
+        )
     )
     return {"/etc/mlflow-trace-archival/trace-archival.yaml": str(file)}

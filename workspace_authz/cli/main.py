@@ -59,6 +59,9 @@ COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
         "workspaces": Command(
             "whose data the workspaces hold: list, adopt, purge", "workspace_authz.cli.workspaces.command:run"
         ),
+        "database": Command(
+            "the schema of the server's databases: upgrade, check", "workspace_authz.cli.database.command:run"
+        ),
         "gc": Command(
             "delete for good what was deleted long ago, in every workspace",
             "workspace_authz.cli.upkeep.command:collect_garbage",

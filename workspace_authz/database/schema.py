@@ -117,18 +117,22 @@ def migrate(engine: Engine) -> None:
     A release only ever adds to the tables. So the tables of a newer release are left as they are, and
     replicas of two releases may run side by side. Raises ``SQLAlchemyError``.
     """
-    script = ScriptDirectory(str(_MIGRATIONS))
-    known = [revision.revision for revision in script.walk_revisions()]
-    with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        current = context.get_current_revision()
-    if current == known[0] or (current is not None and current not in known):
+    if is_current(engine):
         return
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     with engine.begin() as connection, _migration_lock(connection):
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def is_current(engine: Engine) -> bool:
+    """Whether our tables are those of this release, or of a newer one. Raises ``SQLAlchemyError``."""
+    known = [revision.revision for revision in ScriptDirectory(str(_MIGRATIONS)).walk_revisions()]
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        current = context.get_current_revision()
+    return current == known[0] or (current is not None and current not in known)
 
 
 def insert_if_absent(engine: Engine, table: Table, *, values: Mapping[str, Any]) -> None:

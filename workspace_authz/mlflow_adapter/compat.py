@@ -143,14 +143,16 @@ def _failed_import(importer: str) -> Iterator[str]:
         yield str(error).partition(" (")[0]  # without the path
 
 
-def demand_for_command() -> None:
-    """Raise :class:`ConfigurationError` if MLflow lacks what :data:`COMMAND` needs."""
-    needed = (
-        each for each in RELIED_ON if isinstance(each.without, RefusesCommand) or each.module == DATABASES
-    )
+def demand_for_command(command: str = COMMAND) -> None:
+    """Raise :class:`ConfigurationError` if MLflow lacks what ``command`` needs."""
+    needed = (each for each in RELIED_ON if each.module == DATABASES or _is_for(each.without, command))
     missing = [gap.name for gap in find_gaps(needed)]
     if missing:
         raise ConfigurationError(
-            f"MLflow {metadata.version('mlflow')} lacks what `{COMMAND}` relies on: "
+            f"MLflow {metadata.version('mlflow')} lacks what `{command}` relies on: "
             f"{', '.join(missing)}. Please {_REMEDY}"
         )
+
+
+def _is_for(without: Without, command: str) -> bool:
+    return isinstance(without, RefusesCommand) and command in without.commands

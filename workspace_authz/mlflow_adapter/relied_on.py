@@ -17,8 +17,11 @@ from workspace_authz.mlflow_adapter.store.tables import NAMED_TABLES, table_uses
 from workspace_authz.types import Resource
 
 COMMAND: Final = "workspace-authz workspaces"
+DATABASE_COMMAND: Final = "workspace-authz database"
+GC_COMMAND: Final = "workspace-authz gc"
+ARCHIVE_COMMAND: Final = "workspace-authz archive-traces"
 DATABASES: Final = "mlflow.store.db.utils"
-"""The server and :data:`COMMAND` need it."""
+"""The server and all commands need it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +46,12 @@ class Refuses:
 
 @dataclass(frozen=True, slots=True)
 class RefusesCommand:
-    """Without it :data:`COMMAND` stops. The server does not need it."""
+    """Without it a command stops. The server does not need it."""
+
+    commands: tuple[str, ...] = (COMMAND,)
 
     def __str__(self) -> str:
-        return f"the command `{COMMAND}` is refused"
+        return f"refused is the command {' and '.join(f'`{command}`' for command in self.commands)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,21 +192,29 @@ def _for_gateway_calls() -> Iterator[Reliance]:
 
 
 def _for_the_command() -> Iterator[Reliance]:
-    """Purging, counting, collecting garbage and archiving traces, which the command line does."""
-    command = RefusesCommand()
+    """Purging, counting and upgrading, which the command line does."""
+    command, both = RefusesCommand(), RefusesCommand((COMMAND, DATABASE_COMMAND))
     registry = "mlflow.store.artifact.artifact_repository_registry"
-    yield from _of(DATABASES, command, "_verify_schema", "create_sqlalchemy_engine")
-    yield from _of(registry, command, "get_artifact_repository")
+    yield from _of(DATABASES, both, "_verify_schema", "create_sqlalchemy_engine")
+    upgrading = ("_get_alembic_config", "_get_schema_version", "_initialize_tables", "_upgrade_db")
+    yield from _of(DATABASES, both, "_make_parent_dirs_if_sqlite")
+    yield from _of(DATABASES, both, *upgrading)
+    yield from _of(registry, RefusesCommand((COMMAND, GC_COMMAND)), "get_artifact_repository")
     yield from _of("mlflow.utils.file_utils", command, "local_file_uri_to_path")
     yield from _of("mlflow.utils.uri", command, "append_to_uri_path", "is_local_uri")
     yield from _of("mlflow.utils.workspace_utils", command, "WORKSPACES_DIR_NAME")
-    archival = ("_get_trace_archival_scheduler_settings", "run_trace_archival_scheduler")
-    interval = "_TRACE_ARCHIVAL_SCHEDULER_LAST_RUN_MONOTONIC"
-    yield from _of("mlflow.cli", command, "cli")
-    yield from _of("mlflow.server.constants", command, "BACKEND_STORE_URI_ENV_VAR")
-    yield from _of("mlflow.tracing.trace_archival_service", command, *archival, interval)
-    yield from _of("mlflow.tracking._tracking_service.utils", command, "_get_store")
-    yield from _of(_CONTEXT, command, "WorkspaceContext")
+
+
+def _for_upkeep() -> Iterator[Reliance]:
+    """Collecting garbage and archiving traces, which the command line does, too."""
+    collecting, archiving = RefusesCommand((GC_COMMAND,)), RefusesCommand((ARCHIVE_COMMAND,))
+    yield from _of("mlflow.cli", collecting, "cli")
+    yield from _of("mlflow.tracking._tracking_service.utils", collecting, "_get_store")
+    yield from _of(_CONTEXT, collecting, "WorkspaceContext")
+    yield from _of("mlflow.server.constants", archiving, "BACKEND_STORE_URI_ENV_VAR")
+    service = "mlflow.tracing.trace_archival_service"
+    names = ("_get_trace_archival_scheduler_settings", "run_trace_archival_scheduler")
+    yield from _of(service, archiving, *names, "_TRACE_ARCHIVAL_SCHEDULER_LAST_RUN_MONOTONIC")
 
 
 def _tables() -> Iterator[Reliance]:
@@ -215,5 +228,6 @@ RELIED_ON: Final[tuple[Reliance, ...]] = (
     *_somewhere(),
     *_for_gateway_calls(),
     *_for_the_command(),
+    *_for_upkeep(),
     *_tables(),
 )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
-from workspace_authz.cli.options import Parser, add_kubeconfig, command_parser
+from workspace_authz.cli.options import PROGRAM, Parser, add_kubeconfig, command_parser
 from workspace_authz.lazy import load
 
 _GC: Final = """\
@@ -49,14 +49,15 @@ def collect_garbage(arguments: Sequence[str]) -> int:
     add_kubeconfig(parser)
     options = parser.parse(arguments)
     options.age = _age(options.older_than, parser)
-    return _run("workspace_authz.cli.upkeep.collecting:run", options)
+    return _run("workspace_authz.cli.upkeep.collecting:run", options, command="gc")
 
 
 def archive_traces(arguments: Sequence[str]) -> int:
     """Run ``archive-traces``. Returns its exit status. Raises :class:`AuthzError`."""
     parser = command_parser("archive-traces", _ARCHIVE)
     _add_store(parser)
-    return _run("workspace_authz.cli.upkeep.archiving:run", parser.parse(arguments))
+    options = parser.parse(arguments)
+    return _run("workspace_authz.cli.upkeep.archiving:run", options, command="archive-traces")
 
 
 def _age(text: str, parser: Parser) -> timedelta:
@@ -75,8 +76,8 @@ def _add_store(parser: Parser) -> None:
     )
 
 
-def _run(target: str, options: argparse.Namespace) -> int:
-    demand: Callable[[], None] = load(_DEMAND, extra="server")
-    demand()
+def _run(target: str, options: argparse.Namespace, *, command: str) -> int:
+    demand: Callable[[str], None] = load(_DEMAND, extra="server")
+    demand(f"{PROGRAM} {command}")
     action: Callable[[argparse.Namespace], int] = load(target, extra="server")
     return action(options)

@@ -9,12 +9,17 @@ from typing import Final, TypeAlias
 from mlflow.exceptions import MlflowException
 from mlflow.server import handlers
 from mlflow.store.db import utils
-from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import URL, Engine, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from workspace_authz.errors import ConfigurationError, UnavailableError
 
+_CONNECT_SECONDS: Final = 5
+_WITH_CONNECT_TIMEOUT: Final = frozenset(
+    {"postgresql+psycopg2", "postgresql+psycopg", "mysql+mysqldb", "mysql+pymysql", "mariadb+pymysql"}
+)
+"""Drivers that take ``connect_timeout`` in a URL."""
 NO_ANSWER: Final = "MLflow's database gave no answer; try again."
 
 Sessions: TypeAlias = Callable[[], AbstractContextManager[Session]]
@@ -78,3 +83,43 @@ def open_engines(*uris: str) -> Iterator[list[Engine]]:
     finally:
         for engine in engines:
             engine.dispose()
+
+
+def new_engine(uri: str) -> Engine:
+    """An engine of its own for the database, as MLflow makes it, that does not wait long for a connection.
+
+    Nothing is connected yet. Raises :class:`ConfigurationError` for what is no database, and where its driver
+    is not installed. The message never holds the URI: it may hold a password.
+    """
+    try:
+        url = make_url(uri)
+        kind, driver = url.get_backend_name(), url.get_driver_name()
+        if f"{kind}+{driver}" in _WITH_CONNECT_TIMEOUT and "connect_timeout" not in url.query:
+            url = url.update_query_dict({"connect_timeout": str(_CONNECT_SECONDS)})
+        engine: Engine = utils.create_sqlalchemy_engine(url.render_as_string(hide_password=False))
+        return engine
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        raise ConfigurationError(
+            "MLflow's backend store is no database that SQLAlchemy knows: give a URI like "
+            "postgresql://USER:PASSWORD@HOST:5432/NAME."
+        ) from error
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"The Python module {error.name}, the driver for {uri.partition(':')[0]}:, is not installed: "
+            "pip install 'workspace-authz[server-all]'"
+        ) from error
+
+
+def make_directory(url: URL) -> None:
+    """Make the directory of a SQLite file, as MLflow does."""
+    utils._make_parent_dirs_if_sqlite(url.render_as_string(hide_password=False))
+
+
+def without_secrets(error: Exception, url: URL) -> str:
+    """What a driver says, in one line and without the password, for an operator's log."""
+    said = str(getattr(error, "orig", None) or error).strip()
+    text = " ".join((said.splitlines() or [type(error).__name__])[0].split())
+    secrets = [url.password, *(value for key, value in url.query.items() if "pass" in key)]
+    for secret in filter(None, secrets):
+        text = text.replace(str(secret), "***")
+    return text

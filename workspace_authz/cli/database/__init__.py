@@ -1,0 +1,1 @@
+"""``workspace-authz database``: the schema of the server's databases."""

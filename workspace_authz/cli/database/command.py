@@ -1,0 +1,72 @@
+"""The arguments of ``workspace-authz database``. The modules that do the work need MLflow, so load last."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from workspace_authz.cli.options import command_parser
+from workspace_authz.lazy import load
+
+_DESCRIPTION: Final = """\
+The schema of the server's databases: MLflow's own, and this package's tables beside it.
+
+  upgrade   wait for the database, then bring the schema up to what this release needs. Makes a fresh one,
+            may be repeated, and refuses to run twice at once
+  check     wait until the schema is what this release needs; say what is wrong otherwise. Changes nothing
+
+Take a backup before an upgrade. Exit status:
+
+   0  done
+   2  the command or an option is wrong, or the database's driver is not installed
+  10  the database did not answer in time
+  11  another upgrade is running
+  12  the schema is newer than this release
+  13  a migration failed
+  14  check: the schema is missing, or older than this release"""
+
+_ACTIONS: Final = {
+    action: f"workspace_authz.cli.database.{module}:run"
+    for action, module in (("upgrade", "upgrading"), ("check", "checking"))
+}
+_DEMAND: Final = "workspace_authz.mlflow_adapter.compat:demand_for_command"
+_SECONDS: Final = 60.0
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command. Returns its exit status. Raises :class:`AuthzError`."""
+    parser = command_parser("database", _DESCRIPTION)
+    parser.add_argument("action", choices=tuple(_ACTIONS), metavar="ACTION", help="upgrade or check")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=_SECONDS,
+        metavar="SECONDS",
+        help=f"how long to wait; default: {_SECONDS:g}",
+    )
+    _add_stores(parser)
+    options = parser.parse(arguments)
+    demand: Callable[[str], None] = load(_DEMAND, extra="server")
+    demand("workspace-authz database")
+    action: Callable[[argparse.Namespace], int] = load(_ACTIONS[options.action], extra="server")
+    return action(options)
+
+
+def _add_stores(parser: argparse.ArgumentParser) -> None:
+    """As ``mlflow server`` takes them, and from the same variables."""
+    group = parser.add_argument_group("the server's databases, as given to mlflow server")
+    backend, registry = "MLFLOW_BACKEND_STORE_URI", "MLFLOW_REGISTRY_STORE_URI"
+    group.add_argument(
+        "--backend-store-uri",
+        metavar="URI",
+        default=os.environ.get(backend),
+        help=f"default: {backend}, which keeps a password out of the process list",
+    )
+    group.add_argument(
+        "--registry-store-uri",
+        metavar="URI",
+        default=os.environ.get(registry),
+        help=f"the registry's, if it has its own; default: {registry}",
+    )
