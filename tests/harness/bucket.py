@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tests.harness.http import Http
-from tests.harness.processes import free_port, running, script
+from tests.harness.processes import Running, free_port, running, script
 
 _START_SECONDS = 120.0
 _SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=anybody/20260101/us-east-1/s3/aws4_request"}
@@ -23,6 +23,7 @@ class S3:
 
     url: str
     http: Http
+    process: Running
 
     @property
     def environment(self) -> dict[str, str]:
@@ -42,13 +43,19 @@ class S3:
             answer = self.http.request("PUT", path, headers=_SIGNED, body=body)
             assert answer.status == 200, answer.text
 
-    def keys(self, uri: str) -> list[str]:
-        """The objects whose URI begins so (at most a thousand), without the bucket."""
+    def keys(self, uri: str, *, containing: str = "") -> list[str]:
+        """The objects whose URI begins so (at most a thousand of them), without the bucket."""
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
         path = f"/{bucket}?list-type=2&prefix={quote(prefix, safe='')}"
         answer = self.http.request("GET", path, headers=_SIGNED)
         assert answer.status == 200, answer.text
-        return re.findall("<Key>([^<]*)</Key>", answer.text)
+        return [key for key in re.findall("<Key>([^<]*)</Key>", answer.text) if containing in key]
+
+    def tag(self, uri: str) -> str:
+        """The object's ETag."""
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        (tag,) = self.http.request("HEAD", f"/{bucket}/{key}", headers=_SIGNED).header("etag")
+        return tag.strip('"')
 
 
 @contextmanager
@@ -67,4 +74,4 @@ def s3_server(state: Path) -> Iterator[S3]:
                 return False
 
             process.wait_until(ready, seconds=_START_SECONDS)
-            yield S3(url, http)
+            yield S3(url, http, process)

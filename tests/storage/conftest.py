@@ -22,7 +22,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     preload()
     people = People()
     with devplane(EMBEDDED, tmp_path_factory.mktemp("storage") / "plane", users=people.all) as plane:
-        plane.namespace("mlflow")
         yield given_two_teams(plane, people)
 
 

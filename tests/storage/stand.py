@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import Final
@@ -91,13 +92,15 @@ class Stand:
 
     def wait_for_workspace(self, name: str) -> None:
         """Return once every server knows the namespace: they follow them."""
-        path = "/api/2.0/mlflow/experiments/search?max_results=1"
-        token = self.cluster.people.root.token
         for server in self.ready:
             for _ in range(4):  # of each worker, most likely
-                until(
-                    lambda server=server: server.ask("GET", path, token=token, workspace=name).status == 200
-                )  # type: ignore[misc]
+                until(partial(self._knows, server, name))
+
+    def _knows(self, server: MlflowServer, workspace: str) -> bool:
+        path = "/api/2.0/mlflow/experiments/search?max_results=1"
+        return (
+            server.ask("GET", path, token=self.cluster.people.root.token, workspace=workspace).status == 200
+        )
 
 
 def production(cluster: Cluster, s3: S3, database: str, **changes: object) -> ServerOptions:
@@ -149,7 +152,17 @@ def nginx(state: Path, upstreams: Sequence[str]) -> Iterator[str]:
         text = text.replace(old, new)
     (state / "nginx.conf").write_text(text)
     program = find_program("nginx", "/usr/sbin/nginx")
-    command = [program, "-p", state, "-c", state / "nginx.conf", "-e", "stderr", "-g", "daemon off;"]
+    command: list[str | Path] = [
+        program,
+        "-p",
+        state,
+        "-c",
+        state / "nginx.conf",
+        "-e",
+        "stderr",
+        "-g",
+        "daemon off;",
+    ]
     with running(command, log=state / "nginx.log") as process:
         url = f"http://127.0.0.1:{port}"
         with closing(Http(url)) as http:

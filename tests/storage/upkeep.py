@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,22 +9,14 @@ from typing import Any, Final
 
 import yaml
 
+from tests.harness.forked import Ended, own_command
 from tests.harness.plane import RBAC, Plane
-from tests.harness.processes import ROOT, clean_environment, script
+from tests.harness.processes import ROOT, clean_environment
 from tests.storage.stand import Stand
 from workspace_authz.devplane.kubeconfig import write_private
 
 COMPONENTS: Final = ROOT / "kustomize" / "components"
 NAMESPACE: Final = "mlflow"
-_SECONDS: Final = 240
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How the job's container ended."""
-
-    status: int
-    output: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +43,16 @@ class CronJob:
         """The container's command, with ``more`` arguments; ``files`` are what paths mean on this machine."""
         home.mkdir(parents=True, exist_ok=True)
         program, *arguments = self.container["command"]
-        done = subprocess.run(
-            [script(program), *arguments, *more],
-            env={**clean_environment(), **self.stand.s3.environment, **self._variables(home, files or {})},
-            cwd=home,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
+        assert program == "workspace-authz"
+        return own_command(
+            [*arguments, *more],
+            environment={
+                **clean_environment(),
+                **self.stand.s3.environment,
+                **self._variables(home, files or {}),
+            },
+            directory=home,
         )
-        return Ended(done.returncode, done.stdout + done.stderr)
 
     @property
     def container(self) -> dict[str, Any]:
