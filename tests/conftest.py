@@ -24,7 +24,14 @@ settings.load_profile("any machine")
 
 _BY_ENGINE = "tests/scenarios"
 _BY_DIRECTORY = frozenset(
-    {"tests/grants", "tests/stamps", "tests/isolation", "tests/operations", "tests/manifests"}
+    {
+        "tests/grants",
+        "tests/stamps",
+        "tests/isolation",
+        "tests/operations",
+        "tests/manifests",
+        "tests/storage",
+    }
 )
 """Their files share servers."""
 

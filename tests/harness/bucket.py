@@ -51,6 +51,15 @@ class S3:
         assert answer.status == 200, answer.text
         return [key for key in re.findall("<Key>([^<]*)</Key>", answer.text) if containing in key]
 
+    def copy(self, source: str, target: str) -> int:
+        """Copy all objects whose URI begins so, as one would copy a bucket. Returns how many there were."""
+        keys = self.keys(f"{source}/")
+        for key in keys:
+            bucket, _, prefix = source.removeprefix("s3://").partition("/")
+            body = self.http.request("GET", f"/{bucket}/{key}", headers=_SIGNED).body
+            self.put(f"{target}{key.removeprefix(prefix)}", body)
+        return len(keys)
+
     def tag(self, uri: str) -> str:
         """The object's ETag."""
         bucket, _, key = uri.removeprefix("s3://").partition("/")

@@ -62,17 +62,13 @@ class Postgres:
         """End it, should it have been started again."""
         self._control("stop", "--mode=immediate", check=False)
 
-    def dump(self, database: str, file: Path) -> None:
-        """``pg_dump`` in its own format."""
-        self.run("pg_dump", "--format=custom", f"--file={file}", database)
-
-    def run(self, program: str, *arguments: str) -> None:
-        """Run a client program of the same version against the server."""
-        where = ["--host=127.0.0.1", f"--port={self.port}", f"--username={_USER}"]
-        subprocess.run([_require_binaries() / program, *where, *arguments], check=True, capture_output=True)
+    @property
+    def binaries(self) -> Path:
+        """Where its programs are, those of clients, too."""
+        return _require_binaries()
 
     def _control(self, action: str, *arguments: str, check: bool = True) -> None:
-        program = _require_binaries() / "pg_ctl"
+        program = self.binaries / "pg_ctl"
         command = _as_user(program, action, f"--pgdata={self.home / 'data'}", "--wait", *arguments)
         subprocess.run(command, check=check, cwd=self.home, stdout=subprocess.DEVNULL)
 

@@ -92,3 +92,14 @@ def digest(run: str, file: str, directory: str) -> str:
     """Of what a download of the artifact brings."""
     path = mlflow.artifacts.download_artifacts(run_id=run, artifact_path=file, dst_path=directory)
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def predicts(model: str) -> bool:
+    """Whether the newest version of the registered model is loaded and answers."""
+    version = max(int(found.version) for found in MlflowClient().search_model_versions(f"name='{model}'"))
+    return bool(mlflow.pyfunc.load_model(f"models:/{model}/{version}").predict(["x"]) == ["x"])
+
+
+def experiment_names(name: str) -> list[str]:
+    """The experiments of this name."""
+    return [each.name for each in mlflow.search_experiments(filter_string=f"name = '{name}'")]
