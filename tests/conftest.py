@@ -24,6 +24,7 @@ settings.load_profile("any machine")
 
 _BY_ENGINE = "tests/scenarios"
 _BY_DIRECTORY = frozenset(
+<<<<<<< HEAD
     {
         "tests/grants",
         "tests/stamps",
@@ -32,6 +33,9 @@ _BY_DIRECTORY = frozenset(
         "tests/manifests",
         "tests/storage",
     }
+=======
+    f"tests/{name}" for name in ("artifact_roots", "grants", "isolation", "manifests", "operations", "stamps")
+>>>>>>> main
 )
 """Their files share servers."""
 

@@ -43,6 +43,12 @@ class S3:
             answer = self.http.request("PUT", path, headers=_SIGNED, body=body)
             assert answer.status == 200, answer.text
 
+    def get(self, uri: str) -> bytes:
+        """The content of an object."""
+        answer = self.http.request("GET", f"/{uri.removeprefix('s3://')}", headers=_SIGNED)
+        assert answer.status == 200, answer.text
+        return answer.body
+
     def keys(self, uri: str, *, containing: str = "") -> list[str]:
         """The objects whose URI begins so (at most a thousand of them), without the bucket."""
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
@@ -56,8 +62,7 @@ class S3:
         keys = self.keys(f"{source}/")
         for key in keys:
             bucket, _, prefix = source.removeprefix("s3://").partition("/")
-            body = self.http.request("GET", f"/{bucket}/{key}", headers=_SIGNED).body
-            self.put(f"{target}{key.removeprefix(prefix)}", body)
+            self.put(f"{target}{key.removeprefix(prefix)}", self.get(f"s3://{bucket}/{key}"))
         return len(keys)
 
     def tag(self, uri: str) -> str:
