@@ -24,18 +24,8 @@ settings.load_profile("any machine")
 
 _BY_ENGINE = "tests/scenarios"
 _BY_DIRECTORY = frozenset(
-<<<<<<< HEAD
-    {
-        "tests/grants",
-        "tests/stamps",
-        "tests/isolation",
-        "tests/operations",
-        "tests/manifests",
-        "tests/storage",
-    }
-=======
-    f"tests/{name}" for name in ("artifact_roots", "grants", "isolation", "manifests", "operations", "stamps")
->>>>>>> main
+    f"tests/{name}"
+    for name in ("artifact_roots", "grants", "isolation", "manifests", "operations", "stamps", "storage")
 )
 """Their files share servers."""
 
