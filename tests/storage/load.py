@@ -19,7 +19,7 @@ from tests.scenarios.waiting import until
 DEADLINE_SECONDS: Final = 60.0
 """Of every request: what takes longer hangs."""
 _SEARCH: Final = "/api/2.0/mlflow/runs/search"
-_PAUSE_SECONDS: Final = 0.02
+_PAUSE_SECONDS: Final = 0.1
 
 
 @dataclass(slots=True)
@@ -72,9 +72,9 @@ class Load:
         return answer
 
     def goes_on(self) -> None:
-        """Return once ten further writes have been stored."""
+        """Return once five further writes have been stored."""
         before = len(self.stored)
-        until(lambda: len(self.stored) >= before + 10)
+        until(lambda: len(self.stored) >= before + 5)
 
     def over(self) -> None:
         """No further writes."""
@@ -106,7 +106,7 @@ def _kind(answer: Answer) -> str:
 
 
 @contextmanager
-def under_load(url: str, *, token: str, workspace: str, experiment: str, writers: int = 3) -> Iterator[Load]:
+def under_load(url: str, *, token: str, workspace: str, experiment: str, writers: int = 2) -> Iterator[Load]:
     """Writers for as long as the block lasts."""
     load = Load(url, token, workspace, experiment)
     threads = [threading.Thread(target=load.write, args=(number,)) for number in range(writers)]

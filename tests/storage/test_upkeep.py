@@ -8,11 +8,12 @@ from typing import Final
 
 import pytest
 
+from tests.harness.plane import rights
 from tests.harness.sdk import sdk
 from tests.scenarios.people import TEAM_A, TEAM_B
 from tests.storage import steps
 from tests.storage.stand import ARTIFACTS, Stand
-from tests.storage.upkeep import COMPONENTS, CronJob
+from tests.storage.upkeep import COMPONENTS, NAMESPACE, CronJob
 
 SEARCH: Final = "/api/2.0/mlflow/experiments/search"
 NOW: Final = ("--older-than", "1s")
@@ -35,6 +36,7 @@ def test_what_was_deleted_is_gone_for_good_and_its_names_are_free(
     alice = stand.cluster.people.alice
     with sdk(stand.url, tmp_path / "alice", token=alice.token, workspace=TEAM_A) as person:
         doomed, kept = person.run(steps.work, "doomed"), person.run(steps.work, "kept")
+        stays = person.run(steps.upload, "kept", str(tmp_path / "file"), 256)
         person.run(steps.delete_work, doomed, kept)
         assert person.fails(steps.create_experiment, "doomed").error_code == "RESOURCE_ALREADY_EXISTS"
         gc.grant()
@@ -47,8 +49,8 @@ def test_what_was_deleted_is_gone_for_good_and_its_names_are_free(
         assert person.run(steps.spans_of, kept.trace) == [{"of": "kept"}]
     folders = f"{ARTIFACTS}/workspaces/{TEAM_A}"
     assert stand.s3.keys(f"{folders}/{doomed.experiment}/") == []
-    left = stand.s3.keys(f"{folders}/{kept.experiment}/")
-    assert {key.split("/")[4] for key in left} == {"traces"}
+    (left,) = stand.s3.keys(f"{folders}/{kept.experiment}/")
+    assert f"/{stays}/" in left
 
 
 def test_a_registered_models_name_is_free_at_once(stand: Stand, tmp_path: Path) -> None:
@@ -59,10 +61,8 @@ def test_a_registered_models_name_is_free_at_once(stand: Stand, tmp_path: Path) 
         person.run(steps.work, "again")
 
 
-def test_a_workspace_that_is_closed_or_fails_stops_no_other(
-    stand: Stand, gc: CronJob, tmp_path: Path
-) -> None:
-    """Given a namespace that was made anew and one that refuses, when gc runs, then the last one is done."""
+def test_a_workspace_that_is_closed_stops_no_other(stand: Stand, gc: CronJob, tmp_path: Path) -> None:
+    """`mlflow gc --all-workspaces` ends there."""
     plane, root = stand.cluster.plane, stand.cluster.people.root
     gc.grant()
     for name in ("aa-closed", "zz-open"):
@@ -76,8 +76,26 @@ def test_a_workspace_that_is_closed_or_fails_stops_no_other(
     assert _deleted_experiments(stand, "zz-open", token=root.token) == []
 
 
-@pytest.mark.parametrize("right", [("get", "experiments"), ("update", "experiments"), ("list", "namespaces")])
-def test_each_right_of_the_collectors_account_is_needed(
+def test_a_workspace_that_fails_stops_no_other_and_fails_the_job(
+    stand: Stand, gc: CronJob, tmp_path: Path
+) -> None:
+    """Given an account that may not delete in the first of two workspaces, then the second one is done."""
+    plane, root = stand.cluster.plane, stand.cluster.people.root
+    gc.grant(without=("update", "experiments"))
+    for name in ("ab-fails", "zy-open"):
+        plane.namespace(name)
+        _delete_experiment(stand, name)
+    plane.role("zy-open", "collected", rules=rights("update experiments"))
+    plane.bind("zy-open", "collected", account=(NAMESPACE, gc.account), kind="Role")
+    ended = gc.run(tmp_path / "gc", more=NOW)
+    assert ended.status == 1, ended.output
+    assert "note: ab-fails could not be collected:" in ended.output
+    assert _deleted_experiments(stand, "ab-fails", token=root.token) == ["short-lived"]
+    assert _deleted_experiments(stand, "zy-open", token=root.token) == []
+
+
+@pytest.mark.parametrize("right", [("get", "experiments"), ("list", "namespaces")])
+def test_the_other_rights_of_the_collectors_account_are_needed(
     right: tuple[str, str], stand: Stand, gc: CronJob, tmp_path: Path
 ) -> None:
     namespace = f"needs-{right[0]}"

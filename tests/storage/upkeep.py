@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -32,9 +32,8 @@ class CronJob:
             plural = {"ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings"}
             if each["kind"] not in plural:
                 continue
-            for rule in each.get("rules", ()):
-                if without is not None and without[1] in rule["resources"]:
-                    rule["verbs"] = [verb for verb in rule["verbs"] if verb != without[0]]
+            if without is not None and "rules" in each:
+                each["rules"] = list(_without(each["rules"], verb=without[0], resource=without[1]))
             path = f"{RBAC}/{plural[each['kind']]}"
             self._plane.ask("DELETE", f"{path}/{each['metadata']['name']}")
             self._plane.make(path, each)
@@ -101,3 +100,10 @@ class CronJob:
         token = self._plane.account_token(NAMESPACE, self.account)
         config["users"][0]["user"] = {"token": token}
         return config
+
+
+def _without(rules: Sequence[dict[str, Any]], *, verb: str, resource: str) -> Iterator[dict[str, Any]]:
+    for rule in rules:
+        left = [each for each in rule["verbs"] if each != verb or resource not in rule["resources"]]
+        if left:
+            yield {**rule, "verbs": left}
