@@ -235,15 +235,8 @@ def test_check_finds_the_right_and_its_absence(whole: Site, tmp_path: Path) -> N
     others = tmp_path / "kubeconfig"
     others.write_text(yaml.safe_dump(other))
     for kubeconfig, level in ((whole.plane.server_kubeconfig, "ok"), (others, "failing")):
-        command = [
-            script("workspace-authz"),
-            "check",
-            "--no-routes",
-            "-o",
-            "json",
-            "--kubeconfig",
-            kubeconfig,
-        ]
+        command: list[str | Path] = [script("workspace-authz"), "check", "--no-routes", "-o", "json"]
+        command += ["--kubeconfig", kubeconfig]
         environment = {**os.environ, "WORKSPACE_AUTHZ_ARTIFACT_BUCKETS": SHARED}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         found = {finding["check"]: finding for finding in json.loads(done.stdout)}
