@@ -96,7 +96,7 @@ async def test_another_process_follows_them_itself(tmp_path: Path) -> None:
 
 
 async def test_another_process_asks_nobody_about_the_default_workspace(tmp_path: Path) -> None:
-    """Given MLflow's parent process, which makes an experiment there, then it needs no API server for that."""
+    """Given MLflow's parent, which makes an experiment there, then it needs no API server for that."""
     kinds, kubeconfig = TwoKinds(), tmp_path / "kubeconfig"
     async with kinds.serving():
         write_kubeconfig(kubeconfig, server=f"http://127.0.0.1:{kinds.port}")
