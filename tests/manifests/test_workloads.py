@@ -1,4 +1,4 @@
-"""The examples of notebooks, pipelines and model servers, on a real API server that holds to the restricted standard."""
+"""The examples of notebooks, pipelines and model servers, on a real API server."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ USUAL = "/var/run/secrets/kubernetes.io/serviceaccount"
 @pytest.fixture(scope="module")
 def team(cluster: Kubectl) -> Iterator[Kubectl]:
     """A cluster that knows the third parties' kinds, with the namespace team-a and its accounts."""
-    cluster.run("apply", "--server-side", "-f", "-", text=defining(FOREIGN))
-    cluster.run("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+    cluster.define(defining(FOREIGN))
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a", "labels": labels}}
     cluster.run("apply", "--server-side", "-f", "-", stdin=namespace)
@@ -46,7 +45,7 @@ def team(cluster: Kubectl) -> Iterator[Kubectl]:
 
 
 def admitted(kubectl: Kubectl, spec: dict[str, Any]) -> dict[str, Any]:
-    """The spec of a pod as the API server completes it. Raises ``AssertionError`` where it refuses the pod."""
+    """The spec of a pod as the API server completes it. Raises ``AssertionError`` where it refuses it."""
     metadata = {"name": "probe", "namespace": "team-a"}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     found: dict[str, Any] = kubectl.json("create", "--dry-run=server", "-f", "-", stdin=pod)["spec"]

@@ -11,8 +11,8 @@ MLFLOW = "http://mlflow.mlflow.svc"
 def add_mlflow_env_vars_to_tasks(tasks: list[dsl.PipelineTask]) -> None:
     """Let the tasks use MLflow with the token that every pod has.
 
-    The workspace is the pod's namespace. The account is ``default-editor`` in a profile of Kubeflow's, otherwise
-    ``pipeline-runner``, which needs a binding to ``mlflow-integration``.
+    The workspace is the pod's namespace. The account is ``default-editor`` in a profile of Kubeflow's,
+    otherwise ``pipeline-runner``, which needs a binding to ``mlflow-integration``.
     """
     for task in tasks:
         task.set_env_variable("MLFLOW_TRACKING_URI", MLFLOW)
@@ -20,9 +20,10 @@ def add_mlflow_env_vars_to_tasks(tasks: list[dsl.PipelineTask]) -> None:
 
 
 def use_mlflow_token(tasks: list[dsl.PipelineTask]) -> None:
-    """Let the tasks use MLflow with a token for nothing else: the PodDefault ``mlflow`` adds it, and all variables.
+    """Let the tasks use MLflow with a token for nothing else: the PodDefault ``mlflow`` adds it.
 
-    KFP itself cannot mount such a token. Needs this project in the tasks' image.
+    KFP itself cannot mount such a token. The PodDefault sets the variables, too. The tasks' image has
+    workspace-authz beside MLflow.
     """
     for task in tasks:
         kubernetes.add_pod_label(task, label_key="mlflow", label_value="true")
@@ -30,7 +31,7 @@ def use_mlflow_token(tasks: list[dsl.PipelineTask]) -> None:
 
 @dsl.component(base_image="python:3.12", packages_to_install=["mlflow[kubernetes]==3.17.2"])
 def train(depth: int) -> str:
-    import mlflow
+    import mlflow  # noqa: PLC0415 - only this function is in the pod
 
     mlflow.set_experiment("fraud")
     with mlflow.start_run() as run:
@@ -41,7 +42,7 @@ def train(depth: int) -> str:
 
 @dsl.component(base_image="registry.example.com/training:1")
 def judge(run_id: str) -> float:
-    import mlflow
+    import mlflow  # noqa: PLC0415
 
     return mlflow.get_run(run_id).data.metrics["accuracy"]
 
