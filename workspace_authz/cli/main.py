@@ -44,6 +44,11 @@ COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
         "revoke": Command("take them back", "workspace_authz.cli.grants.revoke:run"),
         "who": Command("who holds what in a workspace", "workspace_authz.cli.grants.who:who"),
         "who-can": Command("who may do this in MLflow", "workspace_authz.cli.grants.who:who_can"),
+        "convert": Command(
+            "the permissions of basic-auth or mlflow-oidc-auth, as plain RBAC",
+            "workspace_authz.cli.convert:run",
+            extra="server",
+        ),
         "login": Command(
             "log in at an OpenID Connect provider, for MLflow's clients", "workspace_authz.cli.login:log_in"
         ),
