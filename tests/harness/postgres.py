@@ -32,6 +32,7 @@ class Postgres:
     """A server that runs, on loopback, for the user ``mlflow`` without a password."""
 
     port: int
+    home: Path
 
     def url(self, database: str) -> str:
         """For SQLAlchemy and for MLflow's ``--backend-store-uri``."""
@@ -48,6 +49,29 @@ class Postgres:
             engine.dispose()
         return name
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Shut it down as an operator does, for as long as the block lasts: connections are cut."""
+        self._control("stop", "--mode=fast")
+        try:
+            yield
+        finally:
+            self._control("start", f"--log={self.home / 'postgres.log'}")
+
+    def stop(self) -> None:
+        """End it, should it have been started again."""
+        self._control("stop", "--mode=immediate", check=False)
+
+    @property
+    def binaries(self) -> Path:
+        """Where its programs are, those of clients, too."""
+        return _require_binaries()
+
+    def _control(self, action: str, *arguments: str, check: bool = True) -> None:
+        program = self.binaries / "pg_ctl"
+        command = _as_user(program, action, f"--pgdata={self.home / 'data'}", "--wait", *arguments)
+        subprocess.run(command, check=check, cwd=self.home, stdout=subprocess.DEVNULL)
+
 
 @contextmanager
 def running_postgres() -> Iterator[Postgres]:
@@ -62,12 +86,17 @@ def running_postgres() -> Iterator[Postgres]:
         subprocess.run(
             [*made, "--no-sync", "--locale=C", "--encoding=UTF8"], check=True, cwd=home, capture_output=True
         )
-        options = ["listen_addresses=127.0.0.1", f"port={port}", "unix_socket_directories=", *_QUICK]
-        command = _as_user(binaries / "postgres", "-D", str(data), *(f"-c{option}" for option in options))
+        options = ["listen_addresses='127.0.0.1'", f"port={port}", "unix_socket_directories=''", *_QUICK]
+        (data / "postgresql.auto.conf").write_text("\n".join(options) + "\n")
+        command = _as_user(binaries / "postgres", "-D", str(data))
         with running(command, log=home / "postgres.log") as process:
             ready = "database system is ready to accept connections"
             process.wait_until(lambda: ready in process.output, seconds=_START_SECONDS)
-            yield Postgres(port)
+            server = Postgres(port, home)
+            try:
+                yield server
+            finally:
+                server.stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
