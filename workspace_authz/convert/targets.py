@@ -21,6 +21,7 @@ NO_WORKSPACES: Final = (
 )
 _ELSEWHERE: Final = "it is in the name of another workspace than the object's, so it never counted"
 _ODD_NAME: Final = "RBAC must not be given such a name: it is empty, too long, unprintable, or has a *"
+_WHICH: Final = "only MLflow's own database tells models from prompts: give it with --backend-store-uri"
 _NOT_A_MODEL: Final = "it is a prompt, for which permissions on models did not count"
 _NOT_A_PROMPT: Final = "it is a model, for which permissions on prompts did not count"
 
@@ -126,6 +127,10 @@ class Finder:
             return [DEFAULT_WORKSPACE]
         return sorted({DEFAULT_WORKSPACE, *self.known.workspaces})
 
+    def _two_kinds(self, resource: Resource) -> bool:
+        """Whether permissions tell models from prompts, which RBAC does not."""
+        return resource is Resource.REGISTERED_MODELS and not self.ways.models_are_prompts
+
     def _fits(self, each: NamedObject, kind: str) -> bool:
         """Whether a permission of this type counts for a model or prompt."""
         if kind == PROMPT:
@@ -148,6 +153,8 @@ class Finder:
         by_id = resource is Resource.EXPERIMENTS or (self.ways.ids and resource in _GATEWAY)
         if by_id and not self.known.complete:
             return Found(why=NO_DATABASE)
+        if self._two_kinds(resource) and not self.known.complete:
+            return Found(why=_WHICH)
         if by_id:
             found = self.known.by_id.get((resource, permission.pattern))
         else:
