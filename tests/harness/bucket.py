@@ -42,10 +42,10 @@ class S3:
 
 
 @contextmanager
-def s3_server(state: Path) -> Iterator[S3]:
-    """A server that answers, for as long as the block lasts."""
+def s3_server(state: Path, *, port: int | None = None) -> Iterator[S3]:
+    """A server that answers, for as long as the block lasts. It forgets all at its end."""
     state.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = port or free_port()
     command: list[str | Path] = [script("moto_server"), "--host", "127.0.0.1", "--port", str(port)]
     with running(command, log=state / "s3.log") as process:
         url = f"http://127.0.0.1:{port}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -49,9 +50,44 @@ class Postgres:
         return name
 
 
+@dataclass(frozen=True, slots=True)
+class PostgresData:
+    """The data of a server, which may be started and stopped, each time on the same port."""
+
+    home: Path
+    port: int
+    binaries: Path
+
+    @contextmanager
+    def serving(self) -> Iterator[Postgres]:
+        """The server runs."""
+        settings = [
+            "listen_addresses=127.0.0.1",
+            f"port={self.port}",
+            "unix_socket_directories=",
+            *_QUICK,
+        ]
+        program, data = self.binaries / "postgres", str(self.home / "data")
+        command = _as_user(program, "-D", data, *(f"-c{setting}" for setting in settings))
+        with running(command, log=self.home / "postgres.log") as process:
+            ready = "database system is ready to accept connections"
+            process.wait_until(lambda: ready in process.output, seconds=_START_SECONDS)
+            yield Postgres(self.port)
+            # Its fast shutdown, which does not wait for clients.
+            process.process.send_signal(signal.SIGINT)
+            process.process.wait(_START_SECONDS)
+
+
 @contextmanager
 def running_postgres() -> Iterator[Postgres]:
     """Start one, and remove it with all its data."""
+    with postgres_data() as data, data.serving() as server:
+        yield server
+
+
+@contextmanager
+def postgres_data() -> Iterator[PostgresData]:
+    """The data of a new server, removed at the end."""
     binaries = _require_binaries()
     home = Path(tempfile.mkdtemp(prefix="workspace-authz-postgres-"))
     try:
@@ -62,12 +98,7 @@ def running_postgres() -> Iterator[Postgres]:
         subprocess.run(
             [*made, "--no-sync", "--locale=C", "--encoding=UTF8"], check=True, cwd=home, capture_output=True
         )
-        options = ["listen_addresses=127.0.0.1", f"port={port}", "unix_socket_directories=", *_QUICK]
-        command = _as_user(binaries / "postgres", "-D", str(data), *(f"-c{option}" for option in options))
-        with running(command, log=home / "postgres.log") as process:
-            ready = "database system is ready to accept connections"
-            process.wait_until(lambda: ready in process.output, seconds=_START_SECONDS)
-            yield Postgres(port)
+        yield PostgresData(home, port, binaries)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
