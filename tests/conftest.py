@@ -24,7 +24,7 @@ settings.load_profile("any machine")
 
 _BY_ENGINE = "tests/scenarios"
 _BY_DIRECTORY = frozenset(
-    {"tests/grants", "tests/stamps", "tests/isolation", "tests/operations", "tests/manifests"}
+    f"tests/{name}" for name in ("artifact_roots", "grants", "isolation", "manifests", "operations", "stamps")
 )
 """Their files share servers."""
 

@@ -240,6 +240,7 @@ def test_what_requests_may_contain_is_restricted_wherever_they_could_cross_works
         Restriction.OWN_SOURCE: {"CreateModelVersion"},
         Restriction.UPSTREAM_PATH: {"RawProxy"},
         Restriction.NO_SCHEDULE_TAG: {"CreateExperiment", "SetExperimentTag"},
+        Restriction.ARTIFACT_ROOT: {"CreateExperiment"},
         Restriction.NO_GLOBAL_BUDGET: {"CreateGatewayBudgetPolicy", "UpdateGatewayBudgetPolicy"},
     }
 

@@ -22,6 +22,7 @@ COMMANDED: Final = (
     "README.md",
     "docs/install.md",
     "docs/clients.md",
+    "docs/workloads.md",
     "docs/identities.md",
     "docs/sign-in.md",
     "docs/ui.md",
@@ -65,6 +66,7 @@ _FENCE: Final = re.compile(
 _LINK: Final = re.compile(r"\]\(([^()\s]+)\)")
 _HEADING: Final = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
 _NOT_IN_ANCHORS: Final = re.compile(r"[^\w\- ]")
+_TESTS: Final = re.compile(r"\[((?:`test_\w+`(?:, )?)+)\]\(\.\./(tests/[\w/]+\.py)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,16 @@ def _blocks(text: str, file: str) -> Iterator[Block]:
 def links(text: str) -> Sequence[str]:
     """The targets of all links outside of fenced blocks."""
     return _LINK.findall(_FENCE.sub("", text))
+
+
+def named_tests(text: str) -> Sequence[tuple[str, str]]:
+    """The file and the name of each test that a text links to, as ``[`test_name`](../tests/file.py)``."""
+    return [(file, name) for names, file in _TESTS.findall(text) for name in re.findall(r"\w+", names)]
+
+
+def is_there(file: str, name: str) -> bool:
+    """Whether a file of the repository defines the test."""
+    return (ROOT / file).is_file() and f"def {name}(" in (ROOT / file).read_text()
 
 
 def anchors(text: str) -> frozenset[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.markdown import DOCUMENTS, ROOT, anchors, links
+from tests.docs.markdown import DOCUMENTS, ROOT, anchors, is_there, links, named_tests
 
 
 def broken(file: Path) -> list[str]:
@@ -48,17 +48,20 @@ def test_links_that_lead_nowhere(link: str, tmp_path: Path) -> None:
     assert broken(document) == [link]
 
 
-_TESTS = re.compile(r"\[((?:`test_\w+`(?:, )?)+)\]\(\.\./(tests/[\w/]+\.py)\)")
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_a_test_that_a_document_names_is_there(document: str) -> None:
+    named = named_tests((ROOT / document).read_text())
+    assert [test for test in named if not is_there(*test)] == []
 
 
-def test_a_test_that_clients_md_names_is_there() -> None:
-    named = [
-        (file, name)
-        for names, file in _TESTS.findall((ROOT / "docs" / "clients.md").read_text())
-        for name in re.findall(r"\w+", names)
-    ]
-    assert len(named) > 20
-    assert [(file, name) for file, name in named if f"def {name}(" not in (ROOT / file).read_text()] == []
+def test_documents_name_tests() -> None:
+    assert len(named_tests((ROOT / "docs" / "clients.md").read_text())) > 20
+
+
+def test_a_test_that_is_not_there_is_noticed() -> None:
+    (here, gone) = named_tests("[`test_documents_name_tests`, `test_x`](../tests/docs/test_links.py)")
+    assert is_there(*here)
+    assert not is_there(*gone)
 
 
 def test_a_link_in_a_block_is_no_link() -> None:

@@ -210,3 +210,16 @@ async def test_a_worker_of_another_start_says_the_same(proxy_headers: bool) -> N
     lifespan = LifespanOn(config)
     await lifespan.startup()
     assert (lifespan.should_exit, started) == ((True, []) if proxy_headers else (False, ["lifespan"]))
+
+
+def test_buckets_of_namespaces_need_workspaces() -> None:
+    settings = load_settings(artifact_buckets="data")
+    with pytest.raises(ConfigurationError, match="WORKSPACE_AUTHZ_ARTIFACT_BUCKETS is for workspaces"):
+        check(replace(GOOD, workspaces=False), settings, environ={})
+
+
+def test_no_model_source_is_shared_from_a_bucket_of_namespaces() -> None:
+    settings = load_settings(artifact_buckets="other,data=team-a", model_sources="s3://data/models")
+    with pytest.raises(ConfigurationError, match=r"s3://data/models overlaps s3://data, "):
+        check(GOOD, settings, environ={})
+    check(GOOD, load_settings(artifact_buckets="data", model_sources="s3://shared"), environ={})

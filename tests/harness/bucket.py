@@ -40,6 +40,12 @@ class S3:
             answer = self.http.request("PUT", path, headers=_SIGNED, body=body)
             assert answer.status == 200, answer.text
 
+    def get(self, uri: str) -> bytes:
+        """The content of an object."""
+        answer = self.http.request("GET", f"/{uri.removeprefix('s3://')}", headers=_SIGNED)
+        assert answer.status == 200, answer.text
+        return answer.body
+
 
 @contextmanager
 def s3_server(state: Path, *, port: int | None = None) -> Iterator[S3]:

@@ -28,6 +28,14 @@ async def test_lists_in_pages_and_watches_from_there(server: ApiServer) -> None:
     assert server.authorizations == {f"Bearer {TOKEN}"}
 
 
+async def test_a_field_selector_is_sent_with_lists_and_watches(server: ApiServer) -> None:
+    async with informing(server, field_selector="metadata.name=a"):
+        watch = await server.next_watch()
+        assert watch.query["fieldSelector"] == "metadata.name=a"
+        assert server.gets == ["a", "a"]
+        assert server.lists == []
+
+
 async def test_the_whole_list_is_one_batch_of_changes(server: ApiServer) -> None:
     server.put("a")
     server.put("b")

@@ -26,6 +26,50 @@ def refusing(status: int, *, watches: bool | None = None) -> Fault:
     return fault
 
 
+async def test_an_optional_kind_that_is_not_served_has_no_objects_and_is_found_later(
+    server: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.put("a", color="red")
+    server.fault = refusing(404)
+    caplog.set_level(logging.INFO)
+    async with informing(server, optional=True) as running:
+        await until(lambda: len(running.clock.sleeps) > 3)
+        assert (running.informer.state.synced, running.informer.state.absent) == (True, True)
+        assert running.informer.state.problem is None
+        assert max(running.clock.sleeps) <= Timing().longest_delay
+        server.fault = lambda request: None
+        await server.next_watch()
+        assert running.informer.objects == {("", "a"): "red"}
+        assert not running.informer.state.absent
+    assert caplog.text.count("serves no such kind") == 1
+
+
+async def test_an_optional_kind_that_is_taken_away_takes_its_objects_along(server: ApiServer) -> None:
+    server.put("a", color="red")
+    async with informing(server, optional=True) as running:
+        watch = await server.next_watch()
+        del running.batches[:]
+        server.fault = refusing(404)
+        watch.close()
+        await until(lambda: running.informer.state.absent)
+        assert running.informer.objects == {}
+        assert [(change.old, change.new) for change in running.batches[0]] == [("red", None)]
+
+
+async def test_a_kind_that_must_be_served_is_a_problem_without(server: ApiServer) -> None:
+    server.fault = refusing(404)
+    async with informing(server) as running:
+        await until(lambda: running.informer.state.problem)
+        assert not running.informer.state.synced
+
+
+async def test_who_lacks_the_right_to_one_name_is_told_the_name(server: ApiServer) -> None:
+    server.fault = refusing(403)
+    async with informing(server, optional=True, field_selector="metadata.name=a") as running:
+        await until(lambda: running.informer.state.problem)
+        assert "list and watch on it, for metadata.name=a only." in str(running.informer.state.problem)
+
+
 async def test_a_version_that_is_gone_means_listing_again(server: ApiServer) -> None:
     server.put("a", color="red")
     server.put("b", color="blue")

@@ -44,13 +44,16 @@ _FOUND: Final = search(
 
 _EXPERIMENT_ROUTES: Final[tuple[Route, ...]] = (
     *restricted(
-        Restriction.NO_SCHEDULE_TAG,
-        rpc(
-            "POST",
-            "2.0/mlflow/experiments/create",
-            "CreateExperiment",
-            # A location within that of another experiment would give a right on the other's artifacts.
-            all_of(experiments(Verb.CREATE), experiments(Verb.UPDATE, _LOCATION, when_present=True)),
+        Restriction.ARTIFACT_ROOT,
+        restricted(
+            Restriction.NO_SCHEDULE_TAG,
+            rpc(
+                "POST",
+                "2.0/mlflow/experiments/create",
+                "CreateExperiment",
+                # A location within that of another experiment would give a right on the other's artifacts.
+                all_of(experiments(Verb.CREATE), experiments(Verb.UPDATE, _LOCATION, when_present=True)),
+            ),
         ),
     ),
     *rpc("GET", "2.0/mlflow/experiments/get", "GetExperiment", experiments(Verb.GET, EXPERIMENT)),

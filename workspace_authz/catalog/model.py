@@ -273,6 +273,8 @@ class Restriction(StrEnum):
     NO_GATEWAY_TAG = "no tag of the gateway"
     """The request sets no tag whose name only the AI gateway may write: ``mlflow.gateway.*``,
     ``mlflow.auth.*``."""
+    ARTIFACT_ROOT = "a usable artifact root"
+    """The workspace's ``MLflowConfig``, if it has one, names a place for new experiments."""
     NO_GATEWAY_TRACE = "no trace of the gateway"
     """The trace that the request writes is none that the AI gateway has recorded: budgets count those."""
 

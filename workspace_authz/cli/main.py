@@ -44,12 +44,21 @@ COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
         "revoke": Command("take them back", "workspace_authz.cli.grants.revoke:run"),
         "who": Command("who holds what in a workspace", "workspace_authz.cli.grants.who:who"),
         "who-can": Command("who may do this in MLflow", "workspace_authz.cli.grants.who:who_can"),
+        "convert": Command(
+            "the permissions of basic-auth or mlflow-oidc-auth, as plain RBAC",
+            "workspace_authz.cli.convert:run",
+            extra="server",
+        ),
         "login": Command(
             "log in at an OpenID Connect provider, for MLflow's clients", "workspace_authz.cli.login:log_in"
         ),
         "logout": Command("forget that login, and end it", "workspace_authz.cli.login:log_out"),
         "token": Command(
             "the token that this package's client plugin would send", "workspace_authz.cli.login:print_token"
+        ),
+        "fetch": Command(
+            "a model into a directory, as KServe's storage initializers do it",
+            "workspace_authz.cli.fetch:run",
         ),
         "keys": Command("access keys for programs: create, list, revoke", "workspace_authz.cli.keys:run"),
         "routes": Command("every route of MLflow and the rule for it", "workspace_authz.cli.routes:run"),

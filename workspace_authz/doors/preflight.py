@@ -42,6 +42,7 @@ from workspace_authz.settings.settings import (
 )
 from workspace_authz.telemetry.audit import open_audit_sink
 from workspace_authz.telemetry.workers import make_run_directory
+from workspace_authz.workspaces.artifact_roots import artifact_buckets
 from workspace_authz.workspaces.policy import NamespacePolicy
 
 _log = logging.getLogger(__name__)
@@ -73,8 +74,15 @@ def check(options: ServerOptions, settings: Settings, *, environ: Mapping[str, s
         )
     _check_artifact_root(options.artifact_root)
     roots = (options.artifact_root, options.artifacts_destination)
-    refuse_overlap(shared_sources(settings.model_sources), roots=roots)
     _check_drivers(roots)
+    buckets = artifact_buckets(settings.artifact_buckets)
+    if buckets is not None and not options.workspaces:
+        raise ConfigurationError(
+            "WORKSPACE_AUTHZ_ARTIFACT_BUCKETS is for workspaces: start with --enable-workspaces, or unset it."
+        )
+    refuse_overlap(
+        shared_sources(settings.model_sources), roots=(*roots, *(buckets.roots if buckets else ()))
+    )
     resolve_single_namespace(settings, mlflow_workspaces=options.workspaces)
     namespace_policy(options, settings)
     if settings.username_claim:

@@ -14,6 +14,7 @@ from workspace_authz.kubernetes.connection import Connection
 from workspace_authz.kubernetes.informer_state import Change, InformerState, Timing
 from workspace_authz.kubernetes.listwatch import get_page, watch
 from workspace_authz.kubernetes.listwatch_answers import (
+    AbsentError,
     DeniedError,
     Event,
     EventType,
@@ -39,7 +40,8 @@ class Informer(Generic[T]):
     ``keep`` reduces an object to what is needed, so that nothing else is stored; an object of which it makes
     None is not stored. ``on_change`` is told of every difference, in order, one batch per list and one per
     event; ``on_followed`` whenever ``state.followed_since`` differs. All run on the event loop and must be
-    quick.
+    quick. An ``optional`` kind that the API server does not serve counts as one without objects, and is
+    looked for again and again.
     Run :meth:`run` in a supervised task.
     """
 
@@ -53,6 +55,8 @@ class Informer(Generic[T]):
         clock: Clock,
         on_followed: Callable[[], None] = lambda: None,
         label_selector: str = "",
+        field_selector: str = "",
+        optional: bool = False,
         page_size: int = 250,
         timing: Timing | None = None,
         chance: Callable[[], float] = random.random,
@@ -63,7 +67,9 @@ class Informer(Generic[T]):
         self._on_change = on_change
         self._on_followed = on_followed
         self._clock = clock
-        self._selection = {"labelSelector": label_selector} if label_selector else {}
+        selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        self._selection = {name: selector for name, selector in selectors.items() if selector}
+        self._optional = optional
         self._page_size = page_size
         self._timing = timing or Timing()
         self._chance = chance
@@ -101,7 +107,10 @@ class Informer(Generic[T]):
                 self._become(followed_since=None)
                 _log.info("%s: %s; it is opened again", self._path, error)
             except ListWatchError as error:
-                self._failed(error)
+                if self._optional and isinstance(error, AbsentError):
+                    self._absent()
+                else:
+                    self._failed(error)
                 await self._clock.sleep(self._delay())
 
     async def _list(self) -> None:
@@ -115,6 +124,12 @@ class Informer(Generic[T]):
             if not page.token:
                 break
             query["continue"] = page.token
+        self._replace(found)
+        self._version = page.version
+        self._become(absent=False)
+
+    def _replace(self, found: Mapping[tuple[str, str], T]) -> None:
+        """Keep ``found``, and nothing else: a complete list."""
         changes = [
             Change(key, self._objects.get(key), found.get(key))
             for key in dict.fromkeys((*self._objects, *found))
@@ -123,7 +138,6 @@ class Informer(Generic[T]):
         for change in changes:
             self._put(change.key, change.new)
         self._on_change(changes)
-        self._version = page.version
         self._become(synced=True)
         self._synced.set()
 
@@ -195,6 +209,14 @@ class Informer(Generic[T]):
         if before.followed_since != self._state.followed_since:
             self._on_followed()
 
+    def _absent(self) -> None:
+        self._failures += 1
+        self._version = None
+        if not self._state.absent:
+            _log.info("%s: the API server serves no such kind; it is looked for again", self._path)
+        self._replace({})
+        self._become(absent=True, followed_since=None, problem=None, missing_right=False)
+
     def _failed(self, error: ListWatchError) -> None:
         self._failures += 1
         if isinstance(error, ExpiredError) or self._failures >= _RELIST_AFTER:
@@ -206,7 +228,9 @@ class Informer(Generic[T]):
         problem = f"{self._path} cannot be followed: {error}."
         denied = isinstance(error, DeniedError)
         if denied:
-            problem += " The server's own account needs the rights list and watch on it."
+            named = self._selection.get("fieldSelector")
+            what = f"it, for {named} only" if named else "it"
+            problem += f" The server's own account needs the rights list and watch on {what}."
         if problem != self._state.problem:
             _log.warning("%s", problem)
         self._become(problem=problem, missing_right=denied)

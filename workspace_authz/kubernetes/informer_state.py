@@ -20,6 +20,8 @@ class InformerState:
     """Since when no change can have been missed, on the monotonic clock; None while one can be."""
     problem: str | None = None
     """A sentence for an operator; None while all is well."""
+    absent: bool = False
+    """The API server does not serve the kind, which is optional, so there are no objects."""
     missing_right: bool = False
     """The problem is a 401 or 403: waiting does not help, a right or a credential does."""
 

@@ -30,6 +30,10 @@ class ExpiredError(ListWatchError):
     """The resource version or the continue token is no longer served: list again."""
 
 
+class AbsentError(ExpiredError):
+    """404: the API server serves no such collection, because its kind is not installed."""
+
+
 class DeniedError(ListWatchError):
     """401 or 403: the server's own credential or right is missing."""
 
@@ -84,6 +88,8 @@ def demand_ok(status: int) -> None:
         raise DeniedError(f"the API server answered {status}")
     if status in (408, 429) or status >= 500:
         raise RetryableError(f"the API server answered {status}")
+    if status == 404:
+        raise AbsentError("the API server answered 404")
     # 410 by name; what else is wrong with the question is the resource version, if it was right before.
     raise ExpiredError(f"the API server answered {status}")
 

@@ -16,11 +16,13 @@ from mlflow.store.workspace.abstract_store import AbstractStore
 from workspace_authz.errors import AuthzError, ConfigurationError
 from workspace_authz.mlflow_adapter.serving import visible_workspaces
 from workspace_authz.provider.watcher import NamespaceWatcher
-from workspace_authz.runtime.process import current_directory
+from workspace_authz.runtime.process import current_artifact_roots, current_directory
 from workspace_authz.settings.settings import load_settings
+from workspace_authz.workspaces.artifact_roots import artifact_buckets
 from workspace_authz.workspaces.directory import Directory
 from workspace_authz.workspaces.namespace import NamespaceInfo
 from workspace_authz.workspaces.policy import NamespacePolicy
+from workspace_authz.workspaces.root_watcher import ArtifactRoots, refusal
 
 
 def build(workspace_uri: str) -> KubernetesWorkspaceStore:
@@ -33,16 +35,18 @@ def build(workspace_uri: str) -> KubernetesWorkspaceStore:
             default_workspace=settings.default_workspace,
             namespace_exclude_globs=settings.namespace_exclude_globs,
         )
+        buckets = artifact_buckets(settings.artifact_buckets)
     except ConfigurationError as error:
         return MisconfiguredWorkspaceStore(error)
-    return KubernetesWorkspaceStore(policy, watcher=NamespaceWatcher(policy, kubeconfig=settings.kubeconfig))
+    watcher = NamespaceWatcher(policy, kubeconfig=settings.kubeconfig, buckets=buckets)
+    return KubernetesWorkspaceStore(policy, watcher=watcher, roots=buckets is not None)
 
 
 class KubernetesWorkspaceStore(AbstractStore):  # type: ignore[misc]  # MLflow is not followed by mypy
     """Namespaces as workspaces. Creating, updating and deleting them is left to Kubernetes.
 
     What is not defined here is MLflow's default: those three raise ``NotImplementedError``, which MLflow
-    answers with FEATURE_DISABLED, and artifact roots get the workspace's name appended.
+    answers with FEATURE_DISABLED.
     """
 
     def __init__(
@@ -50,11 +54,16 @@ class KubernetesWorkspaceStore(AbstractStore):  # type: ignore[misc]  # MLflow i
         policy: NamespacePolicy,
         *,
         watcher: NamespaceWatcher,
+        roots: bool = False,
         guarded: Callable[[], Directory | None] = current_directory,
+        guarded_roots: Callable[[], ArtifactRoots | None] = current_artifact_roots,
     ) -> None:
+        """``roots``: namespaces may choose artifact roots."""
         self._policy = policy
         self._watcher = watcher
+        self._roots = roots
         self._guarded = guarded
+        self._guarded_roots = guarded_roots
 
     def list_workspaces(self) -> list[Workspace]:
         """In a guarded worker those that the request's caller may see; in any other process all of them.
@@ -69,7 +78,7 @@ class KubernetesWorkspaceStore(AbstractStore):  # type: ignore[misc]  # MLflow i
             raise _unavailable("The namespaces that are workspaces are not known yet; try again.")
         else:
             names = tuple(sorted(visible_workspaces.get() or ()))
-        return [_workspace(info) for name in names if (info := directory.get(name)) is not None]
+        return [self._workspace(info) for name in names if (info := directory.get(name)) is not None]
 
     def get_workspace(self, workspace_name: str) -> Workspace:
         """One workspace.
@@ -89,7 +98,7 @@ class KubernetesWorkspaceStore(AbstractStore):  # type: ignore[misc]  # MLflow i
             raise MlflowException(
                 f"Workspace '{workspace_name}' not found.", error_code=RESOURCE_DOES_NOT_EXIST
             )
-        return _workspace(info)
+        return self._workspace(info)
 
     def get_default_workspace(self) -> Workspace:
         """The configured default, by name alone: MLflow asks for it while it starts.
@@ -99,6 +108,42 @@ class KubernetesWorkspaceStore(AbstractStore):  # type: ignore[misc]  # MLflow i
         if self._policy.default_workspace is None:
             raise NotImplementedError
         return Workspace(name=self._policy.default_workspace)
+
+    def resolve_artifact_root(
+        self, default_artifact_root: str | None, workspace_name: str
+    ) -> tuple[str | None, bool]:
+        """The root of the workspace's new experiments, and whether MLflow appends the workspace's name.
+
+        Raises ``MlflowException``: INVALID_PARAMETER_VALUE when the namespace chose one that cannot be used,
+        TEMPORARILY_UNAVAILABLE when that is not known. Not for the default workspace: MLflow makes an
+        experiment of its own there whenever it starts, which a tenant or an outage must not prevent. There
+        the guard alone refuses new experiments.
+        """
+        servers: tuple[str | None, bool] = (default_artifact_root, True)
+        if not self._roots:
+            return servers
+        starting = workspace_name == self._policy.default_workspace
+        try:
+            roots = self._guarded_roots() or (None if starting else self._watcher.artifact_roots())
+            found = roots.of(workspace_name) if roots is not None else None
+        except AuthzError as error:
+            if starting:
+                return servers
+            raise _unavailable(str(error)) from error
+        if found is None or (found.problem is not None and starting):
+            return servers
+        if found.problem is not None:
+            raise MlflowException.invalid_parameter_value(refusal(workspace_name, found.problem))
+        return found.root, False
+
+    def _workspace(self, info: NamespaceInfo) -> Workspace:
+        roots = self._guarded_roots() if self._roots else None
+        found = roots.of(info.name) if roots is not None and roots.synced else None
+        return Workspace(
+            name=info.name,
+            description=info.description,
+            default_artifact_root=found.root if found else None,
+        )
 
     def _follow(self) -> Directory:
         try:
@@ -133,10 +178,6 @@ class MisconfiguredWorkspaceStore(AbstractStore):  # type: ignore[misc]  # MLflo
 
     def _exception(self) -> MlflowException:
         return MlflowException.invalid_parameter_value(str(self._error))
-
-
-def _workspace(info: NamespaceInfo) -> Workspace:
-    return Workspace(name=info.name, description=info.description)
 
 
 def _unavailable(message: str) -> MlflowException:

@@ -1,7 +1,7 @@
 """Namespaces for a process that is not a guarded worker: MLflow's job runner, its consumers, ``mlflow gc``.
 
-The first use starts a daemon thread with its own event loop. It follows namespaces, and nothing else, with
-the process's own credential.
+The first use starts a daemon thread with its own event loop. It follows namespaces, and the artifact roots
+that they choose if they may, and nothing else, with the process's own credential.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from workspace_authz.aio.clock import SystemClock
 from workspace_authz.errors import ConfigurationError, UnavailableError
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import server_connection
+from workspace_authz.workspaces.artifact_roots import ArtifactBuckets
 from workspace_authz.workspaces.directory import Directory
 from workspace_authz.workspaces.namespace import NamespaceInfo
 from workspace_authz.workspaces.policy import NamespacePolicy
+from workspace_authz.workspaces.root_watcher import ArtifactRoots
 
 SYNC_SECONDS: Final = 15.0
 """The longest that a use waits for the first list."""
@@ -36,6 +38,8 @@ class _Followed:
     """What the thread hands out once its event loop runs."""
 
     directory: Directory
+    roots: ArtifactRoots | None
+    """None where namespaces choose no artifact roots."""
     loop: asyncio.AbstractEventLoop
     task: asyncio.Task[None]
 
@@ -52,9 +56,15 @@ class NamespaceWatcher:
     """A :class:`Directory` for synchronous callers on any thread. Building it starts nothing."""
 
     def __init__(
-        self, policy: NamespacePolicy, *, kubeconfig: str | None = None, sync_seconds: float = SYNC_SECONDS
+        self,
+        policy: NamespacePolicy,
+        *,
+        kubeconfig: str | None = None,
+        buckets: ArtifactBuckets | None = None,
+        sync_seconds: float = SYNC_SECONDS,
     ) -> None:
         self._policy = policy
+        self._buckets = buckets
         self._kubeconfig = kubeconfig
         self._sync_seconds = sync_seconds
         self._lock = threading.Lock()
@@ -76,6 +86,19 @@ class NamespaceWatcher:
             return followed.wait(followed.directory.lookup(name), seconds=_ANSWER_SECONDS)
         except TimeoutError as error:
             raise _unavailable(followed) from error
+
+    def artifact_roots(self) -> ArtifactRoots | None:
+        """The artifact roots that namespaces choose, all of them seen once; None where they choose none.
+
+        Raises as :meth:`directory`.
+        """
+        followed = self._synced()
+        if followed.roots is not None and not followed.roots.synced:
+            try:
+                followed.wait(followed.roots.wait_synced(), seconds=self._sync_seconds)
+            except TimeoutError as error:
+                raise UnavailableError(followed.roots.problem or _UNKNOWN) from error
+        return followed.roots
 
     def close(self) -> None:
         """End the thread, if there is one. A later use starts another."""
@@ -108,7 +131,7 @@ class NamespaceWatcher:
                 self._thread = threading.Thread(
                     target=_main,
                     args=(self._policy, self._kubeconfig),
-                    kwargs={"ready": self._ready},
+                    kwargs={"buckets": self._buckets, "ready": self._ready},
                     name="workspace-authz-namespaces",
                     daemon=True,
                 )
@@ -116,24 +139,45 @@ class NamespaceWatcher:
             return self._ready
 
 
-def _main(policy: NamespacePolicy, kubeconfig: str | None, *, ready: Future[_Followed]) -> None:
+def _main(
+    policy: NamespacePolicy,
+    kubeconfig: str | None,
+    *,
+    buckets: ArtifactBuckets | None,
+    ready: Future[_Followed],
+) -> None:
     try:
-        asyncio.run(_follow(policy, kubeconfig, ready=ready))
+        asyncio.run(_follow(policy, kubeconfig, buckets=buckets, ready=ready))
     except ConfigurationError as error:
         ready.set_exception(error)
     except asyncio.CancelledError:
         return
 
 
-async def _follow(policy: NamespacePolicy, kubeconfig: str | None, *, ready: Future[_Followed]) -> None:
+async def _follow(
+    policy: NamespacePolicy,
+    kubeconfig: str | None,
+    *,
+    buckets: ArtifactBuckets | None,
+    ready: Future[_Followed],
+) -> None:
     connection = server_connection(await load_configuration(kubeconfig), limit=_CONNECTIONS)
     try:
-        directory = Directory(connection, policy, clock=SystemClock())
-        task = asyncio.create_task(directory.run())
-        ready.set_result(_Followed(directory, asyncio.get_running_loop(), task))
+        clock = SystemClock()
+        directory = Directory(connection, policy, clock=clock)
+        roots = ArtifactRoots(connection, buckets, clock=clock) if buckets else None
+        task = asyncio.create_task(_run(directory, roots))
+        ready.set_result(_Followed(directory, roots, asyncio.get_running_loop(), task))
         await task
     finally:
         await connection.close()
+
+
+async def _run(directory: Directory, roots: ArtifactRoots | None) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(directory.run())
+        if roots is not None:
+            group.create_task(roots.run())
 
 
 def _unavailable(followed: _Followed) -> UnavailableError:

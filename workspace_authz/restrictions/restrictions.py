@@ -28,6 +28,7 @@ from workspace_authz.restrictions.searches import check_search
 from workspace_authz.restrictions.shared_sources import SharedSources
 from workspace_authz.restrictions.trace_locations import check_document, check_trace_tags
 from workspace_authz.types import Resource
+from workspace_authz.workspaces.root_watcher import ArtifactRoots
 
 _SCOPES: Final = frozenset({"WORKSPACE", "ENDPOINT", "USER"})
 _TARGET_SCOPE: Final = "target_scope"
@@ -46,6 +47,8 @@ class Restrictions:
     """Where every workspace may register models from."""
     store: ObjectStore | None = None
     """Finds the objects of a workspace; None where no MLflow is at hand."""
+    roots: ArtifactRoots | None = None
+    """The artifact roots that namespaces choose; None where they choose none."""
 
     async def check(
         self, reader: RequestReader, *, workspace: str | None, sources: str | None = None
@@ -85,6 +88,9 @@ class Restrictions:
                 check_upstream_path(reader.match.parameters["path"])
             case Restriction.NO_GLOBAL_BUDGET:
                 await _check_budget(reader)
+            case Restriction.ARTIFACT_ROOT:
+                if self.roots is not None and workspace is not None:
+                    await self.roots.check(workspace)
             case Restriction.NO_SCHEDULE_TAG:
                 _check_schedule(await reader.document())
             case Restriction.NO_GATEWAY_TAG:

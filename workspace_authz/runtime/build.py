@@ -75,6 +75,7 @@ async def running(config: WorkerConfig) -> AsyncIterator[Runtime]:
             audit=audit,
             body_bytes=settings.body_bytes,
             directory=cluster.directory,
+            artifact_roots=cluster.roots,
             metrics=metrics,
             health=_health(config, cluster=cluster, data=data, threads=threads),
             metrics_page=_metrics_page(pipeline, config.workers, metrics=metrics),
@@ -172,6 +173,7 @@ def _pipeline(
             unverified_token_reviews=own.unverified if own else None,
             server_time=own.time_beside(api.server_time.now) if own else api.server_time.now,
             workspaces=cluster.directory,
+            artifact_roots=cluster.roots,
             generations=cluster.generations,
             sessions=browser.authenticator if browser else None,
             issuers=browser.issuers if browser else {},
@@ -237,7 +239,7 @@ def _sampled(metrics: PrometheusMetrics, config: WorkerConfig) -> SampledMetrics
 def _health(config: WorkerConfig, *, cluster: Cluster, data: Data, threads: HandlerThreads) -> Health:
     checks = cluster.checks() | data.checks(cluster.directory)
     return Health(
-        checks, notes=lambda: (*cluster.rbac.notes(), *threads.notes(), *data.notes()), workers=config.workers
+        checks, notes=lambda: (*cluster.notes(), *threads.notes(), *data.notes()), workers=config.workers
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from workspace_authz.aio.clock import Clock
@@ -17,7 +18,9 @@ from workspace_authz.kubernetes.informer_state import InformerState
 from workspace_authz.runtime.health import Check, informer_problem
 from workspace_authz.runtime.own_reviews import OwnReviews
 from workspace_authz.runtime.worker_config import WorkerConfig
+from workspace_authz.workspaces.artifact_roots import artifact_buckets
 from workspace_authz.workspaces.directory import Directory
+from workspace_authz.workspaces.root_watcher import ArtifactRoots
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class Cluster:
     rights: RbacSource | None
     """Where callers could hold rights by RBAC; None where another authorizer may grant rights too."""
     api_probe: ApiServerProbe
+    roots: ArtifactRoots | None = None
+    """The artifact roots that namespaces choose; None where they choose none."""
     own: OwnReviews | None = None
     """What the server asks about callers with its own account; None where it asks nothing."""
 
@@ -39,6 +44,8 @@ class Cluster:
         """Start to watch the cluster in background tasks. Waits for no answer."""
         if self.directory is not None:
             supervisor.run("namespaces", self.directory.run)
+        if self.roots is not None:
+            supervisor.run("artifact_roots", self.roots.run)
         supervisor.run("rbac", self.rbac.run)
         supervisor.run("api_probe", self.api_probe.run)
         if self.own is not None:
@@ -49,6 +56,8 @@ class Cluster:
         checks: dict[str, Check] = {"kubernetes-api": lambda: self.api_probe.problem}
         if (directory := self.directory) is not None:
             checks["namespaces"] = lambda: informer_problem(directory.state, "The namespaces")
+        if (roots := self.roots) is not None:
+            checks["artifact-roots"] = lambda: roots.problem
         if (own := self.own) is not None:
             checks["own-reviews"] = lambda: own.rights.problem
         return checks
@@ -56,7 +65,11 @@ class Cluster:
     def informers(self) -> dict[str, InformerState]:
         """The state of each informer, by resource."""
         namespaces = {"namespaces": self.directory.state} if self.directory else {}
-        return {**namespaces, **self.rbac.states}
+        return {**namespaces, **(self.roots.states if self.roots else {}), **self.rbac.states}
+
+    def notes(self) -> Sequence[str]:
+        """What an operator should know of a worker that serves nevertheless."""
+        return (*self.rbac.notes(), *(self.roots.notes() if self.roots else ()))
 
 
 def cluster_over(
@@ -79,5 +92,14 @@ def cluster_over(
         rbac=rbac,
         rights=RbacSource(index, generations) if rbac_only else None,
         api_probe=ApiServerProbe(connection, clock=clock),
+        roots=_roots(connection, config, clock=clock),
         own=own,
     )
+
+
+def _roots(connection: Connection, config: WorkerConfig, *, clock: Clock) -> ArtifactRoots | None:
+    """They matter in MLflow's own process, where experiments are made."""
+    buckets = artifact_buckets(config.settings.artifact_buckets)
+    if buckets is None or config.policy is None or config.mlflow is not None:
+        return None
+    return ArtifactRoots(connection, buckets, clock=clock)

@@ -38,6 +38,7 @@ from workspace_authz.restrictions.restrictions import Restrictions
 from workspace_authz.restrictions.shared_sources import shared_sources
 from workspace_authz.settings.settings import Settings
 from workspace_authz.workspaces.requested import WorkspaceRule
+from workspace_authz.workspaces.root_watcher import ArtifactRoots
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class ClusterParts:
     """Asked with tokens whose owner is not known yet; ``reviews`` unless given."""
     subject_reviews: SubjectReviews | None = None
     """Asked about callers who cannot ask for themselves; None where there are none."""
+    artifact_roots: ArtifactRoots | None = None
+    """Those that namespaces choose; None where they choose none."""
     token_reviews: TokenReviews | None = None
     """Asked about tokens for an audience of the server; None where they are not accepted."""
     unverified_token_reviews: TokenReviews | None = None
@@ -105,6 +108,7 @@ def build_pipeline(
             artifact_root=mlflow.artifact_root if mlflow else None,
             shared=shared_sources(settings.model_sources),
             store=mlflow.store if mlflow else None,
+            roots=cluster.artifact_roots,
         ),
         keeps_end_users=settings.end_users == "kept",
         writes_caller=mlflow.writes_caller if mlflow else True,

@@ -13,6 +13,7 @@ from workspace_authz.errors import UnavailableError
 if TYPE_CHECKING:  # the provider imports this module in processes that serve nothing
     from workspace_authz.runtime.runtime import Runtime
     from workspace_authz.workspaces.directory import Directory
+    from workspace_authz.workspaces.root_watcher import ArtifactRoots
 
 _runtime: Runtime | None = None
 
@@ -46,3 +47,8 @@ def require() -> Runtime:
 def current_directory() -> Directory | None:
     """The directory of namespaces of a guarded worker; None in every other process."""
     return _runtime.directory if _runtime is not None else None
+
+
+def current_artifact_roots() -> ArtifactRoots | None:
+    """The artifact roots that namespaces choose, in a guarded worker; None in every other process."""
+    return _runtime.artifact_roots if _runtime is not None else None

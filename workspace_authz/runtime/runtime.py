@@ -17,6 +17,7 @@ from workspace_authz.settings.settings import Settings
 from workspace_authz.telemetry.audit import AuditSink
 from workspace_authz.telemetry.metrics import Metrics, NoMetrics
 from workspace_authz.workspaces.directory import Directory
+from workspace_authz.workspaces.root_watcher import ArtifactRoots
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +46,5 @@ class Runtime:
     """For people who look at permissions; None where RBAC is not at hand."""
     history: History | None = None
     """Keeps what was decided, for the audit page; None where nothing is kept."""
+    artifact_roots: ArtifactRoots | None = None
+    """The artifact roots that namespaces choose; None where they choose none."""

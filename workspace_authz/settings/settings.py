@@ -182,6 +182,14 @@ class Settings(ProxyHeaderSettings, SignInSettings, ForwardAuthSettings):
         "annotation `mlflow.kubeflow.org/model-sources` of a namespace narrows them. None are allowed unless "
         "set.",
     )
+    artifact_buckets: str | None = Field(
+        default=None,
+        description="Comma-separated buckets in which namespaces may keep the artifacts of their new "
+        "experiments, by an [`MLflowConfig`](namespaces.md#an-artifact-root-for-a-namespace); "
+        "`team-data=team-a` or `ml-data=ml-*` lets only these namespaces choose it. The server's account "
+        "then needs the ClusterRole `mlflow-server-artifact-roots`. Unless set, MLflowConfigs have no effect "
+        "and are not looked at.",
+    )
     service_account_workspace: bool = Field(
         default=False, description="Whether the default workspace of a service account is its own namespace."
     )

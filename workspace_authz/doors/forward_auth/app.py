@@ -27,6 +27,7 @@ from workspace_authz.runtime.build import running
 from workspace_authz.runtime.worker_config import WorkerConfig
 from workspace_authz.settings.settings import Settings, load_settings, resolve_single_namespace
 from workspace_authz.telemetry.workers import worker_registry_of
+from workspace_authz.workspaces.artifact_roots import artifact_buckets
 from workspace_authz.workspaces.policy import NamespacePolicy
 
 _NOT_PATCHED: Final = (
@@ -54,7 +55,11 @@ def _config(settings: Settings) -> WorkerConfig:
             "`workspace-authz serve` has not: unset it, and let a proxy sign people in."
         )
     single = resolve_single_namespace(settings, mlflow_workspaces=not settings.namespace)
-    refuse_overlap(shared_sources(settings.model_sources), roots=(settings.mlflow_artifact_root,))
+    buckets = artifact_buckets(settings.artifact_buckets)
+    refuse_overlap(
+        shared_sources(settings.model_sources),
+        roots=(settings.mlflow_artifact_root, *(buckets.roots if buckets else ())),
+    )
     catalog = catalog_of(settings)
     return WorkerConfig(
         settings=settings,
