@@ -74,7 +74,6 @@ def check(options: ServerOptions, settings: Settings, *, environ: Mapping[str, s
         )
     _check_artifact_root(options.artifact_root)
     roots = (options.artifact_root, options.artifacts_destination)
-    _check_drivers(roots)
     buckets = artifact_buckets(settings.artifact_buckets)
     if buckets is not None and not options.workspaces:
         raise ConfigurationError(
@@ -85,6 +84,7 @@ def check(options: ServerOptions, settings: Settings, *, environ: Mapping[str, s
     )
     resolve_single_namespace(settings, mlflow_workspaces=options.workspaces)
     namespace_policy(options, settings)
+    _check_drivers(roots)
     if settings.username_claim:
         _log.warning("MLFLOW_K8S_AUTH_USERNAME_CLAIM has no effect: the API server names the user.")
 

@@ -11,6 +11,7 @@ from typing import Final
 from workspace_authz.mlflow_adapter.reading.places import scheme_of
 
 _CLIENT_ERRORS: Final = (
+    ("boto3.exceptions", "Boto3Error"),
     ("botocore.exceptions", "BotoCoreError"),
     ("botocore.exceptions", "ClientError"),
     ("google.api_core.exceptions", "GoogleAPIError"),
