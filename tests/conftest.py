@@ -24,7 +24,8 @@ settings.load_profile("any machine")
 
 _BY_ENGINE = "tests/scenarios"
 _BY_DIRECTORY = frozenset(
-    f"tests/{name}" for name in ("artifact_roots", "grants", "isolation", "manifests", "operations", "stamps")
+    f"tests/{name}"
+    for name in ("artifact_roots", "grants", "isolation", "manifests", "operations", "stamps", "storage")
 )
 """Their files share servers."""
 

@@ -27,6 +27,7 @@ SECRET = "mlflow-artifact-connection"
 CONFIGS = f"{GROUP}/namespaces/team-a/mlflowconfigs"
 SHARED, OWN = "shared", "team-a-data"
 """Buckets: everybody's, and team-a's."""
+_PATIENCE_SECONDS = 480.0
 TEAMS = ("team-a", "team-b", "team-c")
 
 
@@ -173,7 +174,7 @@ def whole(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             except OSError:
                 return ""
 
-        server.process.wait_until(lambda: "MLflowConfigs" in readiness(), seconds=240)
+        server.process.wait_until(lambda: "MLflowConfigs" in readiness(), seconds=_PATIENCE_SECONDS)
         site.before["rights"] = server.ask("GET", "/readyz")
         apply(plane, "clusterroles.yaml", "clusterrolebinding.yaml")
         wait_until_ready(server)
@@ -183,7 +184,9 @@ def whole(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         apply(plane, "crd.yaml")
         token = admins["team-a"].token
         until(lambda: plane.ask("GET", f"{GROUP}/namespaces/team-a/mlflowconfigs", token=token).status == 200)
-        until(lambda: "no kind MLflowConfig" not in readiness())
+        server.process.wait_until(
+            lambda: "no kind MLflowConfig" not in readiness(), seconds=_PATIENCE_SECONDS
+        )
         for bucket in (SHARED, OWN):
             s3.put(f"s3://{bucket}/.keep", b"")
         yield site

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import time
 import uuid
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.artifact_roots.conftest import GROUP, OWN, SECRET, SHARED, Site, apply
-from tests.harness.processes import ROOT
+from tests.harness.processes import ROOT, script
 from tests.harness.sdk import sdk
 from tests.scenarios import steps
 from tests.scenarios.waiting import until
@@ -118,7 +122,9 @@ def test_without_a_usable_secret_no_experiment_is_created_and_reading_goes_on(si
     assert "the namespace has no Secret mlflow-artifact-connection" in site.refused()
 
 
-@pytest.mark.parametrize("bucket", ["elsewhere", OWN, f"{SHARED}/workspaces/team-a", "AKIA-a-key-by-mistake"])
+@pytest.mark.parametrize(
+    "bucket", ["elsewhere", OWN, f"{SHARED}/workspaces/team-a", "AKIA-a-key-by-mistake", "file:///tmp"]
+)
 def test_a_bucket_that_is_not_allowed_for_the_namespace_is_refused_and_not_named(
     site: Site, bucket: str
 ) -> None:
@@ -220,3 +226,19 @@ def test_admins_choose_and_others_look(whole: Site) -> None:
     ):
         found = whole.plane.allows(token[role], "team-a", verb=verb, resource="mlflowconfigs")
         assert found is allowed, (verb, role)
+
+
+def test_check_finds_the_right_and_its_absence(whole: Site, tmp_path: Path) -> None:
+    """Given the server's own account, which has the right, and an editor's, who has not."""
+    other = yaml.safe_load(whole.plane.server_kubeconfig.read_text())
+    other["users"][0]["user"] = {"token": whole.editor.token}
+    others = tmp_path / "kubeconfig"
+    others.write_text(yaml.safe_dump(other))
+    for kubeconfig, level in ((whole.plane.server_kubeconfig, "ok"), (others, "failing")):
+        command: list[str | Path] = [script("workspace-authz"), "check", "--no-routes", "-o", "json"]
+        command += ["--kubeconfig", kubeconfig]
+        environment = {**os.environ, "WORKSPACE_AUTHZ_ARTIFACT_BUCKETS": SHARED}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        found = {finding["check"]: finding for finding in json.loads(done.stdout)}
+        assert found["artifact-roots"]["level"] == level, done.stdout
+        assert "secrets" not in found["least-privilege"]["what"]

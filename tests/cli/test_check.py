@@ -195,6 +195,20 @@ def test_a_server_without_audiences_needs_no_such_right(check: Any) -> None:
     assert "create tokenreviews, create subjectaccessreviews" in found["least-privilege"]["what"]
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_server_with_buckets_for_namespaces_needs_the_right_to_follow_their_choice(
+    check: Any, monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
+    assert "artifact-roots" not in findings(check(healthy()))
+    monkeypatch.setenv("WORKSPACE_AUTHZ_ARTIFACT_BUCKETS", "data")
+    found = findings(check({**healthy(), MAY: (201, {"status": {"allowed": allowed}})}))
+    assert found["artifact-roots"]["level"] == ("ok" if allowed else "failing")
+    if not allowed:
+        assert "may not list mlflowconfigs or watch mlflowconfigs" in found["artifact-roots"]["what"]
+        role = "mlflow-server-artifact-roots"
+        assert f"clusterrolebinding {role} --clusterrole={role}" in found["artifact-roots"]["fix"]
+
+
 def test_roles_of_another_release(check: Any) -> None:
     other: dict[str, tuple[int, Any]] = {
         f"GET {RBAC}/clusterroles/{role['metadata']['name']}": (200, {"rules": []})

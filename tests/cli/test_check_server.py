@@ -137,7 +137,11 @@ def test_who_hands_artifacts_out(value: str, level: Level) -> None:
     ],
 )
 def test_a_public_url(version: int, search: int, metrics: int, levels: list[str]) -> None:
-    answers: dict[str, tuple[int, Any]] = {"GET /version": (version, {}), SEARCH: (search, {}), "GET /metrics": (metrics, {})}
+    answers: dict[str, tuple[int, Any]] = {
+        "GET /version": (version, {}),
+        SEARCH: (search, {}),
+        "GET /metrics": (metrics, {}),
+    }
     with scripted(answers) as at:
         found = asyncio.run(server.public_urls([at.url + "/"]))
     assert [finding.level for finding in found] == levels

@@ -31,6 +31,7 @@ COMMANDED: Final = (
     "docs/keys.md",
     "docs/settings.md",
     "docs/operations.md",
+    "docs/storage.md",
     "docs/namespaces.md",
     "docs/isolation.md",
     "docs/migration.md",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from tests.harness.http import Http
-from tests.harness.processes import free_port, running, script
+from tests.harness.processes import Running, free_port, running, script
 
 _START_SECONDS = 120.0
 _SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=anybody/20260101/us-east-1/s3/aws4_request"}
@@ -21,6 +23,7 @@ class S3:
 
     url: str
     http: Http
+    process: Running
 
     @property
     def environment(self) -> dict[str, str]:
@@ -46,6 +49,28 @@ class S3:
         assert answer.status == 200, answer.text
         return answer.body
 
+    def keys(self, uri: str, *, containing: str = "") -> list[str]:
+        """The objects whose URI begins so (at most a thousand of them), without the bucket."""
+        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+        path = f"/{bucket}?list-type=2&prefix={quote(prefix, safe='')}"
+        answer = self.http.request("GET", path, headers=_SIGNED)
+        assert answer.status == 200, answer.text
+        return [key for key in re.findall("<Key>([^<]*)</Key>", answer.text) if containing in key]
+
+    def copy(self, source: str, target: str) -> int:
+        """Copy all objects whose URI begins so, as one would copy a bucket. Returns how many there were."""
+        keys = self.keys(f"{source}/")
+        for key in keys:
+            bucket, _, prefix = source.removeprefix("s3://").partition("/")
+            self.put(f"{target}{key.removeprefix(prefix)}", self.get(f"s3://{bucket}/{key}"))
+        return len(keys)
+
+    def tag(self, uri: str) -> str:
+        """The object's ETag."""
+        bucket, _, key = uri.removeprefix("s3://").partition("/")
+        (tag,) = self.http.request("HEAD", f"/{bucket}/{key}", headers=_SIGNED).header("etag")
+        return tag.strip('"')
+
 
 @contextmanager
 def s3_server(state: Path, *, port: int | None = None) -> Iterator[S3]:
@@ -63,4 +88,4 @@ def s3_server(state: Path, *, port: int | None = None) -> Iterator[S3]:
                 return False
 
             process.wait_until(ready, seconds=_START_SECONDS)
-            yield S3(url, http)
+            yield S3(url, http, process)

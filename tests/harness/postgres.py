@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import uuid
@@ -33,6 +32,7 @@ class Postgres:
     """A server that runs, on loopback, for the user ``mlflow`` without a password."""
 
     port: int
+    home: Path
 
     def url(self, database: str) -> str:
         """For SQLAlchemy and for MLflow's ``--backend-store-uri``."""
@@ -49,45 +49,33 @@ class Postgres:
             engine.dispose()
         return name
 
-
-@dataclass(frozen=True, slots=True)
-class PostgresData:
-    """The data of a server, which may be started and stopped, each time on the same port."""
-
-    home: Path
-    port: int
-    binaries: Path
-
     @contextmanager
-    def serving(self) -> Iterator[Postgres]:
-        """The server runs."""
-        settings = [
-            "listen_addresses=127.0.0.1",
-            f"port={self.port}",
-            "unix_socket_directories=",
-            *_QUICK,
-        ]
-        program, data = self.binaries / "postgres", str(self.home / "data")
-        command = _as_user(program, "-D", data, *(f"-c{setting}" for setting in settings))
-        with running(command, log=self.home / "postgres.log") as process:
-            ready = "database system is ready to accept connections"
-            process.wait_until(lambda: ready in process.output, seconds=_START_SECONDS)
-            yield Postgres(self.port)
-            # Its fast shutdown, which does not wait for clients.
-            process.process.send_signal(signal.SIGINT)
-            process.process.wait(_START_SECONDS)
+    def away(self) -> Iterator[None]:
+        """Shut it down as an operator does, for as long as the block lasts: connections are cut."""
+        self._control("stop", "--mode=fast")
+        try:
+            yield
+        finally:
+            self._control("start", f"--log={self.home / 'postgres.log'}")
+
+    def stop(self) -> None:
+        """End it, should it have been started again."""
+        self._control("stop", "--mode=immediate", check=False)
+
+    @property
+    def binaries(self) -> Path:
+        """Where its programs are, those of clients, too."""
+        return _require_binaries()
+
+    def _control(self, action: str, *arguments: str, check: bool = True) -> None:
+        program = self.binaries / "pg_ctl"
+        command = _as_user(program, action, f"--pgdata={self.home / 'data'}", "--wait", *arguments)
+        subprocess.run(command, check=check, cwd=self.home, stdout=subprocess.DEVNULL)
 
 
 @contextmanager
 def running_postgres() -> Iterator[Postgres]:
     """Start one, and remove it with all its data."""
-    with postgres_data() as data, data.serving() as server:
-        yield server
-
-
-@contextmanager
-def postgres_data() -> Iterator[PostgresData]:
-    """The data of a new server, removed at the end."""
     binaries = _require_binaries()
     home = Path(tempfile.mkdtemp(prefix="workspace-authz-postgres-"))
     try:
@@ -98,7 +86,17 @@ def postgres_data() -> Iterator[PostgresData]:
         subprocess.run(
             [*made, "--no-sync", "--locale=C", "--encoding=UTF8"], check=True, cwd=home, capture_output=True
         )
-        yield PostgresData(home, port, binaries)
+        options = ["listen_addresses='127.0.0.1'", f"port={port}", "unix_socket_directories=''", *_QUICK]
+        (data / "postgresql.auto.conf").write_text("\n".join(options) + "\n")
+        command = _as_user(binaries / "postgres", "-D", str(data))
+        with running(command, log=home / "postgres.log") as process:
+            ready = "database system is ready to accept connections"
+            process.wait_until(lambda: ready in process.output, seconds=_START_SECONDS)
+            server = Postgres(port, home)
+            try:
+                yield server
+            finally:
+                server.stop()
     finally:
         shutil.rmtree(home, ignore_errors=True)
 

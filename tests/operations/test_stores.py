@@ -13,7 +13,7 @@ import pytest
 
 from tests.harness.bucket import S3, s3_server
 from tests.harness.http import Answer, Http
-from tests.harness.postgres import Postgres, PostgresData, postgres_data
+from tests.harness.postgres import Postgres
 from tests.harness.processes import free_port
 from tests.harness.server import MlflowServer, ServerOptions, starting, wait_until_ready
 from tests.scenarios.people import TEAM_A, Cluster
@@ -30,7 +30,7 @@ class Stand:
     """A guarded server, its database and its bucket."""
 
     server: MlflowServer
-    database: PostgresData
+    database: Postgres
     s3_port: int
     state: Path
     token: str
@@ -38,14 +38,7 @@ class Stand:
     """What readiness said at first."""
     experiment: str = ""
     run: str = ""
-    _database: ExitStack = field(default_factory=ExitStack)
     _s3: ExitStack = field(default_factory=ExitStack)
-
-    def start_database(self) -> Postgres:
-        return self._database.enter_context(self.database.serving())
-
-    def stop_database(self) -> None:
-        self._database.close()
 
     def start_s3(self) -> S3:
         return self._s3.enter_context(s3_server(self.state / "s3", port=self.s3_port))
@@ -73,14 +66,12 @@ class Stand:
 
 
 @pytest.fixture(scope="module")
-def stand(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
+def stand(cluster: Cluster, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     """It started when its S3 was away, then without its bucket, and now has an experiment with a run."""
     state, s3_port = tmp_path_factory.mktemp("stores"), free_port()
     address = f"http://127.0.0.1:{s3_port}"
     with ExitStack() as stack:
-        data = stack.enter_context(postgres_data())
-        database, bucket = stack.enter_context(ExitStack()), stack.enter_context(ExitStack())
-        postgres = database.enter_context(data.serving())
+        bucket = stack.enter_context(ExitStack())
         options = ServerOptions(
             kubeconfig=cluster.plane.server_kubeconfig,
             backend=postgres.url(postgres.database()).replace("mlflow@", f"mlflow:{PASSWORD}@"),
@@ -88,8 +79,7 @@ def stand(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
             environment=S3(address, stack.enter_context(closing(Http(address)))).environment,
         )
         server = stack.enter_context(starting(state, options))
-        token = cluster.people.alice.token
-        stand = Stand(server, data, s3_port, state, token, _database=database, _s3=bucket)
+        stand = Stand(server, postgres, s3_port, state, cluster.people.alice.token, _s3=bucket)
         stand.before.append(stand.until("[-]artifacts failed: The artifact store does not answer.").text)
         s3 = stand.start_s3()
         stand.before.append(stand.until("[-]artifacts failed: The bucket").text)
@@ -161,14 +151,13 @@ def test_a_bucket_that_goes_away_is_told_to_callers_in_a_sentence(stand: Stand) 
 def test_a_database_that_is_away_is_told_by_readiness_and_names_no_address(stand: Stand) -> None:
     """Given a PostgreSQL that is stopped, then readiness says so until it is back; then all works at once."""
     assert graphql(stand).status == 200  # builds the schema
-    stand.stop_database()
-    told = stand.until("[-]database failed")
-    assert "[-]database failed: The database does not answer." in told.text
-    answers, by_graphql = database_requests(stand), graphql(stand)
-    artifacts = artifact_requests(stand)
-    live = stand.server.ask("GET", "/livez")
     port = str(stand.database.port)
-    stand.start_database()
+    with stand.database.away():
+        told = stand.until("[-]database failed")
+        answers, by_graphql = database_requests(stand), graphql(stand)
+        artifacts = artifact_requests(stand)
+        live = stand.server.ask("GET", "/livez")
+    assert "[-]database failed: The database does not answer." in told.text
     wait_until_ready(stand.server)
     assert [answer.status for answer in database_requests(stand)] == [200] * 5
     assert live.status == 200

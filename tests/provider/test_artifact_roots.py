@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -94,9 +95,22 @@ async def test_another_process_follows_them_itself(tmp_path: Path) -> None:
             await asyncio.to_thread(watcher.close)
 
 
-def test_another_process_asks_nobody_about_the_default_workspace() -> None:
+async def test_another_process_asks_nobody_about_the_default_workspace(tmp_path: Path) -> None:
+    """Given MLflow's parent, which makes an experiment there, then it needs no API server for that."""
+    kinds, kubeconfig = TwoKinds(), tmp_path / "kubeconfig"
+    async with kinds.serving():
+        write_kubeconfig(kubeconfig, server=f"http://127.0.0.1:{kinds.port}")
+        watcher = NamespaceWatcher(POLICY, kubeconfig=str(kubeconfig), buckets=BUCKETS, sync_seconds=30)
+        store = KubernetesWorkspaceStore(POLICY, watcher=watcher, roots=True, guarded_roots=lambda: None)
+        try:
+            assert await asyncio.to_thread(store.resolve_artifact_root, SERVERS[0], "team-d") == SERVERS
+            assert "workspace-authz-namespaces" not in {thread.name for thread in threading.enumerate()}
+        finally:
+            await asyncio.to_thread(watcher.close)
+
+
+def test_another_process_without_an_api_server_does_not_guess() -> None:
     store = KubernetesWorkspaceStore(POLICY, watcher=NOWHERE, roots=True, guarded_roots=lambda: None)
-    assert store.resolve_artifact_root(SERVERS[0], "team-d") == SERVERS
     with pytest.raises(MlflowException, match="cannot be used") as caught:
         store.resolve_artifact_root(SERVERS[0], "team-a")
     assert caught.value.error_code == "TEMPORARILY_UNAVAILABLE"

@@ -109,10 +109,11 @@ async def test_before_everything_was_seen_nothing_is_known() -> None:
 async def test_without_the_right_to_the_secrets_it_says_which_role_is_missing() -> None:
     kinds = TwoKinds()
     kinds.denied = {SECRETS_PATH}
+    metadata = {"namespace": "team-a", "name": "mlflow"}
+    kinds.listed[CONFIGS_PATH] = [{"metadata": metadata, "spec": {"artifactRootPath": "a"}}]
     async with following(kinds, FastClock()) as roots:
         await until(lambda: "bind the ClusterRole mlflow-server-artifact-roots" in str(roots.problem))
         await until(lambda: CONFIGS_PATH in kinds.watches)
-        kinds.config("team-a")
         assert roots.notes() == ()
         with pytest.raises(UnavailableError):
             await roots.check("team-a")

@@ -22,11 +22,13 @@ BUCKETS = ArtifactBuckets((("data", "*"),))
 
 
 class TwoKinds:
-    """Each kind's list is empty; what comes later comes by its watch. ``denied``: paths answered 403."""
+    """Most of it comes by the kinds' watches. ``denied``: paths answered 403."""
 
     def __init__(self) -> None:
         self.watches: dict[str, Watch] = {}
         self.denied: set[str] = set()
+        self.listed: dict[str, list[dict[str, Any]]] = {}
+        """What the lists of a path hold."""
         self.port = 0
         self._version = 1
 
@@ -66,7 +68,9 @@ class TwoKinds:
         if "watch" in request.query:
             self.watches[request.path] = Watch(dict(request.query))
             return await self.watches[request.path].serve(request)
-        return web.json_response({"metadata": {"resourceVersion": "1"}, "items": []})
+        return web.json_response(
+            {"metadata": {"resourceVersion": "1"}, "items": self.listed.get(request.path, [])}
+        )
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import Connection, server_connection
 from workspace_authz.settings.settings import Settings, load_settings, refuse_shared_caches
 from workspace_authz.settings.sign_in_file import ProviderConfiguration
+from workspace_authz.workspaces.artifact_roots import artifact_buckets
 from workspace_authz.workspaces.policy import NamespacePolicy
 
 _DESCRIPTION = """\
@@ -47,6 +48,8 @@ class Plan:
     """The one namespace of such a server."""
     needs_reviews: Sequence[str] = ()
     """The variables that make the server ask about callers with its own account."""
+    artifact_roots: bool = False
+    """Whether namespaces may choose their artifact roots."""
     providers: Sequence[ProviderConfiguration] = ()
     """Where people sign in with a browser."""
     public_urls: Sequence[str] = ()
@@ -111,6 +114,7 @@ def _settings(options: argparse.Namespace) -> tuple[list[Finding], Plan]:
             policy,
             settings.namespace,
             needs_reviews=settings.needs_own_reviews,
+            artifact_roots=artifact_buckets(settings.artifact_buckets) is not None,
             providers=configuration.providers if (configuration := settings.sign_in_configuration) else (),
             public_urls=[url.strip() for url in (settings.public_url or "").split(",") if url.strip()],
         )
@@ -178,6 +182,7 @@ def _checks(connection: Connection, plan: Plan) -> list[Awaitable[Finding]]:
         *followed,
         rights.follows(connection, plan.namespace),
         *reviews,
+        *([rights.artifact_roots(connection)] if plan.artifact_roots else []),
         rights.unneeded(connection, reviews=bool(plan.needs_reviews)),
         cluster_roles.installed(connection),
         cluster_roles.aggregated(connection),

@@ -71,6 +71,14 @@ COMMANDS: Final[Mapping[str, Command]] = MappingProxyType(
         "database": Command(
             "the schema of the server's databases: upgrade, check", "workspace_authz.cli.database.command:run"
         ),
+        "gc": Command(
+            "delete for good what was deleted long ago, in every workspace",
+            "workspace_authz.cli.upkeep.command:collect_garbage",
+        ),
+        "archive-traces": Command(
+            "move old traces from the database to the archive",
+            "workspace_authz.cli.upkeep.command:archive_traces",
+        ),
         "serve": Command(
             "answer proxies in front of an MLflow that cannot load the app",
             "workspace_authz.cli.serve:run",

@@ -214,6 +214,7 @@ class Informer(Generic[T]):
         self._version = None
         if not self._state.absent:
             _log.info("%s: the API server serves no such kind; it is looked for again", self._path)
+        self._heard()
         self._replace({})
         self._become(absent=True, followed_since=None, problem=None, missing_right=False)
 

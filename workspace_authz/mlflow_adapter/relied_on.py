@@ -18,8 +18,10 @@ from workspace_authz.types import Resource
 
 COMMAND: Final = "workspace-authz workspaces"
 DATABASE_COMMAND: Final = "workspace-authz database"
+GC_COMMAND: Final = "workspace-authz gc"
+ARCHIVE_COMMAND: Final = "workspace-authz archive-traces"
 DATABASES: Final = "mlflow.store.db.utils"
-"""The server and both commands need it."""
+"""The server and all commands need it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +199,22 @@ def _for_the_command() -> Iterator[Reliance]:
     upgrading = ("_get_alembic_config", "_get_schema_version", "_initialize_tables", "_upgrade_db")
     yield from _of(DATABASES, both, "_make_parent_dirs_if_sqlite")
     yield from _of(DATABASES, both, *upgrading)
-    yield from _of(registry, command, "get_artifact_repository")
+    yield from _of(registry, RefusesCommand((COMMAND, GC_COMMAND)), "get_artifact_repository")
     yield from _of("mlflow.utils.file_utils", command, "local_file_uri_to_path")
     yield from _of("mlflow.utils.uri", command, "append_to_uri_path", "is_local_uri")
     yield from _of("mlflow.utils.workspace_utils", command, "WORKSPACES_DIR_NAME")
+
+
+def _for_upkeep() -> Iterator[Reliance]:
+    """Collecting garbage and archiving traces, which the command line does, too."""
+    collecting, archiving = RefusesCommand((GC_COMMAND,)), RefusesCommand((ARCHIVE_COMMAND,))
+    yield from _of("mlflow.cli", collecting, "cli")
+    yield from _of("mlflow.tracking._tracking_service.utils", collecting, "_get_store")
+    yield from _of(_CONTEXT, collecting, "WorkspaceContext")
+    yield from _of("mlflow.server.constants", archiving, "BACKEND_STORE_URI_ENV_VAR")
+    service = "mlflow.tracing.trace_archival_service"
+    names = ("_get_trace_archival_scheduler_settings", "run_trace_archival_scheduler")
+    yield from _of(service, archiving, *names, "_TRACE_ARCHIVAL_SCHEDULER_LAST_RUN_MONOTONIC")
 
 
 def _tables() -> Iterator[Reliance]:
@@ -214,5 +228,6 @@ RELIED_ON: Final[tuple[Reliance, ...]] = (
     *_somewhere(),
     *_for_gateway_calls(),
     *_for_the_command(),
+    *_for_upkeep(),
     *_tables(),
 )

@@ -102,6 +102,7 @@ class Sampler:
         last = state.last_contact
         return InformerSample(
             synced=state.synced,
-            following=state.followed_since is not None,
+            # What is not installed is looked for every few seconds.
+            following=state.followed_since is not None or state.absent,
             last_contact=None if last is None else self._clock.time() - (self._clock.monotonic() - last),
         )

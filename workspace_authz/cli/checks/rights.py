@@ -18,7 +18,9 @@ from workspace_authz.roles.policy import (
     SERVER_REVIEWS_ROLE,
     SERVER_ROLE,
 )
-from workspace_authz.types import UserInfo
+from workspace_authz.types import API_GROUP, UserInfo
+from workspace_authz.workspaces.artifact_roots import CONFIG_NAME, SECRET_NAME
+from workspace_authz.workspaces.root_watcher import ROLE
 
 _Question: TypeAlias = tuple[str, str, str]
 """Verb, API group, resource."""
@@ -28,6 +30,7 @@ _NAMESPACES: Final = "/api/v1/namespaces"
 _TOO_MUCH: Final = (
     ("create", "", "pods"),
     ("get", "", "secrets"),
+    ("list", "", "secrets"),
     ("delete", "", "namespaces"),
     ("impersonate", "", "users"),
     ("create", RBAC, "clusterrolebindings"),
@@ -72,6 +75,24 @@ async def reviews(connection: Connection, variables: Sequence[str]) -> Finding:
         what = f"the server may not {' or '.join(missing)}, so it does not start with {why}"
         return failing(check, what, fix=await _binding_command(connection, SERVER_REVIEWS_ROLE))
     return ok(check, f"the server may ask about others, which {why} needs")
+
+
+async def artifact_roots(connection: Connection) -> Finding:
+    """Whether namespaces may choose their artifact roots: both kinds, of the Secrets one name only."""
+    check, kinds = "artifact-roots", ((API_GROUP, "mlflowconfigs", CONFIG_NAME), ("", "secrets", SECRET_NAME))
+    missing = [
+        f"{verb} {kind}"
+        for group, kind, name in kinds
+        for verb in ("list", "watch")
+        if not allowed(
+            await may_i(connection, access_reviews.resource(verb, kind, group=group, object_name=name))
+        )
+    ]
+    if missing:
+        setting = "WORKSPACE_AUTHZ_ARTIFACT_BUCKETS"
+        what = f"the server may not {' or '.join(missing)}, so with {setting} it is not ready"
+        return failing(check, what, fix=await _binding_command(connection, ROLE))
+    return ok(check, f"the server may follow MLflowConfigs, and the Secrets {SECRET_NAME}")
 
 
 async def unneeded(connection: Connection, *, reviews: bool) -> Finding:

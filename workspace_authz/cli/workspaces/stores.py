@@ -42,12 +42,17 @@ class Stores:
         return workspace_statuses(claims=read_claims(self.tracking), namespaces=namespaces, objects=objects)
 
 
+def backend_store_uri(options: argparse.Namespace) -> str:
+    """MLflow's database. Raises :class:`ConfigurationError` if it is not given."""
+    if not options.backend_store_uri:
+        raise ConfigurationError("Give MLflow's database: --backend-store-uri, or MLFLOW_BACKEND_STORE_URI.")
+    return str(options.backend_store_uri)
+
+
 @contextmanager
 def open_stores(options: argparse.Namespace) -> Iterator[Stores]:
     """Open the databases, with our tables in them. Raises :class:`ConfigurationError`."""
-    backend = options.backend_store_uri
-    if not backend:
-        raise ConfigurationError("Give MLflow's database: --backend-store-uri, or MLFLOW_BACKEND_STORE_URI.")
+    backend = backend_store_uri(options)
     with open_engines(backend, options.registry_store_uri or backend) as engines:
         migrate(engines[0])
         yield Stores(engines[0], engines)
