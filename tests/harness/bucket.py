@@ -28,13 +28,7 @@ class S3:
     @property
     def environment(self) -> dict[str, str]:
         """What makes MLflow use it."""
-        return {
-            "MLFLOW_S3_ENDPOINT_URL": self.url,
-            "AWS_ACCESS_KEY_ID": "the-servers-own",
-            "AWS_SECRET_ACCESS_KEY": "the-servers-own",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
+        return environment_at(self.url)
 
     def put(self, uri: str, content: bytes) -> None:
         """Store an object, and its bucket."""
@@ -70,6 +64,17 @@ class S3:
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         (tag,) = self.http.request("HEAD", f"/{bucket}/{key}", headers=_SIGNED).header("etag")
         return tag.strip('"')
+
+
+def environment_at(url: str) -> dict[str, str]:
+    """What makes MLflow use an S3 server at ``url``, which need not be there yet."""
+    return {
+        "MLFLOW_S3_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "the-servers-own",
+        "AWS_SECRET_ACCESS_KEY": "the-servers-own",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
 
 
 @contextmanager

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from tests.harness.bucket import S3, s3_server
-from tests.harness.http import Answer, Http
+from tests.harness.bucket import S3, environment_at, s3_server
+from tests.harness.http import Answer
 from tests.harness.postgres import Postgres
 from tests.harness.processes import free_port
 from tests.harness.server import MlflowServer, ServerOptions, starting, wait_until_ready
@@ -69,14 +69,13 @@ class Stand:
 def stand(cluster: Cluster, postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     """It started when its S3 was away, then without its bucket, and now has an experiment with a run."""
     state, s3_port = tmp_path_factory.mktemp("stores"), free_port()
-    address = f"http://127.0.0.1:{s3_port}"
     with ExitStack() as stack:
         bucket = stack.enter_context(ExitStack())
         options = ServerOptions(
             kubeconfig=cluster.plane.server_kubeconfig,
             backend=postgres.url(postgres.database()).replace("mlflow@", f"mlflow:{PASSWORD}@"),
             arguments=("--artifacts-destination", BUCKET),
-            environment=S3(address, stack.enter_context(closing(Http(address)))).environment,
+            environment=environment_at(f"http://127.0.0.1:{s3_port}"),
         )
         server = stack.enter_context(starting(state, options))
         stand = Stand(server, postgres, s3_port, state, cluster.people.alice.token, _s3=bucket)
