@@ -21,7 +21,7 @@ from tests.scenarios.people import TEAM_A, Cluster
 PASSWORD = "hunter2"
 BUCKET = "s3://bucket/mlflow"
 PROXY = "/api/2.0/mlflow-artifacts"
-_SECONDS = 240.0
+_SECONDS = 900.0
 _LEAK = re.compile(r"127\.0\.0\.1|localhost|psycopg|sqlalche|botocore|boto3|\[SQL|Traceback|<html", re.I)
 
 
