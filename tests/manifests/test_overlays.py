@@ -46,8 +46,7 @@ def prepare(kubectl: Kubectl, name: str) -> None:
     kinds = {(each["apiVersion"].rpartition("/")[0], each["kind"]) for each in objects(name)}
     foreign = {kind for kind in kinds if kind[0] not in BUILT_IN}
     if foreign:
-        kubectl.run("apply", "--server-side", "-f", "-", text=defining(foreign))
-        kubectl.run("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        kubectl.define(defining(foreign))
     for namespace in {each["metadata"].get("namespace", "mlflow") for each in objects(name)} - {"mlflow"}:
         manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
         kubectl.run("apply", "--server-side", "-f", "-", stdin=manifest)
