@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
 from tests.harness.crds import defining
-from tests.manifests.flat import OVERLAYS, Workload, flat, objects, of_kind, workload, workloads
+from tests.manifests.flat import OVERLAYS, Object, Workload, flat, objects, of_kind, workload, workloads
 from tests.manifests.kube import Kubectl
 
 BUILT_IN = frozenset(
@@ -43,14 +45,19 @@ def overlay(request: pytest.FixtureRequest, cluster: Kubectl) -> Iterator[Applie
 
 def prepare(kubectl: Kubectl, name: str) -> None:
     """Define what the overlay's objects are, and make the namespaces of others that it writes to."""
-    kinds = {(each["apiVersion"].rpartition("/")[0], each["kind"]) for each in objects(name)}
+    define(kubectl, objects(name))
+    for namespace in {each["metadata"].get("namespace", "mlflow") for each in objects(name)} - {"mlflow"}:
+        manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+        kubectl.run("apply", "--server-side", "-f", "-", stdin=manifest)
+
+
+def define(kubectl: Kubectl, found: Iterable[Object]) -> None:
+    """The kinds of third parties, as they ship them."""
+    kinds = {(each["apiVersion"].rpartition("/")[0], each["kind"]) for each in found}
     foreign = {kind for kind in kinds if kind[0] not in BUILT_IN}
     if foreign:
         kubectl.run("apply", "--server-side", "-f", "-", text=defining(foreign))
         kubectl.run("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-    for namespace in {each["metadata"].get("namespace", "mlflow") for each in objects(name)} - {"mlflow"}:
-        manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
-        kubectl.run("apply", "--server-side", "-f", "-", stdin=manifest)
 
 
 def test_applying_it_again_changes_nothing(overlay: Applied) -> None:
@@ -72,12 +79,54 @@ def test_its_pods_are_admitted_under_the_restricted_standard_and_get_no_token_th
         assert admitted.get("volumes") == each.pod.get("volumes"), each
 
 
+KINDS = "CustomResourceDefinition"
+"""Deleting a kind deletes all its objects, in everybody's namespace."""
+EVERYTHING = "tests/manifests/everything"
+
+
+@pytest.fixture(scope="module")
+def everything(cluster: Kubectl) -> Iterator[Sequence[Workload]]:
+    """The workloads of an overlay that has every component of ours, which is applied."""
+    found = [*yaml.safe_load_all(cluster.run("kustomize", EVERYTHING))]
+    define(cluster, found)
+    cluster.run("apply", "--server-side", "--validate=strict", "-k", EVERYTHING)
+    assert not of_kind(found, KINDS)
+    yield workloads(found)
+    cluster.run("delete", "--ignore-not-found", "-k", EVERYTHING)
+
+
+def test_all_components_together_are_admitted(cluster: Kubectl, everything: Sequence[Workload]) -> None:
+    assert {each.kind for each in everything} == {"Deployment", "Job", "CronJob"}
+    for each in everything:
+        metadata = {"name": "probe", "namespace": "mlflow"}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": each.pod}
+        cluster.run("create", "--dry-run=server", "-f", "-", stdin=pod)
+    assert cluster.run("diff", "--server-side", "-k", EVERYTHING) == ""
+
+
+def test_whoever_calls_the_server_calls_the_port_of_its_service(
+    cluster: Kubectl, everything: Sequence[Workload]
+) -> None:
+    """MLflow refuses a Host header with a port that is not its Service's, and nothing listens there."""
+    (port,) = cluster.json("get", "service", "mlflow", "-n", "mlflow")["spec"]["ports"]
+    assert port["port"] == 80
+    called = [
+        entry["value"]
+        for each in everything
+        for container in each.containers
+        for entry in container.get("env", ())
+        if entry.get("value", "").startswith("http://")
+    ]
+    assert called
+    assert {urlsplit(url).netloc for url in called} <= {"mlflow", "mlflow.mlflow.svc"}
+
+
 def test_deleting_it_spares_the_data(cluster: Kubectl) -> None:
     """The namespace holds the volume and the secrets, so an overlay has no namespace either."""
     for name in OVERLAYS:
         secrets = {each.get("type") for each in of_kind(objects(name), "Secret")}
         assert secrets <= {"kubernetes.io/service-account-token"}
-        assert not of_kind(objects(name), "Namespace", "PersistentVolumeClaim", "PersistentVolume")
+        assert not of_kind(objects(name), "Namespace", "PersistentVolumeClaim", "PersistentVolume", KINDS)
     secret = ("secret", "mlflow-crypto", "-n", "mlflow")
     cluster.run("create", "secret", "generic", *secret[1:], "--from-literal=passphrase=x")
     cluster.apply("quickstart")
