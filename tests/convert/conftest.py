@@ -26,10 +26,10 @@ from mlflow.store.tracking.dbmodels.models import (
 from sqlalchemy import insert
 
 from tests.harness.processes import ROOT
-from tests.manifests.conftest import kubectl
+from tests.manifests.conftest import cluster, kubectl
 from workspace_authz.cli.main import main
 
-__all__ = ["kubectl"]
+__all__ = ["cluster", "kubectl"]
 
 EXPERIMENTS = {"1": "fraud", "2": "churn", "3": "vision"}
 MODELS = ("fraud-detector", "churn-model")

@@ -85,7 +85,7 @@ def test_integration_is_aggregated_into_nothing(kubectl: Kubectl) -> None:
 @pytest.fixture(scope="module")
 def examples(kubectl: Kubectl) -> Kubectl:
     """With the team's namespace, a neighbour's, and every example applied."""
-    for namespace in ("team-a", "team-b"):
+    for namespace in ("team-a", "team-b", "shared"):
         kubectl.run("create", "namespace", namespace)
     kubectl.run("create", "serviceaccount", "trainer", "-n", "team-a")
     kubectl.run("apply", "--server-side", "-f", "manifests/examples")
@@ -95,6 +95,7 @@ def examples(kubectl: Kubectl) -> Kubectl:
 CALLERS = {
     "member": {"user": "dana", "groups": ["data-scientists", "system:authenticated"]},
     "trainer": {"user": "system:serviceaccount:team-a:trainer", "groups": ["system:authenticated"]},
+    "unknown": {"user": "system:anonymous", "groups": ["system:unauthenticated"]},
 }
 
 
@@ -107,6 +108,10 @@ CALLERS = {
         ("trainer", "update", "experiments", "team-a", True),
         ("trainer", "delete", "experiments", "team-a", False),
         ("trainer", "get", "experiments", "team-b", False),
+        ("member", "get", "experiments", "shared", True),
+        ("trainer", "list", "registeredmodels", "shared", True),
+        ("trainer", "update", "experiments", "shared", False),
+        ("unknown", "get", "experiments", "shared", False),
     ],
 )
 def test_examples_grant_what_they_say(

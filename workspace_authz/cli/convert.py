@@ -146,6 +146,8 @@ def _everybody(text: str | None) -> Subject | None:
 
 def _places(options: argparse.Namespace) -> Places:
     if options.namespace:
+        if not is_namespace_name(options.namespace):
+            raise ConfigurationError(f"{options.namespace[:80]!r} cannot be the name of a namespace.")
         return one_place(options.namespace, workspaces=options.workspaces)
     try:
         text = Path(options.map).read_text(encoding="utf-8")

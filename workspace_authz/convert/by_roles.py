@@ -158,7 +158,9 @@ class _Role:
                 plan.grant_role(holder.name, spaces, role=WORKSPACE_ROLES[word], level=LEVELS[word])
             return
         against = [each for each in self.denials.get(holder.name, ()) if _overlap(each, permission)]
-        if any(each.pattern in (ALL, permission.pattern) for each in against):
+        if any(
+            each.type == permission.type and each.pattern in (ALL, permission.pattern) for each in against
+        ):
             plan.report.note(
                 permission.row, Fate.ABOUT, why=f"it is denied to {holder.name}, who does not get it"
             )
@@ -226,8 +228,12 @@ def _denials(plan: Plan) -> dict[str, list[Permission]]:
 
 
 def _overlap(denial: Permission, permission: Permission) -> bool:
-    same = (denial.workspace, denial.type) == (permission.workspace, permission.type)
-    return same and (ALL in (denial.pattern, permission.pattern) or denial.pattern == permission.pattern)
+    """Whether giving the permission might give what is denied: all models are all prompts, too."""
+    if denial.workspace != permission.workspace or TYPES.get(denial.type) != TYPES.get(permission.type):
+        return False
+    if denial.type != permission.type:
+        return permission.pattern == ALL
+    return ALL in (denial.pattern, permission.pattern) or denial.pattern == permission.pattern
 
 
 def _names(roles: Iterable[OldRole]) -> Mapping[str, str]:

@@ -45,6 +45,7 @@ def _remarks(plan: Plan) -> Iterator[str]:
             "Everybody could make experiments and models, and had MANAGE of their own. RBAC has no owners: "
             "who shall work in a namespace gets edit there (--members edit, or `workspace-authz grant`)."
         )
+    yield "mlflow-view, which stands for READ of everything, reads no gateway secrets and model definitions."
     yield "MANAGE of an object also let its holder grant it. Here Kubernetes' own admin may grant."
     yield "Users and groups are who the API server says they are; passwords and keys end with the old system."
     yield "No namespace is made and no data move: that is `mlflow db move-resources` (docs/migration.md)."
