@@ -30,7 +30,7 @@ _PRELOADED: Final = [
     "mlflow.store.tracking.rest_store",
     "tests.scenarios.steps",
 ]
-_STEP_SECONDS: Final = 90.0
+_STEP_SECONDS: Final = 300.0
 
 
 class SdkError(Exception):

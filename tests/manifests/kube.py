@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+_ESTABLISHED_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,22 @@ class Kubectl:
         """Delete what a file of ``manifests/`` holds, as the documents say."""
         self.run("delete", "--ignore-not-found", "-f", f"manifests/{name}.yaml")
 
+    def define(self, definitions: str) -> None:
+        """Apply CustomResourceDefinitions, and return once objects of them can be made."""
+        self.run("apply", "--server-side", "-f", "-", text=definitions)
+        deadline = time.monotonic() + _ESTABLISHED_SECONDS
+        while not all(map(_established, self.json("get", "crd")["items"])):
+            assert time.monotonic() < deadline, "a definition is not established"
+            time.sleep(0.1)
+
     def create(self, kind: str, spec: object, *arguments: str) -> dict[str, Any]:
         """The status of a review of ``authorization.k8s.io``."""
         review = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
         status: dict[str, Any] = self.json("create", "-f", "-", *arguments, stdin=review)["status"]
         return status
+
+
+def _established(definition: dict[str, Any]) -> bool:
+    """Whether it has begun to be served. Right after it was made it has no conditions at all."""
+    conditions = definition.get("status", {}).get("conditions") or []
+    return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)

@@ -56,8 +56,7 @@ def define(kubectl: Kubectl, found: Iterable[Object]) -> None:
     kinds = {(each["apiVersion"].rpartition("/")[0], each["kind"]) for each in found}
     foreign = {kind for kind in kinds if kind[0] not in BUILT_IN}
     if foreign:
-        kubectl.run("apply", "--server-side", "-f", "-", text=defining(foreign))
-        kubectl.run("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+        kubectl.define(defining(foreign))
 
 
 def test_applying_it_again_changes_nothing(overlay: Applied) -> None:
