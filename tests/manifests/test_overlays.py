@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import pytest
-import yaml
 
 from tests.harness.crds import defining
 from tests.manifests.flat import OVERLAYS, Object, Workload, flat, objects, of_kind, workload, workloads
@@ -80,44 +78,6 @@ def test_its_pods_are_admitted_under_the_restricted_standard_and_get_no_token_th
 
 KINDS = "CustomResourceDefinition"
 """Deleting a kind deletes all its objects, in everybody's namespace."""
-EVERYTHING = "tests/manifests/everything"
-
-
-@pytest.fixture(scope="module")
-def everything(cluster: Kubectl) -> Iterator[Sequence[Workload]]:
-    """The workloads of an overlay that has every component of ours, which is applied."""
-    found = [*yaml.safe_load_all(cluster.run("kustomize", EVERYTHING))]
-    define(cluster, found)
-    cluster.run("apply", "--server-side", "--validate=strict", "-k", EVERYTHING)
-    assert not of_kind(found, KINDS)
-    yield workloads(found)
-    cluster.run("delete", "--ignore-not-found", "-k", EVERYTHING)
-
-
-def test_all_components_together_are_admitted(cluster: Kubectl, everything: Sequence[Workload]) -> None:
-    assert {each.kind for each in everything} == {"Deployment", "Job", "CronJob"}
-    for each in everything:
-        metadata = {"name": "probe", "namespace": "mlflow"}
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": each.pod}
-        cluster.run("create", "--dry-run=server", "-f", "-", stdin=pod)
-    assert cluster.run("diff", "--server-side", "-k", EVERYTHING) == ""
-
-
-def test_whoever_calls_the_server_calls_the_port_of_its_service(
-    cluster: Kubectl, everything: Sequence[Workload]
-) -> None:
-    """MLflow refuses a Host header with a port that is not its Service's, and nothing listens there."""
-    (port,) = cluster.json("get", "service", "mlflow", "-n", "mlflow")["spec"]["ports"]
-    assert port["port"] == 80
-    called = [
-        entry["value"]
-        for each in everything
-        for container in each.containers
-        for entry in container.get("env", ())
-        if entry.get("value", "").startswith("http://")
-    ]
-    assert called
-    assert {urlsplit(url).netloc for url in called} <= {"mlflow", "mlflow.mlflow.svc"}
 
 
 def test_deleting_it_spares_the_data(cluster: Kubectl) -> None:
