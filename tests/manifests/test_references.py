@@ -13,7 +13,7 @@ from tests.manifests.flat import OVERLAYS, Object, objects, of_kind, workloads
 from tests.manifests.kube import ROOT
 from workspace_authz.settings.sign_in_file import read_sign_in
 
-MADE_BY_THE_CLUSTER = {"kube-root-ca.crt"}
+MADE_BY_THE_CLUSTER = {"kube-root-ca.crt", "openshift-service-ca.crt"}
 GUARDED = [name for name in OVERLAYS if name != "forward-auth"]
 """Those with MLflow itself."""
 
@@ -131,6 +131,26 @@ def test_either_all_speak_tls_to_the_pod_or_nobody_does(name: str) -> None:
         assert {each.get("scheme", "http") for each in monitor["spec"]["endpoints"]} == {scheme.lower()}
     for route in of_kind(objects(name), "Route"):
         assert (route["spec"]["tls"]["termination"] == "reencrypt") is tls
+
+
+@pytest.mark.parametrize("name", GUARDED)
+def test_jobs_call_the_server_at_its_service(name: str) -> None:
+    """By the scheme, port and path at which it answers there, and with the issuer of its certificate."""
+    (port,) = one(name, "Service")["spec"]["ports"]
+    prefix = "".join(each for each in container(name)["args"] if each.startswith("--static-prefix="))
+    for load in workloads(objects(name)):
+        for each in load.containers:
+            given = {entry["name"]: entry.get("value", "") for entry in each.get("env", ())}
+            if not (uri := given.get("MLFLOW_TRACKING_URI")):
+                continue
+            url = urlsplit(uri)
+            assert (url.scheme, url.port or {"http": 80, "https": 443}[url.scheme]) == (
+                port["name"],
+                port["port"],
+            )
+            assert url.hostname in ("mlflow", "mlflow.mlflow.svc")
+            assert url.path == prefix.partition("=")[2]
+            assert url.scheme == "http" or given["MLFLOW_TRACKING_SERVER_CERT_PATH"]
 
 
 @pytest.mark.parametrize("name", GUARDED)
