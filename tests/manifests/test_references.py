@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -224,3 +225,9 @@ def test_the_server_understands_the_file_of_providers_and_finds_it_and_its_secre
     (sources,) = [each["projected"]["sources"] for each in volumes if each["name"] == mount]
     assert {"configMap": {"name": found["metadata"]["name"]}} in sources
     assert key in [item["path"] for each in sources if "secret" in each for item in each["secret"]["items"]]
+
+
+def test_the_entry_of_kubeflows_dashboard_leads_to_mlflow() -> None:
+    item = json.loads((ROOT / "kustomize" / "components" / "kubeflow" / "menu-item.json").read_text())
+    assert f"--static-prefix={item['link'].rstrip('/')}" in container("kubeflow")["args"]
+    assert item.keys() == {"type", "link", "text", "icon"}

@@ -195,9 +195,14 @@ def _stated_md5(response: requests.Response) -> str | None:
     encrypted = headers.get("x-amz-server-side-encryption", "AES256") != "AES256"
     by_customer = "x-amz-server-side-encryption-customer-algorithm" in headers
     found = _MD5.fullmatch(headers.get("ETag", ""))
-    if found is None or encrypted or by_customer or "x-amz-request-id" not in headers:
+    if found is None or encrypted or by_customer or not any(map(_is_of_s3, headers)):
         return None
     return found[1]
+
+
+def _is_of_s3(header: str) -> bool:
+    """S3 and what speaks like it name each answer: ``x-amz-request-id``, ``x-amzn-requestid``."""
+    return header.lower().startswith("x-amz")
 
 
 def _google(header: str) -> list[str]:
