@@ -131,6 +131,7 @@ def test_no_middleware_of_mlflows_is_lost(worker: Mapping[str, str]) -> None:
         "ExplainMiddleware",
         "OwnRoutesMiddleware",
         "GuardMiddleware",
+        "StoreErrorsMiddleware",
     }
     same_as = {"WorkspaceMiddleware": "BaseHTTPMiddleware", "PathPrefixMiddleware": "BaseHTTPMiddleware"}
     guarded = [same_as.get(name, name) for name in names_of(guarded_app()) if name not in ours]

@@ -28,13 +28,7 @@ class S3:
     @property
     def environment(self) -> dict[str, str]:
         """What makes MLflow use it."""
-        return {
-            "MLFLOW_S3_ENDPOINT_URL": self.url,
-            "AWS_ACCESS_KEY_ID": "the-servers-own",
-            "AWS_SECRET_ACCESS_KEY": "the-servers-own",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
+        return environment_at(self.url)
 
     def put(self, uri: str, content: bytes) -> None:
         """Store an object, and its bucket."""
@@ -72,11 +66,22 @@ class S3:
         return tag.strip('"')
 
 
+def environment_at(url: str) -> dict[str, str]:
+    """What makes MLflow use an S3 server at ``url``, which need not be there yet."""
+    return {
+        "MLFLOW_S3_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "the-servers-own",
+        "AWS_SECRET_ACCESS_KEY": "the-servers-own",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
 @contextmanager
-def s3_server(state: Path) -> Iterator[S3]:
-    """A server that answers, for as long as the block lasts."""
+def s3_server(state: Path, *, port: int | None = None) -> Iterator[S3]:
+    """A server that answers, for as long as the block lasts. It forgets all at its end."""
     state.mkdir(parents=True, exist_ok=True)
-    port = free_port()
+    port = port or free_port()
     command: list[str | Path] = [script("moto_server"), "--host", "127.0.0.1", "--port", str(port)]
     with running(command, log=state / "s3.log") as process:
         url = f"http://127.0.0.1:{port}"

@@ -56,7 +56,7 @@ class Postgres:
         try:
             yield
         finally:
-            self._control("start", f"--log={self.home / 'postgres.log'}")
+            self._control("start", f"--log={self.home / 'restarted.log'}")
 
     def stop(self) -> None:
         """End it, should it have been started again."""

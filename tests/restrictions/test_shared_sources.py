@@ -229,7 +229,7 @@ def test_a_prefix_that_reaches_into_the_artifacts_of_all_stops_the_start(
         "mlflow-artifacts:/",
         "s3://bucket/mlflow2",
         "s3://other",
-        "gs://bucket/mlflow",
+        "r2://other@id.example/mlflow",
     ],
 )
 def test_one_beside_them_does_not(monkeypatch: pytest.MonkeyPatch, root: str | None) -> None:

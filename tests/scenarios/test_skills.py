@@ -7,6 +7,7 @@ import os
 import secrets
 import subprocess
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -303,7 +304,9 @@ def test_a_server_without_proxied_transfers_still_asks_for_rights(
     """Given MLFLOW_ARTIFACTS_PRESIGNED_ONLY, then MLflow refuses transfers, but only of those who may."""
     state = tmp_path_factory.mktemp("presigned")
     alice, mallory = cluster.people.alice.token, cluster.people.mallory.token
-    with s3_server(state / "s3") as s3, mlflow_server(state, _presigned_only(cluster, s3)) as server:
+    with s3_server(state / "s3") as s3, ExitStack() as stack:
+        s3.put("s3://bucket/there", b"")
+        server = stack.enter_context(mlflow_server(state, _presigned_only(cluster, s3)))
         made = server.ask(
             "POST",
             "/api/2.0/mlflow/experiments/create",

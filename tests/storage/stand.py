@@ -11,13 +11,11 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Final
 
-import yaml
-
 from tests.harness.bucket import S3
 from tests.harness.forward_auth import find_program
 from tests.harness.http import Http
 from tests.harness.postgres import Postgres
-from tests.harness.processes import ROOT, free_port, running
+from tests.harness.processes import free_port, running
 from tests.harness.server import MlflowServer, ServerOptions, starting, wait_until_ready
 from tests.scenarios.people import Cluster
 from tests.scenarios.waiting import until
@@ -176,13 +174,6 @@ def nginx(state: Path, upstreams: Sequence[str]) -> Iterator[str]:
 
             process.wait_until(passes, seconds=_START_SECONDS)
         yield url
-
-
-def migration_command() -> list[str]:
-    """The command of the component's Job."""
-    job = yaml.safe_load((ROOT / "kustomize/components/postgres/migration.yaml").read_text())
-    (container,) = job["spec"]["template"]["spec"]["containers"]
-    return list(container["command"])
 
 
 def new_database(postgres: Postgres, template: str) -> str:

@@ -11,7 +11,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Final
 
-from workspace_authz.cli.checks import api_server, cluster_roles, rights, sign_in, software
+from workspace_authz.cli.checks import api_server, cluster_roles, rights, server, sign_in, software
 from workspace_authz.cli.checks.finding import Finding, Level, failing, ok, warning
 from workspace_authz.cli.checks.probe import NoAnswerError
 from workspace_authz.cli.checks.workspaces import workspaces
@@ -52,6 +52,8 @@ class Plan:
     """Whether namespaces may choose their artifact roots."""
     providers: Sequence[ProviderConfiguration] = ()
     """Where people sign in with a browser."""
+    public_urls: Sequence[str] = ()
+    """The server's URLs, as people know them."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -84,11 +86,20 @@ async def _check(options: argparse.Namespace) -> list[Finding]:
     settings, plan = _settings(options)
     version = software.installed_mlflow()
     providers = await asyncio.gather(*map(sign_in.provider, plan.providers))
-    findings = [*settings, software.mlflow(version), *providers]
+    findings = [*settings, software.mlflow(version), *providers, *await _server(plan, version)]
     if options.no_routes or version is None:
         return [*findings, *await _cluster(plan)]
     inside, cluster = await asyncio.gather(software.routes_and_functions(), _cluster(plan))
     return [*findings, *inside, *cluster]
+
+
+async def _server(plan: Plan, version: str | None) -> list[Finding]:
+    """What only the server's own environment shows, and what its public URLs show to anybody."""
+    outside = await server.public_urls(plan.public_urls)
+    if not server.is_server(os.environ):
+        return outside
+    own = [check(os.environ) for check in (server.passphrase, server.hosts, server.artifact_mode)]
+    return [*own, *(await software.stores() if version else ()), *outside]
 
 
 def _settings(options: argparse.Namespace) -> tuple[list[Finding], Plan]:
@@ -105,6 +116,7 @@ def _settings(options: argparse.Namespace) -> tuple[list[Finding], Plan]:
             needs_reviews=settings.needs_own_reviews,
             artifact_roots=artifact_buckets(settings.artifact_buckets) is not None,
             providers=configuration.providers if (configuration := settings.sign_in_configuration) else (),
+            public_urls=[url.strip() for url in (settings.public_url or "").split(",") if url.strip()],
         )
     except ConfigurationError as error:
         fix = "change the environment of the server; it does not start with this one"

@@ -86,6 +86,8 @@ def guarded_app() -> App:
         uncovered_routes=len(uncovered),
         missing_functions=len(gaps),
         artifact_root=options.artifact_root,
+        artifacts_destination=options.artifacts_destination if options.serve_artifacts else None,
+        databases=options.databases,
         origins=[url.origin for url in public_urls(settings.public_url)],
         static_prefix=options.static_prefix,
     )

@@ -26,6 +26,7 @@ from workspace_authz.identity.secret_file import read_secrets
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import server_connection
 from workspace_authz.kubernetes.own_rights import OwnRights
+from workspace_authz.mlflow_adapter.drivers import missing_driver
 from workspace_authz.mlflow_adapter.options import ServerOptions, from_parent
 from workspace_authz.mlflow_adapter.reading.places import PROXIED, place_of, scheme_of
 from workspace_authz.restrictions.shared_sources import refuse_overlap, shared_sources
@@ -83,8 +84,22 @@ def check(options: ServerOptions, settings: Settings, *, environ: Mapping[str, s
     )
     resolve_single_namespace(settings, mlflow_workspaces=options.workspaces)
     namespace_policy(options, settings)
+    _check_drivers(roots)
     if settings.username_claim:
         _log.warning("MLFLOW_K8S_AUTH_USERNAME_CLAIM has no effect: the API server names the user.")
+
+
+def _check_drivers(roots: Sequence[str | None]) -> None:
+    """Check that MLflow can import what it reaches artifacts with. It does so only at the first use.
+
+    Raises :class:`ConfigurationError`.
+    """
+    for root in filter(None, roots):
+        if module := missing_driver(root):
+            raise ConfigurationError(
+                f"Artifacts in {scheme_of(root)}: need the Python module {module}, which is not installed: "
+                "pip install 'workspace-authz[server-all]'"
+            )
 
 
 def _check_artifact_root(root: str | None) -> None:

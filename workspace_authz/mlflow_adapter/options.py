@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
 
@@ -16,6 +16,15 @@ import click
 
 _TRUE: Final = frozenset({"true", "1"})
 _DEFAULT_WORKERS: Final = 4
+_DATABASES: Final = {
+    "backend_store_uri": ("The database", "_MLFLOW_SERVER_FILE_STORE"),
+    "registry_store_uri": ("The model registry's database", "_MLFLOW_SERVER_REGISTRY_STORE"),
+    "read_replica_backend_store_uri": (
+        "The database's read replica",
+        "_MLFLOW_SERVER_READ_REPLICA_BACKEND_STORE",
+    ),
+}
+"""MLflow's options, what they are called in sentences, and the variables of workers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +48,8 @@ class ServerOptions:
     """Where MLflow puts new artifacts (``--default-artifact-root``). None where MLflow chooses."""
     artifacts_destination: str | None = None
     """Where the server keeps artifacts for its clients (``--artifacts-destination``)."""
+    databases: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The URIs of MLflow's stores, by what they are called. They may hold passwords."""
 
 
 def from_parent() -> ServerOptions | None:
@@ -67,6 +78,7 @@ def _from_parameters(parameters: Mapping[str, Any]) -> ServerOptions:
         proxy_headers=_proxy_headers(parameters),
         artifact_root=parameters.get("default_artifact_root"),
         artifacts_destination=parameters.get("artifacts_destination"),
+        databases=_databases({name: parameters.get(name) for name in _DATABASES}),
     )
 
 
@@ -110,4 +122,9 @@ def from_environment(environ: Mapping[str, str]) -> ServerOptions:
         artifacts_only=flag("_MLFLOW_SERVER_ARTIFACTS_ONLY"),
         artifact_root=environ.get("_MLFLOW_SERVER_ARTIFACT_ROOT"),
         artifacts_destination=environ.get("_MLFLOW_SERVER_ARTIFACT_DESTINATION"),
+        databases=_databases({name: environ.get(variable) for name, (_, variable) in _DATABASES.items()}),
     )
+
+
+def _databases(given: Mapping[str, str | None]) -> Mapping[str, str]:
+    return {_DATABASES[name][0]: uri for name, uri in given.items() if uri}

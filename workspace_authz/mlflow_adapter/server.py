@@ -25,6 +25,7 @@ from workspace_authz.mlflow_adapter.patches import (
     judge_cache,
     regular_expressions,
     span_threads,
+    store_errors,
     wsgi,
 )
 from workspace_authz.mlflow_adapter.patches.middlewares import replace_function_middlewares
@@ -52,6 +53,7 @@ def create_patched_app(*, static_prefix: str) -> FastAPI:
     judge_cache.apply()
     regular_expressions.apply()
     span_threads.apply()
+    store_errors.apply(server.app)
     app: FastAPI = fastapi_app.create_fastapi_app()
     wsgi.apply(app)
     return app
@@ -80,6 +82,7 @@ def add_guard(app: FastAPI, guard: GuardMiddlewares, *, static_prefix: str) -> N
         *_origin_checks(protection),
         *map(Middleware, guard.protected),
         *replace_function_middlewares(others, static_prefix=static_prefix),
+        Middleware(store_errors.StoreErrorsMiddleware),
     ]
 
 

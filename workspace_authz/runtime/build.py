@@ -238,7 +238,9 @@ def _sampled(metrics: PrometheusMetrics, config: WorkerConfig) -> SampledMetrics
 
 def _health(config: WorkerConfig, *, cluster: Cluster, data: Data, threads: HandlerThreads) -> Health:
     checks = cluster.checks() | data.checks(cluster.directory)
-    return Health(checks, notes=lambda: (*cluster.notes(), *threads.notes()), workers=config.workers)
+    return Health(
+        checks, notes=lambda: (*cluster.notes(), *threads.notes(), *data.notes()), workers=config.workers
+    )
 
 
 async def freeze_when_ready(health: Health, clock: Clock, *, freeze: Callable[[], None] = gc.freeze) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import Protocol
@@ -59,6 +59,9 @@ class Data(Protocol):
     def checks(self, directory: Directory | None) -> dict[str, Check]:
         """What keeps the worker from serving."""
 
+    def notes(self) -> Sequence[str]:
+        """What is away while the rest works, as sentences."""
+
     def obstacle(self) -> str | None:
         """Why no request can be judged, as a sentence; None while all is well."""
 
@@ -82,6 +85,10 @@ class RemoteData:
         """See :class:`Data`."""
         return {"mlflow": self.obstacle}
 
+    def notes(self) -> Sequence[str]:
+        """See :class:`Data`."""
+        return ()
+
     def obstacle(self) -> str | None:
         """See :class:`Data`."""
         return self.release.problem
@@ -92,7 +99,7 @@ async def data_of(config: WorkerConfig, clock: Clock) -> AsyncIterator[Data]:
     """MLflow's data while the block runs. Nothing is opened before it is needed."""
     workspaces = config.policy is not None
     if config.mlflow is None:
-        with closing(mlflow_data(workspaces=workspaces, clock=clock)) as data:
+        with closing(mlflow_data(config, clock=clock)) as data:
             yield data
         return
     async with _remote(config.mlflow, workspaces=workspaces, clock=clock) as remote:

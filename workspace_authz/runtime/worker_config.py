@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from workspace_authz.catalog.compile import CompiledCatalog
 from workspace_authz.mlflow_adapter.remote.client import MlflowAddress
@@ -31,6 +31,10 @@ class WorkerConfig:
     """How much of what is relied on MLflow lacks."""
     artifact_root: str | None = None
     """MLflow's default artifact root."""
+    artifacts_destination: str | None = None
+    """Where the server keeps artifacts for its clients; None where it does not."""
+    databases: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The URIs of MLflow's stores, by what they are called."""
     mlflow: MlflowAddress | None = None
     """Where MLflow runs; None in MLflow's own process."""
     origins: Sequence[str] = ()

@@ -8,9 +8,9 @@ import re
 import sys
 from collections.abc import Sequence
 from importlib import metadata
-from typing import Final
+from typing import Any, Final
 
-from workspace_authz.cli.checks.finding import Finding, failing, ok, warning
+from workspace_authz.cli.checks.finding import Finding, Level, failing, ok, warning
 
 OLDEST: Final = (3, 16)
 BEFORE: Final = (3, 19)
@@ -18,6 +18,8 @@ BEFORE: Final = (3, 19)
 
 INVENTORY: Final = "workspace_authz.mlflow_adapter.inventory"
 INVENTORY_SECONDS: Final = 120.0
+STORES: Final = "workspace_authz.mlflow_adapter.store.stores_check"
+STORES_SECONDS: Final = 120.0
 _SHOWN: Final = 5
 
 
@@ -51,7 +53,22 @@ async def routes_and_functions(
 
     ``module`` runs apart: it imports MLflow.
     """
-    check = "routes"
+    found = await _answer_of(module, check="routes", seconds=seconds)
+    if isinstance(found, Finding):
+        return [found]
+    return [_routes(found["uncovered"]), *_functions(found["gaps"])]
+
+
+async def stores(*, module: str = STORES, seconds: float = STORES_SECONDS) -> list[Finding]:
+    """Whether the databases and the artifact store of this environment can be used."""
+    found = await _answer_of(module, check="stores", seconds=seconds)
+    if isinstance(found, Finding):
+        return [found]
+    return [Finding(each["check"], Level(each["level"]), each["what"], each["fix"]) for each in found]
+
+
+async def _answer_of(module: str, *, check: str, seconds: float) -> Any:
+    """What ``module`` prints, which runs apart; a finding where it prints nothing of use."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", module, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
@@ -62,11 +79,11 @@ async def routes_and_functions(
     except TimeoutError:
         process.kill()
         await process.wait()
-        return [failing(check, f"no answer in {seconds:g} s", fix=f"python -m {module}")]
+        return failing(check, f"no answer in {seconds:g} s", fix=f"python -m {module}")
     except ValueError:
         last = (errors.decode(errors="replace").strip().splitlines() or ["it printed nothing"])[-1]
-        return [failing(check, f"MLflow's routes cannot be read: {last}", fix=f"python -m {module}")]
-    return [_routes(found["uncovered"]), *_functions(found["gaps"])]
+        return failing(check, f"MLflow's {check} cannot be read: {last}", fix=f"python -m {module}")
+    return found
 
 
 def _routes(uncovered: Sequence[str]) -> Finding:

@@ -1,0 +1,98 @@
+"""Under load something breaks: whatever was acknowledged is there, nothing is there twice, nothing hangs.
+
+The client sends each write once. nginx sends a request that changes something to one server only, as it does
+unless it is told otherwise.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Final
+
+from tests.harness.http import Answer, Http, bearer
+from tests.harness.postgres import Postgres
+from tests.harness.server import WORKSPACE
+from tests.scenarios.people import TEAM_A
+from tests.scenarios.waiting import until
+from tests.storage.load import DEADLINE_SECONDS, Load, then_nothing_is_lost, under_load
+from tests.storage.stand import Stand
+
+GATEWAY: Final = ("502", "504")
+"""nginx's own answers: no server took the request, or it ended before it answered."""
+AWAY: Final = ("503 TEMPORARILY_UNAVAILABLE",)
+
+
+def experiment_of(stand: Stand, name: str) -> str:
+    """A new experiment of team-a's."""
+    answer = stand.ready[0].ask(
+        "POST",
+        "/api/2.0/mlflow/experiments/create",
+        token=stand.cluster.people.alice.token,
+        workspace=TEAM_A,
+        json_body={"name": f"{name} {uuid.uuid4().hex}"},
+    )
+    assert answer.status == 200, answer.text
+    return str(answer.json["experiment_id"])
+
+
+@contextmanager
+def loaded(stand: Stand, name: str) -> Iterator[Load]:
+    """Alice writes into a new experiment, through nginx."""
+    token = stand.cluster.people.alice.token
+    with under_load(stand.url, token=token, workspace=TEAM_A, experiment=experiment_of(stand, name)) as load:
+        yield load
+
+
+def test_a_replica_is_killed(stand: Stand) -> None:
+    replica = stand.replicas[0]
+    with loaded(stand, "a replica is killed") as load:
+        replica.stop(signal.SIGKILL)
+        load.goes_on()
+    then_nothing_is_lost(load, failures=GATEWAY)
+    replica.start()
+    replica.wait()
+
+
+def test_postgresql_is_restarted(stand: Stand, own_postgres: Postgres) -> None:
+    with loaded(stand, "the database is restarted") as load:
+        with own_postgres.away():
+            before = sum(load.failures.values())
+            until(lambda: sum(load.failures.values()) >= before + 3)
+        load.goes_on()
+    then_nothing_is_lost(load, failures=(*GATEWAY, *AWAY))
+    assert load.failures
+    for server in stand.ready:
+        until(lambda server=server: server.ask("GET", "/readyz").status == 200)  # type: ignore[misc]
+
+
+def test_the_bucket_hangs(stand: Stand) -> None:
+    """Uploads end in time with an error, everybody else goes on; what was acknowledged is whole."""
+    experiment = experiment_of(stand, "the bucket hangs")
+    folder = f"/api/2.0/mlflow-artifacts/artifacts/workspaces/{TEAM_A}/{experiment}"
+    assert _artifact(stand, "PUT", f"{folder}/before", b"before").status == 200
+    with loaded(stand, "the bucket hangs: others") as load:
+        stand.s3.process.signal_group(signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            during = _artifact(stand, "PUT", f"{folder}/during", b"during")
+            assert time.monotonic() - began < DEADLINE_SECONDS
+            assert during.status >= 500
+            load.goes_on()
+        finally:
+            stand.s3.process.signal_group(signal.SIGCONT)
+        until(lambda: _artifact(stand, "PUT", f"{folder}/after", b"after").status == 200)
+    then_nothing_is_lost(load, failures=())
+    assert _artifact(stand, "GET", f"{folder}/before").body == b"before"
+    assert _artifact(stand, "GET", f"{folder}/after").body == b"after"
+    late = _artifact(stand, "GET", f"{folder}/during")
+    assert late.body == b"during" or late.status >= 400, "all of it or nothing"
+
+
+def _artifact(stand: Stand, method: str, path: str, body: bytes | None = None) -> Answer:
+    headers = {**bearer(stand.cluster.people.alice.token), WORKSPACE: TEAM_A}
+    with closing(Http(stand.url, timeout=DEADLINE_SECONDS)) as http:
+        return http.request(method, path, headers=headers, body=body)
