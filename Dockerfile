@@ -1,25 +1,30 @@
-# workspace-authz with MLflow. Arguments are those of `mlflow server`:
-#   docker build -t workspace-authz:0.1.0 .
-FROM python:3.11-slim AS build
+# workspace-authz with MLflow, and drivers for every database and bucket that MLflow knows. `make image` builds it
+# with docker, podman or buildah. Arguments of a container are those of `mlflow server`.
+#
+# The base is any image with Python 3.11 or newer and its venv module. Pin yours by digest; see docs/image.md:
+#   --build-arg BASE=python:3.11-slim@sha256:…
+ARG BASE=python:3.11-slim
+
+FROM ${BASE} AS build
 WORKDIR /src
-COPY requirements/setup.txt requirements/server.txt requirements/
-RUN pip install --no-cache-dir --require-hashes -r requirements/setup.txt \
-    && python -m venv --without-pip /opt/venv \
-    && uv pip install --no-cache --python /opt/venv --require-hashes -r requirements/server.txt
+COPY image/build image/build
+COPY requirements/setup.txt requirements/sbom.txt requirements/server-all.txt requirements/
+RUN image/build tools
+RUN image/build locked
 COPY pyproject.toml README.md LICENSE ./
 COPY workspace_authz workspace_authz
-RUN hatchling build --target wheel --directory /dist \
-    && uv pip install --no-cache --python /opt/venv --no-deps /dist/*.whl
+RUN image/build project
 
-FROM python:3.11-slim
+FROM ${BASE}
+COPY image/finish /tmp/finish
+RUN /tmp/finish && rm /tmp/finish
 COPY --from=build /opt/venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH \
+ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
+    GIT_PYTHON_REFRESH=quiet \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
-# Group 0 owns what must be writable: OpenShift runs the image with an arbitrary user id in that group.
-RUN mkdir /mlflow && chown 1001:0 /mlflow && chmod g=u /mlflow
 WORKDIR /mlflow
-USER 1001
+USER 1001:0
 EXPOSE 8080
 ENTRYPOINT ["mlflow", "server"]
 CMD ["--app-name=workspace-authz", "--enable-workspaces", "--workspace-store-uri=kubernetes://", "--host=0.0.0.0", "--port=8080"]

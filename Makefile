@@ -1,5 +1,5 @@
 # Every target sets up what it needs. ARGS are passed on: make demo ARGS="--once --port 5001"
-.PHONY: help demo test check bench soak fuzz kube keycloak traefik format refresh lock clean
+.PHONY: help demo test check image cluster bench soak fuzz kube keycloak traefik format refresh lock clean
 ARGS ?=
 
 help: ## this list
@@ -19,6 +19,12 @@ check: ## the quick checks only: format, lint, types, imports, generated files
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	scripts/generated --check
+
+image: ## the container image and its bill of materials, with docker, podman or buildah
+	@scripts/image $(ARGS)
+
+cluster: ## the tests in real pods, as root on Debian and without Docker (ARGS=--stay: a cluster to use by hand)
+	@scripts/cluster $(ARGS)
 
 bench: ## guarded against unguarded MLflow, in figures
 	@scripts/setup dev

@@ -181,7 +181,7 @@ def whole(s3: S3, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         site.before["kind"] = server.ask("GET", "/readyz")
         until(lambda: site.create().status == 200)
         site.before["location"] = site.location()
-        apply(plane, "crd.yaml")
+        apply(plane, ROOT / "manifests" / "mlflow-config.yaml")
         token = admins["team-a"].token
         until(lambda: plane.ask("GET", f"{GROUP}/namespaces/team-a/mlflowconfigs", token=token).status == 200)
         server.process.wait_until(

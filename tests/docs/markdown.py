@@ -21,6 +21,7 @@ README: Final = ROOT / "README.md"
 COMMANDED: Final = (
     "README.md",
     "docs/install.md",
+    "docs/image.md",
     "docs/clients.md",
     "docs/workloads.md",
     "docs/identities.md",

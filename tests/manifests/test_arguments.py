@@ -13,8 +13,10 @@ from mlflow.cli import server
 from mlflow.utils.crypto import CRYPTO_KEK_PASSPHRASE_ENV_VAR
 from uvicorn.main import main as uvicorn
 
+from tests.manifests import flat
 from tests.manifests.kube import ROOT
 from workspace_authz.doors.probes import ProbesMiddleware
+from workspace_authz.settings.settings import Settings
 
 QUICKSTART = ROOT / "manifests" / "quickstart.yaml"
 
@@ -48,13 +50,54 @@ def test_mlflow_understands_the_arguments(arguments: list[str]) -> None:
     assert json.loads(instruction("ENTRYPOINT")) == ["mlflow", "server"]
 
 
-def test_every_variable_is_one_that_mlflow_reads() -> None:
-    known = {*vars(mlflow.environment_variables), CRYPTO_KEK_PASSPHRASE_ENV_VAR}
+READ_BY_OTHERS = frozenset(
+    {
+        "HOME",
+        "SSL_CERT_FILE",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+        "AWS_CA_BUNDLE",
+        "PGSSLROOTCERT",
+        "PGSSLMODE",
+    }
+)
+"""By Python, OpenSSL, and the clients of databases and buckets."""
+
+
+def given(overlay: str) -> set[str]:
+    """Every variable that an overlay sets by name, in a container or in a ConfigMap that one takes whole."""
+    data = {
+        each["metadata"]["name"]: each.get("data", {})
+        for each in flat.of_kind(flat.objects(overlay), "ConfigMap")
+    }
+    found: set[str] = set()
+    for workload in flat.workloads(flat.objects(overlay)):
+        for each in workload.containers:
+            found |= {entry["name"] for entry in each.get("env", ())}
+            sources = [
+                source["configMapRef"]["name"]
+                for source in each.get("envFrom", ())
+                if "configMapRef" in source
+            ]
+            found |= {name for source in sources for name in data[source]}
+    return found
+
+
+@pytest.mark.parametrize("overlay", flat.OVERLAYS)
+def test_every_variable_is_one_that_somebody_reads(overlay: str) -> None:
+    known = {*vars(mlflow.environment_variables), CRYPTO_KEK_PASSPHRASE_ENV_VAR, *READ_BY_OTHERS}
     known |= {str(parameter.envvar) for parameter in server.params if parameter.envvar}
     known |= {f"UVICORN_{parameter.name}".upper() for parameter in uvicorn.params}
-    (variables,) = objects(QUICKSTART, "ConfigMap")
-    given = {entry["name"] for entry in container()["env"]} | variables["data"].keys()
-    assert given - known == {"HOME"}
+    known |= {f"WORKSPACE_AUTHZ_{name}".upper() for name in Settings.model_fields}
+    assert given(overlay) - known == set()
+
+
+def test_the_deployment_of_forward_auth_runs_what_its_document_says() -> None:
+    (deployment,) = flat.workloads(flat.objects("forward-auth"))
+    (only,) = deployment.containers
+    document = (ROOT / "docs" / "forward-auth.md").read_text()
+    assert f"\n{' '.join(only['command'])}\n" in document
+    assert {"WORKSPACE_AUTHZ_MLFLOW_URL", "WORKSPACE_AUTHZ_FORWARD_AUTH_SECRET_FILE"} <= given("forward-auth")
 
 
 def test_mlflow_answers_to_the_names_of_the_service() -> None:

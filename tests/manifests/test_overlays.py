@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from tests.harness.crds import defining
-from tests.manifests.flat import OVERLAYS, Workload, flat, objects, of_kind, workload, workloads
+from tests.manifests.flat import OVERLAYS, Object, Workload, flat, objects, of_kind, workload, workloads
 from tests.manifests.kube import Kubectl
 
 BUILT_IN = frozenset(
@@ -43,13 +43,18 @@ def overlay(request: pytest.FixtureRequest, cluster: Kubectl) -> Iterator[Applie
 
 def prepare(kubectl: Kubectl, name: str) -> None:
     """Define what the overlay's objects are, and make the namespaces of others that it writes to."""
-    kinds = {(each["apiVersion"].rpartition("/")[0], each["kind"]) for each in objects(name)}
-    foreign = {kind for kind in kinds if kind[0] not in BUILT_IN}
-    if foreign:
-        kubectl.define(defining(foreign))
+    define(kubectl, objects(name))
     for namespace in {each["metadata"].get("namespace", "mlflow") for each in objects(name)} - {"mlflow"}:
         manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
         kubectl.run("apply", "--server-side", "-f", "-", stdin=manifest)
+
+
+def define(kubectl: Kubectl, found: Iterable[Object]) -> None:
+    """The kinds of third parties, as they ship them."""
+    kinds = {(each["apiVersion"].rpartition("/")[0], each["kind"]) for each in found}
+    foreign = {kind for kind in kinds if kind[0] not in BUILT_IN}
+    if foreign:
+        kubectl.define(defining(foreign))
 
 
 def test_applying_it_again_changes_nothing(overlay: Applied) -> None:
@@ -71,12 +76,16 @@ def test_its_pods_are_admitted_under_the_restricted_standard_and_get_no_token_th
         assert admitted.get("volumes") == each.pod.get("volumes"), each
 
 
+KINDS = "CustomResourceDefinition"
+"""Deleting a kind deletes all its objects, in everybody's namespace."""
+
+
 def test_deleting_it_spares_the_data(cluster: Kubectl) -> None:
     """The namespace holds the volume and the secrets, so an overlay has no namespace either."""
     for name in OVERLAYS:
         secrets = {each.get("type") for each in of_kind(objects(name), "Secret")}
         assert secrets <= {"kubernetes.io/service-account-token"}
-        assert not of_kind(objects(name), "Namespace", "PersistentVolumeClaim", "PersistentVolume")
+        assert not of_kind(objects(name), "Namespace", "PersistentVolumeClaim", "PersistentVolume", KINDS)
     secret = ("secret", "mlflow-crypto", "-n", "mlflow")
     cluster.run("create", "secret", "generic", *secret[1:], "--from-literal=passphrase=x")
     cluster.apply("quickstart")

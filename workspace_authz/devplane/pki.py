@@ -93,10 +93,10 @@ def issue_client_certificate(pki: Pki, *, name: str, groups: Sequence[str] = ())
     return cert_file, key_file
 
 
-def issue_serving_certificate(pki: Pki, directory: Path) -> Pki:
-    """The same with another serving certificate, which is made in ``directory``."""
+def issue_serving_certificate(pki: Pki, directory: Path, *, addresses: Sequence[IPv4Address] = ()) -> Pki:
+    """The same with another serving certificate, which is made in ``directory``, also for ``addresses``."""
     other = replace(pki, serving_cert=directory / "serving.crt", serving_key=directory / "serving.key")
-    _issue_server(_read_authority(pki.ca_cert, pki.ca_key), other)
+    _issue_server(_read_authority(pki.ca_cert, pki.ca_key), other, addresses=addresses)
     return other
 
 
@@ -150,12 +150,16 @@ def _authority(common_name: str) -> _Authority:
     return _Authority(builder.sign(key, SHA256()), key)
 
 
-def _issue_server(authority: _Authority, pki: Pki) -> None:
+def _issue_server(authority: _Authority, pki: Pki, *, addresses: Sequence[IPv4Address] = ()) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])
-    addresses = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
+    everywhere: tuple[IPv4Address | IPv6Address, ...] = (
+        IPv4Address("127.0.0.1"),
+        IPv6Address("::1"),
+        *addresses,
+    )
     names = x509.SubjectAlternativeName(
-        [*(x509.DNSName(name) for name in _SERVER_NAMES), *(x509.IPAddress(address) for address in addresses)]
+        [*(x509.DNSName(name) for name in _SERVER_NAMES), *(x509.IPAddress(each) for each in everywhere)]
     )
     builder = _leaf(authority, subject, key=key, purpose=ExtendedKeyUsageOID.SERVER_AUTH).add_extension(
         names, critical=False

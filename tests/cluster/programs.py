@@ -1,0 +1,30 @@
+"""What pods of a team run. Each function's source becomes the pod's program, so each imports for itself."""
+
+# ruff: noqa: PLC0415
+from __future__ import annotations
+
+
+def train() -> None:
+    """Log a run with an artifact, and a model that can predict."""
+    import mlflow
+    import mlflow.sklearn
+    import numpy
+    from sklearn.linear_model import LinearRegression
+
+    mlflow.set_experiment("houses")
+    with mlflow.start_run(run_name="first") as run:
+        mlflow.log_metric("accuracy", 0.9)
+        mlflow.log_text("from a pod", "notes/said.txt")
+        model = LinearRegression().fit(numpy.array([[1.0], [2.0]]), numpy.array([2.0, 4.0]))
+        mlflow.sklearn.log_model(model, name="model", registered_model_name="prices")
+    said = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/notes/said.txt")
+    print(f"logged by {run.data.tags.get('mlflow.user')}: {said}")
+
+
+def predict() -> None:
+    """Load what an init container fetched, without MLflow's server, and predict."""
+    import mlflow.pyfunc
+    import numpy
+
+    model = mlflow.pyfunc.load_model("/mnt/models")
+    print(f"predicted {model.predict(numpy.array([[3.0]]))[0]:.1f}")
