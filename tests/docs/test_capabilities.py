@@ -1,4 +1,4 @@
-"""What our users' platforms do today: each capability has its answer in docs/install.md, and a test that shows it."""
+"""What users of other platforms have: each capability has its answer in docs/install.md, and its test."""
 
 from __future__ import annotations
 
