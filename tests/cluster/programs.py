@@ -21,6 +21,23 @@ def train() -> None:
     print(f"logged by {run.data.tags.get('mlflow.user')}: {said}")
 
 
+def discard() -> None:
+    """Delete an experiment whose run has a file."""
+    import mlflow
+
+    mlflow.set_experiment("discarded")
+    with mlflow.start_run():
+        mlflow.log_text("useless", "useless.txt")
+    mlflow.delete_experiment(mlflow.get_experiment_by_name("discarded").experiment_id)
+
+
+def discard_again() -> None:
+    """Take the name that was deleted for another experiment."""
+    import mlflow
+
+    print(f"free again: {mlflow.create_experiment('discarded').isdecimal()}")
+
+
 def predict() -> None:
     """Load what an init container fetched, without MLflow's server, and predict."""
     import mlflow.pyfunc

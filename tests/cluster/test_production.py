@@ -11,6 +11,7 @@ from tests.cluster.installation import IMAGE, NAMESPACE, REPLICAS, TEAM, Install
 from tests.cluster.machine import Cluster
 from tests.cluster.pods import example, source
 from tests.cluster.waiting import logs, phase, until, waiting
+from tests.manifests.kube import Kubectl
 
 Object = dict[str, Any]
 TRAINING_POD = "pod-with-client-plugin.yaml"
@@ -77,6 +78,27 @@ def test_a_storage_initializer_fetches_the_model_and_the_predictor_loads_it(
     assert "predicted 6.0" in logs(kubectl, TEAM, "predict")
 
 
+def test_the_collectors_job_frees_the_names_of_what_was_deleted(installation: Installation) -> None:
+    kubectl = installation.kubectl
+    account = f"--serviceaccount={TEAM}:trainer"
+    kubectl.run("-n", TEAM, "create", "rolebinding", "trainer-edits", "--clusterrole=mlflow-edit", account)
+    kubectl.run("apply", "-f", "-", stdin=example(TRAINING_POD, name="discard", program=programs.discard))
+    phase(kubectl, TEAM, "discard", wanted="Succeeded")
+
+    job = kubectl.json(
+        "-n", NAMESPACE, "create", "job", "gc-now", "--from=cronjob/mlflow-gc", "--dry-run=client"
+    )
+    command = job["spec"]["template"]["spec"]["containers"][0]["command"]
+    command[command.index("30d")] = "1s"  # nothing here is old
+    kubectl.run("create", "-f", "-", stdin=job)
+    phase(kubectl, NAMESPACE, _pod_of(kubectl, "gc-now"), wanted="Succeeded")
+    again = example(TRAINING_POD, name="discard-again", program=programs.discard_again)
+    kubectl.run("apply", "-f", "-", stdin=again)
+    phase(kubectl, TEAM, "discard-again", wanted="Succeeded")
+
+    assert "free again: True" in logs(kubectl, TEAM, "discard-again")
+
+
 def test_a_pod_whose_image_comes_late_says_so_and_starts_then(
     cluster: Cluster, installation: Installation
 ) -> None:
@@ -94,6 +116,14 @@ def test_a_pod_whose_image_comes_late_says_so_and_starts_then(
     phase(kubectl, TEAM, "late", wanted="Succeeded")
 
     assert late in message
+
+
+def _pod_of(kubectl: Kubectl, job: str) -> str:
+    def look() -> str | None:
+        pods = kubectl.json("-n", NAMESPACE, "get", "pods", "-l", f"job-name={job}")["items"]
+        return pods[0]["metadata"]["name"] if pods else None
+
+    return until(look, f"a pod of {job}", kubectl=kubectl)
 
 
 def _predictor(name: str) -> Object:

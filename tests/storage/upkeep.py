@@ -19,6 +19,15 @@ COMPONENTS: Final = ROOT / "kustomize" / "components"
 NAMESPACE: Final = "mlflow"
 
 
+def migration_command() -> Sequence[str]:
+    """The command of the Job that migrates a database, without the program."""
+    job = yaml.safe_load((COMPONENTS / "postgres" / "migration.yaml").read_text())
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    program, *arguments = container["command"]
+    assert program == "workspace-authz"
+    return arguments
+
+
 @dataclass(frozen=True, slots=True)
 class CronJob:
     """A component's CronJob, and the stand whose job it does."""
