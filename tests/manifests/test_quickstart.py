@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -83,13 +84,14 @@ def test_integration_is_aggregated_into_nothing(kubectl: Kubectl) -> None:
 
 
 @pytest.fixture(scope="module")
-def examples(kubectl: Kubectl) -> Kubectl:
+def examples(kubectl: Kubectl) -> Iterator[Kubectl]:
     """With the team's namespace, a neighbour's, and every example applied."""
     for namespace in ("team-a", "team-b", "shared"):
         kubectl.run("create", "namespace", namespace)
     kubectl.run("create", "serviceaccount", "trainer", "-n", "team-a")
     kubectl.run("apply", "--server-side", "-f", "manifests/examples")
-    return kubectl
+    yield kubectl
+    kubectl.run("delete", "-f", "manifests/examples")  # one has the name of a Job of the overlays
 
 
 CALLERS = {

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from tests.harness.farewells import farewells
 from tests.manifests.flat import mounted, objects, of_kind, workloads
 from tests.manifests.kube import Kubectl
 from workspace_authz.aio.clock import SystemClock
@@ -92,6 +93,7 @@ async def running(files: Path, url: str) -> AsyncIterator[Server]:
             with suppress(asyncio.CancelledError):
                 await task
         await connection.close()
+        await farewells()
 
 
 def follows(server: Server, resource: str) -> bool:

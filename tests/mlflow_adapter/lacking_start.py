@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, Final
 
@@ -71,7 +72,7 @@ async def _served(said: _Said) -> Mapping[str, Any]:
 async def _running(config: WorkerConfig, configs: list[WorkerConfig]) -> AsyncIterator[None]:
     """A worker with an API server that allows everything."""
     data = import_module("workspace_authz.runtime.mlflow_data").mlflow_data(
-        workspaces=False, clock=SystemClock()
+        replace(config, policy=None), clock=SystemClock()
     )
     configs.append(config)
     pipeline = build_pipeline(

@@ -6,7 +6,6 @@ They are known by a proxy's headers, by a token for an audience of the server, o
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ import yaml
 from sqlalchemy import create_engine
 from sqlalchemy.orm import sessionmaker
 
+from tests.harness.farewells import farewells
 from tests.harness.plane import RBAC, Object, Plane, User
 from tests.harness.server import MlflowServer
 from tests.identity.sessions.keys import key_file
@@ -63,8 +63,6 @@ CALLERS = "callers"
 """The namespace of service accounts that stand for the people."""
 _SECRET = "s" * 32
 _SECONDS = 30.0
-_FAREWELL_SECONDS = 40.0
-"""asyncio itself gives up after 30 (``ssl_shutdown_timeout``)."""
 _TIMEOUT_SECONDS = 5.0
 _REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 _DELEGATION: Object = {
@@ -208,7 +206,7 @@ async def pipelines(server: MlflowServer, cluster: Cluster) -> AsyncIterator[Pip
     await asyncio.to_thread(secret.write_text, _SECRET)
     configuration = await load_configuration(str(cluster.plane.server_kubeconfig))
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(_farewells)
+        stack.push_async_callback(farewells)
         callers = caller_connection(configuration, limit=settings.api_connections)
         stack.push_async_callback(callers.close)
         own = server_connection(configuration)
@@ -267,24 +265,6 @@ async def pipelines(server: MlflowServer, cluster: Cluster) -> AsyncIterator[Pip
                 by_headers, identity=AuthenticatorChain((AssertingAuthenticator(UnknownCredential()),))
             ),
         )
-
-
-async def _farewells() -> None:
-    """Wait until every connection of this loop is closed.
-
-    Over TLS a connection waits for the other end's farewell. A loop that ends before leaves it to the garbage
-    collector, whose warning then fails whichever test comes next.
-    """
-    loop = asyncio.get_running_loop()
-    deadline = time.monotonic() + _FAREWELL_SECONDS
-    while time.monotonic() < deadline and any(  # noqa: ASYNC110 - asyncio tells nobody when it is over
-        isinstance(each, asyncio.Transport)
-        and getattr(each, "_loop", None) is loop
-        and (socket := each.get_extra_info("socket")) is not None
-        and socket.fileno() != -1
-        for each in gc.get_objects()
-    ):
-        await asyncio.sleep(0.05)
 
 
 @contextmanager

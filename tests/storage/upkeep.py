@@ -23,7 +23,8 @@ def migration_command() -> Sequence[str]:
     """The command of the Job that migrates a database, without the program."""
     job = yaml.safe_load((COMPONENTS / "postgres" / "migration.yaml").read_text())
     (container,) = job["spec"]["template"]["spec"]["containers"]
-    program, *arguments = container["command"]
+    command: Sequence[str] = container["command"]
+    program, *arguments = command
     assert program == "workspace-authz"
     return arguments
 
