@@ -31,7 +31,9 @@ from workspace_authz.mlflow_adapter.compat import (
 from workspace_authz.mlflow_adapter.patches import origins
 from workspace_authz.mlflow_adapter.relied_on import (
     DATABASES,
+    FOR_UPKEEP,
     GATEWAY_CALLS,
+    GC_COMMAND,
     RELIED_ON,
     Refuses,
     Reliance,
@@ -42,6 +44,7 @@ from workspace_authz.mlflow_adapter.store.tables import DEFAULT_WORKSPACE
 PUBLIC = ("mlflow.client", "mlflow.entities", "mlflow.environment_variables", "mlflow.exceptions")
 """And ``mlflow.protos``, whose names are modules."""
 PROTOS = "mlflow.protos"
+EVERYTHING = (*RELIED_ON, *FOR_UPKEEP)
 COLUMNS = [each for each in RELIED_ON if "dbmodels" in each.module]
 SERVED = frozenset(route.operation for route in all_routes() if has(USUAL, route))
 """By the MLflow that runs these tests."""
@@ -49,7 +52,16 @@ LACKING = Reliance("mlflow.server.handlers", ("_gone",), Refuses(frozenset({"Cre
 
 
 def test_this_mlflow_has_it_all() -> None:
-    assert find_gaps() == ()
+    assert find_gaps(EVERYTHING) == ()
+
+
+def test_a_command_of_upkeep_says_what_this_mlflow_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    demand_for_command(GC_COMMAND)
+    monkeypatch.delattr("mlflow.cli.cli")
+    with pytest.raises(
+        ConfigurationError, match=r"`workspace-authz gc` relies on: mlflow\.cli\.cli"
+    ):
+        demand_for_command(GC_COMMAND)
 
 
 def test_this_mlflow_is_a_tested_release() -> None:
@@ -58,7 +70,7 @@ def test_this_mlflow_is_a_tested_release() -> None:
 
 
 def test_what_is_relied_on_is_stated_once() -> None:
-    names = [f"{each.module}.{name}" for each in RELIED_ON for name in each.names]
+    names = [f"{each.module}.{name}" for each in EVERYTHING for name in each.names]
     assert len(names) == len(set(names))
 
 
@@ -106,7 +118,7 @@ def _used(file: Path) -> Iterator[tuple[str, str]]:
 
 def test_the_table_has_what_the_adapter_uses_and_nothing_else() -> None:
     used = {use for module, file in modules() if module.startswith("mlflow_adapter/") for use in _used(file)}
-    stated = {(each.module, name.partition(".")[0]) for each in RELIED_ON for name in each.names}
+    stated = {(each.module, name.partition(".")[0]) for each in EVERYTHING for name in each.names}
     by_text = {
         (each.module, name.partition(".")[0])
         for each in RELIED_ON

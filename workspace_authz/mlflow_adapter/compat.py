@@ -22,6 +22,7 @@ from workspace_authz.mlflow_adapter.options import from_parent
 from workspace_authz.mlflow_adapter.relied_on import (
     COMMAND,
     DATABASES,
+    FOR_UPKEEP,
     RELIED_ON,
     Refuses,
     RefusesCommand,
@@ -145,7 +146,8 @@ def _failed_import(importer: str) -> Iterator[str]:
 
 def demand_for_command(command: str = COMMAND) -> None:
     """Raise :class:`ConfigurationError` if MLflow lacks what ``command`` needs."""
-    needed = (each for each in RELIED_ON if each.module == DATABASES or _is_for(each.without, command))
+    known = (*RELIED_ON, *FOR_UPKEEP)
+    needed = (each for each in known if each.module == DATABASES or _is_for(each.without, command))
     missing = [gap.name for gap in find_gaps(needed)]
     if missing:
         raise ConfigurationError(

@@ -228,6 +228,8 @@ RELIED_ON: Final[tuple[Reliance, ...]] = (
     *_somewhere(),
     *_for_gateway_calls(),
     *_for_the_command(),
-    *_for_upkeep(),
     *_tables(),
 )
+
+FOR_UPKEEP: Final = tuple(_for_upkeep())
+"""What only commands of upkeep use. A server must not import it: that takes seconds."""
