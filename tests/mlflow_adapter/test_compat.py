@@ -58,9 +58,7 @@ def test_this_mlflow_has_it_all() -> None:
 def test_a_command_of_upkeep_says_what_this_mlflow_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     demand_for_command(GC_COMMAND)
     monkeypatch.delattr("mlflow.cli.cli")
-    with pytest.raises(
-        ConfigurationError, match=r"`workspace-authz gc` relies on: mlflow\.cli\.cli"
-    ):
+    with pytest.raises(ConfigurationError, match=r"`workspace-authz gc` relies on: mlflow\.cli\.cli"):
         demand_for_command(GC_COMMAND)
 
 

@@ -11,7 +11,7 @@ from flask import Flask
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import BAD_REQUEST, INTERNAL_ERROR
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import DataError, OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoConnectionError
 
 from workspace_authz.mlflow_adapter.patches import store_errors
@@ -63,6 +63,19 @@ def test_a_message_around_such_an_error_is_replaced_too() -> None:
     shown = MlflowException(f"Failed to search: {raised.value}")
     assert shown.message.startswith("A store of MLflow's gave an error.")
     assert "sqlite" not in shown.message
+
+
+@pytest.mark.usefixtures("app")
+def test_mlflows_own_sentence_about_a_name_that_is_taken_stays() -> None:
+    engine = create_engine("sqlite://")
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE names (name TEXT UNIQUE)"))
+        connection.execute(text("INSERT INTO names VALUES ('prices')"))
+        with pytest.raises(IntegrityError) as raised:
+            connection.execute(text("INSERT INTO names VALUES ('prices')"))
+    engine.dispose()
+    shown = MlflowException(f"Experiment(name=prices) already exists. Error: {raised.value}", BAD_REQUEST)
+    assert shown.message == "Experiment(name=prices) already exists."
 
 
 @pytest.mark.usefixtures("app")

@@ -1,10 +1,10 @@
 """What callers are told of errors of MLflow's stores (MLflow 3.16.1, 3.17.2 and 3.18.0).
 
-MLflow makes the text of a database driver's error the message of its answer: ``store.db.utils`` raises
-``MlflowException(message=error)`` for any ``SQLAlchemyError``. So a caller reads the address of the database,
-its user and the statement, in GraphQL with status 200. An error of an artifact store's client becomes a 500
-in HTML. With this patch both become a sentence with a reference, and the log has the error itself under that
-reference.
+``mlflow.store.db.utils`` makes the text of a database driver's error the message of its answer: it raises
+``MlflowException(message=error)`` for any ``SQLAlchemyError``. Without this patch a caller reads the address
+of the database, its user and the statement, in GraphQL with status 200, and an error of an artifact store's
+client becomes a 500 in HTML. With it both become a sentence with a reference, and the log has the error
+itself under that reference.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _replacing(given: Callable[..., None]) -> Callable[..., None]:
         elif isinstance(message, Exception) and isinstance(message, tuple(client_errors())):
             message = _referred(artifact_problem(message), message)
         elif _TEXTS.search(str(message)):
-            message = _referred("A store of MLflow's gave an error.", message)
+            message = _without_clients_text(str(message))
         given(self, message, error_code, **others)
 
     setattr(replacement, "replaces_texts", True)  # noqa: B010 - functions declare no attributes
@@ -73,6 +73,14 @@ def _database_sentence(error: SQLAlchemyError) -> str:
         said = (str(error.orig).splitlines() or [""])[0].strip()
         return _referred(f"MLflow's database refused this: {said}.", error)
     return _referred("MLflow's database gave no answer; try again.", error)
+
+
+def _without_clients_text(message: str) -> str:
+    """MLflow's own sentence before the client's text ("… already exists. Error: (psycopg2…"), or another."""
+    own, client, _ = message.partition(" Error: ")
+    if client and not _TEXTS.search(own):
+        return own
+    return _referred("A store of MLflow's gave an error.", message)
 
 
 def _referred(sentence: str, error: object) -> str:
