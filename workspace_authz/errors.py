@@ -4,6 +4,7 @@
 
     AuthzError
     ├── ConfigurationError        the operator must change something; the server does not start
+    ├── ExitError                 a command ends, with an exit status of its own
     └── RequestError              refuses one request, in MLflow's JSON error shape
         ├── BadRequestError       400 INVALID_PARAMETER_VALUE
         │   ├── UnnamedWorkspaceError  the request names no workspace, and none is implied
@@ -41,6 +42,14 @@ class AuthzError(Exception):
 
 class ConfigurationError(AuthzError):
     """A setting, a flag or the environment is wrong. The message is one sentence that names the remedy."""
+
+
+class ExitError(AuthzError):
+    """A command ends. ``status`` is its exit status."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class RequestError(AuthzError):

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from tests.harness.http_server import serving
 from tests.harness.processes import clean_environment, script
 from workspace_authz.client.fetch.address import parse_address
 from workspace_authz.client.fetch.fetching import fetch
@@ -78,7 +79,8 @@ class Pod:
         server = TrackingServer.from_environment(self.environment)
         server.sleep = lambda _: None
         told: list[str] = []
-        status, err = Exit.COMPLETE, ""
+        status: int = Exit.COMPLETE
+        err = ""
         try:
             fetch(server, parse_address(uri), directory=directory, tell=told.append)
         except FetchError as error:
@@ -150,16 +152,12 @@ def breaking_line(upstream: str) -> Iterator[Line]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        line = Line(f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    with serving(Handler) as url:
+        line = Line(url)
         try:
             yield line
         finally:
             line.release.set()
-            server.shutdown()
-            thread.join()
 
 
 def everything_below(folder: Path) -> list[str]:

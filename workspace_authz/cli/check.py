@@ -23,6 +23,7 @@ from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import Connection, server_connection
 from workspace_authz.settings.settings import Settings, load_settings, refuse_shared_caches
 from workspace_authz.settings.sign_in_file import ProviderConfiguration
+from workspace_authz.settings.variables import listed
 from workspace_authz.workspaces.artifact_roots import artifact_buckets
 from workspace_authz.workspaces.policy import NamespacePolicy
 
@@ -116,7 +117,7 @@ def _settings(options: argparse.Namespace) -> tuple[list[Finding], Plan]:
             needs_reviews=settings.needs_own_reviews,
             artifact_roots=artifact_buckets(settings.artifact_buckets) is not None,
             providers=configuration.providers if (configuration := settings.sign_in_configuration) else (),
-            public_urls=[url.strip() for url in (settings.public_url or "").split(",") if url.strip()],
+            public_urls=listed(settings.public_url),
         )
     except ConfigurationError as error:
         fix = "change the environment of the server; it does not start with this one"

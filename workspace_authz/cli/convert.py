@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, Final
 
 import yaml
 
-from workspace_authz.cli.options import OK, Parser, command_parser
+from workspace_authz.cli.options import OK, Parser, add_backend_store, command_parser, namespace_name
 from workspace_authz.convert.basic_auth import read_basic_auth
 from workspace_authz.convert.conversion import convert
 from workspace_authz.convert.known import Known, know
@@ -26,7 +25,6 @@ from workspace_authz.grants.levels import Level
 from workspace_authz.grants.objects import WORKSPACE_ROLES, Manifest
 from workspace_authz.grants.subjects import Subject, subject_of_text
 from workspace_authz.lazy import load
-from workspace_authz.types import is_namespace_name
 
 _READERS: Final[Mapping[str, Callable[[str], OldSystem]]] = MappingProxyType(
     {"basic-auth": read_basic_auth, "oidc-auth": read_oidc_auth}
@@ -86,12 +84,7 @@ def _add_places(parser: Parser) -> None:
         action="store_true",
         help="the old server had workspaces; each but `default` becomes the namespace of its name",
     )
-    group.add_argument(
-        "--backend-store-uri",
-        metavar="URI",
-        default=os.environ.get("MLFLOW_BACKEND_STORE_URI"),
-        help="MLflow's database, for the names of objects; default: MLFLOW_BACKEND_STORE_URI",
-    )
+    add_backend_store(group, what="MLflow's database, for the names of objects")
 
 
 def _add_people(parser: Parser) -> None:
@@ -127,8 +120,8 @@ def _add_people(parser: Parser) -> None:
 
 def _wishes(options: argparse.Namespace, system: OldSystem) -> Wishes:
     accounts = options.accounts_namespace or options.namespace or ""
-    if accounts and not is_namespace_name(accounts):
-        raise ConfigurationError(f"{accounts[:80]!r} cannot be the name of a namespace.")
+    if accounts:
+        namespace_name(accounts)
     naming = Naming(options.user_prefix, options.group_prefix, accounts, account_names(system.people))
     given = options.default_permission
     default = system.ways.default if given is None else level_of(given)
@@ -146,9 +139,7 @@ def _everybody(text: str | None) -> Subject | None:
 
 def _places(options: argparse.Namespace) -> Places:
     if options.namespace:
-        if not is_namespace_name(options.namespace):
-            raise ConfigurationError(f"{options.namespace[:80]!r} cannot be the name of a namespace.")
-        return one_place(options.namespace, workspaces=options.workspaces)
+        return one_place(namespace_name(options.namespace), workspaces=options.workspaces)
     try:
         text = Path(options.map).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

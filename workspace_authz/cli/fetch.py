@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from workspace_authz.cli.options import PROGRAM, command_parser
+from workspace_authz.cli.options import command_parser
 from workspace_authz.client.fetch.address import parse_address
 from workspace_authz.client.fetch.fetching import fetch
-from workspace_authz.client.fetch.outcome import Exit, FetchError
+from workspace_authz.client.fetch.outcome import Exit
 from workspace_authz.client.fetch.server import TrackingServer
-from workspace_authz.errors import ConfigurationError
 
 _DESCRIPTION: Final = """\
 Fetch models or a run's artifacts from MLflow, with the rights of whoever runs this: in a pod, of its service
@@ -36,24 +35,17 @@ thing, 6 the server does not answer, 7 what came is not what was promised, 8 DIR
 
 
 def run(arguments: Sequence[str]) -> int:
-    """The command ``fetch``. Returns its exit status."""
+    """The command ``fetch``. Returns its exit status. Raises :class:`FetchError`, ``ConfigurationError``."""
     parser = command_parser("fetch", _DESCRIPTION, epilog=_STATUSES)
     parser.add_argument("pairs", nargs="+", metavar="URI DIR", help="what, and into which directory")
     pairs: list[str] = parser.parse(arguments).pairs
     if len(pairs) % 2:
         parser.error("each URI has a DIR")
-    try:
-        addresses = [parse_address(uri) for uri in pairs[::2]]
-        server = TrackingServer.from_environment()
-        for address, directory in zip(addresses, pairs[1::2], strict=True):
-            fetch(server, address, directory=Path(directory), tell=_tell)
-    except FetchError as error:
-        sys.stderr.write(f"{PROGRAM}: {error}\n")
-        return int(error.status)
-    except ConfigurationError as error:
-        sys.stderr.write(f"{PROGRAM}: {error}\n")
-        return int(Exit.CONFIGURATION)
-    return int(Exit.COMPLETE)
+    addresses = [parse_address(uri) for uri in pairs[::2]]
+    server = TrackingServer.from_environment()
+    for address, directory in zip(addresses, pairs[1::2], strict=True):
+        fetch(server, address, directory=Path(directory), tell=_tell)
+    return Exit.COMPLETE
 
 
 def _tell(text: str) -> None:

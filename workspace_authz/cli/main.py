@@ -12,7 +12,7 @@ from typing import Final
 
 from workspace_authz import __version__
 from workspace_authz.cli.options import ERROR, OK, PROGRAM, Parser
-from workspace_authz.errors import AuthzError, UnavailableError
+from workspace_authz.errors import AuthzError, ExitError, UnavailableError
 from workspace_authz.lazy import load
 
 _DESCRIBE: Final = "workspace_authz.kubernetes.connection:describe_failure"
@@ -109,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except AuthzError as error:
         sys.stderr.write(f"{PROGRAM}: {_one_line(error)}\n")
-        return ERROR
+        return error.status if isinstance(error, ExitError) else ERROR
     except BrokenPipeError:
         # The reader of the pipe has gone. Without this, the interpreter reports an error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

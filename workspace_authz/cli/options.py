@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from typing import Final, NoReturn
 
 from workspace_authz.errors import ConfigurationError
+from workspace_authz.lazy import load
+from workspace_authz.types import is_namespace_name
 
 OK: Final = 0
 NO: Final = 1
@@ -14,6 +17,8 @@ ERROR: Final = 2
 """Exit statuses: yes, no, and an error. The first two are those of ``kubectl auth can-i``."""
 
 PROGRAM: Final = "workspace-authz"
+
+_DEMAND: Final = "workspace_authz.mlflow_adapter.compat:demand_for_command"
 
 
 class Parser(argparse.ArgumentParser):
@@ -84,3 +89,47 @@ def add_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", choices=("text", "json"), default="text", help="text (default) or json"
     )
+
+
+def add_store(parser: argparse._ActionsContainer, option: str, *, variable: str, what: str) -> None:
+    """Add an option that names one of the server's stores."""
+    parser.add_argument(
+        option, metavar="URI", default=os.environ.get(variable), help=f"{what}; default: {variable}"
+    )
+
+
+def add_databases(parser: argparse._ActionsContainer) -> None:
+    """Add the options that name the server's databases."""
+    add_backend_store(parser, what="the database (the variable keeps a password out of the process list)")
+    what = "the registry's, if it has its own"
+    add_store(parser, "--registry-store-uri", variable="MLFLOW_REGISTRY_STORE_URI", what=what)
+
+
+def add_backend_store(parser: argparse._ActionsContainer, *, what: str) -> None:
+    """Add the option that names MLflow's database."""
+    add_store(parser, "--backend-store-uri", variable="MLFLOW_BACKEND_STORE_URI", what=what)
+
+
+def backend_store_uri(options: argparse.Namespace) -> str:
+    """MLflow's database. Raises :class:`ConfigurationError` if it is not given."""
+    if not options.backend_store_uri:
+        raise ConfigurationError("Give MLflow's database: --backend-store-uri, or MLFLOW_BACKEND_STORE_URI.")
+    return str(options.backend_store_uri)
+
+
+def namespace_name(text: str) -> str:
+    """``text`` if it can be the name of a namespace. Raises :class:`ConfigurationError` if not."""
+    if not is_namespace_name(text):
+        raise ConfigurationError(f"{text[:80]!r} cannot be the name of a namespace.")
+    return text
+
+
+def run_with_mlflow(command: str, options: argparse.Namespace, *, target: str) -> int:
+    """Run ``target``, which imports MLflow, after a look at whether this MLflow has what ``command`` needs.
+
+    Raises :class:`ConfigurationError` if it has not.
+    """
+    demand: Callable[[str], None] = load(_DEMAND, extra="server")
+    demand(f"{PROGRAM} {command}")
+    action: Callable[[argparse.Namespace], int] = load(target, extra="server")
+    return action(options)

@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from workspace_authz.aio.asgi import Scope
 from workspace_authz.errors import ConfigurationError
+from workspace_authz.settings.variables import listed
 
 HOSTS: Final = "MLFLOW_SERVER_ALLOWED_HOSTS"
 ORIGINS: Final = "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"
@@ -39,7 +40,7 @@ class PublicUrl:
 
 def public_urls(setting: str | None) -> Sequence[PublicUrl]:
     """The URLs of the setting ``public_url``. Raises :class:`ConfigurationError` for an unusable one."""
-    return [_public_url(each.strip()) for each in (setting or "").split(",") if each.strip()]
+    return [_public_url(each) for each in listed(setting)]
 
 
 def origin_of(scope: Scope, urls: Sequence[PublicUrl]) -> str:
@@ -63,7 +64,7 @@ def allow_public_urls(setting: str | None, environ: MutableMapping[str, str]) ->
 
 
 def _merged(given: str, more: Iterable[str]) -> str:
-    entries = [entry.strip() for entry in given.split(",") if entry.strip()]
+    entries = listed(given)
     return ",".join(entries if "*" in entries else dict.fromkeys([*entries, *more]))
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from workspace_authz.cli.options import command_parser
-from workspace_authz.lazy import load
+from workspace_authz.cli.options import add_databases, command_parser, run_with_mlflow
 
 _DESCRIPTION: Final = """\
 The schema of the server's databases: MLflow's own, and this package's tables beside it.
@@ -31,7 +28,6 @@ _ACTIONS: Final = {
     action: f"workspace_authz.cli.database.{module}:run"
     for action, module in (("upgrade", "upgrading"), ("check", "checking"))
 }
-_DEMAND: Final = "workspace_authz.mlflow_adapter.compat:demand_for_command"
 _SECONDS: Final = 60.0
 
 
@@ -46,27 +42,6 @@ def run(arguments: Sequence[str]) -> int:
         metavar="SECONDS",
         help=f"how long to wait; default: {_SECONDS:g}",
     )
-    _add_stores(parser)
+    add_databases(parser.add_argument_group("the server's databases, as given to mlflow server"))
     options = parser.parse(arguments)
-    demand: Callable[[str], None] = load(_DEMAND, extra="server")
-    demand("workspace-authz database")
-    action: Callable[[argparse.Namespace], int] = load(_ACTIONS[options.action], extra="server")
-    return action(options)
-
-
-def _add_stores(parser: argparse.ArgumentParser) -> None:
-    """As ``mlflow server`` takes them, and from the same variables."""
-    group = parser.add_argument_group("the server's databases, as given to mlflow server")
-    backend, registry = "MLFLOW_BACKEND_STORE_URI", "MLFLOW_REGISTRY_STORE_URI"
-    group.add_argument(
-        "--backend-store-uri",
-        metavar="URI",
-        default=os.environ.get(backend),
-        help=f"default: {backend}, which keeps a password out of the process list",
-    )
-    group.add_argument(
-        "--registry-store-uri",
-        metavar="URI",
-        default=os.environ.get(registry),
-        help=f"the registry's, if it has its own; default: {registry}",
-    )
+    return run_with_mlflow("database", options, target=_ACTIONS[options.action])

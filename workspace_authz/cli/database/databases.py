@@ -5,18 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from workspace_authz.cli.options import PROGRAM
+from workspace_authz.cli.options import PROGRAM, backend_store_uri
 from workspace_authz.database.upgrade_lock import LOCKED_KINDS
-from workspace_authz.errors import AuthzError, ConfigurationError
+from workspace_authz.errors import ConfigurationError, ExitError
 from workspace_authz.mlflow_adapter.store.engines import new_engine, without_secrets
+from workspace_authz.mlflow_adapter.store.schema import Schema
 
 UNREACHABLE: Final = 10
 LOCKED: Final = 11
@@ -27,14 +28,6 @@ OUTDATED: Final = 14
 
 _PAUSE_SECONDS: Final = 1.0
 _SAY_AGAIN_SECONDS: Final = 15.0
-
-
-class DatabaseError(AuthzError):
-    """Why the command ends without success, and its exit status."""
-
-    def __init__(self, message: str, *, status: int) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +71,7 @@ class Deadline:
 @contextmanager
 def open_databases(options: argparse.Namespace) -> Iterator[list[Database]]:
     """The databases, each once. Nothing is connected yet. Raises :class:`ConfigurationError`."""
-    backend = options.backend_store_uri
-    if not backend:
-        raise ConfigurationError("Give MLflow's database: --backend-store-uri, or MLFLOW_BACKEND_STORE_URI.")
+    backend = backend_store_uri(options)
     found: list[Database] = []
     try:
         for uri in dict.fromkeys((backend, options.registry_store_uri or backend)):
@@ -97,21 +88,33 @@ def open_databases(options: argparse.Namespace) -> Iterator[list[Database]]:
             database.engine.dispose()
 
 
-def wait_for(database: Database, deadline: Deadline) -> None:
-    """Wait until the database answers. Raises :class:`DatabaseError`."""
-    while (reason := no_answer(database)) is not None:
-        if not deadline.wait(reason):
-            raise DatabaseError(reason, status=UNREACHABLE)
+def wait_until(
+    database: Database, deadline: Deadline, *, problem: Callable[[Database], ExitError | None]
+) -> None:
+    """Wait until the database answers and ``problem`` finds none. Raises the last one that it found.
+
+    A schema that is newer than this release stays so: there is nothing to wait for.
+    """
+    while (found := _found(database, problem)) is not None:
+        if found.status == NEWER or not deadline.wait(str(found)):
+            raise found
 
 
-def no_answer(database: Database) -> str | None:
-    """Why the database does not answer, as a sentence; None if it does."""
+def _found(database: Database, problem: Callable[[Database], ExitError | None]) -> ExitError | None:
     try:
-        with database.engine.connect() as connection:
-            connection.execute(select(1))
+        return problem(database)
     except SQLAlchemyError as error:
-        return f"{database.name} does not answer: {without_secrets(error, database.engine.url)}"
-    return None
+        text = without_secrets(error, database.engine.url)
+        return ExitError(f"{database.name} does not answer: {text}", status=UNREACHABLE)
+
+
+def newer(database: Database, schema: Schema) -> ExitError:
+    """The schema is one that this release does not know."""
+    return ExitError(
+        f"the schema of {database.name} is newer than this release: it is at {schema.found}, and this "
+        f"MLflow knows up to {schema.needed}",
+        status=NEWER,
+    )
 
 
 def say(text: str) -> None:

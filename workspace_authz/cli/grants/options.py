@@ -9,13 +9,13 @@ from typing import Final
 
 from workspace_authz.cli.access import Access, demand_namespace, explicit_namespace
 from workspace_authz.cli.grants.mlflow_names import Found, MlflowNames
-from workspace_authz.cli.options import Parser, add_caller, add_namespace
+from workspace_authz.cli.options import Parser, add_caller, add_namespace, namespace_name
 from workspace_authz.cli.output import note
 from workspace_authz.errors import BadRequestError, ConfigurationError
 from workspace_authz.grants.commands import LONGEST_NAME, OPTIONS, is_word
 from workspace_authz.grants.objects import WORKSPACE_ROLES
 from workspace_authz.grants.subjects import Subject, subject_of_text
-from workspace_authz.types import Resource, is_namespace_name
+from workspace_authz.types import Resource
 
 _SERVER_VARIABLE: Final = "MLFLOW_TRACKING_URI"
 
@@ -89,6 +89,4 @@ def namespace_of(options: argparse.Namespace, access: Access | None) -> str:
     )
     if namespace is None:
         raise ConfigurationError("No namespace is given: use -n NAME.")
-    if not is_namespace_name(namespace):
-        raise ConfigurationError(f"{namespace[:80]!r} cannot be the name of a namespace.")
-    return namespace
+    return namespace_name(namespace)

@@ -11,7 +11,15 @@ from typing import Any, Final
 from workspace_authz.authorizer.questions import parse_question
 from workspace_authz.authorizer.rules import granted_names
 from workspace_authz.cli.access import Access, demand_namespace, find_access, open_objects
-from workspace_authz.cli.options import NO, OK, add_caller, add_namespace, add_output, command_parser
+from workspace_authz.cli.options import (
+    NO,
+    OK,
+    add_caller,
+    add_namespace,
+    add_output,
+    command_parser,
+    namespace_name,
+)
 from workspace_authz.cli.output import note, print_json, print_lines, table
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.grants.holdings import Holding, allows
@@ -20,7 +28,7 @@ from workspace_authz.grants.objects import WORKSPACE_ROLES
 from workspace_authz.grants.reading import NamespaceRbac, read_namespace
 from workspace_authz.kubernetes.listwatch_answers import JsonObject
 from workspace_authz.roles.generate import cluster_roles
-from workspace_authz.types import Attributes, is_namespace_name
+from workspace_authz.types import Attributes
 
 _WHO: Final = """\
 Who holds what in a workspace: users, groups and service accounts, their levels, and the binding and role that
@@ -104,9 +112,7 @@ def who_can(arguments: Sequence[str]) -> int:
 
 async def _read(options: argparse.Namespace) -> NamespaceRbac:
     access: Access = await find_access(options)
-    namespace = demand_namespace(options, access)
-    if not is_namespace_name(namespace):
-        raise ConfigurationError(f"{namespace[:80]!r} cannot be the name of a namespace.")
+    namespace = namespace_name(demand_namespace(options, access))
     async with open_objects(access) as objects:
         return await read_namespace(objects, namespace, cluster_roles=list(_shipped()))
 

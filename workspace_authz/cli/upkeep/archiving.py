@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from workspace_authz.cli.options import NO, OK
+from workspace_authz.cli.options import NO, OK, backend_store_uri
 from workspace_authz.cli.output import note, print_lines
-from workspace_authz.cli.workspaces.stores import backend_store_uri
 from workspace_authz.mlflow_adapter.upkeep import archive_traces
 
 

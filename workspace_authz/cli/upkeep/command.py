@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from workspace_authz.cli.options import PROGRAM, Parser, add_kubeconfig, command_parser
-from workspace_authz.lazy import load
+from workspace_authz.cli.options import (
+    Parser,
+    add_backend_store,
+    add_kubeconfig,
+    command_parser,
+    run_with_mlflow,
+)
 
 _GC: Final = """\
 Delete for good what was deleted in MLflow: runs, logged models and experiments with all that they hold, in
@@ -33,7 +36,7 @@ status 1: something could not be archived and stays in the database for the next
 
 _AGE: Final = re.compile(r"(\d+)([dhms])")
 _UNITS: Final = (("d", "days"), ("h", "hours"), ("m", "minutes"), ("s", "seconds"))
-_DEMAND: Final = "workspace_authz.mlflow_adapter.compat:demand_for_command"
+_DATABASE: Final = "MLflow's database, as given to mlflow server"
 
 
 def collect_garbage(arguments: Sequence[str]) -> int:
@@ -45,19 +48,19 @@ def collect_garbage(arguments: Sequence[str]) -> int:
         default="30d",
         help="only what was deleted longer ago: a number and d, h, m or s; default: 30d",
     )
-    _add_store(parser)
+    add_backend_store(parser, what=_DATABASE)
     add_kubeconfig(parser)
     options = parser.parse(arguments)
     options.age = _age(options.older_than, parser)
-    return _run("workspace_authz.cli.upkeep.collecting:run", options, command="gc")
+    return run_with_mlflow("gc", options, target="workspace_authz.cli.upkeep.collecting:run")
 
 
 def archive_traces(arguments: Sequence[str]) -> int:
     """Run ``archive-traces``. Returns its exit status. Raises :class:`AuthzError`."""
     parser = command_parser("archive-traces", _ARCHIVE)
-    _add_store(parser)
+    add_backend_store(parser, what=_DATABASE)
     options = parser.parse(arguments)
-    return _run("workspace_authz.cli.upkeep.archiving:run", options, command="archive-traces")
+    return run_with_mlflow("archive-traces", options, target="workspace_authz.cli.upkeep.archiving:run")
 
 
 def _age(text: str, parser: Parser) -> timedelta:
@@ -65,19 +68,3 @@ def _age(text: str, parser: Parser) -> timedelta:
     if found is None:
         parser.error("--older-than takes a number and d, h, m or s, for example 30d")
     return timedelta(**{dict(_UNITS)[found[2]]: int(found[1])})
-
-
-def _add_store(parser: Parser) -> None:
-    parser.add_argument(
-        "--backend-store-uri",
-        metavar="URI",
-        default=os.environ.get("MLFLOW_BACKEND_STORE_URI"),
-        help="MLflow's database, as given to mlflow server; default: MLFLOW_BACKEND_STORE_URI",
-    )
-
-
-def _run(target: str, options: argparse.Namespace, *, command: str) -> int:
-    demand: Callable[[str], None] = load(_DEMAND, extra="server")
-    demand(f"{PROGRAM} {command}")
-    action: Callable[[argparse.Namespace], int] = load(target, extra="server")
-    return action(options)

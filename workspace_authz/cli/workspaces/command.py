@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from workspace_authz.cli.options import add_kubeconfig, add_output, command_parser
-from workspace_authz.lazy import load
+from workspace_authz.cli.options import (
+    add_databases,
+    add_kubeconfig,
+    add_output,
+    add_store,
+    command_parser,
+    run_with_mlflow,
+)
 
 _DESCRIPTION: Final = """\
 Whose data the workspaces of an MLflow server hold.
@@ -32,8 +37,6 @@ _ACTIONS: Final = {
     for action, module in (("list", "listing"), ("adopt", "adopting"), ("purge", "purging"))
 }
 
-_DEMAND: Final = "workspace_authz.mlflow_adapter.compat:demand_for_command"
-
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command. Returns its exit status. Raises :class:`AuthzError`."""
@@ -53,28 +56,15 @@ def run(arguments: Sequence[str]) -> int:
         parser.error("adopt takes a NAME or --all")
     if options.action == "purge" and (options.all or not options.name):
         parser.error("purge takes one NAME")
-    demand: Callable[[], None] = load(_DEMAND, extra="server")
-    demand()
-    action: Callable[[argparse.Namespace], int] = load(_ACTIONS[options.action], extra="server")
-    return action(options)
+    return run_with_mlflow("workspaces", options, target=_ACTIONS[options.action])
 
 
 def _add_stores(parser: argparse.ArgumentParser) -> None:
     """As ``mlflow server`` takes them, and from the same variables."""
     group = parser.add_argument_group("the server's stores, as given to mlflow server")
-
-    def add(option: str, *, variable: str, what: str) -> None:
-        group.add_argument(
-            option, metavar="URI", default=os.environ.get(variable), help=f"{what}; default: {variable}"
-        )
-
-    add("--backend-store-uri", variable="MLFLOW_BACKEND_STORE_URI", what="the database")
-    add(
-        "--registry-store-uri",
-        variable="MLFLOW_REGISTRY_STORE_URI",
-        what="the registry's, if it has its own",
-    )
-    add(
+    add_databases(group)
+    add_store(
+        group,
         "--artifacts-destination",
         variable="MLFLOW_ARTIFACTS_DESTINATION",
         what="where artifacts are, for purge",

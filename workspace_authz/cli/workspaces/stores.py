@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from workspace_authz.cli.options import backend_store_uri
 from workspace_authz.database.schema import migrate
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.kubernetes.configuration import load_configuration
@@ -40,13 +41,6 @@ class Stores:
         counts = count_objects(self.all)
         objects = {name: counts.get(name, {}) for name in workspaces_with_data(self.all)}
         return workspace_statuses(claims=read_claims(self.tracking), namespaces=namespaces, objects=objects)
-
-
-def backend_store_uri(options: argparse.Namespace) -> str:
-    """MLflow's database. Raises :class:`ConfigurationError` if it is not given."""
-    if not options.backend_store_uri:
-        raise ConfigurationError("Give MLflow's database: --backend-store-uri, or MLFLOW_BACKEND_STORE_URI.")
-    return str(options.backend_store_uri)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from workspace_authz.errors import AuthzError
+from workspace_authz.errors import AuthzError, ExitError
 
 
 class Exit(IntEnum):
@@ -20,12 +20,8 @@ class Exit(IntEnum):
     DIRECTORY = 8
 
 
-class FetchError(AuthzError):
-    """Nothing was put into the directory. ``status`` says which kind of failure it is."""
-
-    def __init__(self, message: str, *, status: Exit) -> None:
-        super().__init__(message)
-        self.status = status
+class FetchError(ExitError):
+    """Nothing was put into the directory. ``status``, an :class:`Exit`, says which kind of failure it is."""
 
 
 class PassingError(AuthzError):
