@@ -21,7 +21,7 @@ from workspace_authz.convert.source import (
     Ways,
     level_of,
 )
-from workspace_authz.convert.tables import Record, read_tables
+from workspace_authz.convert.tables import UNREAD, Record, read_tables
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.grants.levels import Level
 
@@ -41,7 +41,6 @@ _OLDER: Final = (
 _DIRECT: Final = re.compile(r"__user_\d+__")
 
 _SUPERSEDED: Final = "MLflow has turned it into a role's permission, and reads it no more"
-_UNREAD: Final = "this table is of a newer release, and is not read here: look into it"
 _NO_LEVEL: Final = "it names no level that is known"
 
 
@@ -61,7 +60,7 @@ def read_basic_auth(uri: str) -> OldSystem:
         for name in _OLDER
         for record in rows.get(name, ())
     ]
-    asides += [(Row(name, "*", "all rows"), _UNREAD) for name in tables.unread]
+    asides += [(Row(name, "*", "all rows"), UNREAD) for name in tables.unread]
     roles = list(_roles(rows, names))
     permissions = list(_permissions(rows, roles, asides=asides))
     people = [_person(record) for record in rows["users"]]

@@ -27,7 +27,7 @@ from workspace_authz.convert.source import (
     Ways,
     level_of,
 )
-from workspace_authz.convert.tables import Record, read_tables
+from workspace_authz.convert.tables import UNREAD, Record, read_tables
 from workspace_authz.errors import ConfigurationError
 
 _WAYS: Final = Ways(default=None, ids=False, models_are_prompts=True, nearest=True)
@@ -83,7 +83,6 @@ _RULE: Final = (
     "a rule attaches groups to workspaces as they come: here each namespace gets its RoleBinding, "
     "with whatever makes namespaces"
 )
-_UNREAD: Final = "this table is of a newer release, and is not read here: look into it"
 
 
 def read_oidc_auth(uri: str) -> OldSystem:
@@ -97,7 +96,7 @@ def read_oidc_auth(uri: str) -> OldSystem:
     users = {record["id"]: str(record["username"]) for record in rows["users"]}
     groups = {record["id"]: str(record["group_name"]) for record in rows["groups"]}
     asides = list(_asides(rows, tables.counts, users=users))
-    asides += [(Row(name, "*", "all rows"), _UNREAD) for name in tables.unread]
+    asides += [(Row(name, "*", "all rows"), UNREAD) for name in tables.unread]
     permissions = [
         each
         for table in _TABLES

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -18,8 +19,6 @@ class Patterns:
     """The regular expressions of one holder, in the order in which they are tried."""
 
     tiers: Sequence[Sequence[tuple[re.Pattern[str], Permission]]]
-    broken: Sequence[Permission]
-    """Those that are no regular expressions."""
 
     def deciding(self, name: str) -> Permission | None:
         """The one that decides; None where none fits."""
@@ -31,16 +30,13 @@ class Patterns:
 
 
 def patterns_of(permissions: Sequence[Permission]) -> Patterns:
-    """The permissions, which all are of one holder and type."""
+    """The permissions, which all are of one holder and type. What is no regular expression fits nothing."""
     compiled: list[tuple[re.Pattern[str], Permission]] = []
-    broken: list[Permission] = []
     for each in sorted(permissions, key=lambda one: one.priority or 0):
-        try:
+        with suppress(re.error, OverflowError, RecursionError):
             compiled.append((re.compile(each.pattern), each))
-        except (re.error, OverflowError, RecursionError):
-            broken.append(each)
     tiers = [list(tier) for _, tier in groupby(compiled, key=lambda pair: pair[1].priority)]
-    return Patterns(tiers, broken)
+    return Patterns(tiers)
 
 
 def _weight(permission: Permission) -> int:

@@ -33,6 +33,9 @@ LEVELS: Final[Mapping[str, Level]] = {
 }
 """The level on all objects that a role gives."""
 
+_RISING: Final = ("", "view", "integration", "edit", "admin")
+"""The words for roles, from no role to the one that allows most."""
+
 ADMINS: Final = (
     "administrators get mlflow-admin where the data go; for all namespaces there is "
     "`kubectl create clusterrolebinding`"
@@ -171,25 +174,23 @@ def finish_people(plan: Plan) -> None:
     """Users and groups of whom nothing has been said yet."""
     for person in plan.system.people:
         holder = Holder(HolderKind.USER, person.name)
-        subject = plan.subjects[holder]
-        if isinstance(subject, str):
-            plan.report.note(person.row, Fate.OUT, why=subject)
-        elif plan.holds.get(holder):
-            plan.report.written(person.row)
-        elif person.row not in plan.report.fates:
-            plan.report.note(person.row, Fate.OUT, why="nothing was given to the user alone")
+        _finish(plan, person.row, holder=holder, nothing="nothing was given to the user alone")
     for group in plan.system.groups:
         holder = Holder(HolderKind.GROUP, group.name)
-        subject = plan.subjects[holder]
-        if isinstance(subject, str):
-            plan.report.note(group.row, Fate.OUT, why=subject)
-        elif plan.holds.get(holder):
-            plan.report.written(group.row)
-        else:
-            plan.report.note(group.row, Fate.OUT, why="nothing was given to the group")
+        _finish(plan, group.row, holder=holder, nothing="nothing was given to the group")
         for row, _ in group.members:
             why = "who is in a group is what the token says, so the identity provider must put them in"
             plan.report.note(row, Fate.OUT, why=why)
+
+
+def _finish(plan: Plan, row: Row, *, holder: Holder, nothing: str) -> None:
+    subject = plan.subjects[holder]
+    if isinstance(subject, str):
+        plan.report.note(row, Fate.OUT, why=subject)
+    elif plan.holds.get(holder):
+        plan.report.written(row)
+    elif row not in plan.report.fates:
+        plan.report.note(row, Fate.OUT, why=nothing)
 
 
 def _all_namespaces(plan: Plan) -> Sequence[str]:
@@ -207,6 +208,4 @@ def _word(plan: Plan) -> str:
     if wishes.places.workspaces:
         return ""
     default = "" if wishes.default is None else {**BY_LEVEL, Level.MANAGE: "edit"}[wishes.default]
-    order = ["", *WORKSPACE_ROLES]
-    order.sort(key=lambda word: ["", "view", "integration", "edit", "admin"].index(word))
-    return max(default, wishes.members, key=order.index)
+    return max(default, wishes.members, key=_RISING.index)
