@@ -26,7 +26,7 @@ from workspace_authz.identity.secret_file import read_secrets
 from workspace_authz.kubernetes.configuration import load_configuration
 from workspace_authz.kubernetes.connection import server_connection
 from workspace_authz.kubernetes.own_rights import OwnRights
-from workspace_authz.mlflow_adapter.drivers import missing_driver
+from workspace_authz.mlflow_adapter.drivers import INSTALL, missing_driver
 from workspace_authz.mlflow_adapter.options import ServerOptions, from_parent
 from workspace_authz.mlflow_adapter.reading.places import PROXIED, place_of, scheme_of
 from workspace_authz.restrictions.shared_sources import refuse_overlap, shared_sources
@@ -98,7 +98,7 @@ def _check_drivers(roots: Sequence[str | None]) -> None:
         if module := missing_driver(root):
             raise ConfigurationError(
                 f"Artifacts in {scheme_of(root)}: need the Python module {module}, which is not installed: "
-                "pip install 'workspace-authz[server-all]'"
+                f"{INSTALL}"
             )
 
 

@@ -19,6 +19,8 @@ _CLIENT_ERRORS: Final = (
     ("azure.core.exceptions", "AzureError"),
     ("paramiko.ssh_exception", "SSHException"),
 )
+INSTALL: Final = "pip install 'workspace-authz[server-all]'"
+"""The command that installs every driver."""
 DRIVERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "s3": ("boto3",),

@@ -33,21 +33,21 @@ _ARTIFACTS: Final = Pace(usual=30.0, while_away=2.0, answer=10.0)
 class StoreProbe:
     """Asks one store again and again. :meth:`run` belongs into a supervised task.
 
-    ``ask`` blocks, and returns None or a sentence; ``away`` is the sentence where it takes too long. A thread
+    ``ask`` blocks, and returns None or a sentence; ``what`` names the store at its beginning. A thread
     of its own asks, one question at a time: a store that hangs takes no thread of others. It is a daemon,
     because the process must not wait for it at its end.
     """
 
     def __init__(
-        self, ask: Callable[[], str | None], *, away: str, clock: Clock, pace: Pace = _DATABASES
+        self, ask: Callable[[], str | None], *, what: str, clock: Clock, pace: Pace = _DATABASES
     ) -> None:
         self._ask = ask
-        self._away = away
+        self._away = f"{what} does not answer."
         self._clock = clock
         self._pace = pace
         self._pending: Future[str | None] | None = None
         self._answered = False
-        self.problem: str | None = f"{away.removesuffix('does not answer.')}has not been asked yet."
+        self.problem: str | None = f"{what} has not been asked yet."
         """As of the last answer."""
 
     @property
@@ -125,11 +125,10 @@ class StoreProbes:
 def store_probes(config: WorkerConfig, *, clock: Clock) -> StoreProbes:
     """Probes of the stores of this server. Nothing is asked yet."""
     databases = [
-        StoreProbe(each.ask, away=f"{each.what} does not answer.", clock=clock)
-        for each in database_questions(config.databases)
+        StoreProbe(each.ask, what=each.what, clock=clock) for each in database_questions(config.databases)
     ]
     question = artifact_question(config.artifacts_destination)
     if question is None:
         return StoreProbes(databases)
-    away = "The artifact store does not answer."
-    return StoreProbes(databases, StoreProbe(question.ask, away=away, clock=clock, pace=_ARTIFACTS))
+    artifacts = StoreProbe(question.ask, what="The artifact store", clock=clock, pace=_ARTIFACTS)
+    return StoreProbes(databases, artifacts)

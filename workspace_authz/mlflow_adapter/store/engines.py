@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from workspace_authz.errors import ConfigurationError, UnavailableError
+from workspace_authz.mlflow_adapter.drivers import INSTALL
 
 _CONNECT_SECONDS: Final = 5
 _WITH_CONNECT_TIMEOUT: Final = frozenset(
@@ -106,7 +107,7 @@ def new_engine(uri: str) -> Engine:
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"The Python module {error.name}, the driver for {uri.partition(':')[0]}:, is not installed: "
-            "pip install 'workspace-authz[server-all]'"
+            f"{INSTALL}"
         ) from error
 
 

@@ -41,25 +41,25 @@ _NO_CREDENTIALS: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DatabaseQuestion:
     """Whether a database answers. ``what`` names it for strangers: "The database"."""
 
     uri: str = field(repr=False)
     what: str
-    _engines: list[Engine] = field(default_factory=list, repr=False)
+    _engine: Engine | None = field(default=None, init=False, repr=False)
 
     def ask(self) -> str | None:
         """None if it answers, else a sentence."""
         try:
-            if not self._engines:
-                self._engines.append(new_engine(self.uri))
-            with self._engines[0].connect() as connection:
-                connection.execute(select(1))
+            engine = self._engine = self._engine or new_engine(self.uri)
         except ConfigurationError as error:
             return str(error)
+        try:
+            with engine.connect() as connection:
+                connection.execute(select(1))
         except SQLAlchemyError as error:
-            _log.warning("%s does not answer: %s", self.what, without_secrets(error, self._engines[0].url))
+            _log.warning("%s does not answer: %s", self.what, without_secrets(error, engine.url))
             return f"{self.what} does not answer."
         return None
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from workspace_authz.errors import ConfigurationError
 from workspace_authz.mlflow_adapter.compat import optional_module
-from workspace_authz.mlflow_adapter.drivers import client_errors, missing_driver
+from workspace_authz.mlflow_adapter.drivers import INSTALL, client_errors, missing_driver
 from workspace_authz.mlflow_adapter.reading.places import scheme_of
 from workspace_authz.mlflow_adapter.store.engines import new_engine, without_secrets
 from workspace_authz.mlflow_adapter.store.questions import artifact_problem
@@ -28,7 +28,6 @@ from workspace_authz.mlflow_adapter.store.schema import SchemaState, read_schema
 artifact_repository_registry = optional_module("mlflow.store.artifact.artifact_repository_registry")
 
 _FOLDER: Final = "workspace-authz-check"
-_DRIVERS: Final = "pip install 'workspace-authz[server-all]'"
 _UPGRADE: Final = "workspace-authz database upgrade"
 
 Found = dict[str, str]
@@ -70,7 +69,7 @@ def _artifacts(destination: str) -> Found:
     check = "artifacts"
     if module := missing_driver(destination):
         what = f"the Python module {module} for {scheme_of(destination)}: is not installed"
-        return _failing(check, what, fix=_DRIVERS)
+        return _failing(check, what, fix=INSTALL)
     name = f"{secrets.token_hex(8)}.txt"
     try:
         with tempfile.TemporaryDirectory() as directory:
