@@ -8,10 +8,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import uvicorn
+
+from tests.harness.http_server import serving
 
 
 @dataclass(slots=True)
@@ -45,15 +47,9 @@ def scripted(answers: dict[str, tuple[int, Any]]) -> Iterator[Scripted]:
 
         do_GET = do_POST = answer  # noqa: N815 - http.server's names
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        script = Scripted(f"http://127.0.0.1:{server.server_port}", answers)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield script
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as url:
+        script = Scripted(url, answers)
+        yield script
 
 
 @contextmanager

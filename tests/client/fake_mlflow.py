@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.harness.http_server import serving
 from workspace_authz.client.fetch.server import GivenCredential, TrackingServer
 
 ROOT: Final = "1/run/artifacts"
@@ -115,12 +115,6 @@ def fake_mlflow(files: dict[str, bytes]) -> Iterator[FakeMlflow]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        fake = FakeMlflow(files, url=f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield fake
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as url:
+        fake = FakeMlflow(files, url=url)
+        yield fake

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from tests.harness.farewells import farewells
+from tests.kubernetes.informer_server import until
 from tests.manifests.flat import mounted, objects, of_kind, workloads
 from tests.manifests.kube import Kubectl
 from workspace_authz.aio.clock import SystemClock
@@ -100,12 +101,6 @@ def follows(server: Server, resource: str) -> bool:
     return server.state(resource).followed_since is not None
 
 
-async def eventually(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not holds():  # noqa: ASYNC110  # informers tell nobody but their owner
-            await asyncio.sleep(0.05)
-
-
 @pytest.fixture(scope="module")
 def pod_files(production: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the Deployment's projected volume holds, at the paths that it names."""
@@ -179,7 +174,7 @@ async def test_its_rights_suffice(pod_files: Path, url: str, production: Kubectl
         settle(production, "watch", resource, allowed=True)
     async with running(pod_files, url) as server:
         for resource in FOLLOWED:
-            await eventually(partial(follows, server, resource))
+            await until(partial(follows, server, resource))
         assert "mlflow" in server.directory.names()
         assert await server.directory.uid("mlflow")
         assert await server.rights.missing() == []
@@ -192,7 +187,7 @@ async def test_without_the_right_to_follow_them_their_changes_are_not_heard_of(
 ) -> None:
     without("mlflow-server", verb, resource)
     async with running(pod_files, url) as server:
-        await eventually(lambda: server.state(resource).missing_right)
+        await until(lambda: server.state(resource).missing_right)
         assert server.state(resource).followed_since is None
         assert server.state("namespaces" if resource != "namespaces" else "roles").missing_right is False
 

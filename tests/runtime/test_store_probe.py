@@ -9,8 +9,10 @@ from collections.abc import Callable
 import pytest
 
 from tests.harness.fakes import ManualClock
+from tests.kubernetes.informer_server import until
 from workspace_authz.runtime.store_probe import Pace, StoreProbe, StoreProbes
 
+DATABASE = "The database"
 AWAY = "The database does not answer."
 
 
@@ -34,12 +36,6 @@ def store() -> Store:
     return Store()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110 - set by a thread
-            await asyncio.sleep(0.005)
-
-
 async def running(probe: StoreProbe, until_: Callable[[], bool]) -> None:
     task = asyncio.create_task(probe.run())
     try:
@@ -50,7 +46,7 @@ async def running(probe: StoreProbe, until_: Callable[[], bool]) -> None:
 
 
 async def test_a_store_is_a_problem_until_it_has_answered(store: Store, clock: ManualClock) -> None:
-    probe = StoreProbe(store.ask, away=AWAY, clock=clock)
+    probe = StoreProbe(store.ask, what=DATABASE, clock=clock)
     assert probe.problem == "The database has not been asked yet."
     store.problem = "It is not there."
     await running(probe, lambda: probe.problem == store.problem)
@@ -62,7 +58,7 @@ async def test_a_store_is_a_problem_until_it_has_answered(store: Store, clock: M
 
 async def test_one_that_has_answered_before_makes_a_note(store: Store, clock: ManualClock) -> None:
     """Given a bucket that was there, when it goes, then MLflow's other work goes on, and a note says so."""
-    probe = StoreProbe(store.ask, away=AWAY, clock=clock)
+    probe = StoreProbe(store.ask, what=DATABASE, clock=clock)
     probes = StoreProbes(artifacts=probe)
     assert probes.artifact_problem() is not None
     await running(probe, lambda: probe.problem is None)
@@ -73,8 +69,8 @@ async def test_one_that_has_answered_before_makes_a_note(store: Store, clock: Ma
 
 
 async def test_a_database_is_a_problem_whenever_it_is_away(store: Store, clock: ManualClock) -> None:
-    well, probe = Store(), StoreProbe(store.ask, away=AWAY, clock=clock)
-    other = StoreProbe(well.ask, away=AWAY, clock=clock)
+    well, probe = Store(), StoreProbe(store.ask, what=DATABASE, clock=clock)
+    other = StoreProbe(well.ask, what=DATABASE, clock=clock)
     probes = StoreProbes([other, probe])
     await running(other, lambda: other.problem is None)
     await running(probe, lambda: probe.problem is None)
@@ -86,7 +82,7 @@ async def test_a_database_is_a_problem_whenever_it_is_away(store: Store, clock: 
 
 async def test_one_that_hangs_is_away_and_holds_one_thread(store: Store, clock: ManualClock) -> None:
     """Given a store that takes a question and never answers, then it is not asked again before it does."""
-    probe = StoreProbe(store.ask, away=AWAY, clock=clock, pace=Pace(answer=0.01))
+    probe = StoreProbe(store.ask, what=DATABASE, clock=clock, pace=Pace(answer=0.01))
     await running(probe, lambda: probe.problem is None)
     asked = store.asked
     store.free.clear()
@@ -99,7 +95,7 @@ async def test_one_that_hangs_is_away_and_holds_one_thread(store: Store, clock: 
 
 
 async def test_one_that_is_away_is_asked_more_often(store: Store, clock: ManualClock) -> None:
-    probe = StoreProbe(store.ask, away=AWAY, clock=clock)
+    probe = StoreProbe(store.ask, what=DATABASE, clock=clock)
     await running(probe, lambda: clock.slept[-1:] == [5.0])
     store.problem = AWAY
     await running(probe, lambda: clock.slept[-1:] == [1.0])
