@@ -30,7 +30,6 @@ TOKEN: Final = f"{PAGE}/token"
 OUT: Final = "/workspace-authz/sign-out"
 SESSION: Final = "__Host-workspace-authz-session"
 ATTEMPT: Final = "__Host-workspace-authz-sign-in"
-DEPARTURE: Final = "__Host-workspace-authz-sign-out"
 _ROLES: Final = ("mlflow-server", "mlflow-server-reviews")
 
 

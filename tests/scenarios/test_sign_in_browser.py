@@ -18,7 +18,7 @@ from tests.harness.keycloak import Keycloak
 from tests.harness.plane import REAL
 from tests.scenarios.browser_site import BUTTON, FORM, BrowserSite, browser_site
 from tests.scenarios.people import TEAM_A, TEAM_B, Cluster
-from tests.scenarios.signing_in import DEPARTURE, PAGE, SESSION, person
+from tests.scenarios.signing_in import PAGE, SESSION, person
 from tests.scenarios.waiting import until
 from workspace_authz.identity.sessions.cookies import MARK
 
@@ -210,7 +210,7 @@ def test_mlflows_own_logout_ends_it_here_and_at_keycloak(site: BrowserSite, wind
         window.click(ACCOUNT)
         window.click("text=Logout")
         window.wait_for(BUTTON)
-        assert {SESSION, MARK, DEPARTURE}.isdisjoint(window.cookies)
+        assert {SESSION, MARK}.isdisjoint(window.cookies)
         assert thief.ask("GET", f"{SEARCH}?max_results=1", workspace=TEAM_A).status == 401
     assert site.keycloak.sessions_of("carol") == sessions - 1
     other.evaluate("window.dispatchEvent(new Event('focus'))")  # somebody looks at the tab again

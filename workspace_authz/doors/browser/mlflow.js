@@ -2,9 +2,18 @@
 ((settings) => {
   "use strict";
 
+  // MLflow's Logout opens its page anew as soon as this was refused. A second time would take that one back.
+  let loggingOut = false;
+  const open = XMLHttpRequest.prototype.open;
+  XMLHttpRequest.prototype.open = function (...given) {
+    loggingOut ||= String(given[3]).startsWith("mlflow-logged-out-");
+    return open.apply(this, given);
+  };
+
   // A 401 means that whoever uses this page is not signed in any more: it leads to the sign-in, and back.
   const KEY = "workspace-authz-signed-out";
   const ended = (url) => {
+    if (loggingOut) return;
     try {
       if (new URL(url, location.href).origin !== location.origin) return;
       if (Date.now() - Number(sessionStorage.getItem(KEY) || 0) < 10000) return;
@@ -19,7 +28,7 @@
   const marked = () => /(^|; )mlflow_user=/.test(document.cookie);
   const signedIn = marked();
   window.addEventListener("focus", () => {
-    if (signedIn && !marked()) location.reload();
+    if (signedIn && !loggingOut && !marked()) location.reload();
   });
 
   // MLflow keeps what it shows of one workspace, whichever the address names next: nothing of it may stay.

@@ -2,18 +2,19 @@
 
 MLflow's UI deletes the cookie that marks the browser as signed in, asks for something with made-up Basic
 credentials, which a browser sends only where it is challenged for them, and opens its page anew (3.17.2).
-So a browser that presents a session without the mark has signed out, in whichever tab. The page that it
-opens next leads to the provider, where it signs out as well. Programs have no mark, and need none.
+So a browser that presents a session without the mark has signed out, in whichever tab: it is nobody from then
+on. The page that it opens next ends the session, and leads to the provider, where it signs out as well. What
+a script asks ends nothing: MLflow's asks several things at once while it logs out, and only the page can be
+led somewhere. Programs have no mark, and need none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
 
 from workspace_authz.aio.asgi import App, Message, Receive, Scope, Send
-from workspace_authz.doors.asgi.protocol import refuse, route_path
+from workspace_authz.doors.asgi.protocol import refuse
 from workspace_authz.doors.browser.requests import from_browser, navigates
 from workspace_authz.doors.public_urls import PublicUrl, origin_of
 from workspace_authz.doors.sign_in.pages import redirection
@@ -23,10 +24,6 @@ from workspace_authz.identity.sessions.authenticator import SESSION
 from workspace_authz.identity.sessions.cookies import is_marked, without_sessions
 from workspace_authz.runtime.runtime import Runtime
 from workspace_authz.runtime.sign_in import BrowserSessions
-
-DEPARTURE: Final = "sign-out"
-"""The purpose of the cookie that says where a browser is to be sent to sign out there, too."""
-_DEPARTURE_SECONDS: Final = 60
 
 
 class LogoutMiddleware:
@@ -52,19 +49,17 @@ class LogoutMiddleware:
             return
         try:
             browser = self._runtime().browser
-            if browser is not None and (sessions := browser.cookies.find(scope["headers"], SESSION)):
-                if not is_marked(scope["headers"]):
-                    await self._end(browser, sessions, scope=scope, receive=receive, send=send)
+            if browser is not None and not is_marked(scope["headers"]):
+                sessions = browser.cookies.find(scope["headers"], SESSION)
+                if sessions:
+                    await self._unmarked(browser, sessions, scope=scope, receive=receive, send=send)
                     return
-            elif browser is not None and (place := self._departure(browser, scope)) is not None:
-                await redirection(place, browser.cookies.delete(DEPARTURE)).send(send, head=False)
-                return
         except RequestError as error:
             await refuse(error, send, head=scope["method"] == "HEAD")
             return
         await self._app(scope, receive, send)
 
-    async def _end(
+    async def _unmarked(
         self,
         browser: BrowserSessions,
         sessions: Sequence[bytes],
@@ -73,24 +68,18 @@ class LogoutMiddleware:
         receive: Receive,
         send: Send,
     ) -> None:
-        """End sessions, and answer as to nobody. Raises ``UnavailableError``."""
+        """Answer as to nobody; a page ends the sessions first. Raises ``UnavailableError``."""
+        inner = {**scope, "headers": list(without_sessions(scope["headers"]))}
+        if not navigates(scope):
+            await self._app(inner, receive, send)
+            return
         page = origin_of(scope, self._urls) + self._paths.page
         url = await browser.sign_in.end(sessions, back_to=page)
-        headers = [browser.cookies.delete(SESSION)]
-        if url is not None and navigates(scope):
-            await redirection(url, *headers).send(send, head=False)
-            return
-        departure = browser.sign_in.departure(url) if url is not None else None
-        if departure is not None:
-            headers.append(browser.cookies.set(DEPARTURE, departure, seconds=_DEPARTURE_SECONDS))
-        inner = {**scope, "headers": list(without_sessions(scope["headers"]))}
-        await self._app(inner, receive, partial(_send_with, send, headers=headers))
-
-    def _departure(self, browser: BrowserSessions, scope: Scope) -> str | None:
-        """Where the page that is opened leads first; None: nowhere."""
-        if not navigates(scope) or route_path(scope) != self._paths.home:
-            return None
-        return browser.sign_in.departing_to(browser.cookies.find(scope["headers"], DEPARTURE))
+        gone = browser.cookies.delete(SESSION)
+        if url is not None:
+            await redirection(url, gone).send(send, head=False)
+        else:
+            await self._app(inner, receive, partial(_send_with, send, headers=[gone]))
 
 
 async def _send_with(send: Send, message: Message, *, headers: Sequence[tuple[bytes, bytes]]) -> None:

@@ -6,7 +6,6 @@ import hmac
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Final
 
@@ -24,9 +23,6 @@ from workspace_authz.types import Caller, UserInfo
 ATTEMPT_SECONDS: Final = 600
 """How long somebody may take at a provider."""
 _ATTEMPT: Final = "sign-in-attempt"
-_DEPARTURE: Final = "sign-out"
-_MOST_DEPARTURE_BYTES: Final = 3800
-"""Of a cookie, beside its name and attributes."""
 _NO_ATTEMPT: Final = (
     "This sign-in was not begun in this browser, or too long ago, or another one was begun since. Try again."
 )
@@ -118,18 +114,6 @@ class SignIn:
             if session is not None and (provider := self.providers.get(session.provider)) is not None:
                 url = await provider.sign_out(session.identity, back_to=back_to)
         return url
-
-    def departure(self, url: str) -> bytes | None:
-        """``url``, to which a browser is yet to be sent, for a cookie; None where it is too long for one."""
-        sealed = self.sealer.seal(url.encode(), purpose=_DEPARTURE)
-        return sealed if len(sealed) <= _MOST_DEPARTURE_BYTES else None
-
-    def departing_to(self, cookies: Sequence[bytes]) -> str | None:
-        """What :meth:`departure` sealed; None where these cookies hold nothing of it."""
-        for cookie in cookies:
-            with suppress(SealError):
-                return self.sealer.open(cookie, purpose=_DEPARTURE).decode()
-        return None
 
     def _provider(self, name: str) -> SignInProvider:
         provider = self.providers.get(name)
