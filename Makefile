@@ -1,6 +1,8 @@
 # Every target sets up what it needs. ARGS are passed on: make demo ARGS="--once --port 5001"
 .PHONY: help demo test check image cluster bench soak fuzz kube keycloak traefik format refresh lock clean
 ARGS ?=
+# Otherwise each process that imports MLflow compiles it again, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\): *## /  make \1	/p' Makefile | expand -t 18
