@@ -12,6 +12,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.harness.fakes import ManualClock, ScriptedReviews
 from tests.harness.keycloak import Keycloak, running_keycloak
+from tests.harness.mariadb import MariaDb, running_mariadb
 from tests.harness.plane import EMBEDDED, REAL
 from tests.harness.postgres import Postgres, running_postgres
 
@@ -76,4 +77,11 @@ def keycloak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keycloak]:
 def postgres() -> Iterator[Postgres]:
     """A real PostgreSQL server."""
     with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDb]:
+    """A real MariaDB server."""
+    with running_mariadb() as server:
         yield server

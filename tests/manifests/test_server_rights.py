@@ -36,6 +36,7 @@ from workspace_authz.workspaces.policy import NamespacePolicy
 ACCOUNT = "system:serviceaccount:mlflow:mlflow"
 IMPATIENT = Timing(first_delay=0.05, longest_delay=0.2)
 FOLLOWED = ("namespaces", "roles", "rolebindings", "clusterroles", "clusterrolebindings")
+VERBS = ("list", "watch")
 REVIEWED = ("tokenreviews", "subjectaccessreviews")
 
 
@@ -180,7 +181,7 @@ async def test_its_rights_suffice(pod_files: Path, url: str, production: Kubectl
         assert await server.rights.missing() == []
 
 
-@pytest.mark.parametrize("verb", ["list", "watch"])
+@pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("resource", FOLLOWED)
 async def test_without_the_right_to_follow_them_their_changes_are_not_heard_of(
     resource: str, verb: str, pod_files: Path, url: str, without: Callable[[str, str, str], None]
@@ -219,5 +220,12 @@ def test_these_are_all_rules_of_the_server(production: Kubectl) -> None:
         if subject["name"] == "mlflow"
     }
     assert bound == {"mlflow-server", "mlflow-server-reviews"}
-    resources = {resource for role in bound for rule in rules(role) for resource in rule["resources"]}
-    assert resources == {*FOLLOWED, *REVIEWED}
+    rights = {
+        (verb, resource)
+        for role in bound
+        for rule in rules(role)
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    followed = {(verb, resource) for verb in VERBS for resource in FOLLOWED}
+    assert rights == followed | {("get", "namespaces")} | {("create", resource) for resource in REVIEWED}

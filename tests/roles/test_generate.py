@@ -63,11 +63,11 @@ def test_only_the_three_aggregate(name: str, labels: dict[str, str]) -> None:
 
 
 def test_server_may_follow_namespaces_and_rbac_and_nothing_else() -> None:
-    read = ["get", "list", "watch"]
+    follow = ["list", "watch"]
     rbac = ["roles", "rolebindings", "clusterroles", "clusterrolebindings"]
     assert role("mlflow-server")["rules"] == [
-        {"apiGroups": [""], "resources": ["namespaces"], "verbs": read},
-        {"apiGroups": ["rbac.authorization.k8s.io"], "resources": rbac, "verbs": read},
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", *follow]},
+        {"apiGroups": ["rbac.authorization.k8s.io"], "resources": rbac, "verbs": follow},
     ]
 
 

@@ -87,9 +87,9 @@ ROLES = (VIEW, EDIT, ADMIN, INTEGRATION)
 SERVER_ROLE = "mlflow-server"
 """The server's own ClusterRole. It may create no reviews: callers may, by ``system:basic-user``."""
 
-_FOLLOW = ("get", "list", "watch")
+_FOLLOW = ("list", "watch")
 
-SERVER_NEEDS = (("", ("namespaces",), _FOLLOW),)
+SERVER_NEEDS = (("", ("namespaces",), ("get", *_FOLLOW)),)
 """``(API group, resources, verbs)`` that the server needs to work: workspaces are namespaces."""
 
 SERVER_FOLLOWS = (
