@@ -25,9 +25,11 @@ from workspace_authz.aio.clock import SystemClock
 from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.rbac.index import RbacIndex
 from workspace_authz.authorizer.rbac.watcher import RbacWatcher
+from workspace_authz.cli.checks.cluster_roles import installed
+from workspace_authz.cli.checks.finding import Level
 from workspace_authz.errors import MisconfiguredError
 from workspace_authz.kubernetes.configuration import load_configuration
-from workspace_authz.kubernetes.connection import server_connection
+from workspace_authz.kubernetes.connection import Connection, server_connection
 from workspace_authz.kubernetes.informer_state import InformerState, Timing
 from workspace_authz.kubernetes.own_rights import OwnRights
 from workspace_authz.workspaces.directory import Directory
@@ -69,15 +71,33 @@ class Server:
 
 
 @asynccontextmanager
-async def running(files: Path, url: str) -> AsyncIterator[Server]:
-    """For as long as the block lasts, in a pod whose mounted files are these."""
-    address, clock = urlsplit(url), SystemClock()
+async def connected(files: Path, url: str) -> AsyncIterator[Connection]:
+    """As what runs in a pod whose mounted files are these."""
+    address = urlsplit(url)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("KUBECONFIG", raising=False)
         patch.setenv("KUBERNETES_SERVICE_HOST", address.hostname or "")
         patch.setenv("KUBERNETES_SERVICE_PORT", str(address.port))
         configuration = await load_configuration(pod_files=files)
     connection = server_connection(configuration)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+        await farewells()
+
+
+@asynccontextmanager
+async def running(files: Path, url: str) -> AsyncIterator[Server]:
+    """For as long as the block lasts, in such a pod."""
+    async with connected(files, url) as connection, following(connection) as server:
+        yield server
+
+
+@asynccontextmanager
+async def following(connection: Connection) -> AsyncIterator[Server]:
+    """For as long as the block lasts."""
+    clock = SystemClock()
     directory = Directory(connection, NamespacePolicy(), clock=clock, timing=IMPATIENT)
     watcher = RbacWatcher(
         connection,
@@ -94,8 +114,6 @@ async def running(files: Path, url: str) -> AsyncIterator[Server]:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        await connection.close()
-        await farewells()
 
 
 def follows(server: Server, resource: str) -> bool:
@@ -202,6 +220,16 @@ async def test_without_the_right_to_get_them_no_namespace_can_be_told_from_its_s
             await server.directory.uid("mlflow")
 
 
+async def test_without_the_right_to_get_cluster_roles_a_check_cannot_compare_them(
+    pod_files: Path, url: str, without: Callable[[str, str, str], None]
+) -> None:
+    async with connected(pod_files, url) as connection:
+        assert (await installed(connection)).level is Level.OK
+    without("mlflow-server", "get", "clusterroles")
+    async with connected(pod_files, url) as connection:
+        assert (await installed(connection)).level is Level.UNKNOWN
+
+
 @pytest.mark.parametrize("resource", REVIEWED)
 async def test_without_the_right_to_review_others_the_server_says_which_one_it_lacks(
     resource: str, pod_files: Path, url: str, without: Callable[[str, str, str], None]
@@ -228,4 +256,5 @@ def test_these_are_all_rules_of_the_server(production: Kubectl) -> None:
         for verb in rule["verbs"]
     }
     followed = {(verb, resource) for verb in VERBS for resource in FOLLOWED}
-    assert rights == followed | {("get", "namespaces")} | {("create", resource) for resource in REVIEWED}
+    got = {("get", "namespaces"), ("get", "clusterroles")}
+    assert rights == followed | got | {("create", resource) for resource in REVIEWED}

@@ -68,6 +68,7 @@ def test_server_may_follow_namespaces_and_rbac_and_nothing_else() -> None:
     assert role("mlflow-server")["rules"] == [
         {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", *follow]},
         {"apiGroups": ["rbac.authorization.k8s.io"], "resources": rbac, "verbs": follow},
+        {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["clusterroles"], "verbs": ["get"]},
     ]
 
 

@@ -101,7 +101,10 @@ SERVER_FOLLOWS = (
 )
 """Without these the server works but sees no changes: decisions live shorter, workspace lists cost more."""
 
-SERVER_RULES = SERVER_NEEDS + SERVER_FOLLOWS
+SERVER_CHECKS = (("rbac.authorization.k8s.io", ("clusterroles",), ("get",)),)
+"""With these ``workspace-authz check`` compares the shipped ClusterRoles with this release's."""
+
+SERVER_RULES = SERVER_NEEDS + SERVER_FOLLOWS + SERVER_CHECKS
 """All rules of :data:`SERVER_ROLE`."""
 
 SERVER_REVIEWS_ROLE = REVIEWS_ROLE
