@@ -65,7 +65,6 @@ def delete_work(doomed: Work, kept: Work) -> None:
     client.delete_experiment(doomed.experiment)
     client.delete_run(kept.run)
     client.delete_logged_model(kept.model)
-    time.sleep(1.1)  # so that all of it is older than a second
 
 
 def delete_registered(name: str) -> None:

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Final
+from urllib.parse import urlsplit
 
 from tests.harness.http import Answer, Http, bearer
 from tests.harness.postgres import Postgres
@@ -81,6 +82,7 @@ def test_the_bucket_hangs(stand: Stand) -> None:
             during = _artifact(stand, "PUT", f"{folder}/during", b"during")
             assert time.monotonic() - began < DEADLINE_SECONDS
             assert during.status >= 500
+            assert urlsplit(stand.s3.url).netloc not in during.text
             load.goes_on()
         finally:
             stand.s3.process.signal_group(signal.SIGCONT)

@@ -16,7 +16,7 @@ from tests.storage.stand import ARTIFACTS, Stand
 from tests.storage.upkeep import COMPONENTS, NAMESPACE, CronJob
 
 SEARCH: Final = "/api/2.0/mlflow/experiments/search"
-NOW: Final = ("--older-than", "1s")
+NOW: Final = ("--older-than", "0s")
 """The option's last value counts."""
 
 

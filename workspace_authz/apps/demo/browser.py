@@ -17,7 +17,7 @@ from workspace_authz.apps.demo.processes import DemoError
 from workspace_authz.apps.demo.tour import MLFLOWS_PAGE, SIGN_IN, Step, in_browser, signed_in_as
 
 _PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome")
-_SECONDS: Final = 90.0
+_SECONDS: Final = 240.0
 _PAGE: Final = "/workspace-authz/sign-in"
 _ROOT: Final = 'id="root"'
 """Of MLflow's page."""
