@@ -11,7 +11,7 @@ SCRIPTS = sorted(
     path
     for folder in ("scripts", "image")
     for path in (Path(__file__).resolve().parents[1] / folder).iterdir()
-    if path.read_text().startswith(("#!/bin/bash", "#!/usr/bin/env bash", "#!/bin/sh"))
+    if path.is_file() and path.read_text().startswith(("#!/bin/bash", "#!/usr/bin/env bash", "#!/bin/sh"))
 )
 FUNCTION = re.compile(r"^(\w+)\(\) ", re.MULTILINE)
 COMMENT = re.compile(r"#.*")
