@@ -58,11 +58,12 @@ def test_pod_passes_the_restricted_standard(kubectl: Kubectl) -> None:
 def test_server_holds_what_everybody_holds_and_follows_namespaces_and_rbac(kubectl: Kubectl) -> None:
     everybody = rules_of(kubectl, "default")
     beyond = [rule for rule in rules_of(kubectl, "mlflow") if rule not in everybody]
-    follows = ["get", "list", "watch"]
+    follows = ["list", "watch"]
     rbac = ["roles", "rolebindings", "clusterroles", "clusterrolebindings"]
     assert beyond == [
-        {"apiGroups": [""], "resources": ["namespaces"], "verbs": follows},
+        {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", *follows]},
         {"apiGroups": ["rbac.authorization.k8s.io"], "resources": rbac, "verbs": follows},
+        {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["clusterroles"], "verbs": ["get"]},
     ]
 
 
