@@ -124,6 +124,7 @@ def test_a_newer_schema_is_left_alone(run: Run, url: str, action: str) -> None:
     result = run("database", action, "--backend-store-uri", url)
     assert result.status == NEWER
     assert f"newer than this release: it is at fffffffffff0, and this MLflow knows up to {HEAD}" in result.err
+    assert "waiting" not in result.err, "it stays newer"
     assert revision(url) == "fffffffffff0"
 
 
