@@ -5,7 +5,6 @@ Skips the test (in CI fails it) when Chromium is not installed.
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -13,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-import pytest
 from playwright.sync_api import Browser as Driver
 from playwright.sync_api import BrowserContext, Page, Request, Response, sync_playwright
+
+from tests.harness.missing import missing
 
 _PATIENCE_MILLISECONDS: Final = 90_000.0
 
@@ -132,11 +132,7 @@ def chromium() -> Iterator[Browser]:
     An event loop of Playwright's own runs in this thread for as long: no asynchronous test can. So a fixture
     of it lives no longer than a module's tests.
     """
-    program = shutil.which("chromium")
-    if program is None and os.environ.get("CI") == "true":
-        pytest.fail("Chromium is missing: apt-get install chromium")
-    if program is None:
-        pytest.skip("Chromium is missing: apt-get install chromium")
+    program = shutil.which("chromium") or missing("Chromium is missing: apt-get install chromium")
     with (
         sync_playwright() as playwright,
         closing(playwright.chromium.launch(executable_path=program)) as driver,

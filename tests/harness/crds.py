@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-import pytest
+from tests.harness.missing import missing
 
 STAND_INS = Path(__file__).parents[1] / "manifests" / "crds"
 """Definitions of our own, of kinds whose real definitions cannot be fetched. Each says so."""
@@ -52,10 +52,5 @@ def _kind(text: str) -> tuple[str, str]:
 
 
 def _fetched() -> Path:
-    folder = os.environ.get("CRDS")
-    if folder:
-        return Path(folder)
     sentence = "CRDS does not name the directory with third parties' definitions; scripts/crds prints it."
-    if os.environ.get("CI") == "true":
-        pytest.fail(sentence)
-    pytest.skip(sentence)
+    return Path(os.environ.get("CRDS") or missing(sentence))

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import pytest
-
 from tests.harness.http import Answer, Http, bearer
 from tests.harness.keycloak_realm import CLIENT, MEMBERS, PUBLIC_CLIENT, REALM, realm
+from tests.harness.missing import missing
 from tests.harness.plane import Object
 from tests.harness.processes import Running, free_port, running
 from workspace_authz.devplane.pki import create_pki
@@ -223,6 +222,4 @@ def running_keycloak(state: Path) -> Iterator[Keycloak]:
 def _folder() -> Path:
     """Where Keycloak is. Skips the test, or in CI fails it, when it is nowhere."""
     found = os.environ.get("KEYCLOAK")
-    if found is None and os.environ.get("CI") == "true":
-        pytest.fail("Keycloak is missing: scripts/keycloak")
-    return Path(found or pytest.skip("Keycloak is missing: KEYCLOAK=$(scripts/keycloak)"))
+    return Path(found or missing("Keycloak is missing: KEYCLOAK=$(scripts/keycloak)"))

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
-import pytest
 import yaml
 
 from tests.harness.http import Http
+from tests.harness.missing import missing
 from tests.harness.oidc import CLIENT, HINT, OidcProvider
 from tests.harness.processes import free_port, running
 from tests.harness.visitor import Visitor, target
@@ -136,6 +136,4 @@ def _alpha(
 
 def _program() -> str:
     found = os.environ.get("OAUTH2_PROXY") or shutil.which("oauth2-proxy")
-    if found is None and os.environ.get("CI") == "true":
-        pytest.fail("oauth2-proxy is missing: scripts/proxies")
-    return found or pytest.skip("oauth2-proxy is missing: scripts/proxies")
+    return found or missing("oauth2-proxy is missing: scripts/proxies")

@@ -5,23 +5,22 @@ Skips the test (in CI fails it) when PostgreSQL is not installed.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import pytest
-from sqlalchemy import create_engine, text
-
+from tests.harness.database_server import as_user, execute, own_directory
+from tests.harness.missing import missing
 from tests.harness.processes import free_port, running
 
 _USER = "mlflow"
 _SYSTEM_USER = "postgres"
+_as_user = partial(as_user, _SYSTEM_USER)
 _START_SECONDS = 60.0
 _QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 """Nothing has to survive a power failure."""
@@ -41,12 +40,7 @@ class Postgres:
     def database(self, *, template: str = "template0") -> str:
         """The name of a new database, a copy of ``template`` (to which nobody may be connected)."""
         name = f"test_{uuid.uuid4().hex}"
-        engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT")
-        try:
-            with engine.connect() as connection:
-                connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
-        finally:
-            engine.dispose()
+        execute(self.url("postgres"), f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 
     @contextmanager
@@ -77,10 +71,7 @@ class Postgres:
 def running_postgres() -> Iterator[Postgres]:
     """Start one, and remove it with all its data."""
     binaries = _require_binaries()
-    home = Path(tempfile.mkdtemp(prefix="workspace-authz-postgres-"))
-    try:
-        if os.geteuid() == 0:
-            shutil.chown(home, _SYSTEM_USER, _SYSTEM_USER)
+    with own_directory("postgres", _SYSTEM_USER) as home:
         data, port = home / "data", free_port()
         made = _as_user(binaries / "initdb", f"--pgdata={data}", f"--username={_USER}", "--auth=trust")
         subprocess.run(
@@ -97,26 +88,10 @@ def running_postgres() -> Iterator[Postgres]:
                 yield server
             finally:
                 server.stop()
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
-
-
-def _as_user(program: Path, *arguments: str) -> list[str]:
-    """PostgreSQL refuses to be root."""
-    command = [str(program), *arguments]
-    if os.geteuid() != 0:
-        return command
-    return ["setpriv", f"--reuid={_SYSTEM_USER}", f"--regid={_SYSTEM_USER}", "--clear-groups", *command]
 
 
 def _require_binaries() -> Path:
-    found = _binaries()
-    if found is None:
-        reason = "PostgreSQL is not installed: apt-get install postgresql"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
+    return _binaries() or missing("PostgreSQL is not installed: apt-get install postgresql")
 
 
 def _binaries() -> Path | None:
