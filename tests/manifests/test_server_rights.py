@@ -90,30 +90,24 @@ async def connected(files: Path, url: str) -> AsyncIterator[Connection]:
 @asynccontextmanager
 async def running(files: Path, url: str) -> AsyncIterator[Server]:
     """For as long as the block lasts, in such a pod."""
-    async with connected(files, url) as connection, following(connection) as server:
-        yield server
-
-
-@asynccontextmanager
-async def following(connection: Connection) -> AsyncIterator[Server]:
-    """For as long as the block lasts."""
     clock = SystemClock()
-    directory = Directory(connection, NamespacePolicy(), clock=clock, timing=IMPATIENT)
-    watcher = RbacWatcher(
-        connection,
-        generations=Generations(clock.monotonic),
-        index=RbacIndex(),
-        clock=clock,
-        timing=IMPATIENT,
-    )
-    tasks = [asyncio.create_task(each.run()) for each in (directory, watcher)]
-    try:
-        yield Server(directory, watcher, OwnRights(connection))
-    finally:
-        for task in tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+    async with connected(files, url) as connection:
+        directory = Directory(connection, NamespacePolicy(), clock=clock, timing=IMPATIENT)
+        watcher = RbacWatcher(
+            connection,
+            generations=Generations(clock.monotonic),
+            index=RbacIndex(),
+            clock=clock,
+            timing=IMPATIENT,
+        )
+        tasks = [asyncio.create_task(each.run()) for each in (directory, watcher)]
+        try:
+            yield Server(directory, watcher, OwnRights(connection))
+        finally:
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
 
 def follows(server: Server, resource: str) -> bool:

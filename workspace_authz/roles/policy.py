@@ -88,20 +88,15 @@ SERVER_ROLE = "mlflow-server"
 """The server's own ClusterRole. It may create no reviews: callers may, by ``system:basic-user``."""
 
 _FOLLOW = ("list", "watch")
+_RBAC = "rbac.authorization.k8s.io"
 
 SERVER_NEEDS = (("", ("namespaces",), ("get", *_FOLLOW)),)
 """``(API group, resources, verbs)`` that the server needs to work: workspaces are namespaces."""
 
-SERVER_FOLLOWS = (
-    (
-        "rbac.authorization.k8s.io",
-        ("roles", "rolebindings", "clusterroles", "clusterrolebindings"),
-        _FOLLOW,
-    ),
-)
+SERVER_FOLLOWS = ((_RBAC, ("roles", "rolebindings", "clusterroles", "clusterrolebindings"), _FOLLOW),)
 """Without these the server works but sees no changes: decisions live shorter, workspace lists cost more."""
 
-SERVER_CHECKS = (("rbac.authorization.k8s.io", ("clusterroles",), ("get",)),)
+SERVER_CHECKS = ((_RBAC, ("clusterroles",), ("get",)),)
 """With these ``workspace-authz check`` compares the shipped ClusterRoles with this release's."""
 
 SERVER_RULES = SERVER_NEEDS + SERVER_FOLLOWS + SERVER_CHECKS
