@@ -68,11 +68,16 @@ class Site:
         found = self.ask("GET", f"/api/2.0/mlflow/experiments/get?experiment_id={experiment}", team=team)
         return str(found.json["experiment"]["artifact_location"])
 
-    def refused(self, team: str = "team-a") -> str:
-        """Why a new experiment is refused, once it is."""
-        until(lambda: self.create(team).status == 400)
+    def roots_at(self, prefix: str, team: str = "team-a") -> bool:
+        """Whether a new experiment is created, and its location begins so."""
+        made = self.create(team)
+        return made.status == 200 and self.location_of(made.json["experiment_id"], team).startswith(prefix)
+
+    def refused(self, reason: str, team: str = "team-a") -> str:
+        """The message with which a new experiment is refused, once it holds the reason."""
+        until(lambda: reason in self.create(team).text)
         answer = self.create(team)
-        assert answer.json["error_code"] == "INVALID_PARAMETER_VALUE"
+        assert (answer.status, answer.json["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
         return str(answer.json["message"])
 
     def secret(self, bucket: str, *, team: str = "team-a", **more: str) -> None:
@@ -114,13 +119,7 @@ class Site:
             ):
                 assert self.plane.ask("DELETE", path).status in (200, 404)
         for team in TEAMS:
-            until(partial(self._has_the_servers_root, team))
-
-    def _has_the_servers_root(self, team: str) -> bool:
-        made = self.create(team)
-        return made.status == 200 and "mlflow-artifacts:/" in self.location_of(
-            made.json["experiment_id"], team
-        )
+            until(partial(self.roots_at, "mlflow-artifacts:/", team))
 
 
 def config_of(spec: dict[str, str], *, name: str = "mlflow") -> dict[str, Any]:
