@@ -10,6 +10,8 @@ import pytest
 from tests.harness.plane import EMBEDDED, REAL, Plane, User, devplane
 
 TEAM, OTHER_TEAM = "team-a", "team-b"
+PATIENCE_SECONDS = 120.0
+"""For what kube-apiserver's authorizer hears of a moment later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.grants.conftest import OTHER_TEAM, TEAM, People
+from tests.grants.conftest import OTHER_TEAM, PATIENCE_SECONDS, TEAM, People
 from tests.harness.plane import RBAC, REAL, Object, Plane
+from workspace_authz.devplane.api import until
 from workspace_authz.errors import ForbiddenError, MisconfiguredError
 from workspace_authz.grants.objects import WORKSPACE_ROLES
 from workspace_authz.grants.subjects import user_subject
@@ -122,16 +123,34 @@ async def test_the_server_writes_as_the_caller_and_kubernetes_decides_about_the_
                         await secrets.list(f"/api/v1/namespaces/{TEAM}/secrets")
                 else:
                     await secrets.list(f"/api/v1/namespaces/{TEAM}/secrets")
+            # Else the next right would seem to be there while this one is, and then for a moment neither.
+            await once_forgotten(impersonated, adele)
 
 
 async def once_allowed(attempt: Callable[[], Awaitable[bool]]) -> bool:
     """kube-apiserver's authorizer follows a moment later."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             try:
                 return await attempt()
             except MisconfiguredError:
                 await asyncio.sleep(0.05)
+
+
+async def once_forgotten(impersonated: ImpersonatedObjects, caller: Caller) -> None:
+    """The same for the end of a right."""
+    objects = impersonated.of(caller)
+    assert objects is not None
+
+    async def forgotten() -> bool:
+        try:
+            await objects.list(f"{RBAC}/namespaces/{TEAM}/rolebindings")
+        except MisconfiguredError:
+            return True
+        return False
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await until(forgotten)
 
 
 @pytest.mark.parametrize(

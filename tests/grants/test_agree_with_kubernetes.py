@@ -32,7 +32,7 @@ from workspace_authz.types import USABLE, USE, Attributes, Resource, Verb
 FIRST = int(os.environ.get("WORKSPACE_AUTHZ_SEED", "0"))
 SEEDS = range(FIRST, FIRST + int(os.environ.get("WORKSPACE_AUTHZ_WORLDS", "3")))
 REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
-IN_FORCE_SECONDS = 30.0
+IN_FORCE_SECONDS = 300.0
 CONCURRENT = 16
 QUESTIONS = 300
 LEAST_LEVELS = 2

