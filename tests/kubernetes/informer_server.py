@@ -94,7 +94,7 @@ class ApiServer:
 
     async def next_watch(self) -> Watch:
         """The next watch that is opened."""
-        return await asyncio.wait_for(self.watches.get(), 5)
+        return await asyncio.wait_for(self.watches.get(), 60)
 
     async def _collection(self, request: web.Request) -> web.StreamResponse:
         self.authorizations.add(request.headers.get("Authorization"))

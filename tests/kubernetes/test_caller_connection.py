@@ -15,6 +15,7 @@ import pytest
 import uvloop
 
 from tests.harness.fakes import run_pending
+from tests.kubernetes.informer_server import until
 from tests.kubernetes.listener import Listener
 from workspace_authz.devplane.pki import Pki, create_pki
 from workspace_authz.kubernetes import connection as connection_module
@@ -88,7 +89,7 @@ async def connection_to(
     await connection.close()
 
 
-async def ask(connection: Connection, token: str = "alice-token", *, timeout: float = 5.0) -> HttpAnswer:
+async def ask(connection: Connection, token: str = "alice-token", *, timeout: float = 60.0) -> HttpAnswer:
     return await connection.post(PATH, {"kind": "SelfSubjectReview"}, token=token, timeout=timeout)
 
 
@@ -223,13 +224,12 @@ async def test_an_answer_that_nobody_awaits_any_more_goes_to_nobody(
 ) -> None:
     far.script = iter([b"", answer(b"right")])
     async with connection_to(far.url) as connection:
-        asking = asyncio.create_task(ask(connection, timeout=0.2))
+        asking = asyncio.create_task(ask(connection, timeout=1.0))
         await far.asked.wait()
         leave(asking)
         with pytest.raises((asyncio.CancelledError, TimeoutError)):
             await asking
-        await asyncio.sleep(0.05)
-        assert far.writers[0].is_closing()
+        await until(far.writers[0].is_closing)
         assert (await ask(connection, "bob-token")).body == b"right"
     assert far.used == [0, 1]
 
@@ -322,6 +322,6 @@ async def _on_uvloop(pki: Pki) -> None:
         far.writers[1].write(answer(b"late"))
         assert (await ask(connection)).body == b"5"
     assert far.used == [0, 0, 1, 1, 2]
-    await asyncio.sleep(0.05)
-    assert [writer.transport.is_closing() for writer in far.writers] == [True] * 3
+    assert len(far.writers) == 3
+    await until(lambda: all(writer.transport.is_closing() for writer in far.writers))
     server.close()

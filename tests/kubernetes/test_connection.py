@@ -24,7 +24,7 @@ from workspace_authz.kubernetes.connection import (
     server_connection,
 )
 
-TIMEOUT = aiohttp.ClientTimeout(total=5)
+TIMEOUT = aiohttp.ClientTimeout(total=60)
 
 
 @pytest.fixture(autouse=True)

@@ -80,7 +80,7 @@ async def connection(api: Api) -> AsyncIterator[Connection]:
         await connection.close()
 
 
-def objects_of(connection: Connection, *, timeout: float = 5.0) -> ApiObjects:
+def objects_of(connection: Connection, *, timeout: float = 60.0) -> ApiObjects:
     return ApiObjects(connection, "alice-token", timeout)
 
 
@@ -178,7 +178,7 @@ async def test_what_is_no_answer_is_no_decision(
 ) -> None:
     api.answers = [answer]
     with pytest.raises(error) as told:
-        await objects_of(connection, timeout=0.5).create(PATH, {})
+        await objects_of(connection, timeout=0.5 if answer == 1.0 else 60.0).create(PATH, {})
     assert "the API server's sentence" not in told.value.message
 
 

@@ -25,7 +25,7 @@ from workspace_authz.kubernetes.own_credential import (
     OwnCredential,
 )
 
-TIMEOUT = aiohttp.ClientTimeout(total=5)
+TIMEOUT = aiohttp.ClientTimeout(total=60)
 
 
 @dataclass

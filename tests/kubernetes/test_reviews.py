@@ -48,7 +48,7 @@ class ReviewsOf(Protocol):
     """Reviews over a real connection to a handler."""
 
     def __call__(
-        self, handler: Handler, *, timeout: float = 5.0, metrics: Metrics | None = None
+        self, handler: Handler, *, timeout: float = 60.0, metrics: Metrics | None = None
     ) -> AbstractAsyncContextManager[ApiReviews]: ...
 
 
@@ -62,7 +62,7 @@ def reviews_of() -> ReviewsOf:
 async def _reviews_of(
     handler: Handler,
     *,
-    timeout: float = 5.0,
+    timeout: float = 60.0,
     metrics: Metrics | None = None,
 ) -> AsyncIterator[ApiReviews]:
     application = web.Application()

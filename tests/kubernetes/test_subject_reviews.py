@@ -85,14 +85,14 @@ async def subject_reviews(
     file.write_text(token_kubeconfig(endpoint, token or endpoint.admin_token))
     connection = server_connection(await load_configuration(str(file)))
     try:
-        yield ApiSubjectReviews(connection, timeout=5)
+        yield ApiSubjectReviews(connection, timeout=60)
     finally:
         await connection.close()
 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_the_api_server_answers_about_a_user_by_groups(endpoint: Endpoint, tmp_path: Any) -> None:
-    async with subject_reviews(endpoint, tmp_path) as reviews, asyncio.timeout(20):
+    async with subject_reviews(endpoint, tmp_path) as reviews, asyncio.timeout(120):
 
         async def in_force() -> bool:
             """The API server's authorizer follows the objects."""
@@ -130,7 +130,7 @@ async def answering(status: int, document: Any) -> AsyncIterator[tuple[ApiSubjec
             ApiConfiguration(host=str(server.make_url("/")), credential=FileCredential("own"))
         )
         try:
-            yield ApiSubjectReviews(connection, timeout=5), asked
+            yield ApiSubjectReviews(connection, timeout=60), asked
         finally:
             await connection.close()
 
@@ -168,7 +168,7 @@ async def test_a_server_credential_that_cannot_be_had_is_no_decision() -> None:
 
     connection = server_connection(ApiConfiguration("https://127.0.0.1:9", credential=Broken()))
     with pytest.raises(UnavailableError) as caught:
-        await ApiSubjectReviews(connection, timeout=5).may(USER, USE)
+        await ApiSubjectReviews(connection, timeout=60).may(USER, USE)
     await connection.close()
     assert "detail" not in str(caught.value)
 

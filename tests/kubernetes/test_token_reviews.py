@@ -66,7 +66,7 @@ async def test_a_token_counts_for_its_own_audiences_only(endpoint: Endpoint, tmp
     file = tmp_path / "kubeconfig"
     file.write_text(token_kubeconfig(endpoint, endpoint.admin_token))
     connection = server_connection(await load_configuration(str(file)))
-    reviews = ApiTokenReviews(connection, audiences=("mlflow", "mlflow-test"), timeout=5)
+    reviews = ApiTokenReviews(connection, audiences=("mlflow", "mlflow-test"), timeout=60)
     try:
         for good in (ours, both):
             user = await reviews.who(good)
@@ -114,7 +114,7 @@ async def test_the_token_is_sent_with_the_audiences_and_the_servers_own_credenti
     user = {"username": "carol", "uid": "u", "groups": ["devs"], "extra": {"scopes": ["a"]}}
     document = review(authenticated=True, user=user, audiences=["mlflow"])
     async with answering(201, document) as (connection, asked):
-        found = await ApiTokenReviews(connection, audiences=("mlflow", "x"), timeout=5).who("callers")
+        found = await ApiTokenReviews(connection, audiences=("mlflow", "x"), timeout=60).who("callers")
     assert found == UserInfo("carol", "u", ("devs",), (("scopes", ("a",)),))
     ((path, authorization, body),) = asked
     assert (path, authorization) == ("/apis/authentication.k8s.io/v1/tokenreviews", "Bearer own")
@@ -144,7 +144,7 @@ CAROL = {"username": "carol"}
 async def test_whatever_is_no_yes_is_none(status: int, document: Any, error: type[RequestError]) -> None:
     async with answering(status, document) as (connection, _):
         with pytest.raises(RequestError) as caught:
-            await ApiTokenReviews(connection, audiences=("mlflow",), timeout=5).who("callers")
+            await ApiTokenReviews(connection, audiences=("mlflow",), timeout=60).who("callers")
     assert type(caught.value) is error
     assert "callers" not in caught.value.message
 
@@ -152,7 +152,7 @@ async def test_whatever_is_no_yes_is_none(status: int, document: Any, error: typ
 async def test_a_forbidden_review_says_which_role_is_missing() -> None:
     async with answering(403, {}) as (connection, _):
         with pytest.raises(MisconfiguredError, match=r"create tokenreviews.*mlflow-server-reviews"):
-            await ApiTokenReviews(connection, audiences=("mlflow",), timeout=5).who("callers")
+            await ApiTokenReviews(connection, audiences=("mlflow",), timeout=60).who("callers")
 
 
 class Rights:

@@ -133,7 +133,7 @@ async def following(connection: Connection, policy: NamespacePolicy = POLICY) ->
     directory = Directory(connection, policy, clock=SystemClock())
     task = asyncio.create_task(directory.run())
     try:
-        await asyncio.wait_for(directory.wait_synced(), 10)
+        await asyncio.wait_for(directory.wait_synced(), 120)
         yield directory
     finally:
         task.cancel()
