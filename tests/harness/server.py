@@ -31,6 +31,8 @@ class ServerOptions:
     """``--static-prefix``."""
     root_path: str = ""
     """uvicorn's ``--root-path``."""
+    uvicorn: Sequence[str] = ()
+    """More options of uvicorn's."""
     workers: int = 1
     workspaces: bool = True
     app_name: str = "workspace-authz"
@@ -76,7 +78,9 @@ class ServerOptions:
         command += ["--host", "127.0.0.1", "--port", str(port), "--workers", str(self.workers)]
         if self.prefix:
             command += ["--static-prefix", self.prefix]
-        uvicorn = [f"--root-path {self.root_path}"] if self.root_path else []
+        uvicorn = [*self.uvicorn]
+        if self.root_path:
+            uvicorn.append(f"--root-path {self.root_path}")
         if self.certificate:
             uvicorn.append("--ssl-certfile {} --ssl-keyfile {}".format(*self.certificate))
         if uvicorn:

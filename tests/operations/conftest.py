@@ -12,6 +12,7 @@ from tests.harness.sdk import preload
 from tests.harness.server import MlflowServer, ServerOptions, mlflow_server
 from tests.operations.replicas import Replicas, three_replicas
 from tests.operations.secret import SecretMount
+from tests.operations.workers import PATIENT
 from tests.scenarios.people import Cluster, People, given_two_teams
 from workspace_authz.devplane.pki import create_pki
 from workspace_authz.roles.policy import METRICS_ROLE
@@ -37,6 +38,7 @@ def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         workers=2,
         prefix="/mlflow",
         certificate=(mount.certificate, mount.key),
+        uvicorn=(PATIENT,),
         arguments=("--expose-prometheus", str(state / "prometheus")),
     )
     with mlflow_server(state, options) as server:

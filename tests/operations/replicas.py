@@ -12,7 +12,7 @@ from typing import Final
 from tests.harness.http import Http
 from tests.harness.plane import REAL, Plane, User, devplane
 from tests.harness.server import MlflowServer, ServerOptions, starting, wait_until_ready
-from tests.operations.workers import only, workers
+from tests.operations.workers import PATIENT, only, workers
 from workspace_authz.devplane import assets
 
 SETTLING_SECONDS: Final = 2.0
@@ -62,7 +62,7 @@ def three_replicas(state: Path, *, database: Path) -> Iterator[Replicas]:
                         kubeconfig=plane.server_kubeconfig,
                         database=database,
                         workers=workers,
-                        arguments=("--uvicorn-opts", "--timeout-keep-alive 600"),
+                        uvicorn=("--timeout-keep-alive 600", PATIENT),
                         environment={"WORKSPACE_AUTHZ_SETTLING_SECONDS": str(SETTLING_SECONDS)},
                     ),
                 )

@@ -6,17 +6,18 @@ import hashlib
 import http.client
 import os
 import ssl
-import time
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.harness.http import bearer
 from tests.harness.server import WORKSPACE, MlflowServer, trusting
 from tests.operations.secret import SecretMount
+from tests.operations.workers import only, workers
 from tests.scenarios.people import TEAM_A, Cluster
+from tests.scenarios.waiting import until
 from workspace_authz.devplane.pki import create_pki
 
-_SECONDS = 20.0
 _SIZE = 48 * 2**20
 """More than the buffers between server and client hold."""
 
@@ -56,19 +57,21 @@ def test_new_connections_see_the_new_one_and_a_stream_goes_on(
 
     before = shown(server)
     mount.put(pki)
-    seen = waited_for(server, new)
+    wait_for(new, server=server)
     rest = response.read()
     stream.close()
 
-    assert seen
     assert before.strip() != new.strip()
     digest.update(rest)
     assert digest.digest() == hashlib.sha256(content).digest()
 
 
-def waited_for(server: MlflowServer, new: bytes) -> bool:
-    """Whether ten connections in a row, to both workers, come to see it."""
-    in_a_row, deadline = 0, time.monotonic() + _SECONDS
-    while in_a_row < 10 and time.monotonic() < deadline:
-        in_a_row = in_a_row + 1 if shown(server).strip() == new.strip() else 0
-    return in_a_row == 10
+def wait_for(new: bytes, *, server: MlflowServer) -> None:
+    """Return once each of the workers shows it."""
+
+    def shows(worker: int) -> bool:
+        with only(server, worker):
+            return shown(server).strip() == new.strip()
+
+    for worker in workers(server):
+        until(partial(shows, worker))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 
 from tests.harness.server import MlflowServer, wait_until_ready
 from tests.operations.exposition import Page
 from tests.operations.workers import workers
 from tests.scenarios.people import TEAM_A, Cluster
-
-_NOTICED_SECONDS = 3.0
+from tests.scenarios.waiting import until
 
 
 def test_a_worker_that_is_killed_is_missed_until_it_is_replaced(
@@ -25,11 +23,9 @@ def test_a_worker_that_is_killed_is_missed_until_it_is_replaced(
 
     server.close()
     os.kill(victim, signal.SIGKILL)
-    answer = server.ask("GET", "/readyz")
-    deadline = time.monotonic() + _NOTICED_SECONDS
-    while answer.status == 200 and time.monotonic() < deadline:
-        answer = server.ask("GET", "/readyz")
+    until(lambda: server.ask("GET", "/readyz").status != 200)
 
+    answer = server.ask("GET", "/readyz")
     assert (answer.status, answer.json["problems"]) == (503, ["1 of 2 worker processes answer."])
     assert "[-]workers failed: 1 of 2 worker processes answer." in server.ask("GET", "/readyz?verbose").text
     assert server.ask("GET", "/livez").status == 200

@@ -11,7 +11,7 @@ from tests.harness.processes import ROOT
 from tests.harness.sdk import sdk
 from tests.harness.server import MlflowServer
 from tests.operations.secret import SecretMount
-from tests.operations.test_certificate import waited_for
+from tests.operations.test_certificate import wait_for
 from tests.scenarios import steps
 from tests.scenarios.people import TEAM_A, Cluster
 from workspace_authz.devplane.pki import create_pki
@@ -23,7 +23,7 @@ def authority(server: MlflowServer, tmp_path_factory: pytest.TempPathFactory) ->
     assert server.options.certificate is not None
     pki = create_pki(tmp_path_factory.mktemp("authority"))
     SecretMount(server.options.certificate[0].parent).put(pki)
-    assert waited_for(server, pki.serving_cert.read_bytes())
+    wait_for(pki.serving_cert.read_bytes(), server=server)
     return pki.ca_cert
 
 

@@ -7,8 +7,12 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from tests.harness.server import MlflowServer
+
+PATIENT: Final = "--timeout-worker-healthcheck 60"
+"""An option of uvicorn's, which ends a worker that says nothing for 5 seconds unless it is told otherwise."""
 
 
 def workers(server: MlflowServer) -> list[int]:
@@ -18,7 +22,7 @@ def workers(server: MlflowServer) -> list[int]:
 
 @contextmanager
 def only(server: MlflowServer, worker: int) -> Iterator[None]:
-    """Let one worker serve and stop the others, for less than uvicorn's timeout for workers (5 seconds)."""
+    """Let one worker serve and stop the others, for less than uvicorn waits for them (:data:`PATIENT`)."""
     others = [pid for pid in workers(server) if pid != worker]
     for pid in others:
         os.kill(pid, signal.SIGSTOP)
