@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from typing import Any
 
 import pytest
 from mlflow.genai.scorers import Guidelines
 
 from tests.isolation.listener import listening
+from tests.scenarios.waiting import until
 from tests.stamps.conftest import API, API3, World, Writer
 
 pytestmark = pytest.mark.xdist_group("stamps")
@@ -233,11 +233,12 @@ def test_a_call_of_the_gateway_is_its_callers(world: World) -> None:
             }
         ]
     }
-    deadline = time.monotonic() + 20
-    metadata: dict[str, str] = {}
-    while "mlflow.auth.username" not in metadata:
-        assert time.monotonic() < deadline, "MLflow recorded no caller of the gateway"
+
+    def metadata() -> dict[str, str]:
         found = world.alice.do("POST", f"{API3}/traces/search", search).get("traces", [])
-        metadata = found[0].get("trace_metadata", {}) if found else {}
-    assert metadata["mlflow.auth.username"] == world.trainer.name
-    assert metadata["mlflow.auth.userId"] not in ("", world.trainer.name)
+        return dict(found[0].get("trace_metadata", {})) if found else {}
+
+    until(lambda: "mlflow.auth.username" in metadata())
+    recorded = metadata()
+    assert recorded["mlflow.auth.username"] == world.trainer.name
+    assert recorded["mlflow.auth.userId"] not in ("", world.trainer.name)
