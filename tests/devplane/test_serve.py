@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from tests.devplane.real import require_binaries
+from tests.devplane.test_kubeapiserver import alive
 from workspace_authz.devplane import assets
 
 PROGRAM = """
@@ -144,19 +145,10 @@ async def test_a_signal_ends_it_in_order(engine: str, number: signal.Signals, tm
 async def test_the_death_of_the_engine_ends_it_with_one_sentence(tmp_path: Path) -> None:
     require_binaries()
     async with served(tmp_path, "--engine", "kube-apiserver") as plane:
-        os.kill(apiserver_in(tmp_path), signal.SIGKILL)
+        os.kill(alive(tmp_path)[assets.APISERVER], signal.SIGKILL)
         _, errors = await plane.process.communicate()
         assert plane.process.returncode == 1
         assert errors.decode().startswith("devplane: kube-apiserver ended with signal SIGKILL")
-
-
-def apiserver_in(state: Path) -> int:
-    return next(
-        int(process.name)
-        for process in Path("/proc").glob("[0-9]*")
-        if (process / "cmdline").read_bytes().split(b"\0")[0].endswith(b"/kube-apiserver")
-        and Path(os.readlink(process / "cwd")) == state
-    )
 
 
 async def test_one_state_directory_serves_one_dev_plane(tmp_path: Path) -> None:

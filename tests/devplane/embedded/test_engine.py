@@ -6,7 +6,6 @@ import asyncio
 import io
 import json
 import logging
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import aiohttp
 import pytest
 
 from tests.devplane.embedded.conftest import Running
+from tests.harness.processes import free_port
 from workspace_authz.devplane.api import connect, until
 from workspace_authz.devplane.embedded import EmbeddedEngine
 from workspace_authz.devplane.engine import EngineOptions
@@ -30,7 +30,7 @@ async def watching(running: Running, query: str) -> AsyncIterator[Any]:
     """An iterator over the events of a watch of namespaces."""
     url = f"{running.endpoint.url}{NAMESPACES}?watch=true&{query}"
     headers = {"Authorization": f"Bearer {running.endpoint.admin_token}", "Accept": "application/json"}
-    timeout = aiohttp.ClientTimeout(total=20)
+    timeout = aiohttp.ClientTimeout(total=120)
     async with running.api.session.get(url, headers=headers, timeout=timeout) as response:
         assert response.status == 200
         yield (json.loads(line) async for line in response.content)
@@ -150,7 +150,7 @@ async def test_a_deleted_namespace_goes_by_itself(running: Running) -> None:
     async def gone() -> bool:
         return (await running.api.get(f"{NAMESPACES}/short")).status == 404
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await until(gone)
 
 
@@ -170,7 +170,7 @@ async def test_stopping_ends_watches_and_waiting(tmp_path: Path) -> None:
     async with connect(endpoint.url, ca_file=endpoint.ca_file, token=endpoint.admin_token) as api:
         watch = asyncio.create_task(api.get(f"{NAMESPACES}?watch=true"))
         await api.get(NAMESPACES)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await engine.stop()
             await waiting
             await asyncio.wait([watch])
@@ -201,9 +201,7 @@ async def test_starting_again_keeps_keys_and_token_and_raises_versions(tmp_path:
 
 
 async def test_a_chosen_port_and_a_taken_one(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     engine = EmbeddedEngine(EngineOptions(state=tmp_path / "one", port=port))
     assert (await engine.start()).url == f"https://127.0.0.1:{port}"
     with pytest.raises(ConfigurationError, match=f"Cannot listen on port {port}"):

@@ -71,7 +71,7 @@ class Kubectl:
 
     async def run(self, *arguments: str, stdin: str = "") -> Result:
         process = await self.start(*arguments)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             out, err = await process.communicate(stdin.encode())
         assert process.returncode is not None
         return Result(process.returncode, out.decode(), err.decode())
@@ -248,7 +248,7 @@ async def test_watch(kubectl: Kubectl) -> None:
     shown = "--output=custom-columns=NAME:.metadata.name,STATUS:.status.phase"
     process = await kubectl.start("get", "namespaces", "--watch", shown)
     assert process.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(240):
         while not (await process.stdout.readline()).startswith(b"kube-system"):
             pass
         await kubectl("create namespace watched")

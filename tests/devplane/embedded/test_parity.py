@@ -98,7 +98,7 @@ async def _wait(api: Api, step: Step) -> None:
         answer = await api.get(step.path)
         return answer.status == step.awaited
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):
         await until(reached)
 
 
