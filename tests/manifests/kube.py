@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-_ESTABLISHED_SECONDS = 60.0
+_ESTABLISHED_SECONDS = 240.0
 
 
 @dataclass(frozen=True, slots=True)

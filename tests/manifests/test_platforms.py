@@ -17,7 +17,7 @@ from workspace_authz.types import API_GROUP
 
 INTEGRATION_OF_RHOAI = "mlflow-operator-mlflow-integration"
 """What Red Hat's notebook controller binds (opendatahub-io/kubeflow, notebook_mlflow.go)."""
-_SECONDS = 60
+_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def test_a_users_overlay_names_the_host_once(cluster: Kubectl) -> None:
         ("monitoring.coreos.com", "ServiceMonitor"),
     }
     cluster.run("apply", "--server-side", "-f", "-", text=defining(kinds))
-    cluster.run("wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+    cluster.run("wait", "--for=condition=Established", "crd", "--all", "--timeout=240s")
     folder = ("-k", "tests/manifests/users_overlay")
 
     cluster.run("apply", "--server-side", "--validate=strict", *folder)
