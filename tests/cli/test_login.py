@@ -40,7 +40,7 @@ def log_in(provider: OidcProvider, *arguments: str) -> str:
             return
         page = told.rpartition(" ")[2]
         assert page.startswith(provider.url), told
-        urllib.request.urlopen(f"{page}&{urlencode({HINT: 'alice'})}", timeout=10).close()
+        urllib.request.urlopen(f"{page}&{urlencode({HINT: 'alice'})}", timeout=120).close()
 
     return command_line.log_in(*arguments, follow=[follow], environment=os.environ)
 

@@ -13,6 +13,7 @@ from flask import Flask, Response, request
 from mlflow.server.fastapi_app import create_fastapi_app
 from starlette.routing import Mount
 
+from tests.kubernetes.informer_server import until
 from workspace_authz.aio.asgi import Message
 from workspace_authz.mlflow_adapter.patches import wsgi
 from workspace_authz.mlflow_adapter.patches.wsgi import PIECE_BYTES, SPOOLED_BYTES, WSGIBridge
@@ -118,7 +119,8 @@ async def test_half_a_body_is_not_served() -> None:
 async def test_an_answer_is_made_only_as_fast_as_it_is_read() -> None:
     app, client = App(), Client(takes=3)
     serving = asyncio.create_task(served(app, client, "/large"))
-    await asyncio.wait_for(client.blocked.wait(), timeout=30)
+    await asyncio.wait_for(client.blocked.wait(), timeout=60)
+    await until(lambda: app.made >= 6)
     await asyncio.sleep(0.1)
     # Two pieces of two chunks were taken and a third one waits.
     assert app.made == 6
@@ -140,7 +142,7 @@ async def test_a_whole_answer_arrives_in_pieces_of_a_usual_size() -> None:
 
 async def test_a_client_that_reads_nothing_is_given_up() -> None:
     app, client = App(), Client(takes=2)
-    await asyncio.wait_for(served(app, client, "/large", unread_seconds=0.05), timeout=10)
+    await asyncio.wait_for(served(app, client, "/large", unread_seconds=0.05), timeout=60)
     assert app.closed.is_set()
     assert app.made < CHUNKS
 
