@@ -24,6 +24,8 @@ ARTIFACTS: Final = "s3://mlflow/artifacts"
 _START_SECONDS: Final = 120.0
 _GATEWAY_SECONDS: Final = 20
 """How long nginx waits for an answer of MLflow's: less than its own 60 s, so that the tests are quick."""
+# Connections to servers are kept for less than uvicorn keeps them (5 s): who sends on one that the other end
+# closes in that moment gets no answer, and what changes something is not sent again.
 _NGINX: Final = """\
 pid PID; worker_processes 1; error_log stderr warn;
 events { worker_connections 256; }
@@ -31,7 +33,7 @@ http {
   access_log off;
   client_max_body_size 0; client_body_temp_path TEMP; proxy_temp_path TEMP;
   fastcgi_temp_path TEMP; uwsgi_temp_path TEMP; scgi_temp_path TEMP;
-  upstream mlflow { SERVERS keepalive 8; }
+  upstream mlflow { SERVERS keepalive 8; keepalive_timeout 2s; }
   server {
     listen 127.0.0.1:PORT;
     location / {
@@ -93,7 +95,8 @@ class Stand:
     def wait_for_workspace(self, name: str) -> None:
         """Return once every server knows the namespace: they follow them."""
         for server in self.ready:
-            for _ in range(4):  # of each worker, most likely
+            for _ in range(8):  # of each worker, most likely: each connection is taken by another one
+                server.close()
                 until(partial(self._knows, server, name))
 
     def _knows(self, server: MlflowServer, workspace: str) -> bool:
