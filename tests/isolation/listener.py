@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.harness.http_server import JsonHandler, serving
 
-_ARRIVAL_SECONDS = 20.0
+_ARRIVAL_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from tests.scenarios.people import TEAM_A
 GATEWAY: Final = "/api/3.0/mlflow/gateway"
 SECRET: Final = "the launch code 4711"
 REDACTED: Final = "[REDACTED]"
-_TRACED_SECONDS: Final = 30.0
+_TRACED_SECONDS: Final = 120.0
 
 
 class Models:
