@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+import uvicorn
 import yaml
 
 from tests.harness.forward_auth import EXAMPLES
@@ -42,6 +43,23 @@ def test_traefik_takes_each_of_them_from_the_answer() -> None:
     for each in [each["forwardAuth"] for each in middlewares if "forwardAuth" in each]:
         assert {name.lower().encode() for name in each["authResponseHeaders"]} == NAMES
         assert each["trustForwardHeader"] is False
+
+
+UVICORN_SECONDS = uvicorn.Config("app").timeout_keep_alive
+"""For so long MLflow keeps an idle connection."""
+
+
+def test_nginx_keeps_connections_to_mlflow_for_less_than_mlflow_does() -> None:
+    upstream = (EXAMPLES / "nginx.conf").read_text().split("upstream mlflow {")[1].split("}")[0]
+    (seconds,) = re.findall(r"keepalive_timeout (\d+)s;", upstream)
+    assert int(seconds) < UVICORN_SECONDS
+
+
+def test_envoy_keeps_connections_to_mlflow_for_less_than_mlflow_does() -> None:
+    document = yaml.safe_load((EXAMPLES / "envoy.yaml").read_text())
+    (mlflow,) = [each for each in document["static_resources"]["clusters"] if each["name"] == "mlflow"]
+    (options,) = mlflow["typed_extension_protocol_options"].values()
+    assert int(options["common_http_protocol_options"]["idle_timeout"].removesuffix("s")) < UVICORN_SECONDS
 
 
 @pytest.mark.parametrize("file", sorted(path.name for path in EXAMPLES.iterdir()))
