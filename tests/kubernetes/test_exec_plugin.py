@@ -254,7 +254,7 @@ def runs(process: int) -> bool:
 async def test_a_plugin_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> None:
     command = tmp_path / "hangs"
     child = tmp_path / "child"
-    command.write_text(f"#!/bin/sh\nsleep 3600 &\necho $! > {child}.new\nmv {child}.new {child}\nwait\n")
+    command.write_text(f"#!/bin/sh\nsleep 600 &\necho $! > {child}.new\nmv {child}.new {child}\nwait\n")
     command.chmod(0o755)
     spec = ExecSpec(api_version=V1, command=str(command), interactive_mode="Never")
     async with asyncio.timeout(300):
@@ -293,9 +293,8 @@ async def test_the_loop_runs_while_a_plugin_does(tmp_path: Path) -> None:
     """Given a plugin that waits for a file, then what makes the file has its turn."""
     command, begun, go_on = (tmp_path / name for name in ("slow", "begun", "go-on"))
     answer = json.dumps({"kind": "ExecCredential", "apiVersion": V1, "status": {"token": "slow"}})
-    command.write_text(
-        f"#!/bin/sh\ntouch {begun}\nuntil test -e {go_on}; do sleep 0.05; done\necho '{answer}'\n"
-    )
+    waits = f"for _ in $(seq 2400); do test -e {go_on} && break; sleep 0.05; done"
+    command.write_text(f"#!/bin/sh\ntouch {begun}\n{waits}\necho '{answer}'\n")
     command.chmod(0o755)
     asking = asyncio.create_task(ExecPlugin(ExecSpec(api_version=V1, command=str(command))).current())
     await until(begun.exists)
