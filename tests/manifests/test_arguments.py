@@ -92,6 +92,17 @@ def test_every_variable_is_one_that_somebody_reads(overlay: str) -> None:
     assert given(overlay) - known == set()
 
 
+def test_uvicorn_keeps_idle_connections_for_longer_than_proxies_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Google's load balancers keep theirs for ten minutes, and Istio's gateway as long as we tell it."""
+    (entry,) = [each for each in container()["env"] if each["name"] == "UVICORN_TIMEOUT_KEEP_ALIVE"]
+    monkeypatch.setenv(entry["name"], entry["value"])
+    with uvicorn.make_context("uvicorn", ["app"], auto_envvar_prefix="UVICORN") as context:
+        kept = context.params["timeout_keep_alive"]
+    (rule,) = flat.of_kind(flat.objects("kubeflow"), "DestinationRule")
+    idle = rule["spec"]["trafficPolicy"]["connectionPool"]["http"]["idleTimeout"]
+    assert kept > max(600, int(idle.removesuffix("s")))
+
+
 def test_the_deployment_of_forward_auth_runs_what_its_document_says() -> None:
     (deployment,) = flat.workloads(flat.objects("forward-auth"))
     (only,) = deployment.containers

@@ -19,13 +19,11 @@ BYTES = 48 * 1024 * 1024
 """More than all the buffers between MLflow and a client that does not read."""
 
 
-def shutdown_variable() -> dict[str, str]:
+def timeouts() -> dict[str, str]:
     """What the Deployment tells uvicorn."""
     (server,) = [each for each in workloads(objects("production")) if each.kind == "Deployment"]
-    (found,) = [
-        each for each in server.pod["containers"][0]["env"] if each["name"].startswith("UVICORN_TIMEOUT_")
-    ]
-    return {found["name"]: found["value"]}
+    entries = server.pod["containers"][0]["env"]
+    return {each["name"]: each["value"] for each in entries if each["name"].startswith("UVICORN_TIMEOUT_")}
 
 
 @contextmanager
@@ -40,9 +38,7 @@ def begun_download(server: MlflowServer, token: str, path: str) -> Iterator[http
 
 
 def test_a_download_that_has_begun_is_finished_after_sigterm(cluster: Cluster, tmp_path: Path) -> None:
-    options = ServerOptions(
-        kubeconfig=cluster.plane.server_kubeconfig, workers=2, environment=shutdown_variable()
-    )
+    options = ServerOptions(kubeconfig=cluster.plane.server_kubeconfig, workers=2, environment=timeouts())
     alice = cluster.people.alice.token
     with mlflow_server(tmp_path / "server", options) as server:
         made = server.ask(

@@ -62,6 +62,14 @@ def test_envoy_keeps_connections_to_mlflow_for_less_than_mlflow_does() -> None:
     assert int(options["common_http_protocol_options"]["idle_timeout"].removesuffix("s")) < UVICORN_SECONDS
 
 
+def test_traefik_keeps_connections_to_mlflow_for_less_than_mlflow_does() -> None:
+    document = yaml.safe_load((EXAMPLES / "traefik.yaml").read_text())["http"]
+    transport = document["serversTransports"][
+        document["services"]["mlflow"]["loadBalancer"]["serversTransport"]
+    ]
+    assert int(transport["forwardingTimeouts"]["idleConnTimeout"].removesuffix("s")) < UVICORN_SECONDS
+
+
 @pytest.mark.parametrize("file", sorted(path.name for path in EXAMPLES.iterdir()))
 def test_no_example_is_unproven(file: str) -> None:
     """Given a file among the examples, then a test runs it, or holds it against one that is run."""
