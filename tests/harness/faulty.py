@@ -23,6 +23,7 @@ from tests.harness.plane import Plane
 _HOP_BY_HOP = frozenset({"connection", "transfer-encoding", "content-length", "host", "keep-alive"})
 _LONG_SECONDS = 3600.0
 _SLOW_SECONDS = 1.0
+_START_SECONDS = 120.0
 _PAGE = '<html><body>secret of the API server {"status": {"allowed": true}}</body></html>'
 
 
@@ -56,6 +57,8 @@ class FaultyApi:
     """Requests that came while :attr:`fault` was one."""
     expired: int = 0
     """Answers and events that said that a version is too old (410)."""
+    muted: set[str] = field(default_factory=set)
+    """The paths of watches that had something to say since they were last muted."""
     _fault: Fault = Fault.NONE
     _open: set[asyncio.Transport] = field(default_factory=set, repr=False)
     """Connections on which an answer is on its way."""
@@ -87,6 +90,8 @@ class FaultyApi:
 
     @fault.setter
     def fault(self, fault: Fault) -> None:
+        if fault is Fault.MUTES:
+            self.muted.clear()
         self._fault = fault
         if fault not in (Fault.NONE, Fault.HANGS, Fault.MUTES):
             self._loop.call_soon_threadsafe(self._cut)
@@ -169,6 +174,7 @@ class FaultyApi:
             try:
                 async for chunk in answer.content.iter_any():
                     if self.fault is Fault.HANGS or (self.fault is Fault.MUTES and watching):
+                        self.muted.add(request.path)
                         await asyncio.sleep(_LONG_SECONDS)
                     self.expired += answer.status == 410 or b'"code":410' in chunk
                     await response.write(chunk)
@@ -200,7 +206,7 @@ def faulty_api(plane: Plane) -> Iterator[FaultyApi]:
     ready = threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(proxy.serve(ready)), daemon=True)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(_START_SECONDS)
     try:
         yield proxy
     finally:

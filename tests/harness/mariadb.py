@@ -20,7 +20,7 @@ from tests.harness.processes import free_port, running
 
 _SYSTEM_USER = "mysql"
 _as_user = partial(as_user, _SYSTEM_USER)
-_START_SECONDS = 60.0
+_START_SECONDS = 240.0
 _QUICK = ("--innodb-flush-log-at-trx-commit=0", "--skip-log-bin")
 """Nothing has to survive a power failure."""
 

@@ -23,7 +23,7 @@ from tests.harness.oidc import CLIENT, HINT, OidcProvider
 from tests.harness.processes import free_port, running
 from tests.harness.visitor import Visitor, target
 
-_START_SECONDS: Final = 60.0
+_START_SECONDS: Final = 240.0
 
 Source: TypeAlias = Mapping[str, Mapping[str, str]]
 """Where the value of a header comes from: ``{"claimSource": {"claim": "user"}}``, or a ``secretSource``."""

@@ -24,8 +24,8 @@ REAL = "kube-apiserver"
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 GROUP = "mlflow.kubeflow.org"
-_START_SECONDS = 90.0
-_ACCESS_SECONDS = 30.0
+_START_SECONDS = 240.0
+_ACCESS_SECONDS = 120.0
 
 Object = dict[str, Any]
 
@@ -241,7 +241,7 @@ def devplane(
 
 def _announced(process: Running) -> str | None:
     """The URL of the JSON line that a dev plane prints when it is ready."""
-    for line in process.output.splitlines():
-        if line.startswith("{"):
+    for line in process.output.splitlines(keepends=True):
+        if line.startswith("{") and line.endswith("\n"):  # all of it is there
             return str(json.loads(line)["url"])
     return None

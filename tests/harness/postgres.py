@@ -21,7 +21,7 @@ from tests.harness.processes import free_port, running
 _USER = "mlflow"
 _SYSTEM_USER = "postgres"
 _as_user = partial(as_user, _SYSTEM_USER)
-_START_SECONDS = 60.0
+_START_SECONDS = 240.0
 _QUICK = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 """Nothing has to survive a power failure."""
 

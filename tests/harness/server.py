@@ -18,7 +18,7 @@ from tests.harness.processes import PROGRAMS, Running, free_port, running
 
 WORKSPACE = "X-MLFLOW-WORKSPACE"
 _START_SECONDS = 240.0
-_RECORD_SECONDS = 10.0
+_RECORD_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,8 +62,9 @@ AUDIENCE = "mlflow"
 CALLERS = "callers"
 """The namespace of service accounts that stand for the people."""
 _SECRET = "s" * 32
-_SECONDS = 30.0
-_TIMEOUT_SECONDS = 5.0
+_SECONDS = 120.0
+_TIMEOUT_SECONDS = 9.0
+"""As long as a verdict may take."""
 _REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 _DELEGATION: Object = {
     "apiVersion": "rbac.authorization.k8s.io/v1",

@@ -90,7 +90,7 @@ def test_no_token_appears_in_an_answer_or_in_a_log(talkative: MlflowServer, clus
     assert {answer.status for answer in answers} >= {200, 400, 401, 403, 404}
     said = [answer.text + str(answer.headers) for answer in answers]
     talkative.ask("GET", "/the/last/one")
-    talkative.process.wait_until(lambda: "/the/last/one" in talkative.process.output, seconds=10)
+    talkative.process.wait_until(lambda: "/the/last/one" in talkative.process.output, seconds=120)
     said.append(talkative.process.output)
     for token in (*tokens, *cluster.plane.tokens):
         for form in forms_of(token):
@@ -100,7 +100,7 @@ def test_no_token_appears_in_an_answer_or_in_a_log(talkative: MlflowServer, clus
 
 def test_the_audit_trail_can_go_to_the_log(talkative: MlflowServer, cluster: Cluster) -> None:
     talkative.ask("GET", "/one-more", token=cluster.people.alice.token)
-    talkative.process.wait_until(lambda: '"path":"/one-more"' in talkative.process.output, seconds=10)
+    talkative.process.wait_until(lambda: '"path":"/one-more"' in talkative.process.output, seconds=120)
     line = next(line for line in talkative.process.output.splitlines() if '"path":"/one-more"' in line)
     record = json.loads(line)
     assert (record["user"], record["decision"], record["status"]) == ("alice", "deny", 404)

@@ -27,7 +27,7 @@ def test_the_server_says_where(sign_in: SignInSite, tmp_path: Path) -> None:
     def visit(told: str) -> None:
         page = told.rpartition(" ")[2]
         assert page.startswith(f"{url}/authorize?"), told
-        urllib.request.urlopen(f"{page}&{urlencode({HINT: 'alice'})}", timeout=10).close()
+        urllib.request.urlopen(f"{page}&{urlencode({HINT: 'alice'})}", timeout=120).close()
 
     trusted = {"MLFLOW_TRACKING_SERVER_CERT_PATH": str(sign_in.authority)}
     environment = {**trusted, "XDG_STATE_HOME": str(tmp_path)}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 50.0
+"""Less than the minute for which a decision is kept: what outlives a change of RBAC is not waited for."""
 
 
 def until(condition: Callable[[], bool]) -> None:

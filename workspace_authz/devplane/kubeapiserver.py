@@ -24,7 +24,7 @@ from workspace_authz.devplane.pki import Pki, create_pki
 from workspace_authz.devplane.process import Child, EngineDiedError, spawn
 from workspace_authz.errors import ConfigurationError
 
-_START_SECONDS = 60.0
+_START_SECONDS = 180.0
 
 
 class KubeApiserverEngine:
