@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import pytest
 
@@ -15,6 +15,7 @@ from tests.harness.server import MlflowServer
 from tests.scenarios.naming import FOREIGN
 from tests.scenarios.people import TEAM_B, Cluster
 from tests.scenarios.studio import Studio
+from tests.scenarios.waiting import until
 from workspace_authz.cli.main import main
 
 V2 = "/api/2.0/mlflow"
@@ -46,13 +47,6 @@ def carol(server: MlflowServer, cluster: Cluster, capsys: pytest.CaptureFixture[
     return Command(cluster.people.carol.token, str(cluster.plane.server_kubeconfig), server.uri, capsys)
 
 
-def wait_for(server: MlflowServer, token: str, path: str, *, status: int) -> None:
-    deadline = time.monotonic() + 20
-    while (answer := server.ask("GET", path, token=token, workspace=TEAM_B)).status != status:
-        assert time.monotonic() < deadline, answer.text
-        time.sleep(0.05)
-
-
 def test_the_line_of_a_refusal_is_enough_and_gives_no_more(
     server: MlflowServer, cluster: Cluster, carol: Command
 ) -> None:
@@ -80,13 +74,16 @@ def test_the_line_of_a_refusal_is_enough_and_gives_no_more(
     program, *words = shlex.split(found[1])
     assert (program, carol(*words)[0]) == ("workspace-authz", 0)
     # And dora sees that one, and no other
-    wait_for(server, dora.token, paths[0], status=200)
-    assert server.ask("GET", paths[1], token=dora.token, workspace=TEAM_B).status == 403
-    listed = server.ask("GET", f"{V2}/experiments/search?max_results=100", token=dora.token, workspace=TEAM_B)
-    assert [each["name"] for each in listed.json["experiments"]] == [names[0]]
+    asking = partial(server.ask, "GET", token=dora.token, workspace=TEAM_B)
+    until(lambda: asking(paths[0]).status == 200)
+    assert asking(paths[1]).status == 403
+    # What to list the server knows by a watch of its own.
+    search = f"{V2}/experiments/search?max_results=100"
+    until(lambda: asking(search).status == 200)
+    assert [each["name"] for each in asking(search).json["experiments"]] == [names[0]]
     # When it is taken back, she sees nothing
     assert carol("revoke", "dora", f"--experiment={names[0]}", "-n", TEAM_B)[0] == 0
-    wait_for(server, dora.token, paths[0], status=403)
+    until(lambda: asking(paths[0]).status == 403)
 
 
 def test_names_are_known_and_ids_are_caught(carol: Command, studios: Mapping[str, Studio]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+from functools import partial
 from typing import Final
 
 from mlflow import MlflowClient
@@ -18,6 +19,7 @@ from tests.scenarios.conftest import As
 from tests.scenarios.naming import Maker
 from tests.scenarios.people import TEAM_A, Cluster
 from tests.scenarios.studio import Studio
+from tests.scenarios.waiting import until
 
 PROFILE: Final = json.dumps({"histogram": "7" * 5_000_000})
 """5 MB. MLflow allows 16 MB (``mlflow.utils.validation.MAX_DATASET_PROFILE_SIZE``)."""
@@ -53,9 +55,14 @@ def test_a_chat_with_a_large_image_by_the_right_on_one_endpoint(
         cluster.plane.bind(TEAM_A, name, account=(TEAM_A, name), kind="Role")
         picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{IMAGE}"}}
         chat = {"model": name, "messages": [{"role": "user", "content": [picture]}]}
-        for path in ("/gateway/mlflow/v1/chat/completions", "/gateway/openai/v1/chat/completions"):
-            answer = server.ask("POST", path, token=token, workspace=TEAM_A, json_body=chat)
-            # The guard and the gateway let it through; what the provider makes of it is not the matter here.
+        small = {"model": name, "messages": [{"role": "user", "content": "hello"}]}
+        paths = ("/gateway/mlflow/v1/chat/completions", "/gateway/openai/v1/chat/completions")
+        # What the provider makes of it is not the matter here.
+        asking = partial(server.ask, "POST", token=token, workspace=TEAM_A)
+        until(lambda: asking(paths[0], json_body=small).status != 403)
+        provider.take()
+        for path in paths:
+            answer = asking(path, json_body=chat)
             assert answer.status != 403, answer.text[:300]
             (received,) = provider.take()
             assert IMAGE in received.body.decode()

@@ -22,6 +22,7 @@ from tests.harness.sdk import Sdk, sdk
 from tests.harness.server import MlflowServer
 from tests.scenarios import steps
 from tests.scenarios.people import NAMED, Cluster
+from tests.scenarios.waiting import until
 
 MANY: Final = 300
 NAMES: Final = tuple(f"many-{number:03}" for number in range(MANY))
@@ -48,8 +49,11 @@ def guarded(request: pytest.FixtureRequest) -> MlflowServer:
 
 
 @pytest.fixture(scope="module")
-def ids(guarded: MlflowServer) -> dict[str, str]:
-    """The experiments by name. Each has an issue; there are as many models, datasets and MCP servers."""
+def ids(guarded: MlflowServer, token: str) -> dict[str, str]:
+    """The experiments by name, once lena's rights count.
+
+    Each has an issue; there are as many models, datasets and MCP servers.
+    """
     now = int(time.time() * 1000)
     times = {"created_timestamp": now, "last_updated_timestamp": now}
     named: list[dict[str, Any]] = [{"name": name, "workspace": NAMED} for name in NAMES]
@@ -72,6 +76,9 @@ def ids(guarded: MlflowServer) -> dict[str, str]:
         ]
         database.execute(insert(SqlIssue).values(status="pending"), issues)
     engine.dispose()
+    until(
+        lambda: guarded.ask("GET", f"{LISTED[1]}?max_results=1", token=token, workspace=NAMED).status == 200
+    )
     return made
 
 
