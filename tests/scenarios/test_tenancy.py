@@ -72,9 +72,10 @@ def remade(cluster: Cluster, name: str) -> None:
 @pytest.fixture(scope="module")
 def heir(server: MlflowServer, cluster: Cluster) -> Iterator[str]:
     """A workspace with an experiment in it, whose namespace was deleted and made again for dora."""
-    name = "team-heir"
+    name, root = "team-heir", cluster.people.root.token
     furnished(server, cluster, name)
     remade(cluster, name)
+    until(lambda: server.ask("GET", SEARCH, token=root, workspace=name).status == 403)
     yield name
     cluster.plane.delete(f"/api/v1/namespaces/{name}")
 
