@@ -92,7 +92,7 @@ def sign_in(told: str, *, profile: Profile, keycloak: Keycloak) -> None:
     profile.type("#password", keycloak.passwords["alice"])
     profile.click("#kc-login")
     if "/device" in page:
-        profile.click("#kc-login")  # she grants it
+        profile.click("[name=accept]")  # she grants it
         profile.wait_for("text=Device Login Successful")
     else:
         profile.wait_for("text=You are logged in")
