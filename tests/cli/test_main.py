@@ -49,6 +49,10 @@ def test_version(run: Run) -> None:
         (("whoami", "sha256~secret"), "too many arguments"),
         (("whoami", "--tok", "sha256~secret"), "unknown option --tok"),
         (("whoami", "--token", "sha256~secret", "--token-file", "x"), "not allowed with argument --token"),
+        (("database", "check", "--wait", "nan"), "argument --wait: invalid seconds value: 'nan'"),
+        (("database", "check", "--wait=-5"), "argument --wait: invalid seconds value: '-5'"),
+        (("gc", "--older-than", "a month"), "takes a number and d, h, m or s"),
+        (("gc", "--older-than", "9999999999d"), "50 years at most"),
     ],
 )
 def test_a_wrong_command_line_is_one_line_without_unknown_values(

@@ -32,6 +32,8 @@ class FakeMlflow:
     location: str = f"mlflow-artifacts:/{ROOT}"
     signs: bool = False
     """Whether there are signed addresses of a store."""
+    store: str = ""
+    """Where signed addresses lead, if not here."""
     damaged: str = ""
     """A path of which the store sends other content."""
     failures: list[int] = field(default_factory=list)
@@ -60,7 +62,10 @@ class FakeMlflow:
         if path == _ARTIFACTS:
             return {"files": self._listing(query["path"]) if self.listed is None else self.listed}
         if path.startswith(_PRESIGNED):
-            return {"url": f"{self.url}{_STORE}{path.removeprefix(f'{_PRESIGNED}{ROOT}/')}", "headers": {}}
+            return {
+                "url": f"{self.store or self.url}{_STORE}{path.removeprefix(f'{_PRESIGNED}{ROOT}/')}",
+                "headers": {},
+            }
         if path.endswith("/server-info"):
             return {"multipart_downloads_enabled": self.signs}
         return {"run": {"info": {"artifact_uri": self.location}, "outputs": {}}}

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.client.fake_mlflow import ROOT, TOKEN, FakeMlflow, fake_mlflow
+from tests.harness.http_server import serving
 from workspace_authz.client.fetch.address import (
     LoggedModelAddress,
     ModelAddress,
@@ -23,6 +26,7 @@ from workspace_authz.client.fetch.fetching import fetch
 from workspace_authz.client.fetch.outcome import Exit, FetchError
 from workspace_authz.client.fetch.server import ATTEMPTS, TrackingServer
 from workspace_authz.client.fetch.staging import MANIFEST, STAGING
+from workspace_authz.devplane.pki import create_pki
 from workspace_authz.errors import ConfigurationError
 
 MIB = 1024 * 1024
@@ -46,6 +50,14 @@ def mount_point(models: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     models.mkdir()
     monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == models)
     return models
+
+
+@contextmanager
+def tls_server(state: Path) -> Iterator[str]:
+    """Something that speaks TLS, with a certificate of an authority that nobody knows."""
+    pki = create_pki(state)
+    with serving(BaseHTTPRequestHandler, certificate=(pki.serving_cert, pki.serving_key)) as url:
+        yield url
 
 
 def get(server: FakeMlflow, directory: Path, path: str = "") -> list[str]:
@@ -197,6 +209,16 @@ def test_a_store_gets_no_token_and_continues_a_file(mlflow: FakeMlflow, models: 
     assert [headers.get("Range") for headers in stored] == [None, f"bytes={2 * MIB}-", None]
     assert not any({"Authorization", "X-MLFLOW-WORKSPACE"} & headers.keys() for headers in stored)
     assert content(models)["a.bin"] == FILES["data/a.bin"]
+
+
+def test_a_store_whose_certificate_is_not_known_here_is_left_to_mlflow(
+    mlflow: FakeMlflow, models: Path, tmp_path: Path
+) -> None:
+    with tls_server(tmp_path / "pki") as store:
+        mlflow.signs, mlflow.store = True, store
+        get(mlflow, models)
+    assert content(models)["MLmodel"] == FILES["MLmodel"]
+    assert not [path for path in mlflow.paths if path.startswith("/store/")]
 
 
 def test_content_with_another_checksum_is_refused(mlflow: FakeMlflow, models: Path) -> None:

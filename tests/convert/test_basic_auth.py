@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -202,3 +204,22 @@ def test_what_is_no_such_database_is_refused_without_its_address(url: str, mlflo
     with pytest.raises(ConfigurationError, match="cannot be read") as raised:
         read_basic_auth("postgresql+nothing://me:hunter2@host/db")
     assert "hunter2" not in str(raised.value)
+
+
+def test_a_database_of_another_program_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    """Given its users, who have no number, as those of many programs."""
+    file = tmp_path / "other.db"
+    with closing(sqlite3.connect(file)) as other, other:
+        other.execute("CREATE TABLE users (id TEXT, name TEXT)")
+        other.execute("INSERT INTO users VALUES ('7f3c', 'alice')")
+    with pytest.raises(ConfigurationError, match="lacks roles"):
+        read_basic_auth(f"sqlite:///{file}")
+
+
+def test_a_file_that_is_not_there_is_not_made(url: str, convert: Convert, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.db"
+    for arguments in ((f"sqlite:///{wrong}",), (url, "--backend-store-uri", f"sqlite:///{wrong}")):
+        result = convert("basic-auth", *arguments, "-n", "team-a")
+        assert (result.status, result.out) == (2, "")
+        assert f"There is no database {wrong}." in result.report
+    assert not wrong.exists()

@@ -121,6 +121,13 @@ def test_every_host_is_that_of_the_public_url(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", GUARDED)
+def test_the_public_url_has_the_prefix_at_which_check_looks_for_the_server(name: str) -> None:
+    if given := variables(name).get("WORKSPACE_AUTHZ_PUBLIC_URL", ""):
+        prefix = "".join(each for each in container(name)["args"] if each.startswith("--static-prefix="))
+        assert urlsplit(given).path == prefix.partition("=")[2]
+
+
+@pytest.mark.parametrize("name", GUARDED)
 def test_either_all_speak_tls_to_the_pod_or_nobody_does(name: str) -> None:
     given = {each["name"] for each in container(name)["env"]}
     tls = "UVICORN_SSL_CERTFILE" in given

@@ -20,6 +20,7 @@ from workspace_authz.convert.places import Places, one_place, read_places
 from workspace_authz.convert.plan import Wishes
 from workspace_authz.convert.source import OldSystem, level_of
 from workspace_authz.convert.subjects import Naming, account_names
+from workspace_authz.convert.tables import demand_file
 from workspace_authz.errors import BadRequestError, ConfigurationError
 from workspace_authz.grants.levels import Level
 from workspace_authz.grants.objects import WORKSPACE_ROLES, Manifest
@@ -150,6 +151,7 @@ def _places(options: argparse.Namespace) -> Places:
 def _known(options: argparse.Namespace) -> Known:
     if not options.backend_store_uri:
         return Known()
+    demand_file(options.backend_store_uri)
     open_engines: Any = load("workspace_authz.mlflow_adapter.store.engines:open_engines", extra="server")
     named_objects: Any = load(
         "workspace_authz.mlflow_adapter.store.named_objects:named_objects", extra="server"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, create_engine, func, inspect, literal_column, select, table
+from sqlalchemy import Connection, create_engine, func, inspect, literal_column, make_url, select, table
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from workspace_authz.errors import ConfigurationError
@@ -32,6 +34,7 @@ class Tables:
 def read_tables(uri: str, wanted: Iterable[str], *, counted: Iterable[str] = ()) -> Tables:
     """The rows of ``wanted``, and how many ``counted`` have. Raises :class:`ConfigurationError`."""
     asked, others = list(wanted), list(counted)
+    demand_file(uri)
     try:
         engine = create_engine(uri)
         try:
@@ -51,14 +54,24 @@ def read_tables(uri: str, wanted: Iterable[str], *, counted: Iterable[str] = ())
     return Tables(rows, counts, sorted(name for name in left if "permission" in name or "role" in name))
 
 
+def demand_file(uri: str) -> None:
+    """SQLite makes a database where there is none. Raises :class:`ConfigurationError` instead."""
+    with suppress(ArgumentError):
+        url = make_url(uri)
+        file = url.database or ":memory:"
+        if (
+            url.get_backend_name() == "sqlite"
+            and not file.startswith((":", "file:"))
+            and not Path(file).exists()
+        ):
+            raise ConfigurationError(f"There is no database {file}.")
+
+
 def _rows(connection: Connection, name: str) -> Sequence[Record]:
     found: Any = connection.execute(select(literal_column("*")).select_from(table(name)))
     rows = [dict(row._mapping) for row in found]
-    return sorted(rows, key=_order) if rows and "id" in rows[0] else rows
-
-
-def _order(record: Record) -> int:
-    return int(record["id"])
+    numbered = all(isinstance(row.get("id"), int) for row in rows)
+    return sorted(rows, key=lambda row: int(row["id"])) if numbered else rows
 
 
 def _count(connection: Connection, name: str) -> int:

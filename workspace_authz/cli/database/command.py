@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -31,13 +32,21 @@ _ACTIONS: Final = {
 _SECONDS: Final = 60.0
 
 
+def seconds(text: str) -> float:
+    """A time to wait. Raises ``ValueError`` for what is none: no clock reaches the end of ``nan``."""
+    found = float(text)
+    if not math.isfinite(found) or found < 0:
+        raise ValueError(text)
+    return found
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run the command. Returns its exit status. Raises :class:`AuthzError`."""
     parser = command_parser("database", _DESCRIPTION)
     parser.add_argument("action", choices=tuple(_ACTIONS), metavar="ACTION", help="upgrade or check")
     parser.add_argument(
         "--wait",
-        type=float,
+        type=seconds,
         default=_SECONDS,
         metavar="SECONDS",
         help=f"how long to wait; default: {_SECONDS:g}",

@@ -36,6 +36,8 @@ status 1: something could not be archived and stays in the database for the next
 
 _AGE: Final = re.compile(r"(\d+)([dhms])")
 _UNITS: Final = (("d", "days"), ("h", "hours"), ("m", "minutes"), ("s", "seconds"))
+_LONGEST: Final = timedelta(days=18_250)
+"""Half a century: what is further back than clocks and databases count is a slip of the finger."""
 _DATABASE: Final = "MLflow's database, as given to mlflow server"
 
 
@@ -67,4 +69,7 @@ def _age(text: str, parser: Parser) -> timedelta:
     found = _AGE.fullmatch(text)
     if found is None:
         parser.error("--older-than takes a number and d, h, m or s, for example 30d")
-    return timedelta(**{dict(_UNITS)[found[2]]: int(found[1])})
+    one = timedelta(**{dict(_UNITS)[found[2]]: 1})
+    if int(found[1]) > _LONGEST // one:
+        parser.error("--older-than takes 50 years at most")
+    return int(found[1]) * one

@@ -196,6 +196,8 @@ class TrackingServer:
                 timeout=(_CONNECT_SECONDS, seconds),
             )
         except requests.exceptions.SSLError as error:
+            if auth == _as_it_is:  # the variable is about MLflow, which can pass the content on
+                raise PassingError(f"The certificate of {_host(url)} cannot be verified.") from error
             raise FetchError(
                 f"The certificate of {_host(url)} cannot be verified ({_reason(error)}): set "
                 "MLFLOW_TRACKING_SERVER_CERT_PATH to the file of its CA.",
