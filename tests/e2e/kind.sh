@@ -9,8 +9,12 @@ cd "$(dirname "$0")/../.."
 name=${1:-workspace-authz}
 tag=workspace-authz:$(sed -n 's/^__version__ = "\(.*\)"/\1/p' workspace_authz/__init__.py)
 BUILDER=docker TAG=$tag scripts/image
-kind get clusters | grep -qx "$name" || kind create cluster --name "$name" --wait 120s
+if kind get clusters | grep -qx "$name"; then
+    echo "e2e: there is a kind cluster $name already, which would be deleted in the end: give another name" >&2
+    exit 1
+fi
 trap 'kind delete cluster --name "$name"' EXIT
+kind create cluster --name "$name" --wait 120s
 kind load docker-image "$tag" --name "$name"
 kubectl() { command kubectl --context "kind-$name" "$@"; }
 

@@ -143,6 +143,13 @@ def test_the_patch_of_the_network_policy_says_who_may_come_in(reader: Reader) ->
     assert opened == [True, True, True]
 
 
+def test_a_database_is_named_with_the_driver_that_mlflow_works_with() -> None:
+    """SQLAlchemy takes psycopg 3 for ``postgresql://``, with which MLflow 3.17.2 fails (docs/storage.md)."""
+    component = (ROOT / "kustomize" / "components" / "postgres" / "kustomization.yaml").read_text()
+    for text in (TEXT, component):
+        assert re.findall(r"uri=([^:]+)://", text) == ["postgresql+psycopg2"]
+
+
 def test_every_alert_leads_to_the_readers_copy_of_the_runbook(reader: Reader) -> None:
     (shown,) = [each.code for each in SHOWN if "PrometheusRule" in each.code]
     (rules,) = [each for each in built(reader, shown) if each["kind"] == "PrometheusRule"]
