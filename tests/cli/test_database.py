@@ -245,7 +245,8 @@ def test_the_registry_may_have_its_own_database(run: Run, url: str, tmp_path: Pa
         ("", "Give MLflow's database"),
         ("./mlruns", "no database that SQLAlchemy knows"),
         (f"nosuch://mlflow:{PASSWORD}@host/name", "no database that SQLAlchemy knows"),
-        (f"mysql+mysqldb://mlflow:{PASSWORD}@host/name", "pip install 'workspace-authz[server-all]'"),
+        (f"mysql+mysqldb://mlflow:{PASSWORD}@host/name", "[server-all]' brings those for"),
+        (f"mysql://mlflow:{PASSWORD}@host/name", "and mysql+pymysql:"),
     ],
 )
 def test_what_is_no_database_is_one_sentence(run: Run, uri: str, said: str) -> None:

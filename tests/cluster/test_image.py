@@ -17,7 +17,10 @@ SERVER = ("-n", "mlflow", "exec", "deployment/mlflow", "-c", "mlflow", "--")
 SBOM = "/opt/venv/share/sbom/workspace-authz.cdx.json"
 ANY_USER = 1000650000
 """One of the range that OpenShift gives a namespace."""
-_IMPORT = "import psycopg2, pymysql, boto3, google.cloud.storage, azure.storage.blob, azure.identity"
+_IMPORT = """
+import psycopg2, pymysql, boto3, google.cloud.storage
+import azure.identity, azure.storage.blob, azure.storage.filedatalake
+"""
 _FIND = "import shutil; print([n for n in 'pip pip3 uv hatchling gcc cc make'.split() if shutil.which(n)])"
 
 

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.manifests.kube import Kubectl
+from tests.manifests.flat import flat, of_kind
+from tests.manifests.kube import ROOT, Kubectl
 from tests.scenarios.waiting import until
 from workspace_authz.roles.policy import ADMIN, EDIT, INTEGRATION, VIEW, Right, Role
 from workspace_authz.types import API_GROUP, Resource, Verb
@@ -54,6 +56,22 @@ def test_pod_passes_the_restricted_standard(kubectl: Kubectl) -> None:
     del container["securityContext"]["allowPrivilegeEscalation"]
     with pytest.raises(AssertionError, match='violates PodSecurity "restricted'):
         kubectl.run("create", "--dry-run=server", "-n", "mlflow", "-f", "-", stdin=pod)
+
+
+def test_without_the_lines_that_openshift_forbids_it_is_accepted_and_asks_for_no_group(
+    kubectl: Kubectl,
+) -> None:
+    """Given the README's ``sed -i /fsGroup/d``: the constraint restricted-v2 admits no group but its own."""
+    assert "`sed -i /fsGroup/d mlflow.yaml`" in (ROOT / "README.md").read_text()
+    lines = flat("quickstart").read_text().splitlines(keepends=True)
+    text = "".join(line for line in lines if "fsGroup" not in line)
+
+    accepted = ("apply", "--server-side", "--validate=strict", "--dry-run=server", "--force-conflicts")
+    kubectl.run(*accepted, "-f", "-", text=text)
+
+    (deployment,) = of_kind(list(yaml.safe_load_all(text)), "Deployment")
+    security = deployment["spec"]["template"]["spec"]["securityContext"]
+    assert security == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
 def test_server_holds_what_everybody_holds_and_follows_namespaces_and_rbac(kubectl: Kubectl) -> None:

@@ -106,8 +106,8 @@ def new_engine(uri: str) -> Engine:
         ) from error
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"The Python module {error.name}, the driver for {uri.partition(':')[0]}:, is not installed: "
-            f"{INSTALL}"
+            f"The Python module {error.name}, the driver for {uri.partition(':')[0]}:, is not installed. "
+            f"{INSTALL} brings those for postgresql+psycopg2: and mysql+pymysql:"
         ) from error
 
 
