@@ -12,7 +12,7 @@ import yaml
 
 from tests.manifests.flat import Object, of_kind, workloads
 from tests.manifests.kube import ROOT, Kubectl
-from tests.manifests.test_references import ROUTES, targets
+from tests.manifests.test_references import ROUTES, prefixes, targets
 
 Join = Callable[..., Sequence[Object]]
 
@@ -61,6 +61,11 @@ def test_a_route_leads_to_a_port_that_the_service_has(join: Join, way_in: str, e
     (service,) = of_kind(found, "Service")
     (route,) = of_kind(found, *ROUTES)
     assert [*targets(route)] == [("mlflow", port["port"]) for port in service["spec"]["ports"]]
+
+
+def test_a_route_takes_no_more_of_a_shared_host_than_mlflow_serves(join: Join) -> None:
+    (route,) = of_kind(join("gateway-api", "static-prefix"), "HTTPRoute")
+    assert [*prefixes(route)] == ["/mlflow"]
 
 
 def test_the_collector_may_come_in_where_only_profiles_may(join: Join) -> None:

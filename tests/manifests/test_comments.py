@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.manifests.kube import ROOT, Kubectl
 
@@ -65,8 +66,29 @@ def test_the_commands_of_a_comment_work(file: str, mine: Kubectl, tmp_path: Path
     assert done.returncode == 0, done.stderr
 
 
+SAME = {
+    str(file.relative_to(ROOT)): match[1]
+    for file in sorted((ROOT / "manifests" / "examples").rglob("*.yaml"))
+    if (match := re.search(r"^# The same as: kubectl (.*)$", file.read_text(), re.MULTILINE))
+}
+
+
+@pytest.mark.parametrize("file", SAME)
+def test_a_command_that_is_said_to_be_the_same_makes_the_same(file: str, cluster: Kubectl) -> None:
+    made = cluster.json(*SAME[file].split(), "--dry-run=client")
+    shown = yaml.safe_load((ROOT / file).read_text())
+    assert (made["kind"], made["metadata"]["namespace"], made["metadata"]["name"]) == (
+        shown["kind"],
+        shown["metadata"]["namespace"],
+        shown["metadata"]["name"],
+    )
+    assert made["roleRef"] == shown["roleRef"]
+    assert made["subjects"] == shown["subjects"]
+
+
 def test_comments_have_commands() -> None:
     assert len(COMMANDED) > 4
+    assert len(SAME) > 2
     assert commands(
         "# Make it first:\n    # kubectl create x\n# kubectl logs y (not run: needs nodes)\n"
     ) == ["kubectl create x"]

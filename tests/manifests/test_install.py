@@ -152,7 +152,10 @@ def test_a_database_is_named_with_the_driver_that_mlflow_works_with() -> None:
 
 def test_every_alert_leads_to_the_readers_copy_of_the_runbook(reader: Reader) -> None:
     (shown,) = [each.code for each in SHOWN if "PrometheusRule" in each.code]
-    (rules,) = [each for each in built(reader, shown) if each["kind"] == "PrometheusRule"]
+    found = {each["kind"]: each for each in built(reader, shown)}
+    for kind in ("PrometheusRule", "ServiceMonitor"):
+        assert found[kind]["metadata"]["labels"]["release"] == "kube-prometheus-stack"
+    rules = found["PrometheusRule"]
     urls = [
         rule["annotations"]["runbook_url"] for group in rules["spec"]["groups"] for rule in group["rules"]
     ]
