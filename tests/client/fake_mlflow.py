@@ -32,6 +32,8 @@ class FakeMlflow:
     location: str = f"mlflow-artifacts:/{ROOT}"
     signs: bool = False
     """Whether there are signed addresses of a store."""
+    reticent: bool = False
+    """Whether it has no route that says what it can do."""
     store: str = ""
     """Where signed addresses lead, if not here."""
     damaged: str = ""
@@ -56,6 +58,8 @@ class FakeMlflow:
             return self._stored(path.removeprefix(_STORE), request.headers)
         if path.startswith(f"{_ARTIFACTS}/"):
             return 200, {}, self.files[path.removeprefix(f"{_ARTIFACTS}/{ROOT}/")]
+        if self.reticent and path.endswith("/server-info"):
+            return 404, {}, b'{"message": "no such route"}'
         return 200, {}, json.dumps(self._document(path, query)).encode()
 
     def _document(self, path: str, query: Mapping[str, str]) -> object:

@@ -221,6 +221,15 @@ def test_a_store_whose_certificate_is_not_known_here_is_left_to_mlflow(
     assert not [path for path in mlflow.paths if path.startswith("/store/")]
 
 
+def test_a_server_that_does_not_say_what_it_can_do_passes_content_on_itself(
+    mlflow: FakeMlflow, models: Path
+) -> None:
+    mlflow.reticent = mlflow.signs = True
+    get(mlflow, models)
+    assert content(models)["MLmodel"] == FILES["MLmodel"]
+    assert not [path for path in mlflow.paths if path.startswith("/store/")]
+
+
 def test_content_with_another_checksum_is_refused(mlflow: FakeMlflow, models: Path) -> None:
     mlflow.signs, mlflow.damaged = True, "data/a.bin"
     error = fails(mlflow, models)

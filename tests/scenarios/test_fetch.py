@@ -74,6 +74,15 @@ def test_a_fetched_model_predicts(shelf: Shelf, pod: Pod, which: str, version: i
     assert everything_below(pod.home) == ["models", "volume"]
 
 
+def test_the_address_of_the_server_may_name_the_workspace(shelf: Shelf, pod: Pod) -> None:
+    """Given MLFLOW_TRACKING_URI with /workspaces/team-a, then the model comes from there."""
+    models = pod.home / "models"
+    within = replace(pod, uri=f"{pod.uri}/workspaces/{TEAM_A}")
+    done = within.fetch_here(f"mlflow://models/{quote(shelf.name)}/1", models)
+    assert (done.status, done.err) == (0, "")
+    assert "MLmodel" in tree(models)
+
+
 def test_a_runs_files_and_its_logged_model(shelf: Shelf, pod: Pod) -> None:
     """Given MLflow 3, which keeps a model beside its run's artifacts, then both are found by the run."""
     run = f"mlflow://runs/{shelf.first['run']}"

@@ -109,8 +109,17 @@ class Transfer:
                 "false",
                 "0",
             )
-            self._signed = wanted and bool(self.server.document(_INFO).get("multipart_downloads_enabled"))
+            self._signed = wanted and self._signs()
         return self._signed
+
+    def _signs(self) -> bool:
+        """What the server says of itself. Below an address that names a workspace it says nothing (404)."""
+        try:
+            return bool(self.server.document(_INFO).get("multipart_downloads_enabled"))
+        except FetchError as error:
+            if error.status != Exit.MISSING:
+                raise
+            return False
 
     def _begun(self, file: RemoteFile) -> tuple[int, str]:
         """How much of ``file`` an attempt before this one got, and of which state of the file."""
