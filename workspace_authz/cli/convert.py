@@ -41,8 +41,8 @@ Nothing is written anywhere, and the database is only read.
   oidc-auth    mlflow-oidc-auth
 
 Without workspaces everything lies in one place. --namespace puts all of it into one namespace, --map divides
-it: each line of the file is a RESOURCE/NAME, in which * fits anything, and a namespace; the first that fits
-counts.
+it: each line of the file is a RESOURCE/NAME, in which * fits anything, and a namespace. A whole name counts
+before all patterns, and of these the first that fits.
 
   experiments/fraud-*        team-a
   registeredmodels/fraud-*   team-a
