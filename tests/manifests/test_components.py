@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.manifests.flat import Workload, of_kind, workloads
-from tests.manifests.kube import Kubectl
+from tests.manifests.kube import ROOT, Kubectl
 from tests.manifests.test_overlays import KINDS, define
 
 EVERYTHING = "tests/manifests/everything"
@@ -50,3 +50,10 @@ def test_whoever_calls_the_server_calls_the_port_of_its_service(
     ]
     assert called
     assert {urlsplit(url).netloc for url in called} <= {"mlflow", "mlflow.mlflow.svc"}
+
+
+def test_nothing_asks_for_a_newer_kustomize_than_people_have() -> None:
+    """``kubectl`` 1.32 (kustomize 5.5) ends with an error at ``sourceValue``; ``source`` does the same."""
+    files = [*(ROOT / "kustomize").rglob("kustomization.yaml")]
+    assert len(files) > 30
+    assert [str(file) for file in files if "sourceValue" in file.read_text()] == []
