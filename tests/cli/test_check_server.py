@@ -13,7 +13,7 @@ import pytest
 from tests.cli.servers import scripted
 from tests.harness.bucket import S3, s3_server
 from tests.harness.database import BEFORE_WORKSPACES, older_database
-from tests.harness.mlflow_database import SQLITE, templates, url
+from tests.harness.mlflow_database import POSTGRES, SQLITE, templates, url
 from tests.harness.processes import free_port
 from workspace_authz.cli.checks import server
 from workspace_authz.cli.checks.finding import Level
@@ -39,6 +39,14 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
 @pytest.mark.parametrize("url", [SQLITE], indirect=True)
 def test_a_database_that_is_this_releases(url: str) -> None:
     assert found(MLFLOW_BACKEND_STORE_URI=url)["database"]["level"] == "ok"
+
+
+@pytest.mark.parametrize("url", [POSTGRES], indirect=True)
+def test_a_driver_with_which_mlflow_cannot_do_everything(url: str) -> None:
+    finding = found(MLFLOW_BACKEND_STORE_URI=url)["database"]
+    assert (finding["level"], finding["fix"]) == ("warning", "write the URI as postgresql+psycopg2:")
+    other = url.replace("+psycopg:", "+psycopg2:")
+    assert found(MLFLOW_BACKEND_STORE_URI=other)["database"]["level"] == "ok"
 
 
 def test_a_database_that_must_be_upgraded(tmp_path: Path) -> None:
