@@ -42,18 +42,32 @@ class Pod:
     home: Path
     token: str = field(repr=False)
     namespace: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Beside those of every pod."""
+
+    @property
+    def token_file(self) -> Path:
+        """Where the kubelet puts the token."""
+        return self.home / "volume" / "token"
+
+    def renew(self, token: str) -> None:
+        """Put another token in its place at once, as the kubelet does."""
+        new = self.token_file.with_name("new")
+        new.write_text(token)
+        new.replace(self.token_file)
 
     @property
     def environment(self) -> Mapping[str, str]:
         volume = self.home / "volume"
         volume.mkdir(parents=True, exist_ok=True)
-        (volume / "token").write_text(self.token)
+        self.token_file.write_text(self.token)
         (volume / "namespace").write_text(self.namespace)
         return {
             **clean_environment(),
             "HOME": str(self.home),
             "MLFLOW_TRACKING_URI": self.uri,
-            "WORKSPACE_AUTHZ_CLIENT_TOKEN_FILE": str(volume / "token"),
+            "WORKSPACE_AUTHZ_CLIENT_TOKEN_FILE": str(self.token_file),
+            **self.variables,
         }
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
@@ -69,7 +83,10 @@ class Pod:
 
     def fetch(self, *arguments: str | Path) -> Done:
         """Fetch to the end."""
-        process = self.start(*arguments)
+        return self.end(self.start(*arguments))
+
+    def end(self, process: subprocess.Popen[str]) -> Done:
+        """What a fetch that was begun did in the end."""
         out, err = process.communicate(timeout=_SECONDS)
         assert self.token not in out + err
         return Done(process.returncode, out, err)

@@ -6,7 +6,9 @@ import json
 import secrets
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,10 +20,13 @@ from tests.scenarios import model_steps
 from tests.scenarios.fetching import Pod, breaking_line, bytes_below, everything_below, tree
 from tests.scenarios.people import TEAM_A, TEAM_B, Cluster
 from tests.scenarios.waiting import until
+from tests.scenarios.withdrawn import given_leavers
+from workspace_authz.client.environment import AUDIENCE, SERVICE_ACCOUNT
 from workspace_authz.client.fetch.outcome import Exit
 from workspace_authz.client.fetch.staging import MANIFEST
 
 SIZE = 12 * 1024 * 1024
+SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +117,7 @@ def test_an_interrupted_fetch_goes_on_and_shows_nothing_before(shelf: Shelf, pod
         line.cut, line.stall = SIZE // 2, True
         with slow.start(uri, models) as process:
             assert line.reached.wait(60)
-            until(lambda: bytes_below(pod.home) >= SIZE // 2 - 2**20)
+            until(partial(_has_half, pod))
             assert everything_below(models) == []
             process.send_signal(signal.SIGKILL)
         assert everything_below(models) == []
@@ -135,6 +140,58 @@ def test_a_line_that_breaks_again_and_again(shelf: Shelf, pod: Pod) -> None:
         done = replace(pod, uri=line.url).fetch(f"mlflow://runs/{shelf.large}/large/0.bin", models)
         assert (done.status, done.err, len(line.asked)) == (0, "", 3)
     assert tree(models) == {"0.bin": model_steps.large(SIZE)}
+
+
+def test_downloads_that_outlive_their_token(
+    shelf: Shelf, server: MlflowServer, cluster: Cluster, tmp_path: Path
+) -> None:
+    """Given tokens that end in the middle of a file, then a new one is taken; without one 401 is the end.
+
+    The first pod finds another token in its file, the second one does not. The third one has its token by
+    TokenRequest, keeps it, and asks for another.
+    """
+    plane, uri = cluster.plane, f"mlflow://runs/{shelf.large}/large"
+    leavers = given_leavers(plane, TEAM_A)
+    account = {SERVICE_ACCOUNT: f"{TEAM_A}/leaver", AUDIENCE: ""}
+    asking = {"KUBECONFIG": str(plane.admin_kubeconfig), **account}
+
+    with breaking_line(server.uri) as line, ExitStack() as stack:
+        line.cut, line.stall = SIZE // 2, True
+        renewed, stale, asks = (
+            Pod(line.url, tmp_path / name, leavers.bound, TEAM_A, variables)
+            for name, variables in (("renewed", {}), ("stale", {}), ("asks", asking))
+        )
+        running = {}
+        for pod in (renewed, stale, asks):
+            running[pod.home] = stack.enter_context(pod.start(uri, pod.home / "models"))
+            stack.callback(running[pod.home].kill)
+            until(partial(_has_half, pod))
+        leavers.end()
+        renewed.renew(plane.account_token(TEAM_A, "stayer"))
+        for token in (leavers.bound, leavers.busy):
+            until(partial(_refuses, server, token))
+        plane.service_account(TEAM_A, "leaver")
+        line.cut = None
+        line.release.set()
+        for pod in (renewed, asks):
+            done = pod.end(running[pod.home])
+            assert (done.status, done.err) == (0, ""), pod.home.name
+            assert tree(pod.home / "models") == {"0.bin": model_steps.large(SIZE)}
+        ended = stale.end(running[stale.home])
+        assert (ended.status, "answers 401" in ended.err) == (Exit.UNAUTHENTICATED, True), ended.err
+        assert everything_below(stale.home / "models") == []
+        assert _has_half(stale), "the next one goes on"
+        ranges = [headers["Range"] for _, headers in line.asked if "Range" in headers]
+        assert len(ranges) == len(line.asked) - 3, "each began once"
+
+
+def _refuses(server: MlflowServer, token: str) -> bool:
+    return server.ask("GET", SEARCH, token=token, workspace=TEAM_A).status == 401
+
+
+def _has_half(pod: Pod) -> bool:
+    """Of the large file, but for the last chunk."""
+    return bytes_below(pod.home) >= SIZE // 2 - 2**20
 
 
 def test_a_fetched_directory_follows_its_address(shelf: Shelf, pod: Pod) -> None:

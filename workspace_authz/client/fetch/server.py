@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -135,14 +136,10 @@ class TrackingServer:
 
     def document(self, path: str, /, **query: str) -> dict[str, Any]:
         """The JSON document at ``path``, tried several times. Raises :class:`FetchError`."""
-        retries, renewed = Retries(self.sleep), False
+        retries = Retries(self.sleep)
         while True:
             try:
                 with self.get(path, query=query, seconds=_ANSWER_SECONDS) as response:
-                    if response.status_code == 401 and not renewed:
-                        renewed = True
-                        self.credential.rejected()
-                        continue
                     return _document(checked(response), self.base)
             except PassingError as error:
                 retries.wait(error)
@@ -155,7 +152,10 @@ class TrackingServer:
         headers: Mapping[str, str] | None = None,
         seconds: float = _CONTENT_SECONDS,
     ) -> requests.Response:
-        """One answer, whatever its status. Raises :class:`PassingError` where none came."""
+        """One answer, whatever its status, but a 401 only where a token that was found anew has it too.
+
+        Raises :class:`PassingError` where none came.
+        """
         url = f"{self.base}/{path}"
         workspace = self.workspace or self.credential.workspace(url)
         sent = {
@@ -163,7 +163,13 @@ class TrackingServer:
             **({WORKSPACE: workspace} if workspace else {}),
             **(headers or {}),
         }
-        return self._send(url, query=query, headers=sent, auth=self._sign, seconds=seconds)
+        send = partial(self._send, url, query=query, headers=sent, auth=self._sign, seconds=seconds)
+        response = send()
+        if response.status_code != 401:
+            return response
+        response.close()
+        self.credential.rejected()
+        return send()
 
     def get_elsewhere(self, url: str, headers: Mapping[str, str]) -> requests.Response:
         """As :meth:`get`, of a store for which MLflow signed ``url``. It gets no token and no workspace."""
