@@ -144,15 +144,19 @@ def upgrading(url: str, *, log: Path) -> Iterator[Running]:
         yield process
 
 
-def test_a_second_upgrade_is_refused_while_one_runs(run: Run, postgres: Postgres, tmp_path: Path) -> None:
+def test_a_second_upgrade_is_refused_while_one_runs(
+    run: Run, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Given an upgrade that waits for a table, then another one refuses, and the first one ends well."""
     older = postgres.url(postgres.database())
     older_database(older, revision=BEFORE_WORKSPACES)
     engine = create_engine(older)
     with engine.connect() as connection, upgrading(older, log=tmp_path / "first.log") as first:
         connection.execute(text("LOCK TABLE experiments IN ACCESS EXCLUSIVE MODE"))
-        first.wait_until(lambda: _advisory_locks(engine) > 0, seconds=_SECONDS)
-        second = run("database", "upgrade", "--backend-store-uri", older)
+        first.wait_until(lambda: _waiting(engine) > 0, seconds=_SECONDS)
+        with monkeypatch.context() as variables:
+            variables.setenv("PGOPTIONS", "-c lock_timeout=2min")  # should it wait for the table, too
+            second = run("database", "upgrade", "--backend-store-uri", older)
         assert (second.status, second.out) == (LOCKED, "")
         assert "another upgrade of the database" in second.err
         assert revision(older) == BEFORE_WORKSPACES
@@ -164,12 +168,11 @@ def test_a_second_upgrade_is_refused_while_one_runs(run: Run, postgres: Postgres
     engine.dispose()
 
 
-def _advisory_locks(engine: Engine) -> int:
-    query = "SELECT count(*) FROM pg_locks JOIN pg_database ON database = oid WHERE locktype = 'advisory'"
+def _waiting(engine: Engine) -> int:
+    """How many wait for a lock in this database."""
+    query = "SELECT count(*) FROM pg_locks JOIN pg_database ON database = oid WHERE NOT granted"
     with engine.connect() as connection:
-        return int(
-            connection.execute(text(f"{query} AND granted AND datname = current_database()")).scalar_one()
-        )
+        return int(connection.execute(text(f"{query} AND datname = current_database()")).scalar_one())
 
 
 def test_the_lock_is_one_for_all_processes(run: Run, url: str) -> None:
