@@ -22,9 +22,10 @@ _SECRETS: Final = {
         "uri": "postgresql+psycopg2://mlflow:password-of-the-database@postgres.storage.svc.cluster.local/mlflow"
     },
 }
-_MAKE_BUCKET: Final = (
-    "import urllib.request as r; r.urlopen(r.Request('http://127.0.0.1:9000/mlflow', method='PUT', "
-    "headers={'Authorization': 'AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/s3/aws4_request'}))"
+_MAKE_BUCKETS: Final = (
+    "import urllib.request as r; [r.urlopen(r.Request(f'http://127.0.0.1:9000/{name}', method='PUT', headers="
+    "{'Authorization': 'AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/s3/aws4_request'})) "
+    "for name in ('mlflow', 'mlflow-archive')]"
 )
 
 
@@ -50,7 +51,7 @@ def install(cluster: Cluster) -> Installation:
         kubectl.run("-n", NAMESPACE, "create", "secret", "generic", name, *given)
     kubectl.run("apply", "-f", str(HERE / "storage"))
     kubectl.run("-n", "storage", "wait", "pod", "--all", "--for=condition=Ready", "--timeout=300s")
-    kubectl.run("-n", "storage", "exec", "s3", "--", "python3", "-c", _MAKE_BUCKET)
+    kubectl.run("-n", "storage", "exec", "s3", "--", "python3", "-c", _MAKE_BUCKETS)
     kubectl.run("-n", "storage", "exec", "postgres", "--", *_CREATE_DATABASE)
     _let_a_team_in(kubectl)
     until(lambda: _available(kubectl), "the rollout", kubectl=kubectl)

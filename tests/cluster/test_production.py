@@ -99,6 +99,21 @@ def test_the_collectors_job_frees_the_names_of_what_was_deleted(installation: In
     assert "free again: True" in logs(kubectl, TEAM, "discard-again")
 
 
+def test_the_archiving_job_moves_the_spans_of_old_traces_and_their_team_still_reads_them(
+    installation: Installation, trained: str
+) -> None:
+    kubectl = installation.kubectl
+    job = "archive-now"
+    kubectl.run("-n", NAMESPACE, "create", "job", job, "--from=cronjob/mlflow-trace-archival")
+    archiving = _pod_of(kubectl, job)
+    phase(kubectl, NAMESPACE, archiving, wanted="Succeeded")
+    kubectl.run("apply", "-f", "-", stdin=example(TRAINING_POD, name="recall", program=programs.recall))
+    phase(kubectl, TEAM, "recall", wanted="Succeeded")
+
+    assert "1 traces were archived." in logs(kubectl, NAMESPACE, archiving)
+    assert "asked [{'about': 'a price'}]" in logs(kubectl, TEAM, "recall")
+
+
 def test_a_pod_whose_image_comes_late_says_so_and_starts_then(
     cluster: Cluster, installation: Installation
 ) -> None:
