@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from tests.harness.http import Http
 from tests.harness.processes import Running, free_port, running, script
@@ -17,13 +17,48 @@ _SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=anybody/20260101/us-eas
 """Enough for moto, which lets nobody anonymous write over an object."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class S3:
     """Where the server is."""
 
     url: str
     http: Http
-    process: Running
+    state: Path
+    process: Running = field(init=False)
+    _stack: ExitStack = field(default_factory=ExitStack, repr=False)
+
+    def start(self) -> None:
+        """Start the process. It has nothing then, not even buckets."""
+        port = str(urlsplit(self.url).port)
+        command: list[str | Path] = [script("moto_server"), "--host", "127.0.0.1", "--port", port]
+        self.process = self._stack.enter_context(running(command, log=self.state / "s3.log"))
+
+        def ready() -> bool:
+            with suppress(OSError):
+                return self.http.request("GET", "/").status == 200
+            return False
+
+        self.process.wait_until(ready, seconds=_START_SECONDS)
+
+    def stop(self) -> None:
+        """End the process."""
+        self._stack.close()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Connections are refused for as long as the block lasts.
+
+        moto keeps everything in memory, so what it had is put back afterwards.
+        """
+        uris = [f"s3://{bucket}/{key}" for bucket in self._buckets() for key in self.keys(f"s3://{bucket}/")]
+        kept = {uri: self.get(uri) for uri in uris}
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+            for uri, content in kept.items():
+                self.put(uri, content)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -44,12 +79,17 @@ class S3:
         return answer.body
 
     def keys(self, uri: str, *, containing: str = "") -> list[str]:
-        """The objects whose URI begins so (at most a thousand of them), without the bucket."""
+        """The objects whose URI begins so (no more than a thousand), without the bucket."""
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
         path = f"/{bucket}?list-type=2&prefix={quote(prefix, safe='')}"
         answer = self.http.request("GET", path, headers=_SIGNED)
         assert answer.status == 200, answer.text
+        assert "<IsTruncated>false" in answer.text, "there are more"
         return [key for key in re.findall("<Key>([^<]*)</Key>", answer.text) if containing in key]
+
+    def _buckets(self) -> list[str]:
+        answer = self.http.request("GET", "/", headers=_SIGNED)
+        return re.findall("<Name>([^<]*)</Name>", answer.text)
 
     def copy(self, source: str, target: str) -> int:
         """Copy all objects whose URI begins so, as one would copy a bucket. Returns how many there were."""
@@ -81,16 +121,11 @@ def environment_at(url: str) -> dict[str, str]:
 def s3_server(state: Path, *, port: int | None = None) -> Iterator[S3]:
     """A server that answers, for as long as the block lasts. It forgets all at its end."""
     state.mkdir(parents=True, exist_ok=True)
-    port = port or free_port()
-    command: list[str | Path] = [script("moto_server"), "--host", "127.0.0.1", "--port", str(port)]
-    with running(command, log=state / "s3.log") as process:
-        url = f"http://127.0.0.1:{port}"
-        with closing(Http(url)) as http:
-
-            def ready() -> bool:
-                with suppress(OSError):
-                    return http.request("GET", "/").status == 200
-                return False
-
-            process.wait_until(ready, seconds=_START_SECONDS)
-            yield S3(url, http, process)
+    url = f"http://127.0.0.1:{port or free_port()}"
+    with closing(Http(url)) as http:
+        s3 = S3(url, http, state)
+        try:
+            s3.start()
+            yield s3
+        finally:
+            s3.stop()

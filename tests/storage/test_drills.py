@@ -9,11 +9,15 @@ from __future__ import annotations
 import signal
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
+import pytest
+
+from tests.harness.bucket import S3
 from tests.harness.http import Answer, Http, bearer
 from tests.harness.postgres import Postgres
 from tests.harness.server import WORKSPACE
@@ -25,6 +29,8 @@ from tests.storage.stand import Stand
 GATEWAY: Final = ("502", "504")
 """nginx's own answers: no server took the request, or it ended before it answered."""
 AWAY: Final = ("503 TEMPORARILY_UNAVAILABLE",)
+_NOTICED_SECONDS: Final = 180.0
+"""A worker asks the bucket every 30 s."""
 
 
 def experiment_of(stand: Stand, name: str) -> str:
@@ -70,28 +76,48 @@ def test_postgresql_is_restarted(stand: Stand, own_postgres: Postgres) -> None:
         until(lambda server=server: server.ask("GET", "/readyz").status == 200)  # type: ignore[misc]
 
 
-def test_the_bucket_hangs(stand: Stand) -> None:
+@contextmanager
+def hanging(s3: S3) -> Iterator[None]:
+    """Connections are accepted, and nothing answers."""
+    s3.process.signal_group(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        s3.process.signal_group(signal.SIGCONT)
+
+
+@pytest.mark.parametrize(("away", "status"), [(hanging, 504), (S3.away, 503)], ids=["hangs", "refuses"])
+def test_the_bucket_is_away(
+    stand: Stand, away: Callable[[S3], AbstractContextManager[None]], status: int
+) -> None:
     """Uploads end in time with an error, everybody else goes on; what was acknowledged is whole."""
-    experiment = experiment_of(stand, "the bucket hangs")
+    experiment = experiment_of(stand, f"the bucket is away: {status}")
     folder = f"/api/2.0/mlflow-artifacts/artifacts/workspaces/{TEAM_A}/{experiment}"
     assert _artifact(stand, "PUT", f"{folder}/before", b"before").status == 200
-    with loaded(stand, "the bucket hangs: others") as load:
-        stand.s3.process.signal_group(signal.SIGSTOP)
-        try:
+    with loaded(stand, f"the bucket is away: {status}: others") as load:
+        with away(stand.s3):
             began = time.monotonic()
             during = _artifact(stand, "PUT", f"{folder}/during", b"during")
             assert time.monotonic() - began < DEADLINE_SECONDS
-            assert during.status >= 500
+            assert during.status == status
             assert urlsplit(stand.s3.url).netloc not in during.text
             load.goes_on()
-        finally:
-            stand.s3.process.signal_group(signal.SIGCONT)
+            until(partial(_tells_of_the_bucket, stand), seconds=_NOTICED_SECONDS)
         until(lambda: _artifact(stand, "PUT", f"{folder}/after", b"after").status == 200)
     then_nothing_is_lost(load, failures=())
     assert _artifact(stand, "GET", f"{folder}/before").body == b"before"
     assert _artifact(stand, "GET", f"{folder}/after").body == b"after"
     late = _artifact(stand, "GET", f"{folder}/during")
     assert late.body == b"during" or late.status >= 400, "all of it or nothing"
+
+
+def _tells_of_the_bucket(stand: Stand) -> bool:
+    """Whether a server says that it is away, and is ready for all that needs none."""
+    answers = [server.ask("GET", "/readyz") for server in stand.ready]
+    return any(
+        answer.status == 200 and "The artifact store does not answer." in answer.json.get("notes", ())
+        for answer in answers
+    )
 
 
 def _artifact(stand: Stand, method: str, path: str, body: bytes | None = None) -> Answer:
