@@ -8,7 +8,7 @@ import pytest
 from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
 
 from tests.harness.bucket import S3, s3_server
-from tests.harness.plane import EMBEDDED, devplane
+from tests.harness.plane import REAL, devplane
 from tests.harness.postgres import Postgres, running_postgres
 from tests.harness.sdk import preload
 from tests.scenarios.people import Cluster, People, given_two_teams
@@ -21,7 +21,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Two teams."""
     preload()
     people = People()
-    with devplane(EMBEDDED, tmp_path_factory.mktemp("storage") / "plane", users=people.all) as plane:
+    with devplane(REAL, tmp_path_factory.mktemp("storage") / "plane", users=people.all) as plane:
         yield given_two_teams(plane, people)
 
 

@@ -11,6 +11,7 @@ import pytest
 from tests.harness.plane import rights
 from tests.harness.sdk import sdk
 from tests.scenarios.people import TEAM_A, TEAM_B
+from tests.scenarios.waiting import until
 from tests.storage import steps
 from tests.storage.stand import ARTIFACTS, Stand
 from tests.storage.upkeep import COMPONENTS, NAMESPACE, CronJob
@@ -68,7 +69,9 @@ def test_a_workspace_that_is_closed_stops_no_other(stand: Stand, gc: CronJob, tm
     for name in ("aa-closed", "zz-open"):
         plane.namespace(name)
         _delete_experiment(stand, name)
-    plane.delete("/api/v1/namespaces/aa-closed")
+    closed = "/api/v1/namespaces/aa-closed"
+    plane.delete(closed)
+    until(lambda: plane.ask("GET", closed).status == 404)
     plane.namespace("aa-closed")
     ended = gc.run(tmp_path / "gc", more=NOW)
     assert ended.status == 0, ended.output
@@ -87,6 +90,8 @@ def test_a_workspace_that_fails_stops_no_other_and_fails_the_job(
         _delete_experiment(stand, name)
     plane.role("zy-open", "collected", rules=rights("update experiments"))
     plane.bind("zy-open", "collected", account=(NAMESPACE, gc.account), kind="Role")
+    account = plane.account_token(NAMESPACE, gc.account)
+    plane.wait_for_access(account, "zy-open", verb="update", resource="experiments")
     ended = gc.run(tmp_path / "gc", more=NOW)
     assert ended.status == 1, ended.output
     assert "note: ab-fails could not be collected:" in ended.output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ import yaml
 from tests.harness.forked import Ended, own_command
 from tests.harness.plane import RBAC, Plane
 from tests.harness.processes import ROOT, clean_environment
+from tests.scenarios.waiting import until
 from tests.storage.stand import Stand
 from workspace_authz.devplane.kubeconfig import write_private
 
@@ -37,7 +39,7 @@ class CronJob:
     component: str
 
     def grant(self, *, without: tuple[str, str] | None = None) -> None:
-        """Apply the component's RBAC, but for one verb on one resource."""
+        """Apply the component's RBAC, but for one verb on one resource. Returns once the API acts on it."""
         for each in self._documents("account.yaml"):
             plural = {"ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings"}
             if each["kind"] not in plural:
@@ -47,6 +49,23 @@ class CronJob:
             path = f"{RBAC}/{plural[each['kind']]}"
             self._plane.ask("DELETE", f"{path}/{each['metadata']['name']}")
             self._plane.make(path, each)
+        (role,) = (each for each in self._documents("account.yaml") if each["kind"] == "ClusterRole")
+        for rule in role["rules"]:
+            for resource, verb in product(rule["resources"], rule["verbs"]):
+                wanted = (verb, resource) != without
+                question = {"group": rule["apiGroups"][0], "resource": resource, "verb": verb}
+                until(lambda wanted=wanted, question=question: self._may(question) is wanted)  # type: ignore[misc]
+
+    def _may(self, question: Mapping[str, str]) -> bool:
+        """The API's own answer about the account, in all namespaces."""
+        user = f"system:serviceaccount:{NAMESPACE}:{self.account}"
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {"user": user, "resourceAttributes": question},
+        }
+        answer = self._plane.ask("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+        return bool(answer.json["status"]["allowed"])
 
     def run(self, home: Path, *, files: Mapping[str, str] | None = None, more: Sequence[str] = ()) -> Ended:
         """The container's command, with ``more`` arguments; ``files`` are what paths mean on this machine."""
