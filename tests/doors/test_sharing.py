@@ -8,6 +8,7 @@ from typing import cast
 
 from tests.doors.doors import beyond, call
 from tests.harness.fakes import Records, ScriptedReviews
+from tests.kubernetes.informer_server import until
 from tests.pipeline.routes import pipeline_over
 from workspace_authz.authorizer.generations import Generations
 from workspace_authz.authorizer.rbac.index import RbacIndex
@@ -52,13 +53,12 @@ async def test_one_callers_looks_are_bounded(reviews: ScriptedReviews) -> None:
     # Given as many looks of one caller as may run and wait
     shares = people.looks.shares
     alice = [looking(b"alice-token") for _ in range(shares.caller + shares.waiting)]
-    await asyncio.sleep(0.01)
-    assert running == shares.caller
+    await until(lambda: running == shares.caller)
     # Then one more is refused, and somebody else's runs at once
     assert await looking(b"alice-token") == 429
     reviews.who_answer = UserInfo("bob")
     bob = looking(b"bob-token")
-    await asyncio.sleep(0.01)
+    await until(lambda: running > shares.caller)
     assert running == shares.caller + 1
     release.set()
     assert set(await asyncio.gather(*alice, bob)) == {200}

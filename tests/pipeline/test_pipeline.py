@@ -276,10 +276,10 @@ async def test_a_slow_upload_takes_nothing_of_that_time(
             return 1000
 
         async def read(self, at_most: int | None = None) -> bytes | None:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(1.2)
             return b'{"dataset_id": "d"}'
 
-    monkeypatch.setattr(pipeline_module, "DEADLINE_SECONDS", 0.08)
+    monkeypatch.setattr(pipeline_module, "DEADLINE_SECONDS", 1.0)
     request = AccessRequest("POST", "/maybe", headers=(TOKEN, TEAM_A), body=Slow())
     assert (await pipeline.judge(request)).passed
 
