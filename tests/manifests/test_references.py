@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,11 @@ def prefixes(found: Object) -> Iterator[str]:
         yield from (match["path"]["value"] for rule in spec["rules"] for match in rule["matches"])
     if found["kind"] == "VirtualService":
         yield from (uri for rule in spec["http"] for match in rule["match"] for uri in match["uri"].values())
+    if found["kind"] == "IngressRoute":
+        below = (re.search("PathPrefix\\(`(.+?)`\\)", rule["match"]) for rule in spec["routes"])
+        yield from (each[1] if each else "/" for each in below)
+    if found["kind"] == "Route":
+        yield spec.get("path", "/")
 
 
 def hosts(found: Object) -> Iterator[str]:

@@ -34,7 +34,7 @@ those who could read it before, as long as the server reaches the archive.
 The account needs `get`, `list` and `watch` on namespaces, and the pod the credentials of the archive. Exit
 status 1: something could not be archived and stays in the database for the next time."""
 
-_AGE: Final = re.compile(r"(\d+)([dhms])")
+_AGE: Final = re.compile(r"(\d{1,12})([dhms])")
 _UNITS: Final = (("d", "days"), ("h", "hours"), ("m", "minutes"), ("s", "seconds"))
 _LONGEST: Final = timedelta(days=18_250)
 """Half a century: what is further back than clocks and databases count is a slip of the finger."""
