@@ -154,7 +154,8 @@ class TrackingServer:
     ) -> requests.Response:
         """One answer, whatever its status, but a 401 only where a token that was found anew has it too.
 
-        Raises :class:`PassingError` where none came.
+        Raises :class:`PassingError` where none came, and :class:`FetchError` where the certificate cannot be
+        verified.
         """
         url = f"{self.base}/{path}"
         workspace = self.workspace or self.credential.workspace(url)
@@ -163,18 +164,35 @@ class TrackingServer:
             **({WORKSPACE: workspace} if workspace else {}),
             **(headers or {}),
         }
-        send = partial(self._send, url, query=query, headers=sent, auth=self._sign, seconds=seconds)
-        response = send()
-        if response.status_code != 401:
-            return response
-        response.close()
-        self.credential.rejected()
-        return send()
+        send = partial(
+            self._send, url, query=query, headers=sent, auth=self._sign, verify=self.verify, seconds=seconds
+        )
+        try:
+            response = send()
+            if response.status_code != 401:
+                return response
+            response.close()
+            self.credential.rejected()
+            return send()
+        except requests.exceptions.SSLError as error:
+            raise FetchError(
+                f"The certificate of {_host(url)} cannot be verified ({_reason(error)}): set "
+                "MLFLOW_TRACKING_SERVER_CERT_PATH to the file of its CA.",
+                status=Exit.CONFIGURATION,
+            ) from error
 
     def get_elsewhere(self, url: str, headers: Mapping[str, str]) -> requests.Response:
-        """As :meth:`get`, of a store for which MLflow signed ``url``. It gets no token and no workspace."""
+        """One answer of a store for which MLflow signed ``url``. It gets no token and no workspace.
+
+        Raises :class:`PassingError` where none came, also for a certificate: MLflow can pass the content on.
+        """
         sent = {"Accept-Encoding": "identity", **headers}
-        return self._send(url, query=None, headers=sent, auth=_as_it_is, seconds=_CONTENT_SECONDS)
+        try:
+            return self._send(
+                url, query=None, headers=sent, auth=_as_it_is, verify=True, seconds=_CONTENT_SECONDS
+            )
+        except requests.exceptions.SSLError as error:
+            raise PassingError(f"The certificate of {_host(url)} cannot be verified.") from error
 
     def _sign(self, request: Any) -> Any:
         request.headers["Authorization"] = self.credential.header(request.url)
@@ -187,9 +205,9 @@ class TrackingServer:
         query: Mapping[str, str] | None,
         headers: Mapping[str, str],
         auth: Any,
+        verify: bool | str,
         seconds: float,
     ) -> requests.Response:
-        verify: bool | str = self.verify if auth != _as_it_is else True
         try:
             return self._session.get(
                 url,
@@ -201,14 +219,8 @@ class TrackingServer:
                 verify=verify,
                 timeout=(_CONNECT_SECONDS, seconds),
             )
-        except requests.exceptions.SSLError as error:
-            if auth == _as_it_is:  # the variable is about MLflow, which can pass the content on
-                raise PassingError(f"The certificate of {_host(url)} cannot be verified.") from error
-            raise FetchError(
-                f"The certificate of {_host(url)} cannot be verified ({_reason(error)}): set "
-                "MLFLOW_TRACKING_SERVER_CERT_PATH to the file of its CA.",
-                status=Exit.CONFIGURATION,
-            ) from error
+        except requests.exceptions.SSLError:
+            raise
         except (requests.RequestException, OSError) as error:
             raise PassingError(f"{_host(url)} does not answer ({_reason(error)}).") from error
         finally:
