@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 ROOT = Path(__file__).parents[2]
 _ESTABLISHED_SECONDS = 240.0
@@ -51,6 +54,11 @@ class Kubectl:
         """Delete what a file of ``manifests/`` holds, as the documents say."""
         self.run("delete", "--ignore-not-found", "-f", f"manifests/{name}.yaml")
 
+    def built(self, directory: Path, *components: str) -> list[dict[str, Any]]:
+        """The objects of an overlay: the base with these components, in this order. It is put there."""
+        write_overlay(directory, *components)
+        return [*yaml.safe_load_all(self.run("kustomize", str(directory)))]
+
     def define(self, definitions: str) -> None:
         """Apply CustomResourceDefinitions, and return once objects of them can be made."""
         self.run("apply", "--server-side", "-f", "-", text=definitions)
@@ -64,6 +72,19 @@ class Kubectl:
         review = {"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec}
         status: dict[str, Any] = self.json("create", "-f", "-", *arguments, stdin=review)["status"]
         return status
+
+
+def write_overlay(directory: Path, *components: str) -> None:
+    """Put an overlay there: the base with these components, in this order."""
+    kustomize = Path(os.path.relpath(ROOT / "kustomize", directory))
+    overlay = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "namespace": "mlflow",
+        "resources": [str(kustomize / "base")],
+        "components": [str(kustomize / "components" / each) for each in components],
+    }
+    (directory / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
 
 
 def _established(definition: dict[str, Any]) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,16 +16,7 @@ NEEDED = [("authentication.k8s.io", "tokenreviews"), ("authorization.k8s.io", "s
 @pytest.fixture(scope="module")
 def overlay(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The base with the component."""
-    directory = tmp_path_factory.mktemp("overlay")
-    base = Path(os.path.relpath(ROOT / "kustomize", directory))
-    kustomization = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": [str(base / "base")],
-        "components": [str(base / "components" / "audiences")],
-    }
-    (directory / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
-    objects = [*yaml.safe_load_all(kubectl.run("kustomize", str(directory)))]
+    objects = kubectl.built(tmp_path_factory.mktemp("overlay"), "audiences")
     return {"apiVersion": "v1", "kind": "List", "items": objects}
 
 

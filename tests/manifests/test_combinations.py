@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.manifests.flat import Object, of_kind, workloads
-from tests.manifests.kube import ROOT, Kubectl
+from tests.manifests.kube import Kubectl
 from tests.manifests.test_references import ROUTES, prefixes, targets
 
 Join = Callable[..., Sequence[Object]]
@@ -20,20 +19,7 @@ Join = Callable[..., Sequence[Object]]
 @pytest.fixture
 def join(cluster: Kubectl, tmp_path: Path) -> Join:
     """The objects of the base with these components, in this order."""
-    kustomize = Path(os.path.relpath(ROOT / "kustomize", tmp_path))
-
-    def join(*components: str) -> Sequence[Object]:
-        overlay = {
-            "apiVersion": "kustomize.config.k8s.io/v1beta1",
-            "kind": "Kustomization",
-            "namespace": "mlflow",
-            "resources": [str(kustomize / "base")],
-            "components": [str(kustomize / "components" / each) for each in components],
-        }
-        (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
-        return [*yaml.safe_load_all(cluster.run("kustomize", str(tmp_path)))]
-
-    return join
+    return partial(cluster.built, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.manifests.kube import ROOT, Kubectl
+from tests.manifests.kube import Kubectl
 
 SERVER = {"user": "system:serviceaccount:mlflow:mlflow", "groups": ["system:authenticated"]}
 REVIEWS = {"group": "authorization.k8s.io", "resource": "subjectaccessreviews", "verb": "create"}
@@ -17,16 +15,7 @@ FILE = "/etc/mlflow-proxy/secret"
 
 
 def overlay(kubectl: Kubectl, directory: Path, *components: str) -> dict[str, Any]:
-    base = Path(os.path.relpath(ROOT / "kustomize", directory))
-    kustomization = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": [str(base / "base")],
-        "components": [str(base / "components" / component) for component in components],
-    }
-    (directory / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
-    objects = [*yaml.safe_load_all(kubectl.run("kustomize", str(directory)))]
-    return {"apiVersion": "v1", "kind": "List", "items": objects}
+    return {"apiVersion": "v1", "kind": "List", "items": kubectl.built(directory, *components)}
 
 
 def may_review(kubectl: Kubectl) -> bool:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.manifests.kube import ROOT, Kubectl
+from tests.manifests.kube import Kubectl
 
 CRONJOBS = ("mlflow-gc", "mlflow-trace-archival")
 cronjobs = pytest.mark.parametrize("cronjob", CRONJOBS)
@@ -19,18 +16,8 @@ cronjobs = pytest.mark.parametrize("cronjob", CRONJOBS)
 @pytest.fixture(scope="module")
 def production(cluster: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     """The base with what a production installation adds, in the order that the components ask for."""
-    directory = tmp_path_factory.mktemp("overlay")
-    base = Path(os.path.relpath(ROOT / "kustomize", directory))
     components = ("postgres", "s3", "gc", "trace-archival", "hardened-audience")
-    kustomization = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "namespace": "mlflow",
-        "resources": [str(base / "base")],
-        "components": [str(base / "components" / each) for each in components],
-    }
-    (directory / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
-    objects = [*yaml.safe_load_all(cluster.run("kustomize", str(directory)))]
+    objects = cluster.built(tmp_path_factory.mktemp("overlay"), *components)
     made = {"apiVersion": "v1", "kind": "List", "items": objects}
     cluster.run("apply", "--server-side", "--validate=strict", "-f", "-", stdin=made)
     yield cluster

@@ -15,6 +15,7 @@ import yaml
 from tests.devplane.real import require_binaries
 from tests.harness.processes import ROOT
 from tests.harness.server import MlflowServer
+from tests.manifests.kube import write_overlay
 from tests.operations.exposition import Page
 from tests.scenarios.people import TEAM_A, Cluster
 from workspace_authz.devplane import assets
@@ -103,14 +104,7 @@ def test_every_metric_of_ours_is_documented(page: Page) -> None:
 
 def test_the_component_fits_the_base(tmp_path: Path) -> None:
     require_binaries()
-    base = Path("../" * len(tmp_path.parts)) / ROOT.relative_to("/")
-    overlay = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": [str(base / "kustomize" / "base")],
-        "components": [str(base / "kustomize" / "components" / "prometheus")],
-    }
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    write_overlay(tmp_path, "prometheus")
     kubectl = str(assets.find_binary(assets.KUBECTL))
     ended = subprocess.run([kubectl, "kustomize", tmp_path], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
