@@ -178,10 +178,10 @@ class Plane:
         self.tokens.append(token)
         return token
 
-    def allows(self, token: str, namespace: str, *, verb: str, resource: str) -> bool:
-        """The API's own answer to a SelfSubjectAccessReview."""
+    def allows(self, token: str, namespace: str, *, verb: str, resource: str, group: str = GROUP) -> bool:
+        """The API's own answer to a SelfSubjectAccessReview. An empty ``namespace`` asks for all."""
         parent, _, subresource = resource.partition("/")
-        attributes = {"namespace": namespace, "verb": verb, "group": GROUP, "resource": parent}
+        attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": parent}
         if subresource:
             attributes["subresource"] = subresource
         review = {
@@ -195,11 +195,18 @@ class Plane:
         return bool(answer.json["status"]["allowed"])
 
     def wait_for_access(
-        self, token: str, namespace: str, *, verb: str, resource: str, allowed: bool = True
+        self,
+        token: str,
+        namespace: str,
+        *,
+        verb: str,
+        resource: str,
+        group: str = GROUP,
+        allowed: bool = True,
     ) -> None:
         """Wait until the API's authorizer, which follows the objects, acts on what was changed."""
         deadline = time.monotonic() + _ACCESS_SECONDS
-        while self.allows(token, namespace, verb=verb, resource=resource) is not allowed:
+        while self.allows(token, namespace, verb=verb, resource=resource, group=group) is not allowed:
             assert time.monotonic() < deadline, f"{verb} {resource} in {namespace} never became {allowed}"
             time.sleep(0.02)
 

@@ -13,7 +13,6 @@ import yaml
 from tests.harness.forked import Ended, own_command
 from tests.harness.plane import RBAC, Plane
 from tests.harness.processes import ROOT, clean_environment
-from tests.scenarios.waiting import until
 from tests.storage.stand import Stand
 from workspace_authz.devplane.kubeconfig import write_private
 
@@ -50,22 +49,13 @@ class CronJob:
             self._plane.ask("DELETE", f"{path}/{each['metadata']['name']}")
             self._plane.make(path, each)
         (role,) = (each for each in self._documents("account.yaml") if each["kind"] == "ClusterRole")
+        token = self._token()
         for rule in role["rules"]:
-            for resource, verb in product(rule["resources"], rule["verbs"]):
-                wanted = (verb, resource) != without
-                question = {"group": rule["apiGroups"][0], "resource": resource, "verb": verb}
-                until(lambda wanted=wanted, question=question: self._may(question) is wanted)  # type: ignore[misc]
-
-    def _may(self, question: Mapping[str, str]) -> bool:
-        """The API's own answer about the account, in all namespaces."""
-        user = f"system:serviceaccount:{NAMESPACE}:{self.account}"
-        review = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SubjectAccessReview",
-            "spec": {"user": user, "resourceAttributes": question},
-        }
-        answer = self._plane.ask("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
-        return bool(answer.json["status"]["allowed"])
+            for group, resource, verb in product(rule["apiGroups"], rule["resources"], rule["verbs"]):
+                allowed = (verb, resource) != without
+                self._plane.wait_for_access(
+                    token, "", verb=verb, resource=resource, group=group, allowed=allowed
+                )
 
     def run(self, home: Path, *, files: Mapping[str, str] | None = None, more: Sequence[str] = ()) -> Ended:
         """The container's command, with ``more`` arguments; ``files`` are what paths mean on this machine."""
@@ -121,13 +111,16 @@ class CronJob:
             "HOME": str(home),
         }
 
+    def _token(self) -> str:
+        """One of its account's, which is made where it is not there."""
+        account = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{self.account}"
+        if self._plane.ask("GET", account).status == 404:
+            self._plane.service_account(NAMESPACE, self.account)
+        return self._plane.account_token(NAMESPACE, self.account)
+
     def _kubeconfig(self) -> Any:
         config = yaml.safe_load(self._plane.server_kubeconfig.read_text())
-        accounts = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts"
-        if self._plane.ask("GET", f"{accounts}/{self.account}").status == 404:
-            self._plane.service_account(NAMESPACE, self.account)
-        token = self._plane.account_token(NAMESPACE, self.account)
-        config["users"][0]["user"] = {"token": token}
+        config["users"][0]["user"] = {"token": self._token()}
         return config
 
 
